@@ -1,0 +1,5 @@
+export default {
+  files: ['test/**/*.test.ts', '!test/netns/**', '!test/e2e/**'],
+  typescript: { rewritePaths: { 'core/': 'dist/core/', 'test/': 'dist/test/' }, compile: false },
+  timeout: '120s',
+};

@@ -1,0 +1,38 @@
+import { toHex } from './bytes.ts';
+
+/**
+ * A peer's name: 48 bits, as six lower-case hexadecimal pairs with colons ("7a:01:..").
+ * Comparing two names as strings compares them as numbers.
+ */
+export type PeerName = string & { readonly brand: 'PeerName' };
+
+export const PEER_NAME_BYTES = 6;
+
+/** Accepts a MAC in the usual notation and the short forms with one "::" ("::1" = 00:00:00:00:00:01). */
+export function parsePeerName(text: string): PeerName | undefined {
+  const groups = text.toLowerCase().split('::');
+  if (groups.length > 2) return undefined;
+  const head = groups[0] === '' ? [] : groups[0]!.split(':');
+  const tail = groups.length < 2 || groups[1] === '' ? [] : groups[1]!.split(':');
+  const missing = 6 - head.length - tail.length;
+  if (groups.length === 1 ? missing !== 0 : missing < 1) return undefined;
+  const all = [...head, ...Array<string>(missing).fill('0'), ...tail];
+  if (!all.every((part) => /^[0-9a-f]{1,2}$/.test(part))) return undefined;
+  return all.map((part) => part.padStart(2, '0')).join(':') as PeerName;
+}
+
+/** Writes the six bytes of `name` to `out` at `offset`. */
+export function writePeerName(name: PeerName, out: Uint8Array, offset: number): void {
+  for (let i = 0; i < 6; i++) out[offset + i] = Number.parseInt(name.slice(3 * i, 3 * i + 2), 16);
+}
+
+/** Reads six bytes; the caller has checked the length. */
+export function readPeerName(bytes: Uint8Array, offset: number): PeerName {
+  const hex = toHex(bytes.subarray(offset, offset + 6));
+  return hex.replace(/(..)(?=.)/g, '$1:') as PeerName;
+}
+
+/** Byte-wise ascending, the order of every iteration that reaches the wire or a decision. */
+export function compareNames(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,26 @@
+/** What one gossip channel (topology, ipam, ...) does with its state. State merges are commutative and idempotent. */
+export interface Channel {
+  /**
+   * Merges a delta from `from` (a neighbour, as text for reports only).
+   * Returns what was new, to be passed on, or undefined if nothing was.
+   * Throws {@link MalformedDelta} on bytes that are not of its schema; nothing is merged then.
+   */
+  merge(delta: Uint8Array, now: number): Uint8Array | undefined;
+  /** Digest of the whole state: one 64-bit root (8 bytes) and one 8-byte hash for each of 16 buckets. */
+  digest(): ChannelDigest;
+  /** The entries of the buckets whose bit is set in `buckets`, as a delta; undefined if they are empty. */
+  entriesOf(buckets: number): Uint8Array | undefined;
+  /** Joins two deltas into one that has the effect of both, for what is pending towards a slow neighbour. */
+  join(a: Uint8Array, b: Uint8Array): Uint8Array;
+}
+
+export interface ChannelDigest {
+  readonly root: Uint8Array;
+  /** 16 hashes of 8 bytes, concatenated. */
+  readonly buckets: Uint8Array;
+}
+
+/** A delta that breaks the channel's schema. The connection that brought it is closed and the reason counted. */
+export class MalformedDelta extends Error {
+  override name = 'MalformedDelta';
+}

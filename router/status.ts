@@ -1,0 +1,82 @@
+/** The document of `status --json`; interface for people and programs, so changes here are breaking changes. */
+export interface StatusDocument {
+  readonly version: string;
+  readonly router: RouterStatus;
+  readonly ipam: IpamStatus;
+}
+
+export interface RouterStatus {
+  readonly name: string;
+  readonly nickname: string;
+  readonly incarnation: number;
+  readonly encryption: boolean;
+  readonly engine: 'native' | 'portable';
+  readonly mtu: number;
+  readonly uptimeSeconds: number;
+  readonly targets: readonly TargetStatus[];
+  readonly connections: readonly ConnectionStatus[];
+  readonly links: readonly LinkStatus[];
+  readonly peers: readonly PeerStatus[];
+  readonly drops: Readonly<Record<string, number>>;
+}
+
+export interface TargetStatus {
+  readonly address: string;
+  readonly state: 'waiting' | 'connecting' | 'connected' | 'failed';
+}
+
+export interface ConnectionStatus {
+  /** Empty while the other end's name is not known. */
+  readonly peer: string;
+  readonly nickname: string;
+  readonly address: string;
+  readonly outbound: boolean;
+  readonly state: 'connecting' | 'established' | 'retrying' | 'failed';
+  readonly error?: string;
+  readonly retryInSeconds?: number;
+}
+
+export interface LinkStatus {
+  readonly peer: string;
+  readonly nickname: string;
+  readonly state: 'idle' | 'offering' | 'probing' | 'up' | 'down';
+  readonly path: 'direct' | 'relay';
+  readonly via?: string;
+  readonly address?: string;
+  readonly encrypted: boolean;
+  readonly mtu: number;
+  readonly rttMs: number | null;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  readonly lostFraction: number;
+  /** Why no session can be made, such as "key of NAME changed". */
+  readonly error?: string;
+}
+
+export interface PeerStatus {
+  readonly name: string;
+  readonly nickname: string;
+  /** Names. */
+  readonly neighbours: readonly string[];
+}
+
+export interface IpamStatus {
+  readonly status: 'idle' | 'awaiting-consensus' | 'ready' | 'waiting-for-grant' | 'exhausted' | 'disabled';
+  /** A sentence where the state alone does not say it: "awaiting consensus (quorum 2, known 1)". */
+  readonly detail?: string;
+  readonly range: string;
+  readonly defaultSubnet: string;
+  readonly clusterId: string;
+  readonly owned: readonly OwnedStatus[];
+  /** Addresses handed out by this node. */
+  readonly active: number;
+  readonly conflicts: readonly string[];
+}
+
+export interface OwnedStatus {
+  readonly name: string;
+  readonly nickname: string;
+  readonly addresses: number;
+  readonly fraction: number;
+  readonly reachable: boolean;
+}
