@@ -1,0 +1,8 @@
+/** Tests that make network namespaces: as root, one at a time. */
+export default {
+  files: ['test/netns/**/*.test.ts'],
+  typescript: { rewritePaths: { 'core/': 'dist/core/', 'test/': 'dist/test/' }, compile: false },
+  concurrency: 1,
+  serial: true,
+  timeout: '180s',
+};

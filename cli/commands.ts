@@ -1,0 +1,214 @@
+import type { Command } from 'commander';
+import type { AttachmentRow, AttachResult } from '../router/api/daemon.ts';
+import type { StatusDocument } from '../router/status.ts';
+import { callApi } from '../router/api/client.ts';
+import { UsageError } from './exit.ts';
+import { table } from './render.ts';
+import { isStatusPart, overviewText, STATUS_PARTS } from './status-text.ts';
+import { peerValue } from './settings.ts';
+
+/** What the commands need of the process around them; a fake in tests. */
+export interface Terminal {
+  out(text: string): void;
+  /** One line for the operator, on stderr. */
+  note(text: string): void;
+  readonly colour: boolean;
+  /** The API socket in force: --socket, else WEAVE_TS_SOCKET, else the default. */
+  socket(): string;
+}
+
+/** Adds every command that is one call of the daemon's API. */
+export function addClientCommands(program: Command, terminal: Terminal): void {
+  const call = (method: 'GET' | 'POST', path: string, body?: object) =>
+    callApi(terminal.socket(), method, path, body);
+  addStatusCommands(program, terminal, call);
+  addMeshCommands(program, call);
+  addAttachCommands(program, terminal, call);
+  addExposeCommands(program, terminal, call);
+  addAddressCommands(program, terminal, call);
+}
+
+type Call = (method: 'GET' | 'POST', path: string, body?: object) => Promise<unknown>;
+
+interface JsonFlag {
+  readonly json?: boolean;
+}
+
+function json(value: unknown): string {
+  return JSON.stringify(value, null, 2) + '\n';
+}
+
+function lines(items: readonly string[]): string {
+  return items.map((item) => item + '\n').join('');
+}
+
+function addStatusCommands(program: Command, terminal: Terminal, call: Call): void {
+  program
+    .command('status')
+    .description('show the daemon, its peers, connections, links and addresses')
+    .argument('[part]', `one of ${Object.keys(STATUS_PARTS).join(', ')}`)
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  weave-ts status\n  weave-ts status links\n  weave-ts status --json')
+    .action(async (part: string | undefined, flags: JsonFlag) => {
+      if (part !== undefined && !isStatusPart(part)) {
+        throw new UsageError(`status has no part "${part}": choose ${Object.keys(STATUS_PARTS).join(', ')}`);
+      }
+      const document = (await call('GET', '/status')) as StatusDocument;
+      const chosen = part === undefined ? undefined : STATUS_PARTS[part];
+      if (flags.json === true) terminal.out(json(chosen === undefined ? document : chosen.pick(document)));
+      else
+        terminal.out(chosen === undefined ? overviewText(document) : chosen.text(document, terminal.colour));
+    });
+  program
+    .command('report')
+    .description('print everything that the daemon knows of itself, as JSON without secrets')
+    .option('--json', 'the default and only form')
+    .action(async () => terminal.out(json(await call('GET', '/report'))));
+  program
+    .command('ps')
+    .description('list what is attached where, with addresses')
+    .option('--json', 'print JSON')
+    .action(async (flags: JsonFlag) => {
+      const { attachments } = (await call('GET', '/ps')) as { attachments: AttachmentRow[] };
+      terminal.out(flags.json === true ? json(attachments) : psText(attachments));
+    });
+}
+
+function psText(attachments: readonly AttachmentRow[]): string {
+  return table(attachments.map((a) => [a.id, a.target, a.interface, a.mac, a.addresses.join(' '), a.state]));
+}
+
+function addMeshCommands(program: Command, call: Call): void {
+  program
+    .command('stop')
+    .description('stop the daemon; interfaces and attached namespaces stay, so that a restart finds them')
+    .option('--clean', 'remove bridge, TAP, host rules and attached interfaces too')
+    .action(async (flags: { clean?: boolean }) => {
+      await call('POST', '/stop', { clean: flags.clean ?? false });
+    });
+  program
+    .command('connect')
+    .description('add peers to connect to')
+    .argument('<peer...>', 'HOST, HOST:PORT or [IPV6]:PORT')
+    .option('--replace', 'forget all other targets')
+    .addHelpText('after', '\nExample:\n  weave-ts connect 192.0.2.7 [2001:db8::7]:6783')
+    .action(async (peers: string[], flags: { replace?: boolean }) => {
+      await call('POST', '/connect', { peers: peers.map(peerValue), replace: flags.replace ?? false });
+    });
+  program
+    .command('forget')
+    .description('stop connecting to peers')
+    .argument('<peer...>', 'as given to launch or connect')
+    .action(async (peers: string[]) => {
+      await call('POST', '/forget', { peers: peers.map(peerValue) });
+    });
+}
+
+const ADDRESS_HELP = 'ip:CIDR, net:CIDR, net:default or CIDR; without one, from the default subnet';
+
+function addAttachCommands(program: Command, terminal: Terminal, call: Call): void {
+  program
+    .command('attach')
+    .description('attach a network namespace to the mesh and print its addresses')
+    .argument('<target>', 'namespace path, `ip netns` name or pid')
+    .argument('[addr...]', ADDRESS_HELP)
+    .option('--interface <name>', "the interface's name inside the namespace", 'ethwe')
+    .option('--default-route', 'route everything through the mesh')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  weave-ts attach web\n  weave-ts attach 4711 net:10.40.0.0/16')
+    .action(
+      async (
+        target: string,
+        addresses: string[],
+        flags: JsonFlag & { interface: string; defaultRoute?: boolean },
+      ) => {
+        const body = {
+          target,
+          addresses,
+          interface: flags.interface,
+          defaultRoute: flags.defaultRoute ?? false,
+        };
+        printAttached((await call('POST', '/attach', body)) as AttachResult, flags, terminal);
+      },
+    );
+  program
+    .command('detach')
+    .description('take a namespace, or some of its addresses, off the mesh')
+    .argument('<target>', 'as given to attach')
+    .argument('[addr...]', 'only these addresses')
+    .option('--json', 'print JSON')
+    .action(async (target: string, addresses: string[], flags: JsonFlag) => {
+      const answer = (await call('POST', '/detach', { target, addresses })) as { addresses: string[] };
+      terminal.out(flags.json === true ? json(answer) : lines(answer.addresses));
+    });
+}
+
+function printAttached(result: AttachResult, flags: JsonFlag, terminal: Terminal): void {
+  const { notes, ...document } = result;
+  for (const note of notes) terminal.note(note);
+  terminal.out(flags.json === true ? json(document) : result.addresses.join(' ') + '\n');
+}
+
+function addExposeCommands(program: Command, terminal: Terminal, call: Call): void {
+  program
+    .command('expose')
+    .description('give this host an address on the mesh and print it')
+    .argument('[addr...]', ADDRESS_HELP)
+    .option('--without-masquerade', 'do not translate what leaves the mesh through this host')
+    .option('--json', 'print JSON')
+    .action(async (addresses: string[], flags: JsonFlag & { withoutMasquerade?: boolean }) => {
+      const body = { addresses, masquerade: flags.withoutMasquerade !== true };
+      printAttached((await call('POST', '/expose', body)) as AttachResult, flags, terminal);
+    });
+  program
+    .command('hide')
+    .description("take this host's addresses off the mesh")
+    .argument('[addr...]', 'only these addresses')
+    .option('--json', 'print JSON')
+    .action(async (addresses: string[], flags: JsonFlag) => {
+      const answer = (await call('POST', '/hide', { addresses })) as { addresses: string[] };
+      terminal.out(flags.json === true ? json(answer) : lines(answer.addresses));
+    });
+}
+
+function addAddressCommands(program: Command, terminal: Terminal, call: Call): void {
+  const print = (answer: unknown, flags: JsonFlag) => {
+    const { addresses } = answer as { addresses: string[] };
+    terminal.out(flags.json === true ? json({ addresses }) : lines(addresses));
+  };
+  program
+    .command('prime')
+    .description('wait until the address range is divided among the peers')
+    .action(async () => {
+      await call('POST', '/prime');
+    });
+  program
+    .command('allocate')
+    .description('hand out an address to an identifier of your own')
+    .argument('<id>')
+    .argument('[net]', 'net:CIDR or net:default')
+    .option('--json', 'print JSON')
+    .action(async (id: string, net: string | undefined, flags: JsonFlag) => {
+      if (net !== undefined && !net.startsWith('net:')) throw new UsageError(`"${net}" is not net:CIDR`);
+      const subnet = net === undefined || net === 'net:default' ? {} : { subnet: net.slice('net:'.length) };
+      print(await call('POST', '/allocate', { id, ...subnet }), flags);
+    });
+  program
+    .command('claim')
+    .description('take a certain address for an identifier')
+    .argument('<id>')
+    .argument('<cidr>')
+    .option('--json', 'print JSON')
+    .action(async (id: string, cidr: string, flags: JsonFlag) => {
+      print(await call('POST', '/claim', { id, cidr }), flags);
+    });
+  program
+    .command('release')
+    .description('give the addresses of an identifier back')
+    .argument('<id>')
+    .argument('[cidr]')
+    .option('--json', 'print JSON')
+    .action(async (id: string, cidr: string | undefined, flags: JsonFlag) => {
+      print(await call('POST', '/release', { id, ...(cidr === undefined ? {} : { cidr }) }), flags);
+    });
+}

@@ -1,0 +1,49 @@
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { BadValue } from './exit.ts';
+import { filesBeside } from './daemon-files.ts';
+import type { LaunchSettings } from './settings.ts';
+
+/** What the parent writes to the daemon's standard input. */
+export interface DaemonInput {
+  readonly settings: LaunchSettings;
+  readonly passwords: readonly string[];
+}
+
+/** What the daemon writes to its descriptor 3 once: it is ready, or why not. */
+export type DaemonReport = { readonly ready: string } | { readonly failed: string };
+
+/**
+ * Starts the daemon in its own session and resolves with its name once its API answers. Rejects with the daemon's
+ * own sentence if it could not start. The passwords go through a pipe: they are in no argument and no environment.
+ */
+export async function startDetached(settings: LaunchSettings, passwords: readonly string[]): Promise<string> {
+  const files = filesBeside(settings.socket);
+  mkdirSync(dirname(settings.socket), { recursive: true, mode: 0o700 });
+  const log = openSync(files.log, 'a', 0o600);
+  const child = spawn(process.execPath, [fileURLToPath(new URL('daemon-process.js', import.meta.url))], {
+    detached: true,
+    stdio: ['pipe', log, log, 'pipe'],
+    cwd: '/',
+  });
+  closeSync(log);
+  const input: DaemonInput = { settings, passwords };
+  (child.stdin as Writable).on('error', () => undefined).end(JSON.stringify(input));
+  const report = await readReport(child.stdio[3] as Readable);
+  child.unref();
+  if (report === undefined) throw new BadValue(`the daemon ended before it was ready: see ${files.log}`);
+  if ('failed' in report) throw new BadValue(report.failed);
+  return report.ready;
+}
+
+async function readReport(stream: Readable): Promise<DaemonReport | undefined> {
+  let text = '';
+  for await (const chunk of stream) {
+    text += String(chunk);
+    if (text.includes('\n')) break;
+  }
+  return text.includes('\n') ? (JSON.parse(text) as DaemonReport) : undefined;
+}

@@ -1,0 +1,102 @@
+import { hostname } from 'node:os';
+import { Option, type Command } from 'commander';
+import { loadAddon } from '../router/engine/addon.ts';
+import type { Terminal } from './commands.ts';
+import { startDetached } from './detached.ts';
+import { runDaemon } from './launch.ts';
+import { readPasswords } from './passwords.ts';
+import { checkSettings, type LaunchFlags } from './settings.ts';
+
+interface AllFlags extends LaunchFlags {
+  readonly passwordFile?: string;
+  readonly password?: string;
+  readonly foreground?: boolean;
+}
+
+/** Flag, default, help; each has the environment variable WEAVE_TS_ + its name in capitals. */
+const FLAGS: readonly (readonly [flag: string, help: string, standard?: string | boolean])[] = [
+  ['--name <name>', 'peer name, six hexadecimal pairs; drawn at random and kept by default'],
+  ['--nickname <text>', 'shown beside the name; the host name by default'],
+  ['--host <addr>', 'underlay address to listen on; all by default'],
+  ['--port <port>', 'TCP and UDP port', '6783'],
+  ['--ipalloc-range <cidr>', 'addresses that the mesh divides among its peers', '10.32.0.0/12'],
+  [
+    '--ipalloc-default-subnet <cidr>',
+    'where addresses come from unless a net: is named; the range by default',
+  ],
+  ['--ipalloc-init <mode>', 'consensus, consensus=N, seed=NAME,... or observer'],
+  ['--trusted-subnets <cidr,...>', 'underlay networks in which data goes unencrypted if both ends say so'],
+  ['--no-discovery', 'connect to the given peers only'],
+  ['--conn-limit <n>', 'most control connections, 0 = no limit', '0'],
+  ['--mtu <bytes>', "MTU of the bridge; by default the underlay's less 112"],
+  ['--bridge <name>', 'name of the bridge', 'weave'],
+  ['--state-dir <dir>', 'where the daemon keeps its state', '/var/lib/weave-ts'],
+  ['--engine <engine>', 'auto, native or portable', 'auto'],
+  ['--workers <n>', 'data-plane workers', '1'],
+  ['--full-mesh-limit <n>', 'peers up to which everyone connects to everyone', '80'],
+  ['--no-host-firewall', "leave other people's firewall rules alone, and only report what they drop"],
+  ['--log-level <level>', 'debug, info, warn or error', 'info'],
+  ['--resume', 'connect to the targets of the last run as well'],
+  ['--foreground', 'stay in the foreground, for systemd and containers'],
+];
+
+export function addLaunchCommand(program: Command, terminal: Terminal): void {
+  const command = program
+    .command('launch')
+    .description('start the daemon of this host, wait until it answers, and print its name')
+    .argument('[peer...]', 'HOST, HOST:PORT or [IPV6]:PORT of peers that are there already');
+  for (const [flag, help, standard] of FLAGS)
+    command.addOption(withEnvironment(new Option(flag, help), standard));
+  command
+    .addOption(
+      new Option('--password-file <file>', 'one or two passwords, a line each; turns encryption on').env(
+        'WEAVE_TS_PASSWORD_FILE',
+      ),
+    )
+    .addOption(
+      new Option(
+        '--password <text>',
+        'turns encryption on; a file is better: a shell keeps its history, and the process list shows the text for a moment',
+      ),
+    )
+    .addHelpText('after', LAUNCH_EXAMPLES)
+    .action(async (peers: string[], flags: AllFlags) => launch(peers, flags, terminal));
+}
+
+const LAUNCH_EXAMPLES = `
+WEAVE_PASSWORD holds a password, too.
+
+Examples:
+  weave-ts launch --password-file /etc/weave-ts/password
+  weave-ts launch --password-file /etc/weave-ts/password 192.0.2.1 host2.example:6783`;
+
+function withEnvironment(option: Option, standard: string | boolean | undefined): Option {
+  option.env(`WEAVE_TS_${option.name().replace(/^no-/, 'no_').replaceAll('-', '_').toUpperCase()}`);
+  return standard === undefined ? option : option.default(standard);
+}
+
+async function launch(peers: string[], flags: AllFlags, terminal: Terminal): Promise<void> {
+  const environment = process.env['WEAVE_PASSWORD'];
+  hidePassword(flags.password);
+  const passwords = readPasswords({ file: flags.passwordFile, flag: flags.password, environment });
+  const settings = checkSettings(flags, peers, {
+    hostName: hostname(),
+    socket: terminal.socket(),
+    passwordFile: flags.passwordFile,
+  });
+  if (passwords.warning !== undefined) terminal.note(passwords.warning);
+  if (passwords.accepted.length === 0) terminal.note('traffic is neither encrypted nor authenticated');
+  if (flags.foreground === true) await runDaemon(settings, passwords.accepted, { foreground: true });
+  else terminal.out((await startDetached(settings, passwords.accepted)) + '\n');
+}
+
+/**
+ * Takes the password out of what other processes can see: the argument list (writing process.title overwrites it)
+ * and the environment block, which only native code can reach.
+ */
+function hidePassword(flag: string | undefined): void {
+  if (flag !== undefined) process.title = 'weave-ts launch';
+  if (process.env['WEAVE_PASSWORD'] === undefined) return;
+  loadAddon().wipeEnvironment('WEAVE_PASSWORD');
+  delete process.env['WEAVE_PASSWORD'];
+}

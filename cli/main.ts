@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander';
+import { NoDaemon } from '../router/api/client.ts';
+import { addClientCommands, type Terminal } from './commands.ts';
+import { EXIT_FAILED, EXIT_NO_DAEMON, EXIT_OK, EXIT_USAGE, UsageError } from './exit.ts';
+import { addLaunchCommand } from './launch-command.ts';
+import { VERSION } from './version.ts';
+
+const DEFAULT_SOCKET = '/run/weave-ts/api.sock';
+
+function buildProgram(): Command {
+  const program = new Command('weave-ts')
+    .description('A peer-to-peer encrypted mesh network for Linux hosts and Kubernetes')
+    .option('--socket <path>', "the daemon's API socket (or WEAVE_TS_SOCKET)")
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'weave-ts: ')) })
+    .showHelpAfterError('(weave-ts --help lists commands and flags)')
+    .action(() => program.help({ error: true }));
+  const terminal: Terminal = {
+    out: (text) => process.stdout.write(text),
+    note: (text) => process.stderr.write(`weave-ts: ${text}\n`),
+    colour: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
+    socket: () =>
+      program.opts<{ socket?: string }>().socket ?? process.env['WEAVE_TS_SOCKET'] ?? DEFAULT_SOCKET,
+  };
+  addLaunchCommand(program, terminal);
+  addClientCommands(program, terminal);
+  program
+    .command('version')
+    .description('print the version')
+    .action(() => terminal.out(`weave-ts ${VERSION}\n`));
+  return program;
+}
+
+/** commander's own errors are usage errors; its help and version "errors" are not. */
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+  if (error instanceof UsageError) return EXIT_USAGE;
+  return error instanceof NoDaemon ? EXIT_NO_DAEMON : EXIT_FAILED;
+}
+
+try {
+  await buildProgram().parseAsync();
+} catch (error) {
+  process.exitCode = exitCodeOf(error);
+  if (!(error instanceof CommanderError)) {
+    process.stderr.write(`weave-ts: ${error instanceof Error ? error.message : String(error)}\n`);
+  }
+}

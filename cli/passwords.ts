@@ -1,0 +1,61 @@
+import { readFileSync, statSync } from 'node:fs';
+import { BadValue, UsageError } from './exit.ts';
+
+/** Where a password may come from; at most one of them may be given. */
+export interface PasswordSources {
+  readonly file: string | undefined;
+  readonly flag: string | undefined;
+  /** WEAVE_PASSWORD; empty = none. */
+  readonly environment: string | undefined;
+}
+
+export interface Passwords {
+  /** None, or the one that is dialled with, then the other that is accepted. */
+  readonly accepted: readonly string[];
+  readonly warning: string | undefined;
+}
+
+export const MAX_PASSWORDS = 2;
+
+/**
+ * The passwords of this daemon. Throws {@link UsageError} for two sources, {@link BadValue} for an unreadable or
+ * empty file or more than two lines in it.
+ */
+export function readPasswords(sources: PasswordSources): Passwords {
+  const environment = sources.environment === '' ? undefined : sources.environment;
+  const given = [
+    sources.file === undefined ? [] : ['--password-file'],
+    sources.flag === undefined ? [] : ['--password'],
+    environment === undefined ? [] : ['WEAVE_PASSWORD'],
+  ].flat();
+  if (given.length > 1) throw new UsageError(`${given.join(' and ')} are both given: use one of them`);
+  if (sources.file !== undefined) return readPasswordFile(sources.file);
+  const single = sources.flag ?? environment;
+  if (single === '') throw new BadValue('--password is empty: leave it out for a mesh without one');
+  return { accepted: single === undefined ? [] : [single], warning: undefined };
+}
+
+/** One or two lines; blank lines are ignored and only line ends trimmed. */
+export function readPasswordFile(path: string): Passwords {
+  let text: string;
+  let mode: number;
+  try {
+    text = readFileSync(path, 'utf8');
+    mode = statSync(path).mode;
+  } catch (error) {
+    throw new BadValue(`cannot read the password file: ${(error as Error).message}`);
+  }
+  const accepted = text.split(/\r?\n/).filter((line) => line.trim() !== '');
+  if (accepted.length === 0)
+    throw new BadValue(`the password file ${path} is empty: write the password on its first line`);
+  if (accepted.length > MAX_PASSWORDS) {
+    throw new BadValue(
+      `the password file ${path} holds ${accepted.length} passwords: at most ${MAX_PASSWORDS}, the current and the previous one`,
+    );
+  }
+  const open = (mode & 0o077) !== 0;
+  return {
+    accepted,
+    warning: open ? `the password file ${path} can be read by others: chmod 600 ${path}` : undefined,
+  };
+}

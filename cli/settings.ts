@@ -1,0 +1,199 @@
+import { cidrContains, formatCidr, parseCidr, parseIp, type Cidr } from '../core/address.ts';
+import { parsePeerName } from '../core/peer-name.ts';
+import type { LogLevel } from '../core/log.ts';
+import { BadValue } from './exit.ts';
+
+/** The flags of `launch` as commander hands them over. */
+export interface LaunchFlags {
+  readonly name?: string;
+  readonly nickname?: string;
+  readonly host?: string;
+  readonly port: string;
+  readonly ipallocRange: string;
+  readonly ipallocDefaultSubnet?: string;
+  readonly ipallocInit?: string;
+  readonly trustedSubnets?: string;
+  readonly discovery: boolean;
+  readonly connLimit: string;
+  readonly mtu?: string;
+  readonly bridge: string;
+  readonly stateDir: string;
+  readonly engine: string;
+  readonly workers: string;
+  readonly fullMeshLimit: string;
+  readonly hostFirewall: boolean;
+  readonly logLevel: string;
+  readonly resume: boolean;
+}
+
+/** Checked settings of one daemon: plain data, handed to the daemon's process as JSON. */
+export interface LaunchSettings {
+  readonly peers: readonly string[];
+  readonly name: string | undefined;
+  readonly nickname: string;
+  readonly host: string | undefined;
+  readonly port: number;
+  readonly range: string;
+  readonly defaultSubnet: string;
+  readonly init: string | undefined;
+  readonly trustedSubnets: readonly string[];
+  readonly discovery: boolean;
+  /** 0 = no limit. */
+  readonly connLimit: number;
+  readonly mtu: number | undefined;
+  readonly bridge: string;
+  readonly stateDir: string;
+  readonly engine: 'auto' | 'native' | 'portable';
+  readonly fullMeshLimit: number;
+  readonly hostFirewall: boolean;
+  readonly logLevel: LogLevel;
+  readonly resume: boolean;
+  readonly socket: string;
+  /** Where SIGHUP and `rotate` read passwords again; undefined = they came some other way. */
+  readonly passwordFile: string | undefined;
+}
+
+const SMALLEST_RANGE_PREFIX = 30;
+/** Below it an IPv6 packet of minimum size would not fit (RFC 8200). */
+const SMALLEST_MTU = 1_280;
+const LARGEST_MTU = 65_535 - 112;
+/** Flows are not yet spread over lanes, so one worker carries them all. */
+const MOST_WORKERS = 1;
+const LONGEST_NICKNAME = 255;
+/** IFNAMSIZ less the end mark, less "-tap". */
+const LONGEST_BRIDGE = 11;
+
+/** Checks every value; throws {@link BadValue} naming the first that is wrong and what would be right. */
+export function checkSettings(
+  flags: LaunchFlags,
+  peers: readonly string[],
+  surroundings: {
+    readonly hostName: string;
+    readonly socket: string;
+    readonly passwordFile: string | undefined;
+  },
+): LaunchSettings {
+  const range = cidrValue('--ipalloc-range', flags.ipallocRange);
+  checkRange(range);
+  integerValue('--workers', flags.workers, 1, MOST_WORKERS);
+  return {
+    peers: peers.map(peerValue),
+    name: flags.name === undefined ? undefined : nameValue(flags.name),
+    nickname: nicknameValue(flags.nickname ?? surroundings.hostName),
+    host: flags.host === undefined ? undefined : hostValue(flags.host),
+    port: integerValue('--port', flags.port, 1, 65_535),
+    range: formatCidr(range),
+    defaultSubnet: formatCidr(subnetValue(flags.ipallocDefaultSubnet, range)),
+    init: flags.ipallocInit,
+    trustedSubnets: listValue(flags.trustedSubnets).map((t) => formatCidr(cidrValue('--trusted-subnets', t))),
+    discovery: flags.discovery,
+    connLimit: integerValue('--conn-limit', flags.connLimit, 0, 1_000_000),
+    mtu: flags.mtu === undefined ? undefined : integerValue('--mtu', flags.mtu, SMALLEST_MTU, LARGEST_MTU),
+    bridge: bridgeValue(flags.bridge),
+    stateDir: flags.stateDir,
+    engine: choiceValue('--engine', flags.engine, ['auto', 'native', 'portable']),
+    fullMeshLimit: integerValue('--full-mesh-limit', flags.fullMeshLimit, 2, 1_000_000),
+    hostFirewall: flags.hostFirewall,
+    logLevel: choiceValue('--log-level', flags.logLevel, ['debug', 'info', 'warn', 'error']),
+    resume: flags.resume,
+    socket: surroundings.socket,
+    passwordFile: surroundings.passwordFile,
+  };
+}
+
+function cidrValue(flag: string, text: string): Cidr {
+  const cidr = parseCidr(text);
+  if (cidr === undefined) throw new BadValue(`${flag} "${text}" is not a CIDR: write it like 10.32.0.0/12`);
+  return cidr;
+}
+
+function checkRange(range: Cidr): void {
+  if (range.ip.family !== 4) {
+    throw new BadValue(
+      `--ipalloc-range ${formatCidr(range)} is IPv6: give an IPv4 range, IPv6 is carried but not allocated`,
+    );
+  }
+  if (range.prefix > SMALLEST_RANGE_PREFIX) {
+    throw new BadValue(
+      `--ipalloc-range ${formatCidr(range)} is too small: it must be a /${SMALLEST_RANGE_PREFIX} or larger`,
+    );
+  }
+}
+
+function subnetValue(text: string | undefined, range: Cidr): Cidr {
+  if (text === undefined) return range;
+  const subnet = cidrValue('--ipalloc-default-subnet', text);
+  if (!cidrContains(range, subnet.ip) || subnet.prefix < range.prefix) {
+    throw new BadValue(
+      `--ipalloc-default-subnet ${text} does not lie within --ipalloc-range ${formatCidr(range)}`,
+    );
+  }
+  if (subnet.prefix > SMALLEST_RANGE_PREFIX) {
+    throw new BadValue(
+      `--ipalloc-default-subnet ${text} is too small: it must be a /${SMALLEST_RANGE_PREFIX} or larger`,
+    );
+  }
+  return subnet;
+}
+
+function nameValue(text: string): string {
+  const name = parsePeerName(text);
+  if (name === undefined)
+    throw new BadValue(`--name "${text}" is not a peer name: write six hexadecimal pairs, or ::1`);
+  return name;
+}
+
+function nicknameValue(text: string): string {
+  if (text === '' || text.length > LONGEST_NICKNAME || /\p{Cc}/u.test(text)) {
+    throw new BadValue(`--nickname must be 1 to ${LONGEST_NICKNAME} printable characters`);
+  }
+  return text;
+}
+
+function hostValue(text: string): string {
+  if (parseIp(text) === undefined) throw new BadValue(`--host "${text}" is not an IP address of this host`);
+  return text;
+}
+
+/** An address or host name with an optional port; which of them is decided when it is dialled. */
+export function peerValue(text: string): string {
+  const match =
+    /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$|^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*$/.exec(
+      text,
+    );
+  const port = match?.[1] === undefined ? 1 : Number(match[1]);
+  if (match === null || text.length > 300 || port < 1 || port > 65_535) {
+    throw new BadValue(`peer "${text}" is not an address: write HOST, HOST:PORT or [IPV6]:PORT`);
+  }
+  return text;
+}
+
+function integerValue(flag: string, text: string, least: number, most: number): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= least && value <= most)) {
+    throw new BadValue(`${flag} "${text}" is not a whole number from ${least} to ${most}`);
+  }
+  return value;
+}
+
+function bridgeValue(text: string): string {
+  if (!/^[A-Za-z0-9_.-]+$/.test(text) || text.length > LONGEST_BRIDGE || text === '.' || text === '..') {
+    throw new BadValue(
+      `--bridge "${text}" is not an interface name: at most ${LONGEST_BRIDGE} letters, digits, "_", "." or "-"`,
+    );
+  }
+  return text;
+}
+
+function choiceValue<T extends string>(flag: string, text: string, choices: readonly T[]): T {
+  const found = choices.find((choice) => choice === text);
+  if (found === undefined) throw new BadValue(`${flag} "${text}" is unknown: choose ${choices.join(', ')}`);
+  return found;
+}
+
+function listValue(text: string | undefined): string[] {
+  return (text ?? '')
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}

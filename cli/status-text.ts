@@ -1,0 +1,154 @@
+import type {
+  ConnectionStatus,
+  IpamStatus,
+  LinkStatus,
+  OwnedStatus,
+  PeerStatus,
+  RouterStatus,
+  StatusDocument,
+  TargetStatus,
+} from '../router/status.ts';
+import { byteCount, counted, fields, painted, table, type Tone } from './render.ts';
+
+/** The parts of `status PART`; each knows its share of the document and how a person reads it. */
+export const STATUS_PARTS = {
+  peers: {
+    pick: (d: StatusDocument) => d.router.peers,
+    text: (d: StatusDocument) => peersText(d.router.peers),
+  },
+  connections: {
+    pick: (d: StatusDocument) => d.router.connections,
+    text: (d: StatusDocument, colour: boolean) => connectionsText(d.router.connections, colour),
+  },
+  links: {
+    pick: (d: StatusDocument) => d.router.links,
+    text: (d: StatusDocument, colour: boolean) => linksText(d.router.links, colour),
+  },
+  targets: {
+    pick: (d: StatusDocument) => d.router.targets,
+    text: (d: StatusDocument) => targetsText(d.router.targets),
+  },
+  ipam: { pick: (d: StatusDocument) => d.ipam, text: (d: StatusDocument) => ipamText(d.ipam) },
+} as const;
+
+export type StatusPart = keyof typeof STATUS_PARTS;
+
+export function isStatusPart(text: string): text is StatusPart {
+  return Object.hasOwn(STATUS_PARTS, text);
+}
+
+/** The overview that `status` prints. */
+export function overviewText(document: StatusDocument): string {
+  return [
+    fields([['Version', document.version]]),
+    'Service: router\n' + fields(routerFields(document.router)),
+    'Service: ipam\n' + fields(ipamFields(document.ipam)),
+  ].join('\n');
+}
+
+function routerFields(router: RouterStatus): [string, string][] {
+  return [
+    ['Name', `${router.name} (${router.nickname})`],
+    [
+      'Encryption',
+      router.encryption ? 'enabled' : 'disabled: traffic is neither encrypted nor authenticated',
+    ],
+    ['Engine', router.engine],
+    ['MTU', String(router.mtu)],
+    ['Targets', String(router.targets.length)],
+    ['Connections', countedByState(router.connections)],
+    ['Links', countedByState(router.links)],
+    ['Peers', String(router.peers.length)],
+    ['Drops', dropsText(router.drops)],
+    ['Uptime', `${router.uptimeSeconds} s`],
+  ];
+}
+
+function countedByState(items: readonly { readonly state: string }[]): string {
+  const counts = new Map<string, number>();
+  for (const { state } of items) counts.set(state, (counts.get(state) ?? 0) + 1);
+  const detail = [...counts].map(([state, count]) => `${count} ${state}`).join(', ');
+  return items.length === 0 ? '0' : `${items.length} (${detail})`;
+}
+
+function dropsText(drops: RouterStatus['drops']): string {
+  const shown = Object.entries(drops).filter(([, count]) => count > 0);
+  return shown.length === 0 ? 'none' : shown.map(([reason, count]) => `${reason} ${count}`).join(', ');
+}
+
+function ipamFields(ipam: IpamStatus): [string, string][] {
+  return [
+    ['Status', ipam.detail ?? ipam.status],
+    ['Range', ipam.range],
+    ['DefaultSubnet', ipam.defaultSubnet],
+    ['Active', counted(ipam.active, 'address', 'addresses')],
+    ...ipam.conflicts.map((address): [string, string] => ['Conflict', address]),
+  ];
+}
+
+const CONNECTION_TONES: Record<ConnectionStatus['state'], Tone> = {
+  connecting: 'waiting',
+  established: 'good',
+  retrying: 'waiting',
+  failed: 'bad',
+};
+
+function connectionsText(connections: readonly ConnectionStatus[], colour: boolean): string {
+  const rows = connections.map((c) => [
+    c.outbound ? '->' : '<-',
+    c.address,
+    painted(c.state, CONNECTION_TONES[c.state], colour),
+    c.peer === '' ? '-' : `${c.peer} (${c.nickname})`,
+    [c.error, c.retryInSeconds === undefined ? undefined : `next try in ${c.retryInSeconds} s`]
+      .filter((part) => part !== undefined)
+      .join('; '),
+  ]);
+  return table(rows);
+}
+
+const LINK_TONES: Record<LinkStatus['state'], Tone> = {
+  idle: 'waiting',
+  offering: 'waiting',
+  probing: 'waiting',
+  up: 'good',
+  down: 'bad',
+};
+
+function linksText(links: readonly LinkStatus[], colour: boolean): string {
+  const rows = links.map((link) => [
+    `${link.peer} (${link.nickname})`,
+    painted(link.state, LINK_TONES[link.state], colour),
+    link.path === 'relay' ? `relay via ${link.via ?? '?'}` : `direct ${link.address ?? '-'}`,
+    link.encrypted ? 'encrypted' : 'plain',
+    `mtu ${link.mtu}`,
+    link.rttMs === null ? 'rtt -' : `rtt ${link.rttMs.toFixed(2)} ms`,
+    `sent ${byteCount(link.sentBytes)}`,
+    `received ${byteCount(link.receivedBytes)}`,
+    `lost ${(100 * link.lostFraction).toFixed(1)} %`,
+    link.error ?? '',
+  ]);
+  return table(rows);
+}
+
+function targetsText(targets: readonly TargetStatus[]): string {
+  return table(targets.map((target) => [target.address, target.state]));
+}
+
+function peersText(peers: readonly PeerStatus[]): string {
+  const nicknames = new Map(peers.map((peer) => [peer.name, peer.nickname]));
+  return peers
+    .map((peer) => {
+      const neighbours = peer.neighbours.map((name) => `   ${name} (${nicknames.get(name) ?? '?'})\n`);
+      return `${peer.name} (${peer.nickname})\n${neighbours.join('')}`;
+    })
+    .join('');
+}
+
+function ipamText(ipam: IpamStatus): string {
+  return fields(ipamFields(ipam)) + '\n' + table(ipam.owned.map(ownedRow));
+}
+
+function ownedRow(owned: OwnedStatus): string[] {
+  const share = `${owned.addresses} addresses (${(100 * owned.fraction).toFixed(1)} % of the range)`;
+  return [`${owned.name} (${owned.nickname})`, share, owned.reachable ? '' : 'unreachable'];
+}

@@ -1,0 +1,83 @@
+import { request } from 'node:http';
+
+/** The daemon does not answer on its socket. */
+export class NoDaemon extends Error {
+  override name = 'NoDaemon';
+}
+
+/** The daemon refused; its sentence is the message. */
+export class Refused extends Error {
+  override name = 'Refused';
+}
+
+const ANSWER_LIMIT_BYTES = 64 << 20;
+
+/**
+ * One call of the API on the unix socket `socketPath`. Waits as long as the daemon does: requests that block
+ * (an allocation that awaits consensus) end when the caller does.
+ */
+export function callApi(
+  socketPath: string,
+  method: 'GET' | 'POST',
+  path: string,
+  body?: object,
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const payload = body === undefined ? undefined : JSON.stringify(body);
+    const headers = payload === undefined ? {} : { 'content-type': 'application/json' };
+    const call = request({ socketPath, method, path, headers, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      let length = 0;
+      response.on('data', (chunk: Buffer) => {
+        length += chunk.length;
+        if (length > ANSWER_LIMIT_BYTES) response.destroy(new Error('the answer is too long'));
+        else chunks.push(chunk);
+      });
+      response.on('error', (error) =>
+        reject(new Refused(`the daemon broke off its answer: ${error.message}`)),
+      );
+      response.on('end', () =>
+        settle(response.statusCode ?? 0, Buffer.concat(chunks).toString(), resolve, reject),
+      );
+    });
+    call.on('error', (error: NodeJS.ErrnoException) => reject(callFailed(socketPath, error)));
+    call.end(payload);
+  });
+}
+
+function settle(
+  status: number,
+  text: string,
+  resolve: (value: unknown) => void,
+  reject: (error: Error) => void,
+): void {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(text);
+  } catch {
+    reject(new Refused(`the daemon answered with something else than JSON (status ${status})`));
+    return;
+  }
+  if (status === 200) resolve(answer);
+  else reject(new Refused(errorText(answer) ?? `the daemon answered with status ${status}`));
+}
+
+function errorText(answer: unknown): string | undefined {
+  if (typeof answer !== 'object' || answer === null || !('error' in answer)) return undefined;
+  return typeof answer.error === 'string' ? answer.error : undefined;
+}
+
+function callFailed(socketPath: string, error: NodeJS.ErrnoException): Error {
+  switch (error.code) {
+    case 'ENOENT':
+    case 'ECONNREFUSED':
+      return new NoDaemon(
+        `no daemon answers on ${socketPath}: start one with "weave-ts launch", or name its --socket`,
+      );
+    case 'EACCES':
+    case 'EPERM':
+      return new NoDaemon(`may not open ${socketPath}: run as root`);
+    default:
+      return new NoDaemon(`the daemon on ${socketPath} broke off: ${error.message}`);
+  }
+}

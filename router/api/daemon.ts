@@ -1,0 +1,58 @@
+import type { StatusDocument } from '../status.ts';
+
+/**
+ * What the API needs of the daemon behind it; supplied by cli/launch. Every method may reject with an Error whose
+ * message is one line for the operator. `signal` aborts when the client has gone: the request is undone then.
+ */
+export interface Daemon {
+  status(): Promise<StatusDocument>;
+  report(): Promise<Record<string, unknown>>;
+  /** Resolves before the daemon ends, so that the answer still gets out. */
+  stop(clean: boolean): Promise<void>;
+  connect(peers: readonly string[], replace: boolean): Promise<void>;
+  forget(peers: readonly string[]): Promise<void>;
+  attach(request: AttachRequest, signal: AbortSignal): Promise<AttachResult>;
+  /** The CIDRs that were given back; empty if there was nothing. */
+  detach(target: string, addresses: readonly string[]): Promise<readonly string[]>;
+  expose(request: ExposeRequest, signal: AbortSignal): Promise<AttachResult>;
+  hide(addresses: readonly string[]): Promise<readonly string[]>;
+  ps(): Promise<readonly AttachmentRow[]>;
+  prime(signal: AbortSignal): Promise<void>;
+  allocate(id: string, subnet: string | undefined, signal: AbortSignal): Promise<readonly string[]>;
+  claim(id: string, cidr: string, signal: AbortSignal): Promise<readonly string[]>;
+  release(id: string, cidr: string | undefined): Promise<readonly string[]>;
+}
+
+export interface AttachRequest {
+  /** Namespace path, `ip netns` name or pid. */
+  readonly target: string;
+  /** `ip:CIDR`, `net:CIDR`, `net:default` or a bare CIDR; none = one from the default subnet. */
+  readonly addresses: readonly string[];
+  readonly interface: string;
+  readonly defaultRoute: boolean;
+}
+
+export interface ExposeRequest {
+  readonly addresses: readonly string[];
+  readonly masquerade: boolean;
+}
+
+export interface AttachResult {
+  readonly id: string;
+  /** CIDRs. */
+  readonly addresses: readonly string[];
+  readonly interface: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** Sentences that the operator should read, such as that ip_forward was switched on. */
+  readonly notes: readonly string[];
+}
+
+export interface AttachmentRow {
+  readonly id: string;
+  readonly target: string;
+  readonly interface: string;
+  readonly mac: string;
+  readonly addresses: readonly string[];
+  readonly state: string;
+}

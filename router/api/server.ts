@@ -1,0 +1,159 @@
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import type { Log } from '../../core/log.ts';
+import type { AttachRequest, Daemon, ExposeRequest } from './daemon.ts';
+import {
+  allocateBody,
+  attachBody,
+  claimBody,
+  connectBody,
+  detachBody,
+  exposeBody,
+  forgetBody,
+  hideBody,
+  releaseBody,
+  stopBody,
+} from './schema.ts';
+
+const BODY_LIMIT_BYTES = 1 << 20;
+
+/** The API over `daemon`, not yet listening. Refusals are answered 400 with `{ error }`, one line. */
+export function createApi(daemon: Daemon, log: Log): FastifyInstance {
+  const app = Fastify({
+    bodyLimit: BODY_LIMIT_BYTES,
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
+  });
+  app.setErrorHandler<Error & { statusCode?: number; validation?: unknown }>(
+    async (error, request, reply) => {
+      const status = error.statusCode ?? 400;
+      if (status >= 500) log.log('error', 'request failed', { url: request.url, error: error.stack });
+      await reply.code(status).send({ error: oneLine(error.message) });
+    },
+  );
+  app.setNotFoundHandler(async (request, reply) => {
+    await reply.code(404).send({ error: `no such call: ${request.method} ${request.url}` });
+  });
+  addQueries(app, daemon);
+  addMeshCalls(app, daemon);
+  addAttachmentCalls(app, daemon);
+  addAddressCalls(app, daemon);
+  return app;
+}
+
+/**
+ * Listens on a unix socket that only this user may open. A socket left by a dead daemon is replaced; a live one is
+ * refused with an error that names it.
+ */
+export async function listenOnSocket(app: FastifyInstance, path: string): Promise<void> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  await app.listen({ path });
+  chmodSync(path, 0o600);
+}
+
+/** Removes a socket file that nobody serves. Rejects if somebody does. */
+export async function claimSocketPath(path: string): Promise<void> {
+  if (await isServed(path)) {
+    throw new Error(
+      `a daemon already answers on ${path}: stop it first, or choose another --socket and --state-dir`,
+    );
+  }
+  rmSync(path, { force: true });
+}
+
+function isServed(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+function addQueries(app: FastifyInstance, daemon: Daemon): void {
+  app.get('/status', () => daemon.status());
+  app.get('/report', () => daemon.report());
+  app.get('/ps', async () => ({ attachments: await daemon.ps() }));
+}
+
+function addMeshCalls(app: FastifyInstance, daemon: Daemon): void {
+  app.post<{ Body: { clean?: boolean } }>('/stop', { schema: { body: stopBody } }, async ({ body }) => {
+    await daemon.stop(body.clean ?? false);
+    return {};
+  });
+  app.post<{ Body: { peers: string[]; replace?: boolean } }>(
+    '/connect',
+    { schema: { body: connectBody } },
+    async ({ body }) => {
+      await daemon.connect(body.peers, body.replace ?? false);
+      return {};
+    },
+  );
+  app.post<{ Body: { peers: string[] } }>('/forget', { schema: { body: forgetBody } }, async ({ body }) => {
+    await daemon.forget(body.peers);
+    return {};
+  });
+}
+
+function addAttachmentCalls(app: FastifyInstance, daemon: Daemon): void {
+  app.post<{ Body: Partial<AttachRequest> & { target: string } }>(
+    '/attach',
+    { schema: { body: attachBody } },
+    (request) => daemon.attach({ ...attachDefaults, ...request.body }, gone(request)),
+  );
+  app.post<{ Body: { target: string; addresses?: string[] } }>(
+    '/detach',
+    { schema: { body: detachBody } },
+    async ({ body }) => ({ addresses: await daemon.detach(body.target, body.addresses ?? []) }),
+  );
+  app.post<{ Body: Partial<ExposeRequest> }>('/expose', { schema: { body: exposeBody } }, (request) =>
+    daemon.expose({ addresses: [], masquerade: true, ...request.body }, gone(request)),
+  );
+  app.post<{ Body: { addresses?: string[] } }>('/hide', { schema: { body: hideBody } }, async ({ body }) => ({
+    addresses: await daemon.hide(body.addresses ?? []),
+  }));
+}
+
+const attachDefaults = { addresses: [], interface: 'ethwe', defaultRoute: false };
+
+function addAddressCalls(app: FastifyInstance, daemon: Daemon): void {
+  app.post('/prime', async (request) => {
+    await daemon.prime(gone(request));
+    return {};
+  });
+  app.post<{ Body: { id: string; subnet?: string } }>(
+    '/allocate',
+    { schema: { body: allocateBody } },
+    async (request) => ({
+      addresses: await daemon.allocate(request.body.id, request.body.subnet, gone(request)),
+    }),
+  );
+  app.post<{ Body: { id: string; cidr: string } }>(
+    '/claim',
+    { schema: { body: claimBody } },
+    async (request) => ({
+      addresses: await daemon.claim(request.body.id, request.body.cidr, gone(request)),
+    }),
+  );
+  app.post<{ Body: { id: string; cidr?: string } }>(
+    '/release',
+    { schema: { body: releaseBody } },
+    async ({ body }) => ({
+      addresses: await daemon.release(body.id, body.cidr),
+    }),
+  );
+}
+
+/** Aborts when the client closes its end before it has the answer. */
+function gone(request: FastifyRequest): AbortSignal {
+  const controller = new AbortController();
+  request.raw.socket.once('close', () => controller.abort());
+  return controller.signal;
+}
+
+function oneLine(message: string): string {
+  return message.split('\n')[0] ?? message;
+}

@@ -1,0 +1,141 @@
+import { lookup } from 'node:dns/promises';
+import { createServer, Socket, type Server } from 'node:net';
+import { formatEndpoint, formatIp, parseIp, type Endpoint, type IpAddress } from '../../core/address.ts';
+
+/** What the TCP edge tells its owner. Connection numbers are unique for the life of the process. */
+export interface StreamEvents {
+  onAccepted(conn: number, remote: Endpoint): void;
+  onConnected(conn: number, remote: Endpoint): void;
+  onDialFailed(conn: number, error: string): void;
+  onBytes(conn: number, bytes: Uint8Array): void;
+  /** All that was written has left this process. */
+  onDrained(conn: number): void;
+  onClosed(conn: number, error: string | undefined): void;
+}
+
+const DIAL_LIMIT_MS = 10_000;
+const MOST_SOCKETS = 8_192;
+
+/** The control plane's TCP sockets: one listener, and a stream for each connection number. */
+export class Streams {
+  readonly #events: StreamEvents;
+  readonly #sockets = new Map<number, Socket>();
+  readonly #server: Server;
+  #nextInbound = 1;
+
+  constructor(events: StreamEvents) {
+    this.#events = events;
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#server.maxConnections = MOST_SOCKETS;
+  }
+
+  /** Listens on one address or on all; rejects with a sentence that names the port. */
+  listen(address: IpAddress | undefined, port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, address, port)));
+      const host = address === undefined ? {} : { host: formatIp(address) };
+      this.#server.listen({ port, ...host }, () => {
+        this.#server.removeAllListeners('error').on('error', () => undefined);
+        resolve();
+      });
+    });
+  }
+
+  /** Resolves the host name afresh and connects; the owner hears onConnected or onDialFailed. */
+  dial(conn: number, host: string, port: number): void {
+    void this.#resolve(host).then(
+      (ip) => this.#connect(conn, { ip, port }),
+      (error: unknown) =>
+        this.#events.onDialFailed(conn, error instanceof Error ? error.message : String(error)),
+    );
+  }
+
+  write(conn: number, bytes: Uint8Array): void {
+    const socket = this.#sockets.get(conn);
+    if (socket === undefined || socket.destroyed) return;
+    if (socket.write(bytes)) this.#events.onDrained(conn);
+  }
+
+  /** Sends what was written, then closes; nothing more is reported of it. */
+  closeStream(conn: number): void {
+    const socket = this.#sockets.get(conn);
+    if (socket === undefined) return;
+    this.#sockets.delete(conn);
+    socket.destroySoon();
+  }
+
+  /** Stops listening and closes all streams. */
+  async close(): Promise<void> {
+    for (const conn of [...this.#sockets.keys()]) this.closeStream(conn);
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  /** Connection numbers of accepted streams are odd, those that the owner dials even. */
+  #accept(socket: Socket): void {
+    const ip = parseIp(socket.remoteAddress ?? '');
+    const port = socket.remotePort;
+    if (ip === undefined || port === undefined) {
+      socket.destroy();
+      return;
+    }
+    const conn = this.#nextInbound;
+    this.#nextInbound += 2;
+    this.#adopt(conn, socket);
+    this.#events.onAccepted(conn, { ip, port });
+  }
+
+  async #resolve(host: string): Promise<IpAddress> {
+    const literal = parseIp(host);
+    if (literal !== undefined) return literal;
+    const { address } = await lookup(host);
+    return parseIp(address)!;
+  }
+
+  #connect(conn: number, remote: Endpoint): void {
+    const socket = new Socket();
+    const fail = (error: string) => {
+      socket.removeAllListeners().on('error', () => undefined);
+      socket.destroy();
+      this.#events.onDialFailed(conn, error);
+    };
+    socket.setNoDelay(true);
+    socket.setTimeout(DIAL_LIMIT_MS, () => fail(`no answer from ${formatEndpoint(remote)}`));
+    socket.once('error', (error) => fail(error.message));
+    socket.once('connect', () => {
+      socket.removeAllListeners().setTimeout(0);
+      this.#adopt(conn, socket);
+      this.#events.onConnected(conn, remote);
+    });
+    socket.connect({ host: formatIp(remote.ip), port: remote.port });
+  }
+
+  #adopt(conn: number, socket: Socket): void {
+    this.#sockets.set(conn, socket);
+    let failure: string | undefined;
+    socket.on('error', (error) => (failure = error.message));
+    socket.on('data', (bytes) => this.#ifOpen(conn, () => this.#events.onBytes(conn, bytes)));
+    socket.on('drain', () => this.#ifOpen(conn, () => this.#events.onDrained(conn)));
+    socket.on('close', () =>
+      this.#ifOpen(conn, () => {
+        this.#sockets.delete(conn);
+        this.#events.onClosed(conn, failure);
+      }),
+    );
+  }
+
+  #ifOpen(conn: number, act: () => void): void {
+    if (this.#sockets.has(conn)) act();
+  }
+}
+
+function listenError(error: NodeJS.ErrnoException, address: IpAddress | undefined, port: number): Error {
+  const where = address === undefined ? `port ${port}` : formatEndpoint({ ip: address, port });
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new Error(`${where} is in use (TCP): stop what listens there, or choose another --port`);
+    case 'EADDRNOTAVAIL':
+      return new Error(`${where} is not an address of this host: choose another --host`);
+    default:
+      return new Error(`cannot listen on ${where}: ${error.message}`);
+  }
+}

@@ -1,0 +1,53 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { BadValue, UsageError } from '../../cli/exit.ts';
+import { readPasswords } from '../../cli/passwords.ts';
+
+const none = { file: undefined, flag: undefined, environment: undefined };
+
+function file(t: ExecutionContext, text: string, mode = 0o600): string {
+  const dir = mkdtempSync(join(tmpdir(), 'weave-ts-password-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const path = join(dir, 'password');
+  writeFileSync(path, text);
+  chmodSync(path, mode);
+  return path;
+}
+
+test('no source, or an empty WEAVE_PASSWORD, means no password', (t) => {
+  t.deepEqual(readPasswords(none).accepted, []);
+  t.deepEqual(readPasswords({ ...none, environment: '' }).accepted, []);
+});
+
+test('a password keeps its blanks, and only line ends are trimmed', (t) => {
+  t.deepEqual(readPasswords({ ...none, file: file(t, ' a b \r\n\n  \nc\n') }).accepted, [' a b ', 'c']);
+  t.deepEqual(readPasswords({ ...none, environment: ' x ' }).accepted, [' x ']);
+});
+
+test('two sources contradict each other', (t) => {
+  t.throws(() => readPasswords({ ...none, flag: 'a', environment: 'b' }), { instanceOf: UsageError });
+  t.throws(() => readPasswords({ ...none, flag: 'a', file: '/x' }), { instanceOf: UsageError });
+});
+
+test('an absent file, an empty one and one of three lines are refused by name', (t) => {
+  t.throws(() => readPasswords({ ...none, file: '/nonexistent/x' }), {
+    instanceOf: BadValue,
+    message: /nonexistent/,
+  });
+  t.throws(() => readPasswords({ ...none, file: file(t, '\n \n') }), {
+    instanceOf: BadValue,
+    message: /is empty/,
+  });
+  t.throws(() => readPasswords({ ...none, file: file(t, 'a\nb\nc\n') }), {
+    instanceOf: BadValue,
+    message: /3 passwords/,
+  });
+  t.throws(() => readPasswords({ ...none, flag: '' }), { instanceOf: BadValue });
+});
+
+test('a file that others can read is used, with a warning', (t) => {
+  t.regex(readPasswords({ ...none, file: file(t, 'a\n', 0o644) }).warning ?? '', /can be read by others/);
+  t.is(readPasswords({ ...none, file: file(t, 'a\n') }).warning, undefined);
+});

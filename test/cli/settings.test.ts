@@ -1,0 +1,78 @@
+import test from 'ava';
+import { BadValue } from '../../cli/exit.ts';
+import { checkSettings, peerValue, type LaunchFlags } from '../../cli/settings.ts';
+
+const standard: LaunchFlags = {
+  port: '6783',
+  ipallocRange: '10.32.0.0/12',
+  discovery: true,
+  connLimit: '0',
+  bridge: 'weave',
+  stateDir: '/var/lib/weave-ts',
+  engine: 'auto',
+  workers: '1',
+  fullMeshLimit: '80',
+  hostFirewall: true,
+  logLevel: 'info',
+  resume: false,
+};
+const surroundings = { hostName: 'here', socket: '/run/weave-ts/api.sock', passwordFile: undefined };
+
+test('standard flags give a full set of settings', (t) => {
+  const settings = checkSettings(standard, ['192.0.2.1'], surroundings);
+  t.is(settings.nickname, 'here');
+  t.is(settings.range, '10.32.0.0/12');
+  t.is(settings.defaultSubnet, '10.32.0.0/12');
+  t.deepEqual(settings.peers, ['192.0.2.1']);
+  t.is(settings.mtu, undefined);
+});
+
+for (const [flags, pattern] of [
+  [{ ipallocRange: '10.32.0.0' }, /10\.32\.0\.0/],
+  [{ ipallocRange: '10.32.0.0/31' }, /\/30/],
+  [{ ipallocDefaultSubnet: '10.64.0.0/16' }, /10\.64\.0\.0\/16/],
+  [{ ipallocDefaultSubnet: '10.32.0.0/31' }, /10\.32\.0\.0\/31/],
+  [{ name: 'bob' }, /--name "bob"/],
+  [{ nickname: '' }, /--nickname/],
+  [{ nickname: 'a\nb' }, /--nickname/],
+  [{ host: 'host' }, /--host "host"/],
+  [{ port: '65536' }, /--port "65536".*65535/],
+  [{ port: '-1' }, /--port/],
+  [{ port: '6783x' }, /--port/],
+  [{ connLimit: 'many' }, /--conn-limit/],
+  [{ mtu: '1279' }, /--mtu.*1280/],
+  [{ bridge: 'much-too-long' }, /--bridge/],
+  [{ bridge: 'a/b' }, /--bridge/],
+  [{ engine: 'warp' }, /--engine "warp".*native/],
+  [{ workers: '2' }, /--workers/],
+  [{ logLevel: 'loud' }, /--log-level/],
+  [{ trustedSubnets: '10.0.0.0/8,x' }, /--trusted-subnets "x"/],
+] as const) {
+  test(`${JSON.stringify(flags)} is refused with the value and what would be right`, (t) => {
+    const error = t.throws(() => checkSettings({ ...standard, ...flags }, [], surroundings), {
+      instanceOf: BadValue,
+    });
+    t.regex(error.message, pattern);
+    t.false(error.message.includes('\n'));
+  });
+}
+
+for (const peer of [
+  'host',
+  'host.example:6783',
+  '192.0.2.1',
+  '192.0.2.1:1',
+  '2001:db8::1',
+  '[2001:db8::1]',
+  '[2001:db8::1]:7',
+]) {
+  test(`"${peer}" is accepted as a peer`, (t) => {
+    t.is(peerValue(peer), peer);
+  });
+}
+
+for (const peer of ['', 'a b', 'host:', 'host:0', 'host:65536', '[2001:db8::1', 'host/x', '[host]:1']) {
+  test(`"${peer}" is refused as a peer`, (t) => {
+    t.throws(() => peerValue(peer), { instanceOf: BadValue });
+  });
+}

@@ -1,0 +1,204 @@
+import { formatEndpoint, formatIp, type Endpoint, type IpAddress } from '../../core/address.ts';
+import { randomFraction, type RandomSource } from '../../core/random.ts';
+import type { Millis } from '../../core/time.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+
+/** What a simulated host offers to the network. Connection numbers are the host's own. */
+export interface SimHost {
+  readonly endpoint: Endpoint;
+  onAccepted(remote: Endpoint): StreamEnd;
+  onDatagram(from: Endpoint, datagram: Uint8Array): void;
+}
+
+/** One end's view of a stream: what the network calls when something arrives. */
+export interface StreamEnd {
+  onBytes(bytes: Uint8Array): void;
+  /** The other end closed, or the host behind it is gone. */
+  onClosed(): void;
+}
+
+export interface NetworkTerms {
+  /** Fraction of datagrams lost; streams are retransmitted and so only delayed. */
+  readonly loss: number;
+  /** Fraction of datagrams that arrive twice. */
+  readonly duplication: number;
+  /** One-way delay, uniform between these; datagrams overtake one another. */
+  readonly leastDelay: Millis;
+  readonly mostDelay: Millis;
+}
+
+/** A seeded network of hosts: lossy, reordering datagrams; ordered streams; cuts between pairs, each direction apart. */
+export class SimNetwork {
+  readonly terms: NetworkTerms;
+  readonly #clock: VirtualClock;
+  readonly #random: RandomSource;
+  readonly #hosts = new Map<string, SimHost>();
+  readonly #cuts = new Set<string>();
+  readonly #streams = new Set<SimStream>();
+
+  constructor(clock: VirtualClock, random: RandomSource, terms: NetworkTerms) {
+    this.#clock = clock;
+    this.#random = random;
+    this.terms = terms;
+  }
+
+  attach(host: SimHost): void {
+    this.#hosts.set(formatEndpoint(host.endpoint), host);
+  }
+
+  /** The host vanishes without a word; its streams' other ends notice only by silence. */
+  detach(endpoint: Endpoint): void {
+    this.#hosts.delete(formatEndpoint(endpoint));
+    for (const stream of this.#streams) if (stream.touches(endpoint.ip)) stream.vanish(endpoint.ip);
+  }
+
+  cut(from: IpAddress, to: IpAddress): void {
+    this.#cuts.add(`${formatIp(from)}>${formatIp(to)}`);
+  }
+
+  heal(): void {
+    this.#cuts.clear();
+    for (const stream of this.#streams) stream.flush();
+  }
+
+  isCut(from: IpAddress, to: IpAddress): boolean {
+    return this.#cuts.size > 0 && this.#cuts.has(`${formatIp(from)}>${formatIp(to)}`);
+  }
+
+  send(from: Endpoint, to: Endpoint, datagram: Uint8Array): void {
+    if (this.isCut(from.ip, to.ip) || randomFraction(this.#random) < this.terms.loss) return;
+    const copies = randomFraction(this.#random) < this.terms.duplication ? 2 : 1;
+    const bytes = datagram.slice();
+    for (let i = 0; i < copies; i++) {
+      this.#clock.after(this.delay(), () => this.#hosts.get(formatEndpoint(to))?.onDatagram(from, bytes));
+    }
+  }
+
+  /** Opens a stream; `settled` gets the dialler's end, or undefined if nobody listens or the way is cut. */
+  dial(
+    from: Endpoint,
+    to: Endpoint,
+    end: StreamEnd,
+    settled: (stream: SimStreamHandle | undefined) => void,
+  ): void {
+    const roundTrip = this.delay() + this.delay();
+    this.#clock.after(roundTrip, () => {
+      const host = this.#hosts.get(formatEndpoint(to));
+      const blocked = this.isCut(from.ip, to.ip) || this.isCut(to.ip, from.ip);
+      if (host === undefined || blocked) {
+        settled(undefined);
+        return;
+      }
+      const stream = new SimStream(this, this.#clock, from.ip, to.ip, end);
+      this.#streams.add(stream);
+      stream.onDone = () => this.#streams.delete(stream);
+      settled(stream.handleOf('dialler'));
+      stream.accept(host.onAccepted(from));
+    });
+  }
+
+  delay(): Millis {
+    const { leastDelay, mostDelay } = this.terms;
+    return leastDelay + randomFraction(this.#random) * (mostDelay - leastDelay);
+  }
+}
+
+export interface SimStreamHandle {
+  write(bytes: Uint8Array): void;
+  close(): void;
+}
+
+type Side = 'dialler' | 'acceptor';
+
+interface Half {
+  readonly from: IpAddress;
+  readonly to: IpAddress;
+  /** Written and not yet under way: the way is cut. */
+  readonly held: Uint8Array[];
+  end: StreamEnd | undefined;
+  /** Order is kept: nothing arrives before what was written earlier. */
+  lastArrival: Millis;
+  closing: boolean;
+}
+
+/** An ordered, reliable stream. A cut holds bytes back; healing lets them go, as TCP's retransmission does. */
+class SimStream {
+  readonly #network: SimNetwork;
+  readonly #clock: VirtualClock;
+  readonly #toAcceptor: Half;
+  readonly #toDialler: Half;
+  onDone: () => void = () => undefined;
+
+  constructor(
+    network: SimNetwork,
+    clock: VirtualClock,
+    dialler: IpAddress,
+    acceptor: IpAddress,
+    end: StreamEnd,
+  ) {
+    this.#network = network;
+    this.#clock = clock;
+    const half = (from: IpAddress, to: IpAddress, at: StreamEnd | undefined): Half => {
+      return { from, to, held: [], end: at, lastArrival: 0, closing: false };
+    };
+    this.#toAcceptor = half(dialler, acceptor, undefined);
+    this.#toDialler = half(acceptor, dialler, end);
+  }
+
+  accept(end: StreamEnd): void {
+    this.#toAcceptor.end = end;
+    this.#flush(this.#toAcceptor);
+  }
+
+  handleOf(side: Side): SimStreamHandle {
+    const outward = side === 'dialler' ? this.#toAcceptor : this.#toDialler;
+    const inward = side === 'dialler' ? this.#toDialler : this.#toAcceptor;
+    return {
+      write: (bytes) => {
+        outward.held.push(bytes.slice());
+        this.#flush(outward);
+      },
+      close: () => {
+        inward.end = undefined;
+        outward.closing = true;
+        this.#flush(outward);
+        this.onDone();
+      },
+    };
+  }
+
+  touches(ip: IpAddress): boolean {
+    return ip.value === this.#toAcceptor.from.value || ip.value === this.#toAcceptor.to.value;
+  }
+
+  /** The host at `ip` is gone: what is under way to it is lost, and it says nothing any more. */
+  vanish(ip: IpAddress): void {
+    for (const half of [this.#toAcceptor, this.#toDialler]) {
+      if (half.to.value === ip.value) half.end = undefined;
+      if (half.from.value === ip.value) half.held.length = 0;
+    }
+  }
+
+  flush(): void {
+    this.#flush(this.#toAcceptor);
+    this.#flush(this.#toDialler);
+  }
+
+  #flush(half: Half): void {
+    if (this.#network.isCut(half.from, half.to)) return;
+    for (const bytes of half.held.splice(0)) this.#arrive(half, (end) => end.onBytes(bytes));
+    if (!half.closing) return;
+    half.closing = false;
+    this.#arrive(half, (end) => {
+      half.end = undefined;
+      end.onClosed();
+    });
+  }
+
+  #arrive(half: Half, deliver: (end: StreamEnd) => void): void {
+    half.lastArrival = Math.max(half.lastArrival, this.#clock.now + this.#network.delay());
+    this.#clock.at(half.lastArrival, () => {
+      if (half.end !== undefined) deliver(half.end);
+    });
+  }
+}
