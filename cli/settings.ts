@@ -1,6 +1,8 @@
-import { cidrContains, formatCidr, parseCidr, parseIp, type Cidr } from '../core/address.ts';
+import { formatCidr, parseCidr, parseIp, type Cidr } from '../core/address.ts';
 import { parsePeerName } from '../core/peer-name.ts';
 import type { LogLevel } from '../core/log.ts';
+import { parseInitMode } from '../ipam/init-mode.ts';
+import { parseIpamSettings } from '../ipam/settings.ts';
 import { BadValue } from './exit.ts';
 
 /** The flags of `launch` as commander hands them over. */
@@ -53,7 +55,6 @@ export interface LaunchSettings {
   readonly passwordFile: string | undefined;
 }
 
-const SMALLEST_RANGE_PREFIX = 30;
 /** Below it an IPv6 packet of minimum size would not fit (RFC 8200). */
 const SMALLEST_MTU = 1_280;
 const LARGEST_MTU = 65_535 - 112;
@@ -73,8 +74,10 @@ export function checkSettings(
     readonly passwordFile: string | undefined;
   },
 ): LaunchSettings {
-  const range = cidrValue('--ipalloc-range', flags.ipallocRange);
-  checkRange(range);
+  const ipam = parseIpamSettings(flags.ipallocRange, flags.ipallocDefaultSubnet);
+  if ('error' in ipam) throw new BadValue(ipam.error);
+  const init = parseInitMode(flags.ipallocInit ?? '', peers.length);
+  if ('error' in init) throw new BadValue(init.error);
   integerValue('--workers', flags.workers, 1, MOST_WORKERS);
   return {
     peers: peers.map(peerValue),
@@ -82,8 +85,8 @@ export function checkSettings(
     nickname: nicknameValue(flags.nickname ?? surroundings.hostName),
     host: flags.host === undefined ? undefined : hostValue(flags.host),
     port: integerValue('--port', flags.port, 1, 65_535),
-    range: formatCidr(range),
-    defaultSubnet: formatCidr(subnetValue(flags.ipallocDefaultSubnet, range)),
+    range: ipam.range.text,
+    defaultSubnet: formatCidr(ipam.defaultSubnet),
     init: flags.ipallocInit,
     trustedSubnets: listValue(flags.trustedSubnets).map((t) => formatCidr(cidrValue('--trusted-subnets', t))),
     discovery: flags.discovery,
@@ -105,35 +108,6 @@ function cidrValue(flag: string, text: string): Cidr {
   const cidr = parseCidr(text);
   if (cidr === undefined) throw new BadValue(`${flag} "${text}" is not a CIDR: write it like 10.32.0.0/12`);
   return cidr;
-}
-
-function checkRange(range: Cidr): void {
-  if (range.ip.family !== 4) {
-    throw new BadValue(
-      `--ipalloc-range ${formatCidr(range)} is IPv6: give an IPv4 range, IPv6 is carried but not allocated`,
-    );
-  }
-  if (range.prefix > SMALLEST_RANGE_PREFIX) {
-    throw new BadValue(
-      `--ipalloc-range ${formatCidr(range)} is too small: it must be a /${SMALLEST_RANGE_PREFIX} or larger`,
-    );
-  }
-}
-
-function subnetValue(text: string | undefined, range: Cidr): Cidr {
-  if (text === undefined) return range;
-  const subnet = cidrValue('--ipalloc-default-subnet', text);
-  if (!cidrContains(range, subnet.ip) || subnet.prefix < range.prefix) {
-    throw new BadValue(
-      `--ipalloc-default-subnet ${text} does not lie within --ipalloc-range ${formatCidr(range)}`,
-    );
-  }
-  if (subnet.prefix > SMALLEST_RANGE_PREFIX) {
-    throw new BadValue(
-      `--ipalloc-default-subnet ${text} is too small: it must be a /${SMALLEST_RANGE_PREFIX} or larger`,
-    );
-  }
-  return subnet;
 }
 
 function nameValue(text: string): string {

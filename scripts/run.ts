@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly limit?: number;
 }
 
+/** npm puts node_modules/.bin first, where programs shadow the system's, `nft` among them. */
+const SYSTEM_PATH = `/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:${process.env['PATH'] ?? ''}`;
 const STANDARD_LIMIT = 60_000;
 
 /** Runs `argv` to its end without a shell. Rejects only if it cannot be started or exceeds its limit. */
@@ -51,7 +53,8 @@ export async function must(argv: readonly string[], options: RunOptions = {}): P
 
 /** Starts `argv` and leaves it running; the caller ends it. */
 export function start(argv: readonly string[], options: RunOptions = {}): ChildProcess {
-  return spawn(argv[0]!, argv.slice(1), { env: { ...process.env, ...options.env }, stdio: 'pipe' });
+  const env = { ...process.env, PATH: SYSTEM_PATH, ...options.env };
+  return spawn(argv[0]!, argv.slice(1), { env, stdio: 'pipe' });
 }
 
 /** Ends a process by SIGTERM, then SIGKILL after `grace` ms, and waits until it is gone. */

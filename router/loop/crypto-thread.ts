@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import type { CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
-import { loadSodium } from '../crypto/sodium.ts';
+import { runCpaceJob } from '../crypto/cpace.ts';
 
 /** The crypto thread: public-key work that would otherwise hold up the control plane for milliseconds. */
 export interface CryptoThreadJob {
@@ -13,9 +13,17 @@ export interface CryptoThreadResult {
   readonly result: CryptoResult;
 }
 
-const primitives = await loadSodium();
-
 parentPort!.on('message', ({ task, job }: CryptoThreadJob) => {
-  const done: CryptoThreadResult = { task, result: primitives.runJob(job) };
+  const done: CryptoThreadResult = { task, result: runCpaceJob(job) };
+  wipe(job);
   parentPort!.postMessage(done);
 });
+
+/** The job is this thread's own copy: password, scalar and seed end here. */
+function wipe(job: CryptoJob): void {
+  if (job.type === 'cpace-finish') job.scalar.fill(0);
+  else {
+    job.password.fill(0);
+    job.seed.fill(0);
+  }
+}

@@ -1,0 +1,234 @@
+import type { Cidr } from '../core/address.ts';
+import { formatCidr, parseCidr } from '../core/address.ts';
+import type { Log } from '../core/log.ts';
+import type { IpamRequest, IpamResult } from '../ipam/effects.ts';
+import type { AddressPort } from '../plugin/host/host-port.ts';
+import type { Attachments } from '../plugin/host/attachments.ts';
+import type {
+  AttachmentRow,
+  AttachRequest,
+  AttachResult,
+  Daemon,
+  ExposeRequest,
+} from '../router/api/daemon.ts';
+import type { ControlNode } from '../router/control-node.ts';
+import type { Answer, ControlLoop } from '../router/loop/control-loop.ts';
+import type { StatusDocument } from '../router/status.ts';
+
+/** Requests to the node that await their answer, by number. */
+export class Requests {
+  readonly #waiting = new Map<number, (answer: Answer) => void>();
+  #last = 0;
+
+  /** `ask` puts the request with the given number; resolves with its answer. */
+  put(ask: (request: number) => void): { readonly request: number; readonly answer: Promise<Answer> } {
+    const request = ++this.#last;
+    const answer = new Promise<Answer>((resolve) => this.#waiting.set(request, resolve));
+    ask(request);
+    return { request, answer };
+  }
+
+  onAnswer(answer: Answer): void {
+    this.#waiting.get(answer.request)?.(answer);
+    this.#waiting.delete(answer.request);
+  }
+
+  forget(request: number): void {
+    this.#waiting.delete(request);
+  }
+}
+
+/** Address allocation as promises; a refusal is an Error with the allocator's sentence. */
+export class NodeAddresses implements AddressPort {
+  readonly #node: ControlNode;
+  readonly #loop: ControlLoop;
+  readonly #requests: Requests;
+
+  constructor(node: ControlNode, loop: ControlLoop, requests: Requests) {
+    this.#node = node;
+    this.#loop = loop;
+    this.#requests = requests;
+  }
+
+  async allocate(id: string, subnet?: Cidr, signal?: AbortSignal): Promise<Cidr> {
+    return firstAddress(await this.ask({ type: 'allocate', id, subnet }, signal));
+  }
+
+  async claim(id: string, cidr: Cidr, signal?: AbortSignal): Promise<void> {
+    await this.ask({ type: 'claim', id, cidr }, signal);
+  }
+
+  async release(id: string, address?: Cidr): Promise<void> {
+    await this.ask({ type: 'release', id, address: address?.ip });
+  }
+
+  async lookup(id: string): Promise<readonly Cidr[]> {
+    const result = await this.ask({ type: 'lookup', id });
+    return result.type === 'addresses' ? result.addresses : [];
+  }
+
+  /** Rejects when `signal` aborts; the allocator drops the request then. */
+  ask(operation: IpamRequest, signal?: AbortSignal): Promise<IpamResult> {
+    return new Promise((resolve, reject) => {
+      const { request, answer } = this.#requests.put((number) =>
+        this.#loop.tell((now) => this.#node.onIpamRequest(number, operation, now)),
+      );
+      const abort = () => {
+        this.#requests.forget(request);
+        this.#loop.tell((now) => this.#node.onIpamCancel(request, now));
+        reject(new Error('the request was given up by whoever asked'));
+      };
+      if (signal?.aborted === true) {
+        abort();
+        return;
+      }
+      signal?.addEventListener('abort', abort, { once: true });
+      void answer.then((reply) => {
+        signal?.removeEventListener('abort', abort);
+        const result = (reply as Extract<Answer, { type: 'ipam-reply' }>).result;
+        if (result.type === 'failed') reject(new Error(result.error));
+        else resolve(result);
+      });
+    });
+  }
+}
+
+function firstAddress(result: IpamResult): Cidr {
+  if (result.type !== 'addresses' || result.addresses.length === 0) throw new Error('no address was given');
+  return result.addresses[0]!;
+}
+
+/** What only the process around the node knows. */
+export interface DaemonEdge {
+  readonly version: string;
+  readonly engine: 'native' | 'portable';
+  readonly log: Log;
+  uptimeSeconds(): number;
+  /** Sentences for `status` about chains of others that drop our packets. */
+  firewallProblems(): readonly string[];
+  /** Begins to end the daemon. */
+  stop(clean: boolean): void;
+}
+
+/** The daemon as the API sees it: requests to the node and to the host, as promises. */
+export class RunningDaemon implements Daemon {
+  readonly #node: ControlNode;
+  readonly #loop: ControlLoop;
+  readonly #requests: Requests;
+  readonly #addresses: NodeAddresses;
+  readonly #attachments: Attachments;
+  readonly #edge: DaemonEdge;
+
+  constructor(
+    node: ControlNode,
+    loop: ControlLoop,
+    requests: Requests,
+    addresses: NodeAddresses,
+    attachments: Attachments,
+    edge: DaemonEdge,
+  ) {
+    this.#node = node;
+    this.#loop = loop;
+    this.#requests = requests;
+    this.#addresses = addresses;
+    this.#attachments = attachments;
+    this.#edge = edge;
+  }
+
+  async status(): Promise<StatusDocument> {
+    const { answer } = this.#requests.put((request) =>
+      this.#loop.tell((now) => this.#node.requestStatus(request, now)),
+    );
+    const { document } = (await answer) as Extract<Answer, { type: 'status' }>;
+    return this.#whole(document);
+  }
+
+  async report(): Promise<Record<string, unknown>> {
+    const { answer } = this.#requests.put((request) =>
+      this.#loop.tell((now) => this.#node.requestReport(request, now)),
+    );
+    const { document } = (await answer) as Extract<Answer, { type: 'report' }>;
+    const { topology, details, ...status } = document;
+    return {
+      ...this.#whole(status),
+      topology,
+      details,
+      attachments: await this.ps(),
+      hostFirewall: this.#edge.firewallProblems(),
+    };
+  }
+
+  stop(clean: boolean): Promise<void> {
+    this.#edge.stop(clean);
+    return Promise.resolve();
+  }
+
+  connect(peers: readonly string[], replace: boolean): Promise<void> {
+    this.#loop.tell((now) => this.#node.connect(peers, replace, now));
+    return Promise.resolve();
+  }
+
+  forget(peers: readonly string[]): Promise<void> {
+    this.#loop.tell((now) => this.#node.forget(peers, now));
+    return Promise.resolve();
+  }
+
+  attach(request: AttachRequest, signal: AbortSignal): Promise<AttachResult> {
+    return this.#attachments.attach({ ...request, signal });
+  }
+
+  detach(target: string, addresses: readonly string[]): Promise<readonly string[]> {
+    return this.#attachments.detach(target, addresses);
+  }
+
+  expose(request: ExposeRequest, signal: AbortSignal): Promise<AttachResult> {
+    return this.#attachments.expose(request.addresses, request.masquerade, signal);
+  }
+
+  hide(addresses: readonly string[]): Promise<readonly string[]> {
+    return this.#attachments.hide(addresses);
+  }
+
+  ps(): Promise<readonly AttachmentRow[]> {
+    return this.#attachments.ps();
+  }
+
+  async prime(signal: AbortSignal): Promise<void> {
+    await this.#addresses.ask({ type: 'prime' }, signal);
+  }
+
+  async allocate(id: string, subnet: string | undefined, signal: AbortSignal): Promise<readonly string[]> {
+    const cidr = subnet === undefined ? undefined : cidrOf(subnet);
+    return [formatCidr(await this.#addresses.allocate(id, cidr, signal))];
+  }
+
+  async claim(id: string, cidr: string, signal: AbortSignal): Promise<readonly string[]> {
+    await this.#addresses.claim(id, cidrOf(cidr), signal);
+    return [cidr];
+  }
+
+  async release(id: string, cidr: string | undefined): Promise<readonly string[]> {
+    const wanted = cidr === undefined ? undefined : cidrOf(cidr);
+    const held = await this.#addresses.lookup(id);
+    await this.#addresses.release(id, wanted);
+    const left = new Set((await this.#addresses.lookup(id)).map(formatCidr));
+    return held.map(formatCidr).filter((address) => !left.has(address));
+  }
+
+  #whole(document: Extract<Answer, { type: 'status' }>['document']): StatusDocument {
+    const { engine, version } = this.#edge;
+    const { name, nickname, incarnation, encryption, mtu, ...rest } = document.router;
+    const uptimeSeconds = this.#edge.uptimeSeconds();
+    return {
+      version,
+      router: { name, nickname, incarnation, encryption, engine, mtu, uptimeSeconds, ...rest },
+      ipam: document.ipam,
+    };
+  }
+}
+
+function cidrOf(text: string): Cidr {
+  const cidr = parseCidr(text);
+  if (cidr === undefined) throw new Error(`"${text}" is not a CIDR: write it like 10.32.0.7/12`);
+  return cidr;
+}

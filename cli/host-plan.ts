@@ -1,0 +1,60 @@
+import { networkInterfaces } from 'node:os';
+import { parseIp, type Endpoint } from '../core/address.ts';
+import type { PeerName } from '../core/peer-name.ts';
+import type { IpamSettings } from '../ipam/settings.ts';
+import { tapName } from '../plugin/host/bridge.ts';
+import { HostCommands } from '../plugin/host/commands.ts';
+import { defaultBridgeMtu, HostNetwork, preflight } from '../plugin/host/host-network.ts';
+import { findLink } from '../plugin/host/link-query.ts';
+import { bridgeMac } from '../plugin/host/mac-address.ts';
+import { OVERLAY_OVERHEAD } from '../plugin/host/underlay-mtu.ts';
+import type { LaunchSettings } from './settings.ts';
+
+/** What is to be set up on this host; nothing of it has been yet. */
+export interface HostPlan {
+  readonly network: HostNetwork;
+  /** No bridge of a former run is there: whatever appears is ours to remove if the start fails. */
+  readonly isFresh: boolean;
+  readonly underlayMtu: number;
+  /** Where others may reach us. */
+  readonly addresses: readonly Endpoint[];
+}
+
+/** Checks the host and decides MTU, names and addresses. Throws a sentence naming what is missing or collides. */
+export async function planHost(
+  settings: LaunchSettings,
+  name: PeerName,
+  ipam: IpamSettings,
+): Promise<HostPlan> {
+  const commands = new HostCommands();
+  const names = { bridge: settings.bridge, tap: tapName(settings.bridge) };
+  await preflight(commands, names, ipam.range.network);
+  const listen = settings.host === undefined ? undefined : parseIp(settings.host);
+  const detected = await defaultBridgeMtu(commands, names, listen);
+  const network = new HostNetwork(commands, {
+    ...names,
+    mac: bridgeMac(name),
+    mtu: settings.mtu ?? detected,
+    range: ipam.range.network,
+    controlPort: settings.port,
+    changeFirewall: settings.hostFirewall,
+  });
+  return {
+    network,
+    isFresh: (await findLink(commands, settings.bridge)) === undefined,
+    underlayMtu: detected + OVERLAY_OVERHEAD,
+    addresses: ownAddresses(settings),
+  };
+}
+
+/** Global addresses of this host's interfaces, the bridge's left out; only `--host` where it is given. */
+function ownAddresses(settings: LaunchSettings): Endpoint[] {
+  const listen = settings.host === undefined ? undefined : parseIp(settings.host);
+  if (listen !== undefined) return [{ ip: listen, port: settings.port }];
+  return Object.entries(networkInterfaces())
+    .filter(([name]) => name !== settings.bridge)
+    .flatMap(([, addresses]) => addresses ?? [])
+    .filter(({ internal, address }) => !internal && !address.startsWith('fe80:'))
+    .flatMap(({ address }) => parseIp(address) ?? [])
+    .map((ip) => ({ ip, port: settings.port }));
+}

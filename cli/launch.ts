@@ -1,0 +1,207 @@
+import { randomBytes } from 'node:crypto';
+import { rmSync, writeFileSync } from 'node:fs';
+import type { FastifyInstance } from 'fastify';
+import { claimSocketPath, createApi, listenOnSocket } from '../router/api/server.ts';
+import type { Log } from '../core/log.ts';
+import type { RandomSource } from '../core/random.ts';
+import type { StorePort } from '../core/store.ts';
+import { Attachments } from '../plugin/host/attachments.ts';
+import type { HostNetwork } from '../plugin/host/host-network.ts';
+import { ControlNode } from '../router/control-node.ts';
+import { loadSodium } from '../router/crypto/sodium.ts';
+import { ControlLoop } from '../router/loop/control-loop.ts';
+import { DataPlane } from '../router/loop/data-plane.ts';
+import { monotonicNow } from '../router/loop/deadline-timer.ts';
+import { NodeAddresses, Requests, RunningDaemon } from './daemon.ts';
+import { filesBeside } from './daemon-files.ts';
+import { planHost, type HostPlan } from './host-plan.ts';
+import { createLog } from './pino-log.ts';
+import { prepareNode, type PreparedNode } from './prepare-node.ts';
+import { RotatingLog } from './rotating-log.ts';
+import type { LaunchSettings } from './settings.ts';
+import { openState } from './state-dir.ts';
+import { VERSION } from './version.ts';
+
+/** What is left of SIGTERM's five seconds when the parts do not end by themselves. */
+const STOP_LIMIT_MS = 4_500;
+
+const random: RandomSource = { bytes: (length) => new Uint8Array(randomBytes(length)) };
+
+/**
+ * Starts the daemon in this process and resolves with its name once its API answers; the process then lives until
+ * `stop` or a signal. Rejects with one sentence if it cannot start, and undoes what it had begun.
+ */
+export async function runDaemon(
+  settings: LaunchSettings,
+  passwords: readonly string[],
+  { foreground }: { readonly foreground: boolean },
+): Promise<string> {
+  await claimSocketPath(settings.socket);
+  const files = filesBeside(settings.socket);
+  const log = createLog(settings.logLevel, foreground ? process.stdout : new RotatingLog(files.log));
+  const undo: (() => unknown)[] = [];
+  try {
+    const state = await openState(settings.stateDir);
+    undo.push(() => state.close());
+    const primitives = await loadSodium();
+    const prepared = prepareNode(settings, passwords, state.store, { primitives, random });
+    const host = await planHost(settings, prepared.identity.name, prepared.ipam);
+    if (host.isFresh) undo.push(() => host.network.clean());
+    const daemon = new DaemonProcess(settings, prepared, host, state.store, log);
+    undo.push(() => daemon.close());
+    await daemon.start();
+    writeFileSync(files.pid, `${process.pid}\n`, { mode: 0o600 });
+    daemon.onEnd = () => state.close().then(() => rmSync(files.pid, { force: true }));
+    return prepared.identity.name;
+  } catch (error) {
+    for (const step of undo.reverse()) await Promise.resolve(step()).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** The parts of a daemon, joined: node, loops, host and API. */
+class DaemonProcess {
+  /** What remains to be ended after everything here has. */
+  onEnd: () => Promise<void> = () => Promise.resolve();
+  readonly #settings: LaunchSettings;
+  readonly #prepared: PreparedNode;
+  readonly #host: HostPlan;
+  readonly #store: StorePort;
+  readonly #log: Log;
+  readonly #requests = new Requests();
+  readonly #began = monotonicNow();
+  #data: DataPlane | undefined;
+  #loop: ControlLoop | undefined;
+  #attachments: Attachments | undefined;
+  #api: FastifyInstance | undefined;
+  #ending = false;
+
+  constructor(settings: LaunchSettings, prepared: PreparedNode, host: HostPlan, store: StorePort, log: Log) {
+    this.#settings = settings;
+    this.#prepared = prepared;
+    this.#host = host;
+    this.#store = store;
+    this.#log = log;
+  }
+
+  async start(): Promise<void> {
+    const { network } = this.#host;
+    const data = await this.#startData();
+    const node = this.#makeNode();
+    const loop = new ControlLoop(node, this.#store, data, this.#log, {
+      onAnswer: (answer) => this.#requests.onAnswer(answer),
+      onFailure: (error) => this.#fail(error),
+    });
+    this.#loop = loop;
+    await this.#store.commit(this.#prepared.changes);
+    await loop.start(this.#prepared.listen, this.#settings.port);
+    await network.setUp();
+    await network.adoptTap();
+    for (const problem of network.firewallProblems()) this.#log.log('warn', problem);
+    const addresses = new NodeAddresses(node, loop, this.#requests);
+    const attachments = this.#makeAttachments(network, addresses, data);
+    const daemon = new RunningDaemon(node, loop, this.#requests, addresses, attachments, {
+      version: VERSION,
+      engine: data.engine,
+      log: this.#log,
+      uptimeSeconds: () => Math.floor((monotonicNow() - this.#began) / 1_000),
+      firewallProblems: () => network.firewallProblems(),
+      stop: (clean) => void this.#end(clean, 0),
+    });
+    this.#api = createApi(daemon, this.#log);
+    await listenOnSocket(this.#api, this.#settings.socket);
+    this.#obeySignals();
+    loop.tell((now) => node.connect(this.#prepared.targets, true, now));
+    void attachments.readopt().catch((error: unknown) => this.#report('attachments not taken up', error));
+    attachments.start();
+    this.#log.log('info', 'ready', { name: this.#prepared.identity.name, engine: data.engine });
+  }
+
+  /** Ends all parts that run, in the order in which they depend on one another. */
+  async close(): Promise<void> {
+    this.#attachments?.close();
+    await this.#loop?.stop();
+    await this.#data?.close();
+    await this.#api?.close();
+  }
+
+  async #startData(): Promise<DataPlane> {
+    const { identity, listen, trustedSubnets } = this.#prepared;
+    const data = await DataPlane.start(
+      {
+        name: identity.name,
+        engine: this.#settings.engine,
+        tap: this.#host.network.settings.tap,
+        address: listen,
+        port: this.#settings.port,
+        bridgeMtu: this.#host.network.settings.mtu,
+        underlayMtu: this.#host.underlayMtu,
+        trustedSubnets,
+      },
+      {
+        onMessages: (messages) => this.#loop?.onDataMessages(messages),
+        onFailure: (error) => this.#fail(error),
+      },
+    );
+    this.#data = data;
+    return data;
+  }
+
+  #makeNode(): ControlNode {
+    const { config, deps } = this.#prepared;
+    return new ControlNode(
+      { ...config, bridgeMtu: this.#host.network.settings.mtu, addresses: this.#host.addresses },
+      deps,
+      monotonicNow(),
+    );
+  }
+
+  #makeAttachments(network: HostNetwork, addresses: NodeAddresses, data: DataPlane): Attachments {
+    const { bridge, mac, mtu } = network.settings;
+    this.#attachments = new Attachments({
+      bridge,
+      mac,
+      mtu,
+      defaultSubnet: this.#prepared.ipam.defaultSubnet,
+      peer: this.#prepared.identity.name,
+      host: network,
+      addresses,
+      store: this.#store,
+      log: this.#log,
+      now: monotonicNow,
+      onLocalMacs: (macs) => data.send({ type: 'local-macs', macs }),
+    });
+    return this.#attachments;
+  }
+
+  #obeySignals(): void {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void this.#end(false, 0));
+    process.on('SIGHUP', () => undefined);
+  }
+
+  #fail(error: Error): void {
+    this.#report('the daemon cannot go on', error);
+    void this.#end(false, 1);
+  }
+
+  #report(what: string, error: unknown): void {
+    this.#log.log('error', what, { error: error instanceof Error ? error.message : String(error) });
+  }
+
+  async #end(clean: boolean, code: number): Promise<void> {
+    if (this.#ending) return;
+    this.#ending = true;
+    setTimeout(() => process.exit(code), STOP_LIMIT_MS);
+    try {
+      this.#attachments?.close();
+      await this.#loop?.stop();
+      await this.#data?.close();
+      if (clean) await this.#host.network.clean();
+      await this.#api?.close();
+      await this.onEnd();
+    } catch (error) {
+      this.#report('the end was not orderly', error);
+    }
+    process.exit(code);
+  }
+}

@@ -1,0 +1,72 @@
+import { parseCidr, parseIp, type Cidr, type IpAddress } from '../core/address.ts';
+import { utf8 } from '../core/bytes.ts';
+import { parsePeerName } from '../core/peer-name.ts';
+import type { RandomSource } from '../core/random.ts';
+import type { StoreChange, StorePort } from '../core/store.ts';
+import { parseInitMode } from '../ipam/init-mode.ts';
+import { parseIpamSettings, type IpamSettings } from '../ipam/settings.ts';
+import type { ControlNodeConfig, ControlNodeDeps } from '../router/control-node.ts';
+import type { Primitives } from '../router/crypto/primitives.ts';
+import { loadIdentity, type Identity } from '../router/identity.ts';
+import { BadValue } from './exit.ts';
+import type { LaunchSettings } from './settings.ts';
+import { VERSION } from './version.ts';
+
+/** Everything that the node's constructor wants but what depends on the host. */
+export interface PreparedNode {
+  readonly identity: Identity;
+  readonly ipam: IpamSettings;
+  readonly config: Omit<ControlNodeConfig, 'bridgeMtu' | 'addresses'>;
+  readonly deps: ControlNodeDeps;
+  /** To be durable before the network starts. */
+  readonly changes: readonly StoreChange[];
+  readonly targets: readonly string[];
+  readonly listen: IpAddress | undefined;
+  readonly trustedSubnets: readonly Cidr[];
+}
+
+const UID_BYTES = 8;
+
+/** Settings and stored state, checked against each other. Throws {@link BadValue}; changes nothing. */
+export function prepareNode(
+  settings: LaunchSettings,
+  passwords: readonly string[],
+  store: StorePort,
+  tools: { readonly primitives: Primitives; readonly random: RandomSource },
+): PreparedNode {
+  const stored = store.load();
+  const name = settings.name === undefined ? undefined : parsePeerName(settings.name);
+  const loaded = good(loadIdentity(stored, { name }, tools.primitives, tools.random));
+  const ipam = good(parseIpamSettings(settings.range, settings.defaultSubnet));
+  const init = good(parseInitMode(settings.init ?? '', settings.peers.length));
+  const trustedSubnets = settings.trustedSubnets.map((text) => parseCidr(text)!);
+  return {
+    identity: loaded.identity,
+    ipam,
+    config: {
+      identity: loaded.identity,
+      uid: tools.random.bytes(UID_BYTES),
+      nickname: settings.nickname,
+      version: VERSION,
+      port: settings.port,
+      acceptsInbound: true,
+      discovery: settings.discovery,
+      connLimit: settings.connLimit,
+      fullMeshLimit: settings.fullMeshLimit,
+      passwords: passwords.map(utf8),
+      trustedSubnets,
+      dataPlane: true,
+      ipam: { ...ipam, init },
+    },
+    deps: { ...tools, stored },
+    changes: loaded.changes,
+    targets: settings.peers,
+    listen: settings.host === undefined ? undefined : parseIp(settings.host),
+    trustedSubnets,
+  };
+}
+
+function good<T extends object>(value: T | { readonly error: string }): T {
+  if ('error' in value) throw new BadValue(value.error);
+  return value;
+}

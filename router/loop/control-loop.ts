@@ -1,0 +1,129 @@
+import type { IpAddress } from '../../core/address.ts';
+import type { Log } from '../../core/log.ts';
+import type { StoreChange, StorePort } from '../../core/store.ts';
+import type { Millis } from '../../core/time.ts';
+import type { ControlEffect } from '../control-effect.ts';
+import type { ControlNode } from '../control-node.ts';
+import type { ToControl } from '../node-messages.ts';
+import type { CryptoThreadJob, CryptoThreadResult } from './crypto-thread.ts';
+import type { DataPlane } from './data-plane.ts';
+import { DeadlineTimer, monotonicNow } from './deadline-timer.ts';
+import { Streams } from './streams.ts';
+import { Thread } from './thread.ts';
+
+/** Answers to requests that the loop's owner put to the node. */
+export type Answer = Extract<ControlEffect, { type: 'ipam-reply' | 'status' | 'report' }>;
+
+export interface ControlLoopOwner {
+  onAnswer(answer: Answer): void;
+  /** A thread or the store failed; the daemon cannot go on. */
+  onFailure(error: Error): void;
+}
+
+/**
+ * The event loop of the control plane: the one place where the ControlNode meets sockets, timers, threads and the
+ * store. Every input ends with doing what the node then wants done.
+ */
+export class ControlLoop {
+  readonly #node: ControlNode;
+  readonly #store: StorePort;
+  readonly #log: Log;
+  readonly #owner: ControlLoopOwner;
+  readonly #data: DataPlane;
+  readonly #streams: Streams;
+  readonly #crypto: Thread<CryptoThreadJob, CryptoThreadResult>;
+  readonly #timer: DeadlineTimer;
+  #performing = false;
+
+  constructor(node: ControlNode, store: StorePort, data: DataPlane, log: Log, owner: ControlLoopOwner) {
+    this.#node = node;
+    this.#store = store;
+    this.#data = data;
+    this.#log = log;
+    this.#owner = owner;
+    this.#timer = new DeadlineTimer(() => this.tell((now) => node.onTimeout(now)));
+    this.#streams = new Streams({
+      onAccepted: (conn, remote) => this.tell((now) => node.onAccepted(conn, remote, now)),
+      onConnected: (conn, remote) => this.tell((now) => node.onConnected(conn, remote, now)),
+      onDialFailed: (conn, error) => this.tell((now) => node.onDialFailed(conn, error, now)),
+      onBytes: (conn, bytes) => this.tell((now) => node.onBytes(conn, bytes, now)),
+      onDrained: (conn) => this.tell((now) => node.onWritable(conn, now)),
+      onClosed: (conn, error) => this.tell((now) => node.onClosed(conn, error, now)),
+    });
+    this.#crypto = new Thread<CryptoThreadJob, CryptoThreadResult>(
+      'crypto',
+      undefined,
+      ({ task, result }) => this.tell((now) => node.onTaskDone(task, result, now)),
+      (error) => owner.onFailure(error),
+    );
+  }
+
+  /** Opens the control port and begins. Rejects with a sentence if the port cannot be had. */
+  async start(address: IpAddress | undefined, port: number): Promise<void> {
+    await this.#streams.listen(address, port);
+    this.#performAll();
+  }
+
+  /** Gives the node one input, such as a request, and does what follows from it. */
+  tell(input: (now: Millis) => void): void {
+    input(monotonicNow());
+    this.#performAll();
+  }
+
+  onDataMessages(messages: readonly ToControl[]): void {
+    this.tell((now) => {
+      for (const message of messages) this.#node.onData(message, now);
+    });
+  }
+
+  /** Says goodbye to all neighbours and closes. */
+  async stop(): Promise<void> {
+    this.tell((now) => this.#node.stop(now));
+    this.#timer.stop();
+    await this.#streams.close();
+    await this.#crypto.stop();
+  }
+
+  /** Effects can bring inputs at once (a full buffer that is not); those wait for their turn in the same loop. */
+  #performAll(): void {
+    if (this.#performing) return;
+    this.#performing = true;
+    for (let effects = this.#node.drain(); effects.length > 0; effects = this.#node.drain()) {
+      for (const effect of effects) this.#perform(effect);
+    }
+    this.#performing = false;
+    this.#timer.arm(this.#node.nextTimeout());
+  }
+
+  #perform(effect: ControlEffect): void {
+    switch (effect.type) {
+      case 'dial':
+        return this.#streams.dial(effect.conn, effect.host, effect.port);
+      case 'write':
+        return this.#streams.write(effect.conn, effect.bytes);
+      case 'close-connection':
+        return this.#streams.closeStream(effect.conn);
+      case 'task':
+        return this.#crypto.post({ task: effect.task, job: effect.job });
+      case 'to-data':
+        return this.#data.send(effect.message);
+      case 'commit':
+        return this.#commit(effect.token, effect.changes);
+      case 'ipam-reply':
+      case 'status':
+      case 'report':
+        return this.#owner.onAnswer(effect);
+      case 'log':
+        return this.#log.log(effect.level, effect.message, effect.fields);
+      case 'failed':
+        return this.#owner.onFailure(new Error(effect.error));
+    }
+  }
+
+  #commit(token: number, changes: readonly StoreChange[]): void {
+    this.#store.commit(changes).then(
+      () => this.tell((now) => this.#node.onCommitted(token, now)),
+      (error: unknown) => this.#owner.onFailure(error instanceof Error ? error : new Error(String(error))),
+    );
+  }
+}
