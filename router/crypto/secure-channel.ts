@@ -29,8 +29,8 @@ import type { Preamble, VersionRange } from './preamble.ts';
 import { STREAM_HEADER_BYTES } from './primitives.ts';
 import type { Primitives } from './primitives.ts';
 
-export const HANDSHAKE_TIMEOUT: Millis = 10 * SECOND;
-export const HANDSHAKE_BYTES = 4_096;
+const HANDSHAKE_TIMEOUT: Millis = 10 * SECOND;
+const HANDSHAKE_BYTES = 4_096;
 const SEED_BYTES = 64;
 
 export interface SecureChannelOptions {

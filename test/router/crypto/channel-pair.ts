@@ -23,7 +23,7 @@ export type Wire = (bytes: Uint8Array, from: Role) => readonly Uint8Array[];
 
 export type EndOptions = Pick<SecureChannelOptions, 'passwords' | 'dialPassword' | 'versions'>;
 
-export const direct: Wire = (bytes) => [bytes];
+const direct: Wire = (bytes) => [bytes];
 
 /** One end with everything it said and reported. */
 export class End {
