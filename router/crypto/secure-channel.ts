@@ -165,9 +165,6 @@ class Channel implements SecureChannel {
     if (begun.length < PREAMBLE_BYTES) return false;
     const bytes = this.#takeHandshake(PREAMBLE_BYTES);
     const theirs = parsePreamble(bytes);
-    if (theirs === undefined) {
-      return this.#fail('handshake-malformed', 'ADDRESS sent a preamble that contradicts itself');
-    }
     if (!versionsMeet(this.#versions(), theirs.versions)) {
       return this.#fail('version-mismatch', versionDetail(this.#versions(), theirs.versions));
     }

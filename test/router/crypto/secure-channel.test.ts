@@ -38,6 +38,7 @@ for (const [name, primitives] of allPrimitives) {
     t.false(dialler.opened?.encrypted);
     const nonces = concatBytes(dialler.written.subarray(12, 44), acceptor.written.subarray(12, 44));
     t.deepEqual(dialler.opened?.sid, primitives.sha512(nonces));
+    t.is(dialler.writes.length, 1);
   });
 
   test(`with ${name}, messages of any size up to 1 MiB arrive whole and in order both ways`, (t) => {
@@ -119,6 +120,15 @@ for (const [name, primitives] of allPrimitives) {
       'ADDRESS requires a password, none is set here',
       'password-required-here',
       'ADDRESS has no password, one is set here',
+    ],
+    [
+      'a range of versions the wrong way round',
+      { ...held('one'), versions: { min: 2, max: 0 } },
+      held('one'),
+      'version-mismatch',
+      'ADDRESS speaks protocol version 1, this node 2 to 0',
+      'version-mismatch',
+      'ADDRESS speaks protocol version 2 to 0, this node 1',
     ],
     [
       'no protocol version in common',
