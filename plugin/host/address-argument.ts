@@ -38,7 +38,8 @@ function parseHostAddress(argument: string, text: string): Cidr {
     throw new HostError(`"${argument}" is not an address: write ip:A.B.C.D/N, net:A.B.C.D/N or net:default`);
   }
   const problem = reservedUse(cidr);
-  if (problem !== undefined) throw new HostError(`"${argument}" cannot be given to an interface: it is ${problem}`);
+  if (problem !== undefined)
+    throw new HostError(`"${argument}" cannot be given to an interface: it is ${problem}`);
   return cidr;
 }
 

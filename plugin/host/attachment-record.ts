@@ -47,7 +47,8 @@ export function decodeRecord(bytes: Uint8Array): AttachmentRecord | undefined {
   const addresses = parseCidrs(fields['addresses']);
   const masquerade = parseCidrs(fields['masquerade']);
   if (!texts.every((name) => typeof fields[name] === 'string')) return undefined;
-  if (addresses === undefined || masquerade === undefined || typeof fields['pending'] !== 'boolean') return undefined;
+  if (addresses === undefined || masquerade === undefined || typeof fields['pending'] !== 'boolean')
+    return undefined;
   const [id, target, interfaceName, hostInterface, mac] = texts.map((name) => fields[name] as string);
   return {
     id: id!,

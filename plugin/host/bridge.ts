@@ -31,13 +31,27 @@ export async function ensureBridge(host: HostCommands, settings: BridgeSettings)
   if (existing !== undefined && existing.kind !== 'bridge') {
     throw new HostError(`the interface ${bridge} is not a bridge: remove it or choose another --bridge`);
   }
-  const create: IpCommand[] = existing === undefined ? [['link', 'add', 'name', bridge, 'type', 'bridge']] : [];
+  const create: IpCommand[] =
+    existing === undefined ? [['link', 'add', 'name', bridge, 'type', 'bridge']] : [];
   await ipBatch(host, [
     ...create,
     ['link', 'set', 'dev', bridge, 'address', mac],
     ['link', 'set', 'dev', bridge, 'mtu', String(mtu)],
     // Without snooping every multicast frame floods, as the far side of the mesh has no querier to learn from.
-    ['link', 'set', 'dev', bridge, 'type', 'bridge', 'stp_state', '0', 'mcast_snooping', '0', 'forward_delay', '0'],
+    [
+      'link',
+      'set',
+      'dev',
+      bridge,
+      'type',
+      'bridge',
+      'stp_state',
+      '0',
+      'mcast_snooping',
+      '0',
+      'forward_delay',
+      '0',
+    ],
   ]);
   await ipBatch(host, [...(await quietCommands(host, bridge)), ['link', 'set', 'dev', bridge, 'up']]);
 }
@@ -46,7 +60,11 @@ export async function ensureBridge(host: HostCommands, settings: BridgeSettings)
  * Makes the TAP a port of the bridge. The packet engine creates it; this waits for it up to `timeoutMs`.
  * Throws {@link HostError} if it does not come.
  */
-export async function adoptTap(host: HostCommands, settings: BridgeSettings, timeoutMs: number): Promise<void> {
+export async function adoptTap(
+  host: HostCommands,
+  settings: BridgeSettings,
+  timeoutMs: number,
+): Promise<void> {
   const { bridge, tap, mtu } = settings;
   await waitForLink(host, tap, timeoutMs);
   await ipBatch(host, [

@@ -61,7 +61,9 @@ async function readLegacy(
 ): Promise<ForwardChain | undefined> {
   const names = (await host.readProc(namesFile)) ?? '';
   if (!names.split('\n').includes('filter')) return undefined;
-  return (await readIptables(host, `${program}-legacy`, bridge)) ?? (await readIptables(host, program, bridge));
+  return (
+    (await readIptables(host, `${program}-legacy`, bridge)) ?? (await readIptables(host, program, bridge))
+  );
 }
 
 /** Undefined if there is no such program. */
@@ -85,6 +87,9 @@ async function unlessFailing(output: Promise<string>): Promise<string | undefine
   });
 }
 
-async function runAll(host: HostCommands, commands: readonly (readonly [string, ...string[]])[]): Promise<void> {
+async function runAll(
+  host: HostCommands,
+  commands: readonly (readonly [string, ...string[]])[],
+): Promise<void> {
   for (const [program, ...args] of commands) await host.run(program, args);
 }

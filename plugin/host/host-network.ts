@@ -37,7 +37,8 @@ export class HostNetwork implements HostPort {
 
   constructor(host: HostCommands, settings: HostNetworkSettings) {
     for (const name of [settings.bridge, settings.tap]) {
-      if (!isInterfaceName(name)) throw new HostError(`"${name}" is not an interface name of at most 15 characters`);
+      if (!isInterfaceName(name))
+        throw new HostError(`"${name}" is not an interface name of at most 15 characters`);
     }
     this.#host = host;
     this.settings = settings;
@@ -70,7 +71,9 @@ export class HostNetwork implements HostPort {
   /** Removes all that this daemon and its predecessors made: attached interfaces, TAP, bridge, tables, rules. */
   async clean(): Promise<void> {
     const { bridge, tap } = this.settings;
-    const ports = [...(await listPorts(this.#host))].filter(([, master]) => master === bridge || master === undefined);
+    const ports = [...(await listPorts(this.#host))].filter(
+      ([, master]) => master === bridge || master === undefined,
+    );
     await removeLinks(this.#host, [...ports.map(([name]) => name), tap, bridge]);
     await closeForwarding(this.#host, bridge);
     await removeRuleset(this.#host);

@@ -17,6 +17,8 @@ export interface HostPort {
   ports(): Promise<ReadonlySet<string>>;
   /** Sets the host's own addresses on the bridge. Resolves to notes for the operator. */
   expose(exposure: Exposure): Promise<string[]>;
+  /** Puts back what other programs may have flushed. */
+  refreshFirewall(): Promise<void>;
 }
 
 export interface Exposure {

@@ -36,7 +36,8 @@ export async function ipBatch(host: HostCommands, batch: readonly IpCommand[]): 
  */
 export function formatBatch(batch: readonly IpCommand[]): string {
   for (const word of batch.flat()) {
-    if (!/^[^\s"'\\#]+$/.test(word)) throw new Error(`not one word of an ip command: ${JSON.stringify(word)}`);
+    if (!/^[^\s"'\\#]+$/.test(word))
+      throw new Error(`not one word of an ip command: ${JSON.stringify(word)}`);
   }
   return batch.map((command) => `${command.join(' ')}\n`).join('');
 }

@@ -5,12 +5,14 @@ export class KeyedQueue {
   run<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
     const before = this.#tails.get(key) ?? Promise.resolve();
     const result = before.then(work, work);
-    const tail = result.catch(() => undefined).then(() => this.#forget(key, tail));
+    const tail = result.then(
+      () => undefined,
+      () => undefined,
+    );
     this.#tails.set(key, tail);
+    void tail.then(() => {
+      if (this.#tails.get(key) === tail) this.#tails.delete(key);
+    });
     return result;
-  }
-
-  #forget(key: string, tail: Promise<unknown>): void {
-    if (this.#tails.get(key) === tail) this.#tails.delete(key);
   }
 }

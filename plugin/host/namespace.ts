@@ -33,7 +33,9 @@ export async function openNamespace(target: string, host: HostCommands): Promise
     const inode = await namespaceInode(path);
     if (inode === undefined) throw new HostError(`${target} is not a network namespace`);
     if (inode === (await namespaceInode(host.netns ?? '/proc/self/ns/net'))) {
-      throw new HostError(`${target} is the host's own network namespace: use expose to give the host an address`);
+      throw new HostError(
+        `${target} is the host's own network namespace: use expose to give the host an address`,
+      );
     }
     return { id: `netns:${inode}`, path, close: () => file.close() };
   } catch (error) {

@@ -27,7 +27,12 @@ export interface PortPlan {
  * Makes the pair and configures its inner end: addresses with their connected routes, and the default route if
  * asked. Nothing is left behind when it fails; a name or route that is taken is told by {@link HostError}.
  */
-export async function plug(host: HostCommands, bridge: string, plan: PortPlan, namespace: Namespace): Promise<void> {
+export async function plug(
+  host: HostCommands,
+  bridge: string,
+  plan: PortPlan,
+  namespace: Namespace,
+): Promise<void> {
   await removeLinks(host, [plan.hostInterface]);
   await createPair(host, bridge, plan, namespace);
   try {
@@ -89,7 +94,9 @@ async function createPair(
     await ipBatch(host, [create]);
   } catch (error) {
     if (!(error instanceof IpBatchError) || error.reason !== 'File exists') throw error;
-    throw new HostError(`it already has an interface ${plan.interface}: remove it or choose another --interface`);
+    throw new HostError(
+      `it already has an interface ${plan.interface}: remove it or choose another --interface`,
+    );
   }
 }
 

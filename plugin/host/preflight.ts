@@ -22,7 +22,11 @@ export async function checkHost(host: HostCommands): Promise<void> {
 }
 
 /** Throws if the range is in use by the host itself; the bridge's own addresses and routes do not count. */
-export async function checkRange(host: HostCommands, range: Cidr, ownInterfaces: ReadonlySet<string>): Promise<void> {
+export async function checkRange(
+  host: HostCommands,
+  range: Cidr,
+  ownInterfaces: ReadonlySet<string>,
+): Promise<void> {
   const [routes, addresses] = await Promise.all([listRoutes(host), listAddresses(host)]);
   const problem = rangeProblem(range, routes, addresses, ownInterfaces);
   if (problem !== undefined) throw new HostError(problem);
@@ -77,7 +81,12 @@ async function checkTunDevice(): Promise<void> {
   }
 }
 
-async function checkProgram(host: HostCommands, program: string, args: string[], debPackage: string): Promise<void> {
+async function checkProgram(
+  host: HostCommands,
+  program: string,
+  args: string[],
+  debPackage: string,
+): Promise<void> {
   try {
     await host.run(program, args);
   } catch (error) {

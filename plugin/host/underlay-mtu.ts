@@ -19,7 +19,11 @@ export async function detectBridgeMtu(
   ownInterfaces: ReadonlySet<string>,
   listen: IpAddress | undefined,
 ): Promise<number> {
-  const [links, routes, addresses] = await Promise.all([listLinks(host), listRoutes(host), listAddresses(host)]);
+  const [links, routes, addresses] = await Promise.all([
+    listLinks(host),
+    listRoutes(host),
+    listAddresses(host),
+  ]);
   const underlay = underlayMtu(links, routes, addresses, ownInterfaces, listen);
   return Math.max(MIN_BRIDGE_MTU, underlay - OVERLAY_OVERHEAD);
 }
@@ -56,7 +60,9 @@ export function gsoMaxSize(bridgeMtu: number): number {
 }
 
 function holds(cidr: InterfaceAddress['cidr'], listen: IpAddress | undefined): boolean {
-  return listen !== undefined && cidrContains({ ip: cidr.ip, prefix: listen.family === 4 ? 32 : 128 }, listen);
+  return (
+    listen !== undefined && cidrContains({ ip: cidr.ip, prefix: listen.family === 4 ? 32 : 128 }, listen)
+  );
 }
 
 /** Ports of our bridge count as ours: their MTU follows from what is computed here. */
