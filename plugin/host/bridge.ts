@@ -1,9 +1,9 @@
+import { setTimeout } from 'node:timers/promises';
 import type { HostCommands } from './commands.ts';
 import { HostError } from './host-error.ts';
 import { ipBatch } from './ip-batch.ts';
 import type { IpCommand } from './ip-batch.ts';
-import { listLinks } from './link-query.ts';
-import type { Link } from './link-query.ts';
+import { findLink, listLinks } from './link-query.ts';
 import type { MacText } from './mac-address.ts';
 
 export interface BridgeSettings {
@@ -27,7 +27,7 @@ export function tapName(bridge: string): string {
 /** Makes the bridge, or adopts the one there is: either way it ends with these settings, and its ports stay. */
 export async function ensureBridge(host: HostCommands, settings: BridgeSettings): Promise<void> {
   const { bridge, mac, mtu } = settings;
-  const existing = (await listLinks(host)).find((link) => link.name === bridge);
+  const existing = await findLink(host, bridge);
   if (existing !== undefined && existing.kind !== 'bridge') {
     throw new HostError(`the interface ${bridge} is not a bridge: remove it or choose another --bridge`);
   }
@@ -100,12 +100,11 @@ export async function quietCommands(host: HostCommands, name: string): Promise<I
 
 const POLL_MS = 50;
 
-async function waitForLink(host: HostCommands, name: string, timeoutMs: number): Promise<Link> {
-  const tries = Math.ceil(timeoutMs / POLL_MS);
-  for (let i = 0; ; i++) {
-    const link = (await listLinks(host)).find((candidate) => candidate.name === name);
-    if (link !== undefined) return link;
-    if (i >= tries) throw new HostError(`the TAP device ${name} did not appear within ${timeoutMs / 1000} s`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+async function waitForLink(host: HostCommands, name: string, timeoutMs: number): Promise<void> {
+  for (let waited = 0; (await findLink(host, name)) === undefined; waited += POLL_MS) {
+    if (waited >= timeoutMs) {
+      throw new HostError(`the TAP device ${name} did not appear within ${timeoutMs / 1000} s`);
+    }
+    await setTimeout(POLL_MS);
   }
 }

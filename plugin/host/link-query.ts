@@ -1,6 +1,7 @@
 import { parseCidr, parseIp } from '../../core/address.ts';
 import type { Cidr } from '../../core/address.ts';
 import type { HostCommands } from './commands.ts';
+import { CommandError } from './run.ts';
 
 export interface Link {
   readonly name: string;
@@ -10,6 +11,8 @@ export interface Link {
   /** Lower-case, with colons; empty where the kind has none. */
   readonly mac: string;
   readonly up: boolean;
+  /** Up, with a carrier; only then does a bridge port forward. */
+  readonly operational: boolean;
   readonly loopback: boolean;
   /** The bridge that it is a port of. */
   readonly master: string | undefined;
@@ -35,6 +38,16 @@ type Row = Readonly<Record<string, unknown>>;
 
 export async function listLinks(host: HostCommands): Promise<Link[]> {
   return parseLinks(await host.run('ip', ['-json', '-details', 'link', 'show']));
+}
+
+/** Undefined if there is no such interface. */
+export async function findLink(host: HostCommands, name: string): Promise<Link | undefined> {
+  try {
+    return parseLinks(await host.run('ip', ['-json', '-details', 'link', 'show', 'dev', name]))[0];
+  } catch (error) {
+    if (error instanceof CommandError && error.stderr.includes('does not exist')) return undefined;
+    throw error;
+  }
 }
 
 export async function listAddresses(host: HostCommands): Promise<InterfaceAddress[]> {
@@ -65,6 +78,7 @@ export function parseLinks(json: string): Link[] {
         mtu,
         mac: textOf(row['address']) ?? '',
         up: flags.includes('UP'),
+        operational: row['operstate'] === 'UP',
         loopback: flags.includes('LOOPBACK'),
         master: textOf(row['master']),
         kind: textOf(info['info_kind']),

@@ -3,6 +3,7 @@ import { open, readlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import type { HostCommands } from './commands.ts';
 import { HostError } from './host-error.ts';
+import { CommandError, runProgram } from './run.ts';
 
 /**
  * A network namespace held open, so that the one that was checked is the one that is worked on, even if its name or
@@ -73,17 +74,21 @@ async function openIfThere(path: string, target: string): Promise<FileHandle | u
   }
 }
 
-/** nsfs files name themselves "net:[4026532177]" where any other file has a path; undefined for the latter. */
+/**
+ * The number of a network namespace; undefined if `path` is anything else. Files under /proc/PID/ns name themselves
+ * "net:[4026532177]"; a bind mount of one, as `ip netns` makes it, shows its path, and only entering it tells its kind.
+ */
 async function namespaceInode(path: string): Promise<string | undefined> {
-  if (path.startsWith('/proc/')) return inodeIn(await readlink(path).catch(() => ''));
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    return inodeIn(await readlink(`/proc/self/fd/${file.fd}`));
-  } finally {
-    await file.close();
-  }
-}
-
-function inodeIn(link: string): string | undefined {
-  return /^net:\[(\d+)\]$/.exec(link)?.[1];
+  const direct = /^net:\[(\d+)\]$/.exec(await readlink(path).catch(() => ''));
+  if (direct !== null) return direct[1];
+  const seenInside = await runProgram('nsenter', [
+    `--net=${path}`,
+    '--',
+    'readlink',
+    '/proc/self/ns/net',
+  ]).catch((error: unknown) => {
+    if (error instanceof CommandError && error.errno === undefined) return '';
+    throw error;
+  });
+  return /^net:\[(\d+)\]$/.exec(seenInside.trim())?.[1];
 }

@@ -1,15 +1,19 @@
+import { setTimeout } from 'node:timers/promises';
 import { formatCidr, formatIp } from '../../core/address.ts';
 import type { Cidr, IpAddress } from '../../core/address.ts';
 import type { HostCommands } from './commands.ts';
 import { HostError } from './host-error.ts';
 import { ipBatch, IpBatchError } from './ip-batch.ts';
 import type { IpCommand } from './ip-batch.ts';
-import { listLinks } from './link-query.ts';
+import { findLink, listLinks } from './link-query.ts';
 import { quietCommands, removeLinks } from './bridge.ts';
 import { HOST_INTERFACE_PREFIX } from './mac-address.ts';
 import type { MacText } from './mac-address.ts';
 import type { Namespace } from './namespace.ts';
 import { gsoMaxSize } from './underlay-mtu.ts';
+
+const CARRIER_POLL_MS = 5;
+const CARRIER_TIMEOUT_MS = 500;
 
 /** A veth pair: one end a port of the bridge, the other an interface of an attached namespace. */
 export interface PortPlan {
@@ -37,7 +41,10 @@ export async function plug(
   await createPair(host, bridge, plan, namespace);
   try {
     await ipBatch(host, await hostEndCommands(host, bridge, plan.hostInterface));
-    await configureInnerEnd(host.inside(namespace.path), plan);
+    const inside = host.inside(namespace.path);
+    await configureInnerEnd(inside, plan);
+    await waitForCarrier(host, plan.hostInterface);
+    await ipBatch(inside, [announceCommand(plan.interface, plan.mac)]);
   } catch (error) {
     await removeLinks(host, [plan.hostInterface]);
     throw error;
@@ -120,10 +127,17 @@ async function configureInnerEnd(inside: HostCommands, plan: PortPlan): Promise<
       ...addressCommands(name, plan.addresses),
       ['link', 'set', 'dev', name, 'up'],
       ...route,
-      announceCommand(name, plan.mac),
     ]);
   } catch (error) {
     throw error instanceof IpBatchError ? explainInnerFailure(error, plan) : error;
+  }
+}
+
+/** The bridge forwards from a port some milliseconds after it is up; what is sent before is lost. */
+async function waitForCarrier(host: HostCommands, name: string): Promise<void> {
+  for (let waited = 0; waited < CARRIER_TIMEOUT_MS; waited += CARRIER_POLL_MS) {
+    if ((await findLink(host, name))?.operational === true) return;
+    await setTimeout(CARRIER_POLL_MS);
   }
 }
 

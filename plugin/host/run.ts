@@ -97,11 +97,14 @@ class BoundedOutput {
   }
 }
 
-/** The system folders are appended: a daemon started by cron or su may not have them in its PATH. */
+/**
+ * The system folders go first: npm puts the commands of packages, one named "nft" among them, before them. They are
+ * there at all because a daemon started by cron or su may not have them in its PATH.
+ */
 function commandEnvironment(): NodeJS.ProcessEnv {
-  const path = process.env['PATH'];
-  const system = '/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin';
-  return { PATH: path === undefined || path === '' ? system : `${path}:${system}`, LC_ALL: 'C' };
+  const inherited = process.env['PATH'] ?? '';
+  const system = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+  return { PATH: inherited === '' ? system : `${system}:${inherited}`, LC_ALL: 'C' };
 }
 
 function startFailure(error: NodeJS.ErrnoException): string {
