@@ -1,6 +1,7 @@
 import type { HostCommands } from './commands.ts';
 import { iptablesChain, nativeChain, parseForwardHooks } from './firewall-chains.ts';
 import type { ForwardChain, ForwardHook } from './firewall-chains.ts';
+import { messageOf } from './host-error.ts';
 import { CommandError } from './run.ts';
 
 /**
@@ -12,10 +13,17 @@ import { CommandError } from './run.ts';
  */
 export async function openForwarding(host: HostCommands, bridge: string, change: boolean): Promise<string[]> {
   const problems: string[] = [];
-  for (const chain of await forwardChains(host, bridge)) {
-    if (!chain.drops || chain.open) continue;
-    if (change) await runAll(host, [...chain.removals, ...chain.insertions]);
-    else problems.push(`${chain.name} drops forwarded packets by default: accept those of ${bridge} there`);
+  let chains: ForwardChain[] = [];
+  try {
+    chains = await forwardChains(host, bridge);
+  } catch (error) {
+    problems.push(`the firewall of this host cannot be read (${messageOf(error)})`);
+  }
+  for (const chain of chains.filter(({ drops, open }) => drops && !open)) {
+    const failure = change ? await openChain(host, chain) : undefined;
+    if (change && failure === undefined) continue;
+    const why = failure === undefined ? '' : ` (our own rule failed: ${failure})`;
+    problems.push(`${chain.name} drops forwarded packets by default: accept those of ${bridge} there${why}`);
   }
   return problems;
 }
@@ -85,6 +93,16 @@ async function unlessFailing(output: Promise<string>): Promise<string | undefine
     if (error instanceof CommandError) return undefined;
     throw error;
   });
+}
+
+/** What went wrong: a firewall that cannot be changed is for the operator to mend, and no reason not to run. */
+async function openChain(host: HostCommands, chain: ForwardChain): Promise<string | undefined> {
+  try {
+    await runAll(host, [...chain.removals, ...chain.insertions]);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 async function runAll(

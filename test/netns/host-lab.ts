@@ -111,9 +111,9 @@ export class HostLab {
     return new HostCommands(`/run/netns/${namespace}`).run(program, args);
   }
 
-  /** Whether one of three echo requests is answered within a second each. */
+  /** Whether an echo request is answered within two seconds. */
   async pings(from: string, to: string): Promise<boolean> {
-    return this.run(from, 'ping', '-n', '-c', '1', '-w', '3', '-W', '1', to.replace(/\/.*/, '')).then(
+    return this.run(from, 'ping', '-n', '-c', '1', '-w', '2', '-i', '0.3', to.replace(/\/.*/, '')).then(
       () => true,
       () => false,
     );

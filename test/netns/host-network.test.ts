@@ -1,5 +1,8 @@
 import test from 'ava';
+import { spawn } from 'node:child_process';
+import { setTimeout } from 'node:timers/promises';
 import { listAddresses, listLinks } from '../../plugin/host/link-query.ts';
+import { runProgram } from '../../plugin/host/run.ts';
 import { HostLab } from './host-lab.ts';
 
 test('the bridge is made once, adopted again, and keeps its ports', async (t) => {
@@ -134,14 +137,66 @@ test('a chain of nftables that ends in reject is opened, or with the firewall le
   t.is(await lab.run(lab.name, 'nft', 'list', 'table', 'inet', 'firewalld'), before);
 });
 
-test('attached namespaces cannot reach the control port of the host, nor answer DHCP', async (t) => {
+test('attached namespaces cannot reach the control port of the host, but other ports', async (t) => {
   const lab = await HostLab.start(t);
   const network = lab.network();
   await network.setUp();
-  const rules = await lab.run(lab.name, 'nft', 'list', 'ruleset');
-  t.regex(rules, /iifname "weave" tcp dport 6783 drop/);
+  const attachments = lab.attachments(network);
+  const name = await lab.container();
+  await attachments.expose([], true);
+  await attachments.attach({ target: name, addresses: [] });
+  const listen = "for (const p of [6783, 6784]) require('node:net').createServer().listen(p, '0.0.0.0')";
+  const server = spawn('nsenter', [`--net=${lab.commands.netns!}`, process.execPath, '-e', listen]);
+  t.teardown(() => server.kill());
+  const connects = (port: number): Promise<string> => {
+    const program = `const s = require('node:net').connect(${port}, '10.32.0.1');
+      const end = (word) => { console.log(word); process.exit(0); };
+      s.on('connect', () => end('connected')); s.on('error', () => end('refused')); setTimeout(end, 1500, 'dropped');`;
+    return lab.run(name, process.execPath, '-e', program);
+  };
+  for (let i = 0; i < 50 && (await connects(6784)) !== 'connected\n'; i++) await setTimeout(100);
+  t.is(await connects(6784), 'connected\n');
+  t.is(await connects(6783), 'dropped\n');
+});
+
+test('what attached namespaces must not send into the mesh stops at their port', async (t) => {
+  const lab = await HostLab.start(t);
+  await lab.network().setUp();
+  const rules = await lab.run(lab.name, 'nft', 'list', 'table', 'bridge', 'weave-ts');
   t.regex(rules, /iifname "vethwe\*" .*nd-router-advert/);
   t.regex(rules, /iifname "vethwe\*" .*udp sport 67 udp dport 68 drop/);
+  t.regex(rules, /iifname "vethwe\*" .*udp sport 547 udp dport 546 drop/);
+});
+
+test('a daemon in its own namespace, entered from outside, does the same', async (t) => {
+  const lab = await HostLab.start(t);
+  await lab.outside();
+  const target = await lab.container();
+  const from = (path: string): string =>
+    JSON.stringify(new URL(`../../plugin/host/${path}.js`, import.meta.url));
+  const program = `
+    const { HostCommands } = await import(${from('commands')});
+    const { HostNetwork, preflight, defaultBridgeMtu } = await import(${from('host-network')});
+    const host = new HostCommands();
+    const names = { bridge: 'weave', tap: 'weave-tap' };
+    const range = { ip: { family: 4, value: 0x0a200000n }, prefix: 12 };
+    await preflight(host, names, range);
+    const mtu = await defaultBridgeMtu(host, names, undefined);
+    const network = new HostNetwork(host,
+      { ...names, mac: '7a:00:00:00:00:01', mtu, range, controlPort: 6783, changeFirewall: true });
+    await network.setUp();
+    const namespace = await network.open(${JSON.stringify(target)});
+    const addresses = [{ ip: { family: 4, value: 0x0a200001n }, prefix: 12 }];
+    const plan = { hostInterface: 'vethwe1', interface: 'ethwe', mac: '02:00:00:00:00:07', mtu, addresses };
+    await network.plug(plan, namespace);
+    await network.expose({ addresses: [{ ip: { family: 4, value: 0x0a200002n }, prefix: 12 }], masquerade: [], remove: [] });
+    console.log(mtu, [...await network.ports()].join());`;
+  const words = ['netns', 'exec', lab.name, process.execPath, '--input-type=module', '-e', program];
+  t.is(await runProgram('ip', words), '1388 vethwe1\n');
+  t.true(await lab.pings(lab.name, '10.32.0.1'));
+  t.is(await lab.run(lab.name, 'cat', '/proc/sys/net/ipv6/conf/weave/accept_ra'), '0\n');
+  const inner = await lab.run(target, 'ip', '-details', 'link', 'show', 'dev', 'ethwe');
+  t.regex(inner, /gso_max_size 59760 /);
 });
 
 test('clean removes attached interfaces, TAP, bridge and tables, and may be repeated', async (t) => {
