@@ -1,0 +1,44 @@
+import { equalIp } from '../../core/address.ts';
+import type { Cidr } from '../../core/address.ts';
+import type { AddressArgument } from './address-argument.ts';
+import type { AddressPort } from './host-port.ts';
+
+/**
+ * Gets from IPAM what the arguments ask for, beyond what is held already. All or nothing: when one fails, those
+ * before it are released and the failure is thrown.
+ */
+export async function acquire(
+  port: AddressPort,
+  id: string,
+  wanted: readonly AddressArgument[],
+  held: readonly Cidr[],
+  signal: AbortSignal | undefined,
+): Promise<Cidr[]> {
+  const fresh: Cidr[] = [];
+  try {
+    for (const argument of wanted) {
+      if (argument.kind === 'claim' && includesIp([...held, ...fresh], argument.cidr)) continue;
+      const cidr = await acquireOne(port, id, argument, signal);
+      if (!includesIp([...held, ...fresh], cidr)) fresh.push(cidr);
+    }
+    return fresh;
+  } catch (error) {
+    for (const cidr of fresh) await port.release(id, cidr);
+    throw error;
+  }
+}
+
+export function includesIp(list: readonly Cidr[], cidr: Cidr): boolean {
+  return list.some((other) => equalIp(other.ip, cidr.ip));
+}
+
+async function acquireOne(
+  port: AddressPort,
+  id: string,
+  argument: AddressArgument,
+  signal: AbortSignal | undefined,
+): Promise<Cidr> {
+  if (argument.kind === 'allocate') return port.allocate(id, argument.subnet, signal);
+  await port.claim(id, argument.cidr, signal);
+  return argument.cidr;
+}

@@ -1,0 +1,231 @@
+import { equalBytes } from '../../core/bytes.ts';
+import { formatCidr } from '../../core/address.ts';
+import type { StorePort } from '../../core/store.ts';
+import { SECOND } from '../../core/time.ts';
+import type { Millis } from '../../core/time.ts';
+import { parseAddressArgument } from './address-argument.ts';
+import { Attacher } from './attach.ts';
+import type { AttachOrder, AttacherOptions } from './attach.ts';
+import type { AttachmentRecord } from './attachment-record.ts';
+import { EXPOSE_ID } from './attachment-record.ts';
+import { isInterfaceName } from './bridge.ts';
+import { HostError, messageOf } from './host-error.ts';
+import { HostExposure } from './host-exposure.ts';
+import type { AttachmentResult, AttachmentRow, AttachmentState } from './host-port.ts';
+import { KeyedQueue } from './keyed-queue.ts';
+import { concatMacs } from './mac-address.ts';
+import type { Namespace } from './namespace.ts';
+import { RecordBook } from './record-book.ts';
+
+export interface AttachmentsOptions extends AttacherOptions {
+  readonly store: StorePort;
+  /** A monotonic clock. */
+  readonly now: () => Millis;
+  /** Told whenever the MACs of local ports change: 6 bytes each, ascending. */
+  readonly onLocalMacs: (macs: Uint8Array) => void;
+}
+
+export interface AttachRequest {
+  /** Namespace path, `ip netns` name, or pid. */
+  readonly target: string;
+  /** ADDR arguments as the operator wrote them. */
+  readonly addresses: readonly string[];
+  /** Default: ethwe. */
+  readonly interface?: string | undefined;
+  readonly defaultRoute?: boolean | undefined;
+  /** Gives up waiting for an address; what was begun is undone. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** An attachment that is gone keeps its addresses so long, as its container may only be restarting. */
+const GONE_RELEASE_AFTER: Millis = 30 * SECOND;
+const CHECK_EVERY: Millis = 10 * SECOND;
+const FIREWALL_EVERY: Millis = 60 * SECOND;
+
+/**
+ * The attachments of this host and its own addresses, over restarts. What concerns one id happens in order, what
+ * concerns several side by side. Methods reject with errors whose message is for the operator.
+ */
+export class Attachments {
+  readonly #options: AttachmentsOptions;
+  readonly #records: RecordBook;
+  readonly #exposure: HostExposure;
+  readonly #attacher: Attacher;
+  readonly #queue = new KeyedQueue();
+  readonly #goneSince = new Map<string, Millis>();
+  #localMacs: Uint8Array | undefined;
+  #firewallChecked: Millis | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: AttachmentsOptions) {
+    this.#options = options;
+    this.#records = new RecordBook(options.store, options.log);
+    this.#exposure = new HostExposure(options, this.#records);
+    this.#attacher = new Attacher(options, this.#records);
+  }
+
+  /** Makes an interface in the target's namespace, or adds addresses to the one it has. */
+  async attach(request: AttachRequest): Promise<AttachmentResult> {
+    const wanted = request.addresses.map(parseAddressArgument);
+    if (request.interface !== undefined && !isInterfaceName(request.interface)) {
+      throw new HostError(`"${request.interface}" is not an interface name of at most 15 characters`);
+    }
+    const { target, defaultRoute, signal } = request;
+    const gateway = defaultRoute === true ? this.#gateway(signal) : undefined;
+    const namespace = await this.#options.host.open(target);
+    try {
+      const order = { target, wanted, interface: request.interface, gateway, signal };
+      return await this.#change(namespace.id, () => this.#attacher.attach(namespace, order));
+    } finally {
+      await namespace.close();
+    }
+  }
+
+  /** Takes the named addresses, or the whole interface, away. Resolves to the addresses taken; nothing to do is no error. */
+  async detach(target: string, addresses: readonly string[]): Promise<string[]> {
+    const named = addresses.map(parseAddressArgument);
+    const namespace = await this.#openIfThere(target);
+    try {
+      const id = namespace?.id ?? this.#idOf(target);
+      if (id === undefined) return [];
+      return await this.#change(id, () => this.#attacher.detach(id, namespace, named));
+    } finally {
+      await namespace?.close();
+    }
+  }
+
+  /** Gives the host addresses on the mesh; with `masquerade` what leaves it from their subnets bears the host's address. */
+  async expose(
+    addresses: readonly string[],
+    masquerade: boolean,
+    signal?: AbortSignal,
+  ): Promise<AttachmentResult> {
+    const wanted = addresses.map(parseAddressArgument);
+    return this.#queue.run(EXPOSE_ID, () => this.#exposure.expose(wanted, masquerade, signal));
+  }
+
+  /** Resolves to the addresses taken away. */
+  async hide(addresses: readonly string[]): Promise<string[]> {
+    const named = addresses.map(parseAddressArgument);
+    return this.#queue.run(EXPOSE_ID, () => this.#exposure.hide(named));
+  }
+
+  /** In order of id; the exposure is a row too. */
+  async ps(): Promise<AttachmentRow[]> {
+    const ports = await this.#options.host.ports();
+    return this.#records.all().map((record) => ({
+      id: record.id,
+      target: record.target,
+      interface: record.interface,
+      mac: record.mac,
+      addresses: record.addresses.map(formatCidr),
+      state: stateOf(record, ports),
+    }));
+  }
+
+  /** At daemon start, once bridge and IPAM are there: ends what a crash cut short and takes up what is attached. */
+  async readopt(): Promise<void> {
+    await this.#queue.run(EXPOSE_ID, () => this.#exposure.readopt());
+    for (const { id, pending } of this.#records.all()) {
+      if (pending && id !== EXPOSE_ID) await this.#queue.run(id, () => this.#endPending(id));
+    }
+    await this.check();
+  }
+
+  /** Looks for attachments that are gone, releases those that have been for 30 s, and sees to the firewall. */
+  async check(): Promise<void> {
+    const time = this.#options.now();
+    if (this.#firewallChecked === undefined || time - this.#firewallChecked >= FIREWALL_EVERY) {
+      this.#firewallChecked = time;
+      await this.#options.host.refreshFirewall();
+    }
+    const ports = await this.#options.host.ports();
+    for (const record of this.#records.all()) {
+      if (this.#goneLongEnough(record, ports, time)) {
+        await this.#queue.run(record.id, () => this.#releaseGone(record.id));
+      }
+    }
+    this.#announceMacs();
+  }
+
+  /** Calls {@link check} every 10 s until {@link close}. */
+  start(): void {
+    this.#timer = setTimeout(() => {
+      this.check()
+        .catch((error: unknown) => {
+          const fields = { error: messageOf(error) };
+          this.#options.log.log('warn', 'the attachments could not be checked', fields);
+        })
+        .finally(() => {
+          if (this.#timer !== undefined) this.start();
+        });
+    }, CHECK_EVERY);
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  async #change<Result>(id: string, work: () => Promise<Result>): Promise<Result> {
+    const result = await this.#queue.run(id, work);
+    this.#goneSince.delete(id);
+    this.#announceMacs();
+    return result;
+  }
+
+  #gateway(signal: AbortSignal | undefined): AttachOrder['gateway'] {
+    return (cidr) => this.#queue.run(EXPOSE_ID, () => this.#exposure.gatewayFor(cidr, signal));
+  }
+
+  async #openIfThere(target: string): Promise<Namespace | undefined> {
+    return this.#options.host.open(target).catch((error: unknown) => {
+      if (error instanceof HostError) return undefined;
+      throw error;
+    });
+  }
+
+  /** For namespaces that are gone: by the id that `ps` shows, or the target as it was written. */
+  #idOf(target: string): string | undefined {
+    const ports = this.#records.all().filter((record) => record.id !== EXPOSE_ID);
+    return ports.find((record) => record.id === target || record.target === target)?.id;
+  }
+
+  async #endPending(id: string): Promise<void> {
+    const record = this.#records.get(id);
+    if (record?.pending === true) await this.#attacher.endPending(record);
+  }
+
+  async #releaseGone(id: string): Promise<void> {
+    const record = this.#records.get(id);
+    if (record === undefined || stateOf(record, await this.#options.host.ports()) !== 'gone') return;
+    await this.#attacher.remove(record);
+    this.#goneSince.delete(id);
+    const fields = { id, target: record.target, addresses: record.addresses.map(formatCidr) };
+    this.#options.log.log('info', 'released the addresses of an attachment that is gone', fields);
+  }
+
+  #goneLongEnough(record: AttachmentRecord, ports: ReadonlySet<string>, time: Millis): boolean {
+    if (stateOf(record, ports) !== 'gone') {
+      this.#goneSince.delete(record.id);
+      return false;
+    }
+    const since = this.#goneSince.get(record.id) ?? time;
+    this.#goneSince.set(record.id, since);
+    return time - since >= GONE_RELEASE_AFTER;
+  }
+
+  /** The bridge's own MAC is always among them: the host speaks with it. */
+  #announceMacs(): void {
+    const live = this.#records.all().filter((record) => !record.pending && !this.#goneSince.has(record.id));
+    const macs = concatMacs([this.#options.mac, ...live.map((record) => record.mac)]);
+    if (this.#localMacs !== undefined && equalBytes(this.#localMacs, macs)) return;
+    this.#localMacs = macs;
+    this.#options.onLocalMacs(macs);
+  }
+}
+
+function stateOf(record: AttachmentRecord, ports: ReadonlySet<string>): AttachmentState {
+  if (record.pending) return 'incomplete';
+  return record.id === EXPOSE_ID || ports.has(record.hostInterface) ? 'attached' : 'gone';
+}

@@ -1,0 +1,145 @@
+import type { Cidr, IpAddress } from '../../core/address.ts';
+import { adoptTap, ensureBridge, isInterfaceName, removeLinks } from './bridge.ts';
+import type { BridgeSettings } from './bridge.ts';
+import type { HostCommands } from './commands.ts';
+import { enableForwarding, setBridgeAddresses } from './exposure.ts';
+import { closeForwarding, openForwarding } from './firewall.ts';
+import { HostError } from './host-error.ts';
+import type { Exposure, HostPort } from './host-port.ts';
+import { openNamespace } from './namespace.ts';
+import type { Namespace } from './namespace.ts';
+import { applyRuleset, removeRuleset } from './nftables.ts';
+import { addAddresses, listPorts, plug, rejoin, removeAddresses } from './port.ts';
+import type { PortPlan } from './port.ts';
+import { checkHost, checkRange } from './preflight.ts';
+import { detectBridgeMtu } from './underlay-mtu.ts';
+
+export interface HostNetworkSettings extends BridgeSettings {
+  readonly range: Cidr;
+  /** TCP and UDP port of the mesh, which attached namespaces may not reach. */
+  readonly controlPort: number;
+  /** False = `--no-host-firewall`: foreign chains are only reported. */
+  readonly changeFirewall: boolean;
+}
+
+/** How long the packet engine may take to make the TAP. */
+const TAP_TIMEOUT_MS = 10_000;
+
+/**
+ * Everything of this host that the daemon sets up: bridge, TAP as its port, our nftables tables, the rules in foreign
+ * chains. Every method may be repeated and adopts what a former run left.
+ */
+export class HostNetwork implements HostPort {
+  readonly settings: HostNetworkSettings;
+  readonly #host: HostCommands;
+  #masquerade: readonly Cidr[] = [];
+  #firewallProblems: readonly string[] = [];
+
+  constructor(host: HostCommands, settings: HostNetworkSettings) {
+    for (const name of [settings.bridge, settings.tap]) {
+      if (!isInterfaceName(name))
+        throw new HostError(`"${name}" is not an interface name of at most 15 characters`);
+    }
+    this.#host = host;
+    this.settings = settings;
+  }
+
+  /** Makes or adopts the bridge. To be called before the engine makes the TAP. */
+  async setUp(): Promise<void> {
+    await checkRange(this.#host, this.settings.range, ownInterfaces(this.settings));
+    await ensureBridge(this.#host, this.settings);
+    await this.#applyRuleset();
+    await this.refreshFirewall();
+  }
+
+  /** Makes the engine's TAP a port of the bridge. */
+  async adoptTap(): Promise<void> {
+    await adoptTap(this.#host, this.settings, TAP_TIMEOUT_MS);
+  }
+
+  /** Puts back our rules in foreign chains that a reload flushed; to be called now and then. */
+  async refreshFirewall(): Promise<void> {
+    const { bridge, changeFirewall } = this.settings;
+    this.#firewallProblems = await openForwarding(this.#host, bridge, changeFirewall);
+  }
+
+  /** Chains of others that drop our packets, in sentences for `status`. */
+  firewallProblems(): readonly string[] {
+    return this.#firewallProblems;
+  }
+
+  /** Removes all that this daemon and its predecessors made: attached interfaces, TAP, bridge, tables, rules. */
+  async clean(): Promise<void> {
+    const { bridge, tap } = this.settings;
+    const ports = [...(await listPorts(this.#host))].filter(
+      ([, master]) => master === bridge || master === undefined,
+    );
+    await removeLinks(this.#host, [...ports.map(([name]) => name), tap, bridge]);
+    await closeForwarding(this.#host, bridge);
+    await removeRuleset(this.#host);
+  }
+
+  open(target: string): Promise<Namespace> {
+    return openNamespace(target, this.#host);
+  }
+
+  plug(plan: PortPlan, namespace: Namespace): Promise<void> {
+    return plug(this.#host, this.settings.bridge, plan, namespace);
+  }
+
+  unplug(hostInterface: string): Promise<void> {
+    return removeLinks(this.#host, [hostInterface]);
+  }
+
+  addAddresses(namespace: Namespace, plan: PortPlan, addresses: readonly Cidr[]): Promise<void> {
+    return addAddresses(this.#host.inside(namespace.path), plan.interface, plan.mac, addresses);
+  }
+
+  removeAddresses(namespace: Namespace, interfaceName: string, addresses: readonly Cidr[]): Promise<void> {
+    return removeAddresses(this.#host.inside(namespace.path), interfaceName, addresses);
+  }
+
+  async ports(): Promise<ReadonlySet<string>> {
+    const ports = await listPorts(this.#host);
+    for (const [name, master] of ports) {
+      if (master === undefined) await rejoin(this.#host, this.settings.bridge, name);
+    }
+    return new Set(ports.keys());
+  }
+
+  async expose(exposure: Exposure): Promise<string[]> {
+    await setBridgeAddresses(this.#host, this.settings.bridge, exposure.addresses, exposure.remove);
+    this.#masquerade = exposure.masquerade;
+    await this.#applyRuleset();
+    if (exposure.addresses.length === 0 || !(await enableForwarding(this.#host))) return [];
+    return ['IP forwarding was off on this host and is now on (net.ipv4.ip_forward=1)'];
+  }
+
+  #applyRuleset(): Promise<void> {
+    const { bridge, range, controlPort } = this.settings;
+    return applyRuleset(this.#host, { bridge, range, controlPort, masquerade: this.#masquerade });
+  }
+}
+
+/** Everything a launch wants to know before it starts anything. Throws {@link HostError}. */
+export async function preflight(
+  host: HostCommands,
+  names: Pick<BridgeSettings, 'bridge' | 'tap'>,
+  range: Cidr,
+): Promise<void> {
+  await checkHost(host);
+  await checkRange(host, range, ownInterfaces(names));
+}
+
+/** The MTU of bridge and ports, in bytes, where `--mtu` names none. */
+export function defaultBridgeMtu(
+  host: HostCommands,
+  names: Pick<BridgeSettings, 'bridge' | 'tap'>,
+  listen: IpAddress | undefined,
+): Promise<number> {
+  return detectBridgeMtu(host, ownInterfaces(names), listen);
+}
+
+function ownInterfaces(names: Pick<BridgeSettings, 'bridge' | 'tap'>): ReadonlySet<string> {
+  return new Set([names.bridge, names.tap]);
+}

@@ -1,0 +1,68 @@
+import type { Cidr } from '../../core/address.ts';
+import type { MacText } from './mac-address.ts';
+import type { Namespace } from './namespace.ts';
+import type { PortPlan } from './port.ts';
+
+/** What the attachment service wants of the kernel; {@link HostNetwork} does it, tests have a fake. */
+export interface HostPort {
+  /** See openNamespace; the caller closes it. */
+  open(target: string): Promise<Namespace>;
+  /** Makes the pair; all of it or nothing. */
+  plug(plan: PortPlan, namespace: Namespace): Promise<void>;
+  /** Removes a pair by its host end; it may be gone. */
+  unplug(hostInterface: string): Promise<void>;
+  addAddresses(namespace: Namespace, plan: PortPlan, addresses: readonly Cidr[]): Promise<void>;
+  removeAddresses(namespace: Namespace, interfaceName: string, addresses: readonly Cidr[]): Promise<void>;
+  /** Names of the host ends that exist. One that lost its bridge is put back into it. */
+  ports(): Promise<ReadonlySet<string>>;
+  /** Sets the host's own addresses on the bridge. Resolves to notes for the operator. */
+  expose(exposure: Exposure): Promise<string[]>;
+  /** Puts back what other programs may have flushed. */
+  refreshFirewall(): Promise<void>;
+}
+
+export interface Exposure {
+  readonly addresses: readonly Cidr[];
+  /** Those of `addresses` whose subnets are masqueraded. */
+  readonly masquerade: readonly Cidr[];
+  /** No longer exposed. */
+  readonly remove: readonly Cidr[];
+}
+
+/**
+ * The part of IPAM that attachments need; promises may wait for a quorum or a donor until `signal` aborts them.
+ * Rejections carry a sentence for the operator.
+ */
+export interface AddressPort {
+  /** A free address of the subnet (default: the default subnet) with its prefix. The same id and subnet get the same one. */
+  allocate(id: string, subnet?: Cidr, signal?: AbortSignal): Promise<Cidr>;
+  claim(id: string, cidr: Cidr, signal?: AbortSignal): Promise<void>;
+  /** One address, or without `address` all of the id's. Nothing to release is no error. */
+  release(id: string, address?: Cidr): Promise<void>;
+  /** All addresses of the id. */
+  lookup(id: string): Promise<readonly Cidr[]>;
+}
+
+/** An attachment or the exposure, as the API shows it. */
+export interface AttachmentResult {
+  readonly id: string;
+  readonly addresses: readonly string[];
+  readonly interface: string;
+  readonly mac: MacText;
+  readonly mtu: number;
+  /** Sentences for the operator, to be shown beside the result. */
+  readonly notes: readonly string[];
+}
+
+/** A row of `ps`. */
+export interface AttachmentRow {
+  readonly id: string;
+  readonly target: string;
+  readonly interface: string;
+  readonly mac: MacText;
+  readonly addresses: readonly string[];
+  readonly state: AttachmentState;
+}
+
+/** gone: the namespace or the interface is no more; incomplete: an attach did not end, and is undone or completed later. */
+export type AttachmentState = 'attached' | 'gone' | 'incomplete';

@@ -1,0 +1,94 @@
+import { constants } from 'node:fs';
+import { open, readlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import type { HostCommands } from './commands.ts';
+import { HostError } from './host-error.ts';
+import { CommandError, runProgram } from './run.ts';
+
+/**
+ * A network namespace held open, so that the one that was checked is the one that is worked on, even if its name or
+ * pid is reused meanwhile.
+ */
+export interface Namespace {
+  /**
+   * "netns:" and its inode number in the kernel's nsfs: the same for every name, path and pid that leads to it, and
+   * unique among the namespaces that are alive.
+   */
+  readonly id: string;
+  /** Valid until {@link Namespace.close}, for the daemon and its children. */
+  readonly path: string;
+  close(): Promise<void>;
+}
+
+/** Where iproute2 keeps named namespaces; the second is the older name of the first. */
+const NAMED_NAMESPACES = ['/run/netns', '/var/run/netns'];
+
+/**
+ * Opens TARGET: a path (anything with a slash), a name known to `ip netns`, or a pid. A name of digits goes before
+ * the pid. Throws {@link HostError} if there is none, if it is no network namespace, or if it is the host's own.
+ */
+export async function openNamespace(target: string, host: HostCommands): Promise<Namespace> {
+  const file = await openTarget(target);
+  try {
+    const path = `/proc/${process.pid}/fd/${file.fd}`;
+    const inode = await namespaceInode(path);
+    if (inode === undefined) throw new HostError(`${target} is not a network namespace`);
+    if (inode === (await namespaceInode(host.netns ?? '/proc/self/ns/net'))) {
+      throw new HostError(
+        `${target} is the host's own network namespace: use expose to give the host an address`,
+      );
+    }
+    return { id: `netns:${inode}`, path, close: () => file.close() };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function openTarget(target: string): Promise<FileHandle> {
+  if (target === '' || target.includes('\0') || target === '.' || target === '..') {
+    throw new HostError(`"${target}" is neither a namespace path, nor a name, nor a pid`);
+  }
+  for (const path of candidatePaths(target)) {
+    const file = await openIfThere(path, target);
+    if (file !== undefined) return file;
+  }
+  const what = /^\d+$/.test(target) ? 'network namespace and no process' : 'network namespace';
+  throw new HostError(`there is no ${what} ${target}: give a path, a name from "ip netns list", or a pid`);
+}
+
+function candidatePaths(target: string): string[] {
+  if (target.includes('/')) return [target];
+  const named = NAMED_NAMESPACES.map((folder) => `${folder}/${target}`);
+  return /^[1-9]\d{0,9}$/.test(target) ? [...named, `/proc/${target}/ns/net`] : named;
+}
+
+/** Without O_NONBLOCK a FIFO would hold the daemon up. */
+async function openIfThere(path: string, target: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ESRCH') return undefined;
+    throw new HostError(`the network namespace ${target} cannot be opened (${code ?? String(error)})`);
+  }
+}
+
+/**
+ * The number of a network namespace; undefined if `path` is anything else. Files under /proc/PID/ns name themselves
+ * "net:[4026532177]"; a bind mount of one, as `ip netns` makes it, shows its path, and only entering it tells its kind.
+ */
+async function namespaceInode(path: string): Promise<string | undefined> {
+  const direct = /^net:\[(\d+)\]$/.exec(await readlink(path).catch(() => ''));
+  if (direct !== null) return direct[1];
+  const seenInside = await runProgram('nsenter', [
+    `--net=${path}`,
+    '--',
+    'readlink',
+    '/proc/self/ns/net',
+  ]).catch((error: unknown) => {
+    if (error instanceof CommandError && error.errno === undefined) return '';
+    throw error;
+  });
+  return /^net:\[(\d+)\]$/.exec(seenInside.trim())?.[1];
+}

@@ -1,0 +1,164 @@
+import { setTimeout } from 'node:timers/promises';
+import { formatCidr, formatIp } from '../../core/address.ts';
+import type { Cidr, IpAddress } from '../../core/address.ts';
+import type { HostCommands } from './commands.ts';
+import { HostError } from './host-error.ts';
+import { ipBatch, IpBatchError } from './ip-batch.ts';
+import type { IpCommand } from './ip-batch.ts';
+import { findLink, listLinks } from './link-query.ts';
+import { quietCommands, removeLinks } from './bridge.ts';
+import { HOST_INTERFACE_PREFIX } from './mac-address.ts';
+import type { MacText } from './mac-address.ts';
+import type { Namespace } from './namespace.ts';
+import { gsoMaxSize } from './underlay-mtu.ts';
+
+const CARRIER_POLL_MS = 5;
+const CARRIER_TIMEOUT_MS = 500;
+
+/** A veth pair: one end a port of the bridge, the other an interface of an attached namespace. */
+export interface PortPlan {
+  readonly hostInterface: string;
+  readonly interface: string;
+  readonly mac: MacText;
+  /** Bytes. */
+  readonly mtu: number;
+  readonly addresses: readonly Cidr[];
+  /** Gateway of the default route to add, if any. */
+  readonly gateway: IpAddress | undefined;
+}
+
+/**
+ * Makes the pair and configures its inner end: addresses with their connected routes, and the default route if
+ * asked. Nothing is left behind when it fails; a name or route that is taken is told by {@link HostError}.
+ */
+export async function plug(
+  host: HostCommands,
+  bridge: string,
+  plan: PortPlan,
+  namespace: Namespace,
+): Promise<void> {
+  await removeLinks(host, [plan.hostInterface]);
+  await createPair(host, bridge, plan, namespace);
+  try {
+    await ipBatch(host, await hostEndCommands(host, bridge, plan.hostInterface));
+    const inside = host.inside(namespace.path);
+    await configureInnerEnd(inside, plan);
+    await waitForCarrier(host, plan.hostInterface);
+    await ipBatch(inside, [announceCommand(plan.interface, plan.mac)]);
+  } catch (error) {
+    await removeLinks(host, [plan.hostInterface]);
+    throw error;
+  }
+}
+
+/** Adds addresses to an interface that {@link plug} made, and announces them. */
+export async function addAddresses(
+  inside: HostCommands,
+  interfaceName: string,
+  mac: MacText,
+  addresses: readonly Cidr[],
+): Promise<void> {
+  await ipBatch(inside, [...addressCommands(interfaceName, addresses), announceCommand(interfaceName, mac)]);
+}
+
+/** Removes those of the addresses that are there. */
+export async function removeAddresses(
+  inside: HostCommands,
+  interfaceName: string,
+  addresses: readonly Cidr[],
+): Promise<void> {
+  for (const cidr of addresses) {
+    const command = ['address', 'delete', formatCidr(cidr), 'dev', interfaceName];
+    await ipBatch(inside, [command]).catch((error: unknown) => {
+      if (!(error instanceof IpBatchError) || !/Cannot (assign|find)|No such/.test(error.reason)) throw error;
+    });
+  }
+}
+
+/** The host ends that exist, each with the bridge that it is a port of. */
+export async function listPorts(host: HostCommands): Promise<Map<string, string | undefined>> {
+  const links = (await listLinks(host)).filter(
+    (link) => link.kind === 'veth' && link.name.startsWith(HOST_INTERFACE_PREFIX),
+  );
+  return new Map(links.map((link) => [link.name, link.master]));
+}
+
+/** Puts a host end that lost its bridge back into it. */
+export async function rejoin(host: HostCommands, bridge: string, hostInterface: string): Promise<void> {
+  await ipBatch(host, [['link', 'set', 'dev', hostInterface, 'master', bridge, 'up']]);
+}
+
+async function createPair(
+  host: HostCommands,
+  bridge: string,
+  plan: PortPlan,
+  namespace: Namespace,
+): Promise<void> {
+  const size = ['mtu', String(plan.mtu), 'gso_max_size', String(gsoMaxSize(plan.mtu))];
+  const inner = ['peer', 'name', plan.interface, 'address', plan.mac, ...size, 'netns', namespace.path];
+  const create = ['link', 'add', 'name', plan.hostInterface, ...size, 'type', 'veth', ...inner];
+  try {
+    await ipBatch(host, [create]);
+  } catch (error) {
+    if (!(error instanceof IpBatchError) || error.reason !== 'File exists') throw error;
+    throw new HostError(
+      `it already has an interface ${plan.interface}: remove it or choose another --interface`,
+    );
+  }
+}
+
+async function hostEndCommands(host: HostCommands, bridge: string, name: string): Promise<IpCommand[]> {
+  return [...(await quietCommands(host, name)), ['link', 'set', 'dev', name, 'master', bridge, 'up']];
+}
+
+/**
+ * arp_notify and ndisc_notify make the kernel announce the addresses when the interface comes up or is told its MAC,
+ * so that neighbours forget whoever had them before.
+ */
+async function configureInnerEnd(inside: HostCommands, plan: PortPlan): Promise<void> {
+  const name = plan.interface;
+  await inside.writeProc(
+    [`/proc/sys/net/ipv4/conf/${name}/arp_notify`, `/proc/sys/net/ipv6/conf/${name}/ndisc_notify`],
+    '1',
+  );
+  const route = plan.gateway === undefined ? [] : [defaultRoute(name, plan.gateway)];
+  try {
+    await ipBatch(inside, [
+      ...addressCommands(name, plan.addresses),
+      ['link', 'set', 'dev', name, 'up'],
+      ...route,
+    ]);
+  } catch (error) {
+    throw error instanceof IpBatchError ? explainInnerFailure(error, plan) : error;
+  }
+}
+
+/** The bridge forwards from a port some milliseconds after it is up; what is sent before is lost. */
+async function waitForCarrier(host: HostCommands, name: string): Promise<void> {
+  for (let waited = 0; waited < CARRIER_TIMEOUT_MS; waited += CARRIER_POLL_MS) {
+    if ((await findLink(host, name))?.operational === true) return;
+    await setTimeout(CARRIER_POLL_MS);
+  }
+}
+
+function explainInnerFailure(error: IpBatchError, plan: PortPlan): Error {
+  const isRoute = plan.gateway !== undefined && error.failedAt === plan.addresses.length + 1;
+  if (!isRoute || error.reason !== 'File exists') return error;
+  return new HostError('it already has a default route: leave out --default-route');
+}
+
+function addressCommands(name: string, addresses: readonly Cidr[]): IpCommand[] {
+  return addresses.map((cidr) => {
+    // IPAM has seen to it that the address is nobody else's, so it is used at once.
+    const flags = cidr.ip.family === 6 ? ['nodad'] : [];
+    return ['address', 'replace', formatCidr(cidr), 'dev', name, ...flags];
+  });
+}
+
+function defaultRoute(name: string, gateway: IpAddress): IpCommand {
+  return ['route', 'add', 'default', 'via', formatIp(gateway), 'dev', name];
+}
+
+function announceCommand(name: string, mac: MacText): IpCommand {
+  return ['link', 'set', 'dev', name, 'address', mac];
+}

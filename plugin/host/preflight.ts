@@ -1,0 +1,97 @@
+import { open, readFile } from 'node:fs/promises';
+import { cidrsOverlap, formatCidr } from '../../core/address.ts';
+import type { Cidr } from '../../core/address.ts';
+import type { HostCommands } from './commands.ts';
+import { HostError } from './host-error.ts';
+import { listAddresses, listRoutes } from './link-query.ts';
+import type { InterfaceAddress, Route } from './link-query.ts';
+import { CommandError } from './run.ts';
+
+/** Bits of the effective capability set (linux/capability.h). */
+const CAP_NET_ADMIN = 12n;
+const CAP_NET_RAW = 13n;
+
+/** Checks that this process may and can do its work here. Throws {@link HostError} naming the remedy. */
+export async function checkHost(host: HostCommands): Promise<void> {
+  const problem = capabilityProblem(await readFile('/proc/self/status', 'utf8'));
+  if (problem !== undefined) throw new HostError(problem);
+  await checkTunDevice();
+  await checkProgram(host, 'ip', ['-V'], 'iproute2');
+  await checkProgram(host, 'nft', ['-v'], 'nftables');
+  await checkProgram(host, 'nsenter', ['-V'], 'util-linux');
+}
+
+/** Throws if the range is in use by the host itself; the bridge's own addresses and routes do not count. */
+export async function checkRange(
+  host: HostCommands,
+  range: Cidr,
+  ownInterfaces: ReadonlySet<string>,
+): Promise<void> {
+  const [routes, addresses] = await Promise.all([listRoutes(host), listAddresses(host)]);
+  const problem = rangeProblem(range, routes, addresses, ownInterfaces);
+  if (problem !== undefined) throw new HostError(problem);
+}
+
+/** `status` is the text of /proc/self/status. */
+export function capabilityProblem(status: string): string | undefined {
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-fA-F]+)$/m.exec(status)?.[1] ?? '0'}`);
+  const needed = (1n << CAP_NET_ADMIN) | (1n << CAP_NET_RAW);
+  if ((effective & needed) === needed) return undefined;
+  return 'this needs root, or the capabilities CAP_NET_ADMIN and CAP_NET_RAW: run it as root';
+}
+
+/** A sentence naming the range and what it collides with. */
+export function rangeProblem(
+  range: Cidr,
+  routes: readonly Route[],
+  addresses: readonly InterfaceAddress[],
+  ownInterfaces: ReadonlySet<string>,
+): string | undefined {
+  const remedy = 'choose another --ipalloc-range';
+  const named = `the address range ${formatCidr(range)} overlaps`;
+  for (const { interface: name, cidr } of addresses) {
+    if (ownInterfaces.has(name) || !cidrsOverlap(range, cidr)) continue;
+    return `${named} the address ${formatCidr(cidr)} of ${name}: ${remedy}`;
+  }
+  for (const route of routes) {
+    if (route.interface !== undefined && ownInterfaces.has(route.interface)) continue;
+    if (!isForeignNetwork(route) || !cidrsOverlap(range, route.destination)) continue;
+    const via = route.interface === undefined ? '' : ` on ${route.interface}`;
+    return `${named} the host's route ${formatCidr(route.destination)}${via}: ${remedy}`;
+  }
+  return undefined;
+}
+
+/**
+ * Default routes collide with nothing, nor do the two halves (0.0.0.0/1, 128.0.0.0/1) that stand for one in VPN set-ups.
+ * Local and broadcast routes only repeat the addresses.
+ */
+function isForeignNetwork(route: Route): boolean {
+  return route.destination.prefix > 1 && !['local', 'broadcast', 'multicast', 'anycast'].includes(route.type);
+}
+
+async function checkTunDevice(): Promise<void> {
+  try {
+    await (await open('/dev/net/tun', 'r+')).close();
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw new HostError(
+      `/dev/net/tun cannot be opened (${code}): load it with "modprobe tun", or in a container pass --device /dev/net/tun`,
+    );
+  }
+}
+
+async function checkProgram(
+  host: HostCommands,
+  program: string,
+  args: string[],
+  debPackage: string,
+): Promise<void> {
+  try {
+    await host.run(program, args);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    const why = error.errno === 'ENOENT' ? 'is not installed' : `does not run (${error.message})`;
+    throw new HostError(`the program ${program} ${why}: install the package ${debPackage}`);
+  }
+}

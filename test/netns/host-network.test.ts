@@ -1,0 +1,237 @@
+import test from 'ava';
+import { spawn } from 'node:child_process';
+import { setTimeout } from 'node:timers/promises';
+import { listAddresses, listLinks } from '../../plugin/host/link-query.ts';
+import { runProgram } from '../../plugin/host/run.ts';
+import { HostLab } from './host-lab.ts';
+
+test('the bridge is made once, adopted again, and keeps its ports', async (t) => {
+  const lab = await HostLab.start(t);
+  const network = lab.network();
+  await network.setUp();
+  const before = (await listLinks(lab.commands)).find((link) => link.name === 'weave');
+  t.like(before, { kind: 'bridge', mac: '7a:00:00:00:00:01', mtu: 1388, up: true });
+  await lab.ip(lab.name, [['tuntap', 'add', 'dev', 'weave-tap', 'mode', 'tap']]);
+  await network.adoptTap();
+  await lab.network().setUp();
+  await network.adoptTap();
+  const links = await listLinks(lab.commands);
+  t.is(links.find((link) => link.name === 'weave')?.index, before?.index);
+  t.like(
+    links.find((link) => link.name === 'weave-tap'),
+    { master: 'weave', mtu: 1388, up: true },
+  );
+  t.deepEqual(
+    (await listAddresses(lab.commands)).filter((entry) => entry.interface !== 'lo'),
+    [],
+  );
+});
+
+test('an interface of the bridge name that is no bridge is refused', async (t) => {
+  const lab = await HostLab.start(t);
+  await lab.ip(lab.name, [['tuntap', 'add', 'dev', 'weave', 'mode', 'tap']]);
+  await t.throwsAsync(lab.network().setUp(), { message: /^the interface weave is not a bridge/ });
+});
+
+test('a range that the host uses already is refused', async (t) => {
+  const lab = await HostLab.start(t);
+  await lab.outside();
+  await lab.ip(lab.name, [['route', 'add', '10.40.0.0/16', 'via', '192.0.2.2']]);
+  await t.throwsAsync(lab.network().setUp(), {
+    message:
+      "the address range 10.32.0.0/12 overlaps the host's route 10.40.0.0/16 on eth0: choose another --ipalloc-range",
+  });
+});
+
+test('expose gives the host an address and lets attached namespaces out behind it', async (t) => {
+  const lab = await HostLab.start(t);
+  const outside = await lab.outside();
+  const network = lab.network();
+  await network.setUp();
+  const attachments = lab.attachments(network);
+  const name = await lab.container();
+  const exposed = await attachments.expose([], true);
+  t.like(exposed, { id: 'weave:expose', addresses: ['10.32.0.1/12'], interface: 'weave' });
+  t.regex(exposed.notes.join(), /net\.ipv4\.ip_forward/);
+  t.deepEqual((await attachments.expose([], true)).addresses, ['10.32.0.1/12']);
+  await attachments.attach({ target: name, addresses: [], defaultRoute: true });
+  t.true(await lab.pings(lab.name, '10.32.0.2'));
+  t.true(await lab.pings(name, '192.0.2.2'));
+  await attachments.expose([], false);
+  t.false(await lab.pings(name, '192.0.2.2'));
+  await lab.run(outside, 'ip', 'route', 'add', '10.32.0.0/12', 'via', '192.0.2.1');
+  t.true(await lab.pings(name, '192.0.2.2'));
+  t.deepEqual(await attachments.hide([]), ['10.32.0.1/12']);
+  t.deepEqual(await attachments.hide([]), []);
+  t.false(await lab.pings(lab.name, '10.32.0.2'));
+  t.deepEqual(lab.held(), ['10.32.0.2/12']);
+});
+
+for (const [tool, legacy] of [
+  ['iptables-nft', false],
+  ['iptables-legacy', true],
+] as const) {
+  test(`attached namespaces reach each other and the outside where ${tool} drops what is forwarded`, async (t) => {
+    const lab = await HostLab.start(t);
+    await lab.outside();
+    await lab.run(lab.name, tool, '-P', 'FORWARD', 'DROP');
+    const network = lab.network();
+    await network.setUp();
+    await network.refreshFirewall();
+    const attachments = lab.attachments(network);
+    const [a, b] = [await lab.container(), await lab.container()];
+    await attachments.attach({ target: a, addresses: [], defaultRoute: true });
+    const two = await attachments.attach({ target: b, addresses: [] });
+    t.true(await lab.pings(a, two.addresses[0]!));
+    t.true(await lab.pings(a, '192.0.2.2'));
+    const rules = await lab.run(lab.name, tool, '-S', 'FORWARD');
+    t.is(rules.match(/weave-ts/g)?.length, 2);
+    await lab.run(lab.name, tool, '-F', 'FORWARD');
+    t.false(await lab.pings(a, '192.0.2.2'));
+    await network.refreshFirewall();
+    t.true(await lab.pings(a, '192.0.2.2'));
+    await network.clean();
+    t.is((await lab.run(lab.name, tool, '-S', 'FORWARD')).trim(), '-P FORWARD DROP');
+    t.is(legacy, (await lab.run(lab.name, 'cat', '/proc/net/ip_tables_names')).includes('filter'));
+  });
+}
+
+test('our rules go into the chain that Docker leaves to the operator', async (t) => {
+  const lab = await HostLab.start(t);
+  const iptables = (...args: string[]): Promise<string> => lab.run(lab.name, 'iptables-nft', ...args);
+  await iptables('-P', 'FORWARD', 'DROP');
+  await iptables('-N', 'DOCKER-USER');
+  await iptables('-A', 'FORWARD', '-j', 'DOCKER-USER');
+  await iptables('-A', 'DOCKER-USER', '-j', 'RETURN');
+  const network = lab.network();
+  await network.setUp();
+  const lines = (await iptables('-S', 'DOCKER-USER')).trim().split('\n');
+  t.regex(lines[1]!, /-i weave .*weave-ts.* -j ACCEPT/);
+  t.is(lines.at(-1), '-A DOCKER-USER -j RETURN');
+  await network.clean();
+  t.is((await iptables('-S', 'DOCKER-USER')).trim(), '-N DOCKER-USER\n-A DOCKER-USER -j RETURN');
+});
+
+test('a chain of nftables that ends in reject is opened, or with the firewall left alone, reported', async (t) => {
+  const lab = await HostLab.start(t);
+  const ruleset = `table inet firewalld {
+    chain filter_FORWARD { type filter hook forward priority 10; policy accept;
+      ct state established accept
+      reject with icmpx admin-prohibited
+    }
+  }`;
+  await lab.commands.run('nft', ['-f', '-'], { input: ruleset });
+  const reporting = lab.network({ changeFirewall: false });
+  await reporting.setUp();
+  t.regex(reporting.firewallProblems().join(), /filter_FORWARD of the nftables table inet firewalld drops/);
+  const before = await lab.run(lab.name, 'nft', 'list', 'table', 'inet', 'firewalld');
+  const network = lab.network();
+  await network.setUp();
+  t.deepEqual(network.firewallProblems(), []);
+  const attachments = lab.attachments(network);
+  const [a, b] = [await lab.container(), await lab.container()];
+  await attachments.attach({ target: a, addresses: [] });
+  await attachments.attach({ target: b, addresses: [] });
+  t.true(await lab.pings(a, '10.32.0.2'));
+  await network.clean();
+  t.is(await lab.run(lab.name, 'nft', 'list', 'table', 'inet', 'firewalld'), before);
+});
+
+test('attached namespaces cannot reach the control port of the host, but other ports', async (t) => {
+  const lab = await HostLab.start(t);
+  const network = lab.network();
+  await network.setUp();
+  const attachments = lab.attachments(network);
+  const name = await lab.container();
+  await attachments.expose([], true);
+  await attachments.attach({ target: name, addresses: [] });
+  const listen = "for (const p of [6783, 6784]) require('node:net').createServer().listen(p, '0.0.0.0')";
+  const server = spawn('nsenter', [`--net=${lab.commands.netns!}`, process.execPath, '-e', listen]);
+  t.teardown(() => server.kill());
+  const connects = (port: number): Promise<string> => {
+    const program = `const s = require('node:net').connect(${port}, '10.32.0.1');
+      const end = (word) => { console.log(word); process.exit(0); };
+      s.on('connect', () => end('connected')); s.on('error', () => end('refused')); setTimeout(end, 1500, 'dropped');`;
+    return lab.run(name, process.execPath, '-e', program);
+  };
+  for (let i = 0; i < 50 && (await connects(6784)) !== 'connected\n'; i++) await setTimeout(100);
+  t.is(await connects(6784), 'connected\n');
+  t.is(await connects(6783), 'dropped\n');
+});
+
+test('what attached namespaces must not send into the mesh stops at their port', async (t) => {
+  const lab = await HostLab.start(t);
+  await lab.network().setUp();
+  const rules = await lab.run(lab.name, 'nft', 'list', 'table', 'bridge', 'weave-ts');
+  t.regex(rules, /iifname "vethwe\*" .*nd-router-advert/);
+  t.regex(rules, /iifname "vethwe\*" .*udp sport 67 udp dport 68 drop/);
+  t.regex(rules, /iifname "vethwe\*" .*udp sport 547 udp dport 546 drop/);
+});
+
+test('a daemon in its own namespace, entered from outside, does the same', async (t) => {
+  const lab = await HostLab.start(t);
+  await lab.outside();
+  const target = await lab.container();
+  const from = (path: string): string =>
+    JSON.stringify(new URL(`../../plugin/host/${path}.js`, import.meta.url));
+  const program = `
+    const { HostCommands } = await import(${from('commands')});
+    const { HostNetwork, preflight, defaultBridgeMtu } = await import(${from('host-network')});
+    const host = new HostCommands();
+    const names = { bridge: 'weave', tap: 'weave-tap' };
+    const range = { ip: { family: 4, value: 0x0a200000n }, prefix: 12 };
+    await preflight(host, names, range);
+    const mtu = await defaultBridgeMtu(host, names, undefined);
+    const network = new HostNetwork(host,
+      { ...names, mac: '7a:00:00:00:00:01', mtu, range, controlPort: 6783, changeFirewall: true });
+    await network.setUp();
+    const namespace = await network.open(${JSON.stringify(target)});
+    const addresses = [{ ip: { family: 4, value: 0x0a200001n }, prefix: 12 }];
+    const plan = { hostInterface: 'vethwe1', interface: 'ethwe', mac: '02:00:00:00:00:07', mtu, addresses };
+    await network.plug(plan, namespace);
+    await network.expose({ addresses: [{ ip: { family: 4, value: 0x0a200002n }, prefix: 12 }], masquerade: [], remove: [] });
+    console.log(mtu, [...await network.ports()].join());`;
+  const words = ['netns', 'exec', lab.name, process.execPath, '--input-type=module', '-e', program];
+  t.is(await runProgram('ip', words), '1388 vethwe1\n');
+  t.true(await lab.pings(lab.name, '10.32.0.1'));
+  t.is(await lab.run(lab.name, 'cat', '/proc/sys/net/ipv6/conf/weave/accept_ra'), '0\n');
+  const inner = await lab.run(target, 'ip', '-details', 'link', 'show', 'dev', 'ethwe');
+  t.regex(inner, /gso_max_size 59760 /);
+});
+
+test('clean removes attached interfaces, TAP, bridge and tables, and may be repeated', async (t) => {
+  const lab = await HostLab.start(t);
+  const network = lab.network();
+  await network.setUp();
+  await lab.ip(lab.name, [['tuntap', 'add', 'dev', 'weave-tap', 'mode', 'tap']]);
+  await network.adoptTap();
+  const attachments = lab.attachments(network);
+  await attachments.attach({ target: await lab.container(), addresses: [] });
+  await network.clean();
+  await network.clean();
+  t.deepEqual(
+    (await listLinks(lab.commands)).map((link) => link.name),
+    ['lo'],
+  );
+  t.is(await lab.run(lab.name, 'nft', 'list', 'tables'), '');
+});
+
+test('a restarted daemon takes up bridge, exposure and attachments, and mends a lost bridge', async (t) => {
+  const lab = await HostLab.start(t);
+  const first = lab.network();
+  await first.setUp();
+  const attachments = lab.attachments(first);
+  const name = await lab.container();
+  await attachments.attach({ target: name, addresses: [], defaultRoute: true });
+  await lab.ip(lab.name, [['link', 'delete', 'dev', 'weave']]);
+  const second = lab.network();
+  await second.setUp();
+  const again = lab.attachments(second);
+  await again.readopt();
+  t.deepEqual(
+    (await again.ps()).map((row) => row.state),
+    ['attached', 'attached'],
+  );
+  t.true(await lab.pings(lab.name, '10.32.0.1'));
+  t.deepEqual(lab.macs.at(-1)?.length, 24);
+});

@@ -1,0 +1,271 @@
+import test from 'ava';
+import { toHex } from '../../../core/bytes.ts';
+import { silentLog } from '../../../core/log.ts';
+import { parsePeerName } from '../../../core/peer-name.ts';
+import { Attachments } from '../../../plugin/host/attachments.ts';
+import { decodeRecord, encodeRecord } from '../../../plugin/host/attachment-record.ts';
+import { hostInterfaceName } from '../../../plugin/host/mac-address.ts';
+import { FakeAddresses, FakeHost, MemoryStore, cidr } from './host-fakes.ts';
+
+const BRIDGE_MAC = '7a:00:00:00:00:01';
+
+class Bench {
+  readonly host = new FakeHost();
+  readonly addresses = new FakeAddresses(cidr('10.32.0.0/12'));
+  readonly store = new MemoryStore();
+  readonly macs: string[] = [];
+  now = 1_000;
+  service = this.start();
+
+  constructor() {
+    this.host.namespaces.set('red', 'netns:1').set('/run/netns/red', 'netns:1').set('blue', 'netns:2');
+  }
+
+  /** A daemon that begins with what the store holds. */
+  start(): Attachments {
+    this.service = new Attachments({
+      bridge: 'weave',
+      mac: BRIDGE_MAC,
+      mtu: 1388,
+      defaultSubnet: this.addresses.defaultSubnet,
+      peer: parsePeerName('7a:00:00:00:00:01')!,
+      host: this.host,
+      addresses: this.addresses,
+      store: this.store,
+      log: silentLog,
+      now: () => this.now,
+      onLocalMacs: (macs) => void this.macs.push(toHex(macs)),
+    });
+    return this.service;
+  }
+
+  held(): string[] {
+    return [...this.addresses.held].map(([address, id]) => `${address} ${id}`).sort();
+  }
+}
+
+test('attach gives an address, an interface and a MAC that the data plane is told of', async (t) => {
+  const bench = new Bench();
+  const result = await bench.service.attach({ target: 'red', addresses: [] });
+  t.like(result, { id: 'netns:1', addresses: ['10.32.0.1/12'], interface: 'ethwe', mtu: 1388 });
+  t.deepEqual(bench.held(), ['10.32.0.1/12 netns:1']);
+  const macs = [BRIDGE_MAC, result.mac].map((mac) => mac.replaceAll(':', '')).sort();
+  t.is(bench.macs.at(-1), macs.join(''));
+  await bench.service.detach('red', []);
+  t.is(bench.macs.at(-1), BRIDGE_MAC.replaceAll(':', ''));
+  t.is(bench.host.opened, 0);
+  t.is(bench.store.values.size, 0);
+});
+
+test('an attached target without a new address is refused, naming its address', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'red', addresses: [] });
+  for (const addresses of [[], ['net:default'], ['10.32.0.1/12']]) {
+    await t.throwsAsync(bench.service.attach({ target: '/run/netns/red', addresses }), {
+      message: 'cannot attach /run/netns/red: it is attached already, with 10.32.0.1/12 on ethwe',
+    });
+  }
+  t.is((await bench.service.ps())[0]?.state, 'attached');
+});
+
+test('two attaches of one target at once make one attachment', async (t) => {
+  const bench = new Bench();
+  const results = await Promise.allSettled([
+    bench.service.attach({ target: 'red', addresses: [] }),
+    bench.service.attach({ target: '/run/netns/red', addresses: [] }),
+  ]);
+  t.deepEqual(
+    results.map((result) => result.status),
+    ['fulfilled', 'rejected'],
+  );
+  t.is(bench.host.plans.length, 1);
+});
+
+test('an address that another id has is refused, and what was got before it is given back', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'red', addresses: ['10.32.0.9/12'] });
+  await t.throwsAsync(
+    bench.service.attach({ target: 'blue', addresses: ['net:10.33.0.0/16', '10.32.0.9/12'] }),
+    {
+      message: 'cannot attach blue: 10.32.0.9 is taken by netns:1',
+    },
+  );
+  t.deepEqual(bench.held(), ['10.32.0.9/12 netns:1']);
+  t.is((await bench.service.ps()).length, 1);
+});
+
+test('a kernel that refuses leaves no address, no record and no interface', async (t) => {
+  const bench = new Bench();
+  bench.host.failNext = 'no buffer space';
+  await t.throwsAsync(bench.service.attach({ target: 'red', addresses: [] }), { message: /no buffer space/ });
+  t.deepEqual([bench.held(), bench.store.values.size, bench.host.plugged.size], [[], 0, 0]);
+  await bench.service.attach({ target: 'red', addresses: [] });
+  bench.host.failNext = 'no buffer space';
+  await t.throwsAsync(bench.service.attach({ target: 'red', addresses: ['10.32.0.9/12'] }));
+  t.deepEqual(bench.held(), ['10.32.0.1/12 netns:1']);
+  t.deepEqual(await bench.service.ps().then((rows) => rows.map((row) => [row.addresses, row.state])), [
+    [['10.32.0.1/12'], 'attached'],
+  ]);
+});
+
+test('a store that cannot write fails the attach before anything else is changed', async (t) => {
+  const bench = new Bench();
+  bench.store.failing = true;
+  await t.throwsAsync(bench.service.attach({ target: 'red', addresses: [] }), { message: /disk full/ });
+  t.deepEqual([bench.held(), bench.host.plugged.size], [[], 0]);
+});
+
+test('giving up the wait for an address undoes the attach', async (t) => {
+  const bench = new Bench();
+  const signal = AbortSignal.abort(new Error('given up'));
+  await t.throwsAsync(bench.service.attach({ target: 'red', addresses: [], signal }), {
+    message: /given up/,
+  });
+  t.is(bench.store.values.size, 0);
+});
+
+test('another interface for a further address is refused', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'red', addresses: [] });
+  const request = { target: 'red', addresses: ['10.32.0.9/12'], interface: 'eth7' };
+  await t.throwsAsync(bench.service.attach(request), { message: /attached as ethwe/ });
+  await t.throwsAsync(bench.service.attach({ ...request, interface: 'a/b' }), {
+    message: /not an interface name/,
+  });
+});
+
+test('a default route exposes the bridge in the subnet of the address, once', async (t) => {
+  const bench = new Bench();
+  const request = { addresses: ['net:10.33.0.0/16'], defaultRoute: true };
+  const result = await bench.service.attach({ target: 'red', ...request });
+  await bench.service.attach({ target: 'blue', ...request });
+  t.deepEqual(result.notes, ['forwarding is on']);
+  t.deepEqual(bench.held(), ['10.33.0.1/16 netns:1', '10.33.0.2/16 weave:expose', '10.33.0.3/16 netns:2']);
+  t.deepEqual(
+    bench.host.plans.map((plan) => plan.gateway),
+    [cidr('10.33.0.2/16').ip, cidr('10.33.0.2/16').ip],
+  );
+});
+
+test('detach of part of the addresses keeps the rest, and of nothing is no error', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'red', addresses: ['net:default', 'net:10.33.0.0/16'] });
+  t.deepEqual(await bench.service.detach('red', ['10.32.0.99/12']), []);
+  t.deepEqual(await bench.service.detach('red', ['net:default']), ['10.32.0.1/12']);
+  t.deepEqual(bench.held(), ['10.33.0.1/16 netns:1']);
+  t.deepEqual([...bench.host.plugged.values()], [['10.33.0.1/16']]);
+  t.deepEqual(await bench.service.detach('blue', []), []);
+  t.deepEqual(await bench.service.detach('nowhere', []), []);
+  await t.throwsAsync(bench.service.detach('red', ['rubbish']), { message: /"rubbish" is not an address/ });
+});
+
+test('an attachment whose namespace has no name any more is detached by its target or id', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'red', addresses: ['net:default', 'net:10.33.0.0/16'] });
+  bench.host.namespaces.delete('red');
+  await t.throwsAsync(bench.service.detach('red', ['net:default']), { message: /detach it as a whole/ });
+  t.deepEqual(await bench.service.detach('red', []), ['10.32.0.1/12', '10.33.0.1/16']);
+  t.is(bench.host.plugged.size, 0);
+});
+
+test('an attachment that is gone keeps its address for 30 s, and an attach in that time takes it up', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'red', addresses: ['10.32.0.9/12'] });
+  await bench.service.attach({ target: 'blue', addresses: ['10.32.0.8/12'] });
+  bench.host.plugged.clear();
+  await bench.service.check();
+  t.deepEqual(
+    (await bench.service.ps()).map((row) => row.state),
+    ['gone', 'gone'],
+  );
+  t.is(bench.macs.at(-1), BRIDGE_MAC.replaceAll(':', ''));
+  bench.now += 20_000;
+  t.deepEqual((await bench.service.attach({ target: 'red', addresses: [] })).addresses, ['10.32.0.9/12']);
+  bench.now += 10_000;
+  await bench.service.check();
+  t.deepEqual(bench.held(), ['10.32.0.9/12 netns:1']);
+});
+
+test('a restart undoes an attach that a crash cut short, and keeps what was complete', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'blue', addresses: [] });
+  await bench.service.attach({ target: 'red', addresses: [] });
+  const record = decodeRecord(bench.store.values.get('attachments/netns:1')!)!;
+  const crashed = encodeRecord({ ...record, addresses: [], pending: true });
+  bench.store.values.set('attachments/netns:1', crashed);
+  const service = bench.start();
+  t.deepEqual(
+    (await service.ps()).map((row) => row.state),
+    ['incomplete', 'attached'],
+  );
+  await service.readopt();
+  t.deepEqual(bench.held(), ['10.32.0.1/12 netns:2']);
+  t.deepEqual([...bench.host.plugged.keys()], [hostInterfaceName('netns:2')]);
+});
+
+test('a half-made attachment is completed by another attach', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'red', addresses: [] });
+  const record = decodeRecord(bench.store.values.get('attachments/netns:1')!)!;
+  bench.store.values.set('attachments/netns:1', encodeRecord({ ...record, addresses: [], pending: true }));
+  bench.host.plugged.clear();
+  const result = await bench.start().attach({ target: 'red', addresses: [] });
+  t.deepEqual(result.addresses, ['10.32.0.1/12']);
+  t.is((await bench.service.ps())[0]?.state, 'attached');
+});
+
+test('a restart takes back the address that a further attach had got when it was cut short', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'red', addresses: [] });
+  const before = decodeRecord(bench.store.values.get('attachments/netns:1')!)!;
+  await bench.service.attach({ target: 'red', addresses: ['10.32.0.9/12'] });
+  bench.store.values.set('attachments/netns:1', encodeRecord({ ...before, pending: true }));
+  await bench.start().readopt();
+  t.deepEqual(bench.held(), ['10.32.0.1/12 netns:1']);
+  t.deepEqual([...bench.host.plugged.values()], [['10.32.0.1/12']]);
+  t.is((await bench.service.ps())[0]?.state, 'attached');
+});
+
+test('expose is idempotent, remembers who is masqueraded, and comes back after a restart', async (t) => {
+  const bench = new Bench();
+  t.deepEqual((await bench.service.expose([], true)).addresses, ['10.32.0.1/12']);
+  t.deepEqual((await bench.service.expose([], true)).addresses, ['10.32.0.1/12']);
+  t.deepEqual((await bench.service.expose(['net:10.33.0.0/16'], false)).addresses, [
+    '10.32.0.1/12',
+    '10.33.0.1/16',
+  ]);
+  t.deepEqual(bench.host.exposure?.masquerade, [cidr('10.32.0.1/12')]);
+  bench.host.exposure = undefined;
+  await bench.start().readopt();
+  t.like(bench.host.exposure, { masquerade: [cidr('10.32.0.1/12')], remove: [] });
+  t.deepEqual(await bench.service.hide(['net:default']), ['10.32.0.1/12']);
+  t.deepEqual(bench.held(), ['10.33.0.1/16 weave:expose']);
+  t.deepEqual(await bench.service.hide([]), ['10.33.0.1/16']);
+  t.deepEqual(await bench.service.hide([]), []);
+  t.is(bench.store.values.size, 0);
+});
+
+test('an expose that fails gives its address back and keeps what was exposed', async (t) => {
+  const bench = new Bench();
+  bench.host.failNext = 'no such device';
+  await t.throwsAsync(bench.service.expose([], true), { message: 'no such device' });
+  t.deepEqual([bench.held(), bench.store.values.size], [[], 0]);
+  await bench.service.expose([], true);
+  bench.host.failNext = 'no such device';
+  await t.throwsAsync(bench.service.expose(['net:10.33.0.0/16'], true));
+  t.deepEqual(bench.held(), ['10.32.0.1/12 weave:expose']);
+  t.deepEqual((await bench.service.ps())[0]?.addresses, ['10.32.0.1/12']);
+});
+
+test('bytes that are no record are passed over', async (t) => {
+  const bench = new Bench();
+  for (const [key, value] of [
+    ['attachments/a', new Uint8Array([0xc1])],
+    ['attachments/b', Uint8Array.of(0x81, 0xa2, 0x69, 0x64, 0x07)],
+    ['attachments/c', new Uint8Array()],
+    ['other', new Uint8Array([1])],
+  ] as const) {
+    bench.store.values.set(key, value);
+  }
+  t.deepEqual(await bench.start().ps(), []);
+});

@@ -1,0 +1,148 @@
+import { cidrContains, formatCidr, formatIp, networkOf, parseCidr } from '../../../core/address.ts';
+import type { Cidr } from '../../../core/address.ts';
+import type { StoreChange, StorePort } from '../../../core/store.ts';
+import { HostError } from '../../../plugin/host/host-error.ts';
+import type { AddressPort, Exposure, HostPort } from '../../../plugin/host/host-port.ts';
+import type { Namespace } from '../../../plugin/host/namespace.ts';
+import type { PortPlan } from '../../../plugin/host/port.ts';
+
+export function cidr(text: string): Cidr {
+  const parsed = parseCidr(text);
+  if (parsed === undefined) throw new Error(`bad CIDR in a test: ${text}`);
+  return parsed;
+}
+
+/** A store that forgets nothing and may be told to fail. */
+export class MemoryStore implements StorePort {
+  readonly values = new Map<string, Uint8Array>();
+  failing = false;
+
+  load(): ReadonlyMap<string, Uint8Array> {
+    return new Map(this.values);
+  }
+
+  commit(changes: readonly StoreChange[]): Promise<void> {
+    if (this.failing) return Promise.reject(new Error('disk full'));
+    for (const { key, value } of changes) {
+      if (value === undefined) this.values.delete(key);
+      else this.values.set(key, value);
+    }
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** Addresses counted up within each subnet, one id each. */
+export class FakeAddresses implements AddressPort {
+  /** "10.32.0.1/12" -> id. */
+  readonly held = new Map<string, string>();
+  readonly defaultSubnet: Cidr;
+
+  constructor(defaultSubnet: Cidr) {
+    this.defaultSubnet = defaultSubnet;
+  }
+
+  async allocate(id: string, subnet: Cidr = this.defaultSubnet, signal?: AbortSignal): Promise<Cidr> {
+    signal?.throwIfAborted();
+    const mine = (await this.lookup(id)).find((own) => cidrContains(subnet, own.ip));
+    if (mine !== undefined) return mine;
+    for (let value = networkOf(subnet).value + 1n; ; value++) {
+      const next = { ip: { family: subnet.ip.family, value }, prefix: subnet.prefix };
+      if (this.held.has(formatCidr(next))) continue;
+      this.held.set(formatCidr(next), id);
+      return next;
+    }
+  }
+
+  claim(id: string, wanted: Cidr): Promise<void> {
+    const owner = this.held.get(formatCidr(wanted));
+    if (owner !== undefined && owner !== id) {
+      return Promise.reject(new Error(`${formatIp(wanted.ip)} is taken by ${owner}`));
+    }
+    this.held.set(formatCidr(wanted), id);
+    return Promise.resolve();
+  }
+
+  release(id: string, address?: Cidr): Promise<void> {
+    for (const [text, owner] of [...this.held]) {
+      if (owner === id && (address === undefined || text === formatCidr(address))) this.held.delete(text);
+    }
+    return Promise.resolve();
+  }
+
+  lookup(id: string): Promise<readonly Cidr[]> {
+    return Promise.resolve([...this.held].filter(([, owner]) => owner === id).map(([text]) => cidr(text)));
+  }
+}
+
+/** Namespaces by name, ports by host end, and a switch that makes the next kernel change fail. */
+export class FakeHost implements HostPort {
+  readonly namespaces = new Map<string, string>();
+  /** Host end -> addresses of the inner end. */
+  readonly plugged = new Map<string, string[]>();
+  readonly plans: PortPlan[] = [];
+  exposure: Exposure | undefined;
+  failNext: string | undefined;
+  opened = 0;
+
+  open(target: string): Promise<Namespace> {
+    const id = this.namespaces.get(target);
+    if (id === undefined) return Promise.reject(new HostError(`there is no network namespace ${target}`));
+    this.opened++;
+    const close = (): Promise<void> => {
+      this.opened--;
+      return Promise.resolve();
+    };
+    return Promise.resolve({ id, path: `/fake/${id}`, close });
+  }
+
+  async plug(plan: PortPlan): Promise<void> {
+    await this.#step();
+    this.plans.push(plan);
+    this.plugged.set(plan.hostInterface, plan.addresses.map(formatCidr));
+  }
+
+  unplug(hostInterface: string): Promise<void> {
+    this.plugged.delete(hostInterface);
+    return Promise.resolve();
+  }
+
+  async addAddresses(_namespace: Namespace, plan: PortPlan, addresses: readonly Cidr[]): Promise<void> {
+    await this.#step();
+    this.plugged.get(plan.hostInterface)!.push(...addresses.map(formatCidr));
+  }
+
+  removeAddresses(_namespace: Namespace, _name: string, addresses: readonly Cidr[]): Promise<void> {
+    const doomed = new Set(addresses.map(formatCidr));
+    for (const [port, list] of this.plugged) {
+      this.plugged.set(
+        port,
+        list.filter((text) => !doomed.has(text)),
+      );
+    }
+    return Promise.resolve();
+  }
+
+  ports(): Promise<ReadonlySet<string>> {
+    return Promise.resolve(new Set(this.plugged.keys()));
+  }
+
+  async expose(exposure: Exposure): Promise<string[]> {
+    await this.#step();
+    this.exposure = exposure;
+    return ['forwarding is on'];
+  }
+
+  refreshFirewall(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #step(): Promise<void> {
+    const reason = this.failNext;
+    this.failNext = undefined;
+    return reason === undefined ? Promise.resolve() : Promise.reject(new Error(reason));
+  }
+}
