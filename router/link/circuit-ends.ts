@@ -131,13 +131,7 @@ export class CircuitEnds {
     }
   }
 
-  #tryPath(
-    peer: PeerName,
-    avoid: readonly Edge[],
-    attempt: number,
-    otherwise: string,
-    now: Millis,
-  ): void {
+  #tryPath(peer: PeerName, avoid: readonly Edge[], attempt: number, otherwise: string, now: Millis): void {
     const routes = this.#context.routes();
     const path = routes === undefined ? undefined : circuitRoute(routes, peer, avoid);
     if (path === undefined || attempt > MAX_ATTEMPTS) {

@@ -124,11 +124,7 @@ export class CircuitRelays {
   }
 
   /** The edge to be avoided and why, or undefined if the circuit may pass. */
-  #refusalOf(
-    from: PeerName,
-    next: PeerName,
-    open: Open,
-  ): { position: number; reason: Refusal } | undefined {
+  #refusalOf(from: PeerName, next: PeerName, open: Open): { position: number; reason: Refusal } | undefined {
     const { path, position } = open;
     const into = (reason: Refusal) => ({ position: position - 1, reason });
     if (path[position] !== this.#context.self || path[position - 1] !== from) return into('malformed');
@@ -147,13 +143,7 @@ export class CircuitRelays {
     return count;
   }
 
-  #install(
-    relayed: Relayed,
-    index: number,
-    previous: PeerName,
-    next: PeerName,
-    nextIndex: number,
-  ): void {
+  #install(relayed: Relayed, index: number, previous: PeerName, next: PeerName, nextIndex: number): void {
     this.#byLabel.set(index, relayed);
     this.#context.toData({ type: 'label', index, previous, next, nextIndex });
   }

@@ -23,7 +23,7 @@ export interface CircuitOptions {
   readonly self: PeerName;
   readonly indexes: IndexAllocator;
   readonly random: RandomSource;
-  readonly counters: Counters<CircuitDrop>;
+  readonly counters: Pick<Counters<CircuitDrop>, 'add'>;
   /** Whether the data plane holds a session with the peer. */
   hasSession(peer: PeerName): boolean;
 }
@@ -46,8 +46,7 @@ export class Circuits implements Machine<CircuitEffect> {
       indexes: options.indexes,
       routes: () => this.#routes,
       hasSession: (peer) => options.hasSession(peer),
-      send: (to, message) =>
-        this.#effects.push({ type: 'send', to, bytes: encodeCircuitMessage(message) }),
+      send: (to, message) => this.#effects.push({ type: 'send', to, bytes: encodeCircuitMessage(message) }),
       toData: (message) => this.#effects.push({ type: 'to-data', message }),
     };
     this.#ends = new CircuitEnds(context, options.random);

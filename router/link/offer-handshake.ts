@@ -41,6 +41,8 @@ export interface RemoteEnd {
 export interface MadeSession {
   readonly material: Omit<SessionMaterial, 'id'>;
   readonly handshakeHash: Uint8Array;
+  /** The key that the peer proved to hold. */
+  readonly remoteStatic: Uint8Array;
 }
 
 /** Why a handshake message is of no use. */
@@ -178,13 +180,14 @@ function made(
     remoteBridgeMtu: theirs.bridgeMtu,
     remoteTrusted: theirs.trusted,
   };
-  return { material, handshakeHash: session.handshakeHash };
+  return { material, handshakeHash: session.handshakeHash, remoteStatic: remote.staticKey };
 }
 
 function distinct(endpoints: readonly Endpoint[]): Endpoint[] {
   const out: Endpoint[] = [];
   for (const endpoint of endpoints) {
-    if (out.length < MAX_CANDIDATES && !out.some((known) => equalEndpoint(known, endpoint))) out.push(endpoint);
+    if (out.length < MAX_CANDIDATES && !out.some((known) => equalEndpoint(known, endpoint)))
+      out.push(endpoint);
   }
   return out;
 }

@@ -50,7 +50,7 @@ export interface OfferOptions {
   readonly local: LocalEnd;
   readonly pins: Pins;
   readonly indexes: IndexAllocator;
-  readonly counters: Counters<OfferDrop>;
+  readonly counters: Pick<Counters<OfferDrop>, 'add'>;
 }
 
 interface PeerState {
@@ -122,7 +122,8 @@ export class Offers implements Machine<OfferEffect> {
   setMesh(mesh: ReadonlySet<PeerName>, now: Millis): void {
     for (const state of this.#peers.values()) {
       const { name } = state.remote;
-      if (!state.meshed && mesh.has(name)) state.notBefore = Math.max(state.notBefore, now + this.#courtesy(name));
+      if (!state.meshed && mesh.has(name))
+        state.notBefore = Math.max(state.notBefore, now + this.#courtesy(name));
       state.meshed = mesh.has(name);
     }
     this.onTimeout(now);
@@ -225,7 +226,8 @@ export class Offers implements Machine<OfferEffect> {
     const verdict = this.#options.pins.check(name, staticKey);
     const errors = { pinned: undefined, changed: `key of ${name} changed`, full: 'too many pinned keys' };
     const error = errors[verdict];
-    if (error !== undefined && error !== state.error) this.#effects.push({ type: 'refused', peer: name, error });
+    if (error !== undefined && error !== state.error)
+      this.#effects.push({ type: 'refused', peer: name, error });
     state.error = error;
     return error === undefined;
   }
@@ -282,7 +284,9 @@ export class Offers implements Machine<OfferEffect> {
   #onPasswordMismatch(state: PeerState): void {
     const { name } = state.remote;
     const encrypted = this.#options.local.encrypted;
-    state.error = encrypted ? `${name} has no password, one is set here` : `${name} requires a password, none is set here`;
+    state.error = encrypted
+      ? `${name} has no password, one is set here`
+      : `${name} requires a password, none is set here`;
     this.#effects.push({ type: 'refused', peer: name, error: state.error });
   }
 

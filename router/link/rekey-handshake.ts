@@ -22,7 +22,7 @@ export interface RekeyOptions {
   readonly staticKey: KeyPair;
   readonly primitives: Primitives;
   readonly random: RandomSource;
-  readonly counters: Counters<RekeyDrop>;
+  readonly counters: Pick<Counters<RekeyDrop>, 'add'>;
 }
 
 /** What a session's later handshakes build on; keys are not among it. */
@@ -38,7 +38,8 @@ interface SessionRecord {
   hash: Uint8Array;
   phase: number;
   /** Of the initiator: the handshake that waits for step 2. Step 1 stays the same as long as it does. */
-  running: { readonly phase: number; readonly noise: NoiseIkInitiator; readonly step1: Uint8Array } | undefined;
+  running:
+    { readonly phase: number; readonly noise: NoiseIkInitiator; readonly step1: Uint8Array } | undefined;
   /** Of the responder: the newest handshake, so that a repeated step 1 gets the same step 2. */
   answered: { readonly phase: number; readonly step1: Uint8Array; readonly step2: Uint8Array } | undefined;
 }
@@ -108,13 +109,7 @@ export class RekeyHandshakes {
     return effects;
   }
 
-  #toInitiator(
-    peer: PeerName,
-    record: SessionRecord,
-    phase: number,
-    step: number,
-    bytes: Uint8Array,
-  ): void {
+  #toInitiator(peer: PeerName, record: SessionRecord, phase: number, step: number, bytes: Uint8Array): void {
     if (phase !== following(record.phase)) this.#drop('rekey-unexpected');
     else if (step === ASK) this.#begin(peer, record);
     else if (step === MESSAGE_2) this.#complete(peer, record, bytes);
