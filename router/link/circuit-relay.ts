@@ -1,5 +1,5 @@
 import type { PeerName } from '../../core/peer-name.ts';
-import { earlier } from '../../core/time.ts';
+import { SECOND, earlier } from '../../core/time.ts';
 import type { Millis } from '../../core/time.ts';
 import { openTimeout } from './circuit-context.ts';
 import type { CircuitContext } from './circuit-context.ts';
@@ -9,6 +9,8 @@ import { isDirectEdge } from './circuit-route.ts';
 /** What one node relays at most, and what one neighbour may ask of it. */
 const MAX_RELAYED = 4_096;
 const MAX_RELAYED_PER_NEIGHBOUR = 512;
+/** The data plane reports a label as often as it was idle for so long. */
+const LABEL_IDLE: Millis = 60 * SECOND;
 
 type Open = Extract<CircuitMessage, { type: 'open' }>;
 
@@ -25,8 +27,8 @@ interface Relayed {
   forthLabel: number | undefined;
   /** When `opened` must have come. */
   readonly deadline: Millis;
-  /** Labels that carried nothing for a while. */
-  readonly idle: Set<number>;
+  /** When each label was last reported as idle. */
+  readonly idle: Map<number, Millis>;
 }
 
 /** The circuits of others that lead through this node: two labels each, installed in the data plane. */
@@ -60,7 +62,7 @@ export class CircuitRelays {
     const { id, path, position } = open;
     const deadline = now + openTimeout(path.length, position);
     const forthLabel = undefined;
-    const idle = new Set<number>();
+    const idle = new Map<number, Millis>();
     const relayed: Relayed = { id, previous: from, next, position, backLabel, forthLabel, deadline, idle };
     this.#byId.set(id, relayed);
     this.#opening.add(relayed);
@@ -92,12 +94,13 @@ export class CircuitRelays {
     this.#remove(relayed, now);
   }
 
-  /** The label carried nothing for a minute. A circuit ends when that holds for both of its labels. */
+  /** The label carried nothing for {@link LABEL_IDLE}. A circuit ends when that holds for both of its labels. */
   onLabelIdle(index: number, now: Millis): void {
     const relayed = this.#byLabel.get(index);
     if (relayed === undefined) return;
-    relayed.idle.add(index);
-    if (relayed.idle.size === 2) this.#close(relayed, now);
+    relayed.idle.set(index, now);
+    const recent = [...relayed.idle.values()].filter((at) => now - at <= LABEL_IDLE);
+    if (recent.length === 2) this.#close(relayed, now);
   }
 
   /** The session with a neighbour has ended, and with it all that leads over it. */
