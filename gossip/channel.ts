@@ -5,7 +5,7 @@ export interface Channel {
    * Returns what was new, to be passed on, or undefined if nothing was.
    * Throws {@link MalformedDelta} on bytes that are not of its schema; nothing is merged then.
    */
-  merge(delta: Uint8Array, now: number): Uint8Array | undefined;
+  merge(delta: Uint8Array, now: number, from: string): Uint8Array | undefined;
   /** Digest of the whole state: one 64-bit root (8 bytes) and one 8-byte hash for each of 16 buckets. */
   digest(): ChannelDigest;
   /** The entries of the buckets whose bit is set in `buckets`, as a delta; undefined if they are empty. */

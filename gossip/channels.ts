@@ -1,0 +1,188 @@
+import { compareNames, type PeerName } from '../core/peer-name.ts';
+import { randomBelow, type RandomSource } from '../core/random.ts';
+import type { Millis } from '../core/time.ts';
+import { BUCKETS, differingBuckets } from './bucket-digest.ts';
+import type { Channel } from './channel.ts';
+import { equalBytes } from '../core/bytes.ts';
+import { encodeMessage, MAX_DELTA, type ChannelRoot, type Message } from './messages.ts';
+import { Pending, PendingEncoder } from './pending.ts';
+import { RecentlySeen } from './recently-seen.ts';
+
+const ALL_BUCKETS = (1 << BUCKETS) - 1;
+
+/** A neighbour as the channels see it. */
+export interface ChannelNeighbour {
+  readonly name: PeerName;
+  /** False while its stream has much to write. */
+  readonly isWritable: boolean;
+  send(message: Uint8Array, now: Millis): void;
+}
+
+export type GossipMessage = Extract<Message, { type: 'gossip' | 'digest' | 'buckets' | 'want' }>;
+
+export interface ChannelsOptions {
+  readonly random: RandomSource;
+  /** The peers that `name` has established control connections with, by the topology. */
+  readonly neighboursOf: (name: PeerName) => ReadonlySet<PeerName>;
+}
+
+/**
+ * Spreads changes of all channels along the control connections and repairs what was missed by comparing digests.
+ *
+ * A delta goes to every neighbour but those that the neighbour it came from is connected to: that one, or the
+ * originator, sends it to them. So a change costs about n messages in a full mesh, not n squared; where views
+ * of the graph differ, the digests repair it.
+ */
+export class Channels {
+  readonly #options: ChannelsOptions;
+  readonly #channels = new Map<string, Channel>();
+  readonly #neighbours = new Map<PeerName, ChannelNeighbour>();
+  readonly #pending = new Map<PeerName, Pending>();
+  readonly #foreign = new RecentlySeen();
+  #nextDelta = 1;
+
+  constructor(options: ChannelsOptions) {
+    this.#options = options;
+  }
+
+  register(name: string, channel: Channel): void {
+    this.#channels.set(name, channel);
+  }
+
+  /** Whether deltas wait for a neighbour that can take them. */
+  get hasWork(): boolean {
+    for (const [name, pending] of this.#pending) {
+      if (!pending.isEmpty && this.#neighbours.get(name)!.isWritable) return true;
+    }
+    return false;
+  }
+
+  /**
+   * A connection is established: both ends send the digest of everything and then the entries that differ. `mutual`:
+   * the other end does so by itself.
+   */
+  addNeighbour(neighbour: ChannelNeighbour, mutual: boolean, now: Millis): void {
+    this.#neighbours.set(neighbour.name, neighbour);
+    this.#pending.set(neighbour.name, new Pending());
+    for (const name of this.#sortedChannels()) this.#sendBuckets(neighbour, name, mutual, now);
+  }
+
+  removeNeighbour(name: PeerName): void {
+    this.#neighbours.delete(name);
+    this.#pending.delete(name);
+  }
+
+  /** Queues a change of ours, or one that came from neighbour `from`, for the next {@link flush}. */
+  publish(name: string, delta: Uint8Array, from?: PeerName): void {
+    const numbered = { id: this.#nextDelta++, bytes: delta };
+    const served = from === undefined ? undefined : this.#options.neighboursOf(from);
+    for (const [neighbour, pending] of this.#pending) {
+      if (neighbour === from || served?.has(neighbour)) continue;
+      pending.add(name, this.#channels.get(name), numbered);
+    }
+  }
+
+  /** Sends what is pending to all neighbours that can take it. */
+  flush(now: Millis): void {
+    const encoder = new PendingEncoder();
+    for (const peer of [...this.#pending.keys()].sort(compareNames)) {
+      const neighbour = this.#neighbours.get(peer)!;
+      if (!neighbour.isWritable) continue;
+      for (const [name, deltas] of this.#pending.get(peer)!.take()) {
+        for (const message of encoder.encode(name, this.#channels.get(name), deltas)) {
+          neighbour.send(message, now);
+        }
+      }
+    }
+  }
+
+  /** Compares digests with min(2 log2 n, degree) neighbours; `peers` = n. */
+  startRepair(peers: number, now: Millis): void {
+    const chosen = this.#choose(Math.ceil(2 * Math.log2(Math.max(2, peers))));
+    if (chosen.length === 0) return;
+    const roots: ChannelRoot[] = this.#sortedChannels().map((channel) => ({
+      channel,
+      root: this.#channels.get(channel)!.digest().root,
+    }));
+    const message = encodeMessage({ type: 'digest', roots });
+    for (const neighbour of chosen) if (neighbour.isWritable) neighbour.send(message, now);
+  }
+
+  /** A message from neighbour `from`. Throws MalformedDelta if a channel refuses its content. */
+  onMessage(from: PeerName, message: GossipMessage, now: Millis): void {
+    switch (message.type) {
+      case 'gossip':
+        return this.#onGossip(from, message.channel, message.delta, now);
+      case 'digest':
+        for (const root of message.roots) this.#onRoot(from, root, now);
+        return;
+      case 'buckets':
+        return this.#onBuckets(from, message, now);
+      case 'want':
+        return this.#sendEntries(from, message.channel, message.buckets, now);
+    }
+  }
+
+  #onGossip(from: PeerName, name: string, delta: Uint8Array, now: Millis): void {
+    const channel = this.#channels.get(name);
+    const news = channel === undefined ? this.#relayed(name, delta, now) : channel.merge(delta, now, from);
+    if (news !== undefined) this.publish(name, news, from);
+  }
+
+  /** A copy of a delta that we cannot merge but have not passed on yet. */
+  #relayed(name: string, delta: Uint8Array, now: Millis): Uint8Array | undefined {
+    return this.#foreign.isNew(name, delta, now) ? Uint8Array.from(delta) : undefined;
+  }
+
+  #onRoot(from: PeerName, { channel: name, root }: ChannelRoot, now: Millis): void {
+    const channel = this.#channels.get(name);
+    const neighbour = this.#neighbours.get(from);
+    if (channel === undefined || neighbour === undefined || equalBytes(channel.digest().root, root)) return;
+    this.#sendBuckets(neighbour, name, false, now);
+  }
+
+  #onBuckets(from: PeerName, message: Extract<GossipMessage, { type: 'buckets' }>, now: Millis): void {
+    const channel = this.#channels.get(message.channel);
+    const neighbour = this.#neighbours.get(from);
+    if (channel === undefined || neighbour === undefined) return;
+    const differing = differingBuckets(channel.digest().buckets, message.buckets);
+    if (differing === 0) return;
+    this.#sendEntries(from, message.channel, differing, now);
+    if (message.mutual || !neighbour.isWritable) return;
+    neighbour.send(encodeMessage({ type: 'want', channel: message.channel, buckets: differing }), now);
+  }
+
+  #sendBuckets(neighbour: ChannelNeighbour, name: string, mutual: boolean, now: Millis): void {
+    if (!neighbour.isWritable) return;
+    const { buckets } = this.#channels.get(name)!.digest();
+    neighbour.send(encodeMessage({ type: 'buckets', channel: name, buckets, mutual }), now);
+  }
+
+  /** Sends the entries of the buckets in `mask`, in as many messages as they need. */
+  #sendEntries(to: PeerName, name: string, mask: number, now: Millis): void {
+    const neighbour = this.#neighbours.get(to);
+    const delta = this.#channels.get(name)?.entriesOf(mask & ALL_BUCKETS);
+    if (delta === undefined || !neighbour?.isWritable) return;
+    if (delta.length <= MAX_DELTA) {
+      neighbour.send(encodeMessage({ type: 'gossip', channel: name, delta }), now);
+      return;
+    }
+    if ((mask & (mask - 1)) === 0) return; // one bucket beyond a message: no state of ours comes near
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      if (mask & (1 << bucket)) this.#sendEntries(to, name, 1 << bucket, now);
+    }
+  }
+
+  #choose(count: number): ChannelNeighbour[] {
+    const names = [...this.#neighbours.keys()].sort(compareNames);
+    const chosen: PeerName[] = [];
+    while (chosen.length < count && names.length > 0) {
+      chosen.push(...names.splice(randomBelow(this.#options.random, names.length), 1));
+    }
+    return chosen.map((name) => this.#neighbours.get(name)!);
+  }
+
+  #sortedChannels(): string[] {
+    return [...this.#channels.keys()].sort();
+  }
+}

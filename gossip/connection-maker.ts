@@ -1,0 +1,262 @@
+import type { Endpoint } from '../core/address.ts';
+import { compareNames, type PeerName } from '../core/peer-name.ts';
+import type { RandomSource } from '../core/random.ts';
+import { earlier, HOUR, SECOND, type Millis } from '../core/time.ts';
+import { dialAddress, formatDialAddress, parseTarget, type DialAddress } from './target-address.ts';
+import { Target } from './target.ts';
+
+/** How long, and how many, peers that left the topology are still tried. */
+const CANDIDATE_FOR: Millis = 24 * HOUR;
+const MAX_CANDIDATES = 1_024;
+const MAX_GIVEN = 1_024;
+/** Attempts under way at once. */
+const MAX_DIALS = 64;
+/** Of two peers that discover each other, the one with the higher name waits for the other. */
+const YIELD: Millis = 3 * SECOND;
+
+export interface ConnectionMakerOptions {
+  readonly self: PeerName;
+  readonly random: RandomSource;
+  /** For targets without one. */
+  readonly defaultPort: number;
+  /** Numbers a connection to be. */
+  readonly newConn: () => number;
+}
+
+/** A peer that discovery wants a connection to. */
+export interface WantedPeer {
+  readonly name: PeerName;
+  readonly addresses: readonly Endpoint[];
+  /** It could dial us as well. */
+  readonly mayDialUs: boolean;
+}
+
+/** A peer once connected, as it is persisted. */
+export interface Candidate {
+  readonly name: PeerName;
+  readonly addresses: readonly string[];
+}
+
+export interface Dial {
+  readonly conn: number;
+  readonly address: DialAddress;
+  readonly passwordIndex: number;
+}
+
+/** Decides when to dial which address. Knows nothing of how connections work. */
+export class ConnectionMaker {
+  readonly #options: ConnectionMakerOptions;
+  /** Given ones under their address, others under the peer's name. */
+  readonly #targets = new Map<string, Target>();
+  readonly #byConn = new Map<number, Target>();
+  readonly #connected = new Set<PeerName>();
+  /** No dials while false: the connection limit is reached. */
+  #mayDial = true;
+
+  constructor(options: ConnectionMakerOptions) {
+    this.#options = options;
+  }
+
+  /** Adds targets, or makes them the only ones. Returns what is wrong if any is malformed; nothing changes then. */
+  connect(texts: readonly string[], replace: boolean, now: Millis): string | undefined {
+    const parsed = this.#parse(texts);
+    if (typeof parsed === 'string') return parsed;
+    if (replace) this.#forgetAllBut(new Set(parsed.map(formatDialAddress)));
+    for (const address of parsed) this.#give(address, now);
+    return undefined;
+  }
+
+  /** Removes targets; their connections live on. Returns what is wrong if any is malformed; nothing changes then. */
+  forget(texts: readonly string[]): string | undefined {
+    const parsed = this.#parse(texts);
+    if (typeof parsed === 'string') return parsed;
+    for (const address of parsed) this.#remove(formatDialAddress(address));
+    return undefined;
+  }
+
+  /** The addresses that were asked for, ascending. */
+  given(): string[] {
+    return [...this.#targets].flatMap(([key, target]) => (target.given ? [key] : [])).sort();
+  }
+
+  candidates(): Candidate[] {
+    return this.#others()
+      .filter(([, target]) => target.candidateUntil !== undefined)
+      .map(([name, target]) => ({ name, addresses: target.addresses.map(formatDialAddress) }));
+  }
+
+  /** Given targets in order of address, then the others in order of peer. */
+  targets(): Target[] {
+    const given = this.given().map((key) => this.#targets.get(key)!);
+    return [...given, ...this.#others().map(([, target]) => target)];
+  }
+
+  isConnected(target: Target): boolean {
+    return target.peer !== undefined && this.#connected.has(target.peer);
+  }
+
+  targetOf(conn: number): Target | undefined {
+    return this.#byConn.get(conn);
+  }
+
+  /** Takes over which peers discovery wants; what it no longer wants is dropped. */
+  discover(wanted: readonly WantedPeer[], now: Millis): void {
+    const names = new Set<string>(wanted.map(({ name }) => name));
+    for (const [name, target] of this.#others()) {
+      if (!names.has(name) && target.candidateUntil === undefined && target.attempt === undefined) {
+        this.#targets.delete(name);
+      }
+    }
+    for (const peer of wanted) this.#want(peer, now);
+  }
+
+  /** A peer left the topology: it is tried for another 24 h. */
+  addCandidate(name: PeerName, addresses: readonly DialAddress[], now: Millis): void {
+    if (addresses.length === 0) return;
+    const target = this.#targets.get(name) ?? new Target(addresses, false, now);
+    target.peer = name;
+    target.candidateUntil = now + CANDIDATE_FOR;
+    this.#targets.set(name, target);
+    this.#dropOldestCandidates();
+  }
+
+  /** Sets whether new dials may begin. */
+  allowDials(allowed: boolean): void {
+    this.#mayDial = allowed;
+  }
+
+  nextTimeout(): Millis | undefined {
+    let next: Millis | undefined;
+    for (const target of this.#targets.values()) {
+      if (this.#isIdle(target)) next = earlier(next, target.nextAttempt);
+      next = earlier(next, target.candidateUntil);
+    }
+    return next;
+  }
+
+  /** The dials that are due, in order of target. */
+  onTimeout(now: Millis): Dial[] {
+    for (const [name, target] of this.#others()) {
+      if (target.candidateUntil !== undefined && now >= target.candidateUntil) this.#remove(name);
+    }
+    const dials: Dial[] = [];
+    for (const target of this.targets()) {
+      if (this.#isIdle(target) && target.nextAttempt <= now) dials.push(this.#dial(target));
+    }
+    return dials;
+  }
+
+  /** Both ends said hello, whoever dialled. */
+  onRegistered(conn: number, peer: PeerName, now: Millis): void {
+    this.#connected.add(peer);
+    const discovered = this.#targets.get(peer);
+    discovered?.resetBackOff(now);
+    if (discovered?.candidateUntil !== undefined) discovered.candidateUntil = undefined;
+    const target = this.#byConn.get(conn);
+    if (target === undefined) return;
+    target.peer = peer;
+    target.error = undefined;
+    if (target.attempt !== undefined) target.attempt.connectedAt = now;
+  }
+
+  /** The last connection to `peer` ended. */
+  onDisconnected(peer: PeerName): void {
+    this.#connected.delete(peer);
+  }
+
+  /** A dial failed or its connection ended. */
+  onEnded(conn: number, error: string | undefined, now: Millis): void {
+    this.#release(conn)?.onEnded(error, now, this.#options.random);
+  }
+
+  onDuplicate(conn: number, peer: PeerName, now: Millis): void {
+    const target = this.#release(conn);
+    if (target === undefined) return;
+    target.peer = peer;
+    target.onDuplicate(now);
+  }
+
+  /** Dials again at once with another password. */
+  tryPassword(conn: number, index: number, now: Millis): void {
+    this.#release(conn)?.tryPassword(index, now);
+  }
+
+  #parse(texts: readonly string[]): DialAddress[] | string {
+    const parsed: DialAddress[] = [];
+    for (const text of texts) {
+      const address = parseTarget(text, this.#options.defaultPort);
+      if (address === undefined) return `"${text}" is not an address or host name, with or without a port`;
+      parsed.push(address);
+    }
+    if (parsed.length + this.given().length > MAX_GIVEN) return `more than ${MAX_GIVEN} targets`;
+    return parsed;
+  }
+
+  #give(address: DialAddress, now: Millis): void {
+    const key = formatDialAddress(address);
+    const target = this.#targets.get(key) ?? new Target([address], true, now);
+    target.resetBackOff(now);
+    this.#targets.set(key, target);
+  }
+
+  #forgetAllBut(keys: ReadonlySet<string>): void {
+    for (const key of this.given()) if (!keys.has(key)) this.#remove(key);
+  }
+
+  #remove(key: string): void {
+    const target = this.#targets.get(key);
+    if (target?.attempt !== undefined) this.#byConn.delete(target.attempt.conn);
+    this.#targets.delete(key);
+  }
+
+  #others(): [PeerName, Target][] {
+    const others = [...this.#targets].filter(([, target]) => !target.given) as [PeerName, Target][];
+    return others.sort(([a], [b]) => compareNames(a, b));
+  }
+
+  #want(peer: WantedPeer, now: Millis): void {
+    if (peer.addresses.length === 0) return;
+    const addresses = peer.addresses.map(dialAddress);
+    const known = this.#targets.get(peer.name);
+    if (known !== undefined) {
+      known.addresses = addresses;
+      if (known.candidateUntil !== undefined) known.resetBackOff(now);
+      known.candidateUntil = undefined;
+      return;
+    }
+    const yields = peer.mayDialUs && peer.name < this.#options.self;
+    const target = new Target(addresses, false, yields ? now + YIELD : now);
+    target.peer = peer.name;
+    this.#targets.set(peer.name, target);
+  }
+
+  #dropOldestCandidates(): void {
+    const candidates = this.#others().filter(([, target]) => target.candidateUntil !== undefined);
+    candidates.sort(([, a], [, b]) => a.candidateUntil! - b.candidateUntil!);
+    for (const [name] of candidates.slice(0, Math.max(0, candidates.length - MAX_CANDIDATES))) {
+      this.#remove(name);
+    }
+  }
+
+  #isIdle(target: Target): boolean {
+    return (
+      this.#mayDial &&
+      target.attempt === undefined &&
+      !this.isConnected(target) &&
+      this.#byConn.size < this.#connected.size + MAX_DIALS
+    );
+  }
+
+  #dial(target: Target): Dial {
+    const { conn, address, passwordIndex } = target.begin(this.#options.newConn());
+    this.#byConn.set(conn, target);
+    return { conn, address, passwordIndex };
+  }
+
+  #release(conn: number): Target | undefined {
+    const target = this.#byConn.get(conn);
+    this.#byConn.delete(conn);
+    return target;
+  }
+}
+

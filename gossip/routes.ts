@@ -1,0 +1,116 @@
+import { compareNames, type PeerName } from '../core/peer-name.ts';
+import type { RoutesSnapshot } from '../core/routes.ts';
+import type { TopologyEntry } from './topology-entry.ts';
+
+const ESTABLISHED = 1;
+const DIRECT = 2;
+
+/** The mesh as each peer describes its own part of it. */
+export type TopologyView = Iterable<{ readonly entry: TopologyEntry }>;
+
+/**
+ * Breadth-first search from `self` over edges that both ends list as established, neighbours in order of name: two
+ * nodes with one topology agree on every distance, so that hop by hop forwarding never loops. Cost O(edges).
+ */
+export function computeRoutes(view: TopologyView, self: PeerName, version: number): RoutesSnapshot {
+  const graph = readGraph(view);
+  const firstHop = search(graph, self);
+  const names = [...firstHop.keys()].sort(compareNames);
+  const index = new Map(names.map((name, i) => [name, i]));
+  const nextHop = new Int32Array(names.length);
+  names.forEach((name, i) => (nextHop[i] = name === self ? -1 : index.get(firstHop.get(name)!)!));
+  return {
+    version,
+    names,
+    self: index.get(self)!,
+    ...adjacency(graph, names, index),
+    nextHop,
+    epoch: Uint8Array.from(names, (name) => graph.get(name)!.entry.incarnation % 256),
+    bridgeMtu: Int32Array.from(names, (name) => graph.get(name)!.entry.bridgeMtu),
+  };
+}
+
+/** Whether two snapshots differ in nothing but their version. */
+export function sameRoutes(a: RoutesSnapshot, b: RoutesSnapshot): boolean {
+  return (
+    a.self === b.self &&
+    sameItems(a.names, b.names) &&
+    sameItems(a.adjacencyStart, b.adjacencyStart) &&
+    sameItems(a.adjacency, b.adjacency) &&
+    sameItems(a.direct, b.direct) &&
+    sameItems(a.epoch, b.epoch) &&
+    sameItems(a.bridgeMtu, b.bridgeMtu)
+  );
+}
+
+interface Vertex {
+  readonly entry: TopologyEntry;
+  /** Flags of each neighbour, in order of name. */
+  readonly edges: ReadonlyMap<PeerName, number>;
+}
+
+type Graph = ReadonlyMap<PeerName, Vertex>;
+
+function readGraph(view: TopologyView): Graph {
+  const graph = new Map<PeerName, Vertex>();
+  for (const { entry } of view) graph.set(entry.name, { entry, edges: edgesOf(entry) });
+  return graph;
+}
+
+/** Entries are immutable, so what is derived from one is kept with it. */
+const edgeCache = new WeakMap<TopologyEntry, ReadonlyMap<PeerName, number>>();
+
+function edgesOf(entry: TopologyEntry): ReadonlyMap<PeerName, number> {
+  let edges = edgeCache.get(entry);
+  if (edges === undefined) {
+    edges = new Map(
+      entry.neighbours.map((n) => [n.name, (n.established ? ESTABLISHED : 0) | (n.direct ? DIRECT : 0)]),
+    );
+    edgeCache.set(entry, edges);
+  }
+  return edges;
+}
+
+/** Flags on which both ends agree; 0 if there is no edge. */
+function commonFlags(graph: Graph, from: PeerName, to: PeerName, flags: number): number {
+  return flags & (graph.get(to)?.edges.get(from) ?? 0);
+}
+
+/** The first hop to every reachable peer; `self` maps to itself. */
+function search(graph: Graph, self: PeerName): Map<PeerName, PeerName> {
+  const firstHop = new Map<PeerName, PeerName>([[self, self]]);
+  // A Map iterates over what is added to it meanwhile: it is the queue, too.
+  for (const [at, hop] of firstHop) {
+    for (const [to, flags] of graph.get(at)!.edges) {
+      if (firstHop.has(to) || !(commonFlags(graph, at, to, flags) & ESTABLISHED)) continue;
+      firstHop.set(to, at === self ? to : hop);
+    }
+  }
+  return firstHop;
+}
+
+function adjacency(
+  graph: Graph,
+  names: readonly PeerName[],
+  index: ReadonlyMap<PeerName, number>,
+): Pick<RoutesSnapshot, 'adjacencyStart' | 'adjacency' | 'direct'> {
+  const adjacencyStart = new Int32Array(names.length + 1);
+  const neighbours: number[] = [];
+  const direct: number[] = [];
+  names.forEach((name, i) => {
+    for (const [to, flags] of graph.get(name)!.edges) {
+      const common = commonFlags(graph, name, to, flags);
+      if (!(common & ESTABLISHED) || to === name) continue;
+      neighbours.push(index.get(to)!);
+      direct.push(common & DIRECT ? 1 : 0);
+    }
+    adjacencyStart[i + 1] = neighbours.length;
+  });
+  return { adjacencyStart, adjacency: Int32Array.from(neighbours), direct: Uint8Array.from(direct) };
+}
+
+function sameItems<T>(a: ArrayLike<T>, b: ArrayLike<T>): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

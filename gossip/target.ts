@@ -1,0 +1,92 @@
+import type { PeerName } from '../core/peer-name.ts';
+import { randomFraction, type RandomSource } from '../core/random.ts';
+import type { Millis } from '../core/time.ts';
+import { backOff, PROVEN_AFTER } from './back-off.ts';
+import { formatDialAddress, type DialAddress } from './target-address.ts';
+
+/** An attempt to connect, as long as its connection lives. */
+export interface Attempt {
+  readonly conn: number;
+  readonly address: DialAddress;
+  /** Position of the password tried. */
+  readonly passwordIndex: number;
+  /** When the connection was registered; undefined until then. */
+  connectedAt: Millis | undefined;
+}
+
+/** Something to stay connected to: an address that was asked for, or a peer that was heard of. */
+export class Target {
+  /** Asked for on the command line or by `connect`. */
+  given: boolean;
+  /** Who answered there, or whom we hope to find. */
+  peer: PeerName | undefined;
+  /** Kept for a peer that left the topology, until then. */
+  candidateUntil: Millis | undefined;
+  addresses: readonly DialAddress[];
+  attempt: Attempt | undefined;
+  /** Of the last attempt that failed. */
+  error: string | undefined;
+  nextAttempt: Millis;
+  #next = 0;
+  #failures = 0;
+  #passwordIndex = 0;
+
+  constructor(addresses: readonly DialAddress[], given: boolean, nextAttempt: Millis) {
+    this.addresses = addresses;
+    this.given = given;
+    this.nextAttempt = nextAttempt;
+  }
+
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** The address of the attempt under way, or of the next one. */
+  get address(): DialAddress {
+    return this.attempt?.address ?? this.addresses[this.#next % this.addresses.length]!;
+  }
+
+  get text(): string {
+    return formatDialAddress(this.address);
+  }
+
+  begin(conn: number): Attempt {
+    const { address } = this;
+    const passwordIndex = this.#passwordIndex;
+    this.attempt = { conn, address, passwordIndex, connectedAt: undefined };
+    return this.attempt;
+  }
+
+  /** Forgets earlier failures: the next attempt may come at once. */
+  resetBackOff(now: Millis): void {
+    this.#failures = 0;
+    this.nextAttempt = Math.min(this.nextAttempt, now);
+  }
+
+  /** The attempt, or the connection that came of it, ended. */
+  onEnded(error: string | undefined, now: Millis, random: RandomSource): void {
+    const since = this.attempt?.connectedAt;
+    const proven = since !== undefined && now - since >= PROVEN_AFTER;
+    this.attempt = undefined;
+    this.error = error;
+    this.#passwordIndex = 0;
+    this.#failures = proven ? 1 : this.#failures + 1;
+    this.#next = (this.#next + 1) % this.addresses.length;
+    this.nextAttempt = now + backOff(this.#failures, randomFraction(random));
+  }
+
+  /** The password was refused and another one is held: try that at once. */
+  tryPassword(index: number, now: Millis): void {
+    this.attempt = undefined;
+    this.#passwordIndex = index;
+    this.nextAttempt = now;
+  }
+
+  /** The connection turned out to be a second one to its peer, and the other one serves. */
+  onDuplicate(now: Millis): void {
+    this.attempt = undefined;
+    this.error = undefined;
+    this.#failures = 0;
+    this.nextAttempt = now;
+  }
+}

@@ -1,0 +1,233 @@
+import { ipFromBytes, ipToBytes, type Endpoint } from '../core/address.ts';
+import { fromHex, toHex } from '../core/bytes.ts';
+import { PEER_NAME_BYTES, readPeerName, writePeerName, type PeerName } from '../core/peer-name.ts';
+import { MalformedDelta } from './channel.ts';
+import { blob, flag, list, pack, text, tuple, uint, unpack } from './strict-msgpack.ts';
+import {
+  MAX_ADDRESSES,
+  MAX_CAPABILITIES,
+  MAX_CAPABILITY,
+  MAX_INCARNATION,
+  MAX_INFO,
+  MAX_INFO_KEY,
+  MAX_INFO_VALUE,
+  MAX_NEIGHBOURS,
+  MAX_NICKNAME,
+  MAX_VERSION,
+  type EntryStamp,
+  type Neighbour,
+  type TopologyEntry,
+} from './topology-entry.ts';
+
+/*
+ * A topology delta:
+ *
+ *   [ names: 6 bytes each,
+ *     [ [ name index, incarnation, version, uid 8,
+ *         body, neighbours: indexes of 1 byte (2 LE if there are more than 256 names), flags: 2 bits each ], ... ] ]
+ *
+ *   body = [ nickname, key 32, generation 8, addresses: [4 or 16 bytes | port u16 LE], accepts inbound, bridge MTU,
+ *            capabilities, [ info key, value, ... ] ]
+ *
+ * Names are listed once per delta, so that a neighbour costs one byte in a small mesh. The body is opaque until the
+ * stamp shows that the entry is newer, and is passed on as it came.
+ */
+
+const MAX_ENTRIES = 16_384;
+const MAX_NAMES = 65_536;
+const MAX_BODY = 8_192;
+const UID_BYTES = 8;
+const KEY_BYTES = 32;
+const GENERATION_BYTES = 8;
+const ESTABLISHED = 1;
+const DIRECT = 2;
+
+/** An entry with its encoded body, which is kept so that passing it on costs nothing. */
+export interface EncodedEntry {
+  readonly entry: TopologyEntry;
+  readonly body: Uint8Array;
+}
+
+/** An entry of a received delta, checked in shape; its content is decoded when it turns out to be newer. */
+export interface WireEntry extends EntryStamp {
+  readonly name: PeerName;
+  /** Throws {@link MalformedDelta}. */
+  decode(): EncodedEntry;
+}
+
+export function encodeBody(entry: TopologyEntry): Uint8Array {
+  const body = pack([
+    entry.nickname,
+    entry.key,
+    fromHex(entry.generation),
+    entry.addresses.map(encodeEndpoint),
+    entry.acceptsInbound,
+    entry.bridgeMtu,
+    entry.capabilities,
+    Object.keys(entry.info)
+      .sort()
+      .flatMap((key) => [key, entry.info[key]]),
+  ]);
+  return Uint8Array.from(body);
+}
+
+/** Encodes entries with their stamps; the caller gives them in order of name. */
+export function encodeDelta(entries: readonly EncodedEntry[]): Uint8Array {
+  const table = new NameTable();
+  for (const { entry } of entries) {
+    table.add(entry.name);
+    for (const neighbour of entry.neighbours) table.add(neighbour.name);
+  }
+  const rows = entries.map(({ entry, body }) => [
+    table.add(entry.name),
+    entry.incarnation,
+    entry.version,
+    fromHex(entry.uid),
+    body,
+    table.indexesOf(entry.neighbours),
+    encodeFlags(entry.neighbours),
+  ]);
+  return pack([table.toBytes(), rows]);
+}
+
+/** Throws {@link MalformedDelta} unless the whole delta has the right shape. */
+export function decodeDelta(bytes: Uint8Array): readonly WireEntry[] {
+  const [names, rows] = tuple(unpack(bytes), 2, 'topology delta');
+  const table = blob(names, 0, MAX_NAMES * PEER_NAME_BYTES, 'topology names');
+  if (table.length % PEER_NAME_BYTES !== 0) throw new MalformedDelta('topology names');
+  return list(rows, MAX_ENTRIES, 'topology entries').map((row) => decodeRow(row, table));
+}
+
+class NameTable {
+  readonly #indexes = new Map<PeerName, number>();
+
+  add(name: PeerName): number {
+    const known = this.#indexes.get(name);
+    if (known !== undefined) return known;
+    this.#indexes.set(name, this.#indexes.size);
+    return this.#indexes.size - 1;
+  }
+
+  indexesOf(neighbours: readonly Neighbour[]): Uint8Array {
+    const width = indexWidth(this.#indexes.size);
+    const out = new Uint8Array(neighbours.length * width);
+    neighbours.forEach(({ name }, i) => {
+      const index = this.add(name);
+      out[i * width] = index & 255;
+      if (width === 2) out[i * width + 1] = index >> 8;
+    });
+    return out;
+  }
+
+  toBytes(): Uint8Array {
+    const out = new Uint8Array(this.#indexes.size * PEER_NAME_BYTES);
+    for (const [name, index] of this.#indexes) writePeerName(name, out, index * PEER_NAME_BYTES);
+    return out;
+  }
+}
+
+function indexWidth(names: number): 1 | 2 {
+  return names <= 256 ? 1 : 2;
+}
+
+function decodeRow(row: unknown, table: Uint8Array): WireEntry {
+  const [index, incarnation, version, uid, body, indexes, flags] = tuple(row, 7, 'topology entry');
+  const name = nameAt(table, uint(index, MAX_NAMES, 'topology name index'));
+  const stamp: EntryStamp = {
+    incarnation: uint(incarnation, MAX_INCARNATION, 'incarnation'),
+    version: uint(version, MAX_VERSION, 'version'),
+    uid: toHex(blob(uid, UID_BYTES, UID_BYTES, 'uid')),
+  };
+  const bodyBytes = blob(body, 1, MAX_BODY, 'topology body');
+  const indexBytes = blob(indexes, 0, 2 * MAX_NEIGHBOURS, 'neighbours');
+  const flagBytes = blob(flags, 0, MAX_NEIGHBOURS, 'neighbour flags');
+  return {
+    name,
+    ...stamp,
+    decode: () => ({
+      entry: {
+        name,
+        ...stamp,
+        ...decodeBody(bodyBytes),
+        neighbours: decodeNeighbours(indexBytes, flagBytes, table),
+      },
+      body: Uint8Array.from(bodyBytes),
+    }),
+  };
+}
+
+function nameAt(table: Uint8Array, index: number): PeerName {
+  const offset = index * PEER_NAME_BYTES;
+  if (offset + PEER_NAME_BYTES > table.length) throw new MalformedDelta('topology name index');
+  return readPeerName(table, offset);
+}
+
+type Body = Omit<TopologyEntry, 'name' | keyof EntryStamp | 'neighbours'>;
+
+function decodeBody(bytes: Uint8Array): Body {
+  const fields = tuple(unpack(bytes), 8, 'topology body');
+  const [nickname, key, generation, addresses, acceptsInbound, bridgeMtu, capabilities, info] = fields;
+  return {
+    nickname: text(nickname, MAX_NICKNAME, 'nickname'),
+    key: Uint8Array.from(blob(key, KEY_BYTES, KEY_BYTES, 'static key')),
+    generation: toHex(blob(generation, GENERATION_BYTES, GENERATION_BYTES, 'generation')),
+    addresses: list(addresses, MAX_ADDRESSES, 'addresses').map(decodeEndpoint),
+    acceptsInbound: flag(acceptsInbound, 'accepts inbound'),
+    bridgeMtu: uint(bridgeMtu, 65_535, 'bridge MTU'),
+    capabilities: list(capabilities, MAX_CAPABILITIES, 'capabilities').map((item) =>
+      text(item, MAX_CAPABILITY, 'capability'),
+    ),
+    info: decodeInfo(list(info, 2 * MAX_INFO, 'info')),
+  };
+}
+
+function decodeInfo(pairs: readonly unknown[]): Record<string, string> {
+  if (pairs.length % 2 !== 0) throw new MalformedDelta('info');
+  const keys = pairs.filter((_, i) => i % 2 === 0).map((key) => text(key, MAX_INFO_KEY, 'info key'));
+  return Object.fromEntries(keys.map((key, i) => [key, text(pairs[2 * i + 1], MAX_INFO_VALUE, 'info value')]));
+}
+
+function encodeFlags(neighbours: readonly Neighbour[]): Uint8Array {
+  const out = new Uint8Array(Math.ceil(neighbours.length / 4));
+  neighbours.forEach(({ established, direct }, i) => {
+    const bits = (established ? ESTABLISHED : 0) | (direct ? DIRECT : 0);
+    out[i >> 2] = out[i >> 2]! | (bits << (2 * (i & 3)));
+  });
+  return out;
+}
+
+function decodeNeighbours(indexes: Uint8Array, flags: Uint8Array, table: Uint8Array): Neighbour[] {
+  const width = indexWidth(table.length / PEER_NAME_BYTES);
+  const count = indexes.length / width;
+  if (!Number.isInteger(count) || flags.length !== Math.ceil(count / 4)) {
+    throw new MalformedDelta('neighbours');
+  }
+  const out: Neighbour[] = [];
+  for (let i = 0; i < count; i++) {
+    const index = width === 1 ? indexes[i]! : indexes[2 * i]! | (indexes[2 * i + 1]! << 8);
+    const name = nameAt(table, index);
+    if (i > 0 && out[i - 1]!.name >= name) throw new MalformedDelta('neighbours out of order');
+    const bits = flags[i >> 2]! >> (2 * (i & 3));
+    out.push({ name, established: (bits & ESTABLISHED) !== 0, direct: (bits & DIRECT) !== 0 });
+  }
+  return out;
+}
+
+/** Four or sixteen bytes of address, then the port (u16 LE). Also the form in hello. */
+export function encodeEndpoint(endpoint: Endpoint): Uint8Array {
+  const ip = ipToBytes(endpoint.ip);
+  const out = new Uint8Array(ip.length + 2);
+  out.set(ip);
+  out[ip.length] = endpoint.port & 255;
+  out[ip.length + 1] = endpoint.port >> 8;
+  return out;
+}
+
+/** The inverse of {@link encodeEndpoint}. Throws {@link MalformedDelta}. */
+export function decodeEndpoint(value: unknown): Endpoint {
+  const bytes = blob(value, 6, 18, 'address');
+  const ip = ipFromBytes(bytes.subarray(0, -2));
+  const port = bytes.at(-2)! | (bytes.at(-1)! << 8);
+  if (ip === undefined || port === 0) throw new MalformedDelta('address');
+  return { ip, port };
+}

@@ -1,0 +1,266 @@
+import { compareNames, type PeerName } from '../core/peer-name.ts';
+import { earlier, SECOND, type Millis } from '../core/time.ts';
+import { BucketDigest } from './bucket-digest.ts';
+import type { Channel, ChannelDigest } from './channel.ts';
+import {
+  decodeDelta,
+  encodeBody,
+  encodeDelta,
+  type EncodedEntry,
+
+} from './topology-codec.ts';
+import {
+  compareStamps,
+  MAX_INCARNATION,
+  MAX_VERSION,
+  type EntryStamp,
+  type TopologyEntry,
+} from './topology-entry.ts';
+
+/** How long an entry that the graph no longer reaches is kept. */
+export const COLLECT_AFTER: Millis = 30 * SECOND;
+/** More peers than this are refused: a member that invents peers must not exhaust memory. */
+const MAX_PEERS = 8_192;
+/** A foreign process under our name that overtakes us this often within the window is alive. */
+const DUPLICATE_OVERTAKES = 2;
+const DUPLICATE_WINDOW: Millis = 60 * SECOND;
+
+/** What this peer may change in its own entry; the stamp follows by itself. */
+export type SelfChange = Partial<Omit<TopologyEntry, 'name' | 'uid' | 'incarnation' | 'version' | 'key'>>;
+
+/** News since the last {@link Topology.takeNews}. */
+export interface TopologyNews {
+  /** New, restarted or otherwise changed peers, ascending; never this one. */
+  readonly changed: readonly TopologyEntry[];
+  /** The last entries of peers that were collected, ascending. */
+  readonly gone: readonly TopologyEntry[];
+  /** A live process elsewhere uses our name. */
+  readonly duplicate: boolean;
+}
+
+/** Entries to pass on: `from` is the neighbour that brought them, undefined for our own and for rediscovered ones. */
+export interface FreshDelta {
+  readonly from: string | undefined;
+  readonly delta: Uint8Array;
+}
+
+/**
+ * The topology CRDT: one entry per peer, the highest (incarnation, version) wins. Which peers are reachable is told to
+ * it after each computation of routes; the digest and what is passed on cover reachable entries only, so that an entry
+ * that was collected does not come back from a peer that collects it a little later.
+ */
+export class Topology implements Channel {
+  readonly #entries = new Map<PeerName, EncodedEntry>();
+  readonly #self: PeerName;
+  /** Reachable peers with their stamps. */
+  readonly #digest = new BucketDigest();
+  readonly #unreachableSince = new Map<PeerName, Millis>();
+  /** Entries not yet passed on, with the neighbour that they came from. */
+  readonly #fresh = new Map<PeerName, string | undefined>();
+  readonly #changed = new Set<PeerName>();
+  readonly #gone: TopologyEntry[] = [];
+  #overtakes: Millis[] = [];
+  #duplicate = false;
+
+  constructor(self: TopologyEntry) {
+    this.#self = self.name;
+    this.#store({ entry: self, body: encodeBody(self) });
+    this.#digest.set(self.name, stampBytes(self));
+    this.#fresh.set(self.name, undefined);
+  }
+
+  get self(): TopologyEntry {
+    return this.#entries.get(this.#self)!.entry;
+  }
+
+  entry(name: PeerName): TopologyEntry | undefined {
+    return this.#entries.get(name)?.entry;
+  }
+
+  /** Known peers, this one included, in no particular order. */
+  entries(): IterableIterator<EncodedEntry> {
+    return this.#entries.values();
+  }
+
+  isReachable(name: PeerName): boolean {
+    return this.#digest.has(name);
+  }
+
+  /** Merges what a neighbour sent. Nothing is returned: what was new waits for {@link takeFresh}. */
+  merge(delta: Uint8Array, now: Millis, from: string): undefined {
+    const wire = decodeDelta(delta);
+    const newer = wire.filter((row) => this.#isNewer(row)).map((row) => row.decode());
+    for (const encoded of newer) {
+      if (encoded.entry.name === this.#self) this.#overtake(encoded.entry, now);
+      else if (this.#isNewer(encoded.entry)) this.#accept(encoded, now, from);
+    }
+  }
+
+  /** Changes our own entry. Returns whether anything differs, which then has a new version. */
+  updateSelf(change: SelfChange): boolean {
+    const before = this.#entries.get(this.#self)!;
+    const entry = { ...before.entry, ...change };
+    const body = encodeBody(entry);
+    if (sameBytes(body, before.body) && sameNeighbours(entry, before.entry)) return false;
+    this.#storeSelf({ entry: { ...entry, version: entry.version + 1 }, body });
+    return true;
+  }
+
+  /** Takes over which peers the graph reaches now (this one included). */
+  onReachable(names: readonly PeerName[], now: Millis): void {
+    const reachable = new Set(names);
+    for (const [name, { entry }] of this.#entries) {
+      if (reachable.has(name)) this.#onReached(entry);
+      else if (!this.#unreachableSince.has(name)) {
+        this.#unreachableSince.set(name, now);
+        this.#digest.delete(name);
+      }
+    }
+  }
+
+  /** What is to be passed on, grouped by where it came from. Entries that are not reachable yet stay behind. */
+  takeFresh(): FreshDelta[] {
+    const groups = new Map<string | undefined, EncodedEntry[]>();
+    for (const name of [...this.#fresh.keys()].sort(compareNames)) {
+      if (!this.#digest.has(name)) continue;
+      const from = this.#fresh.get(name);
+      const group = groups.get(from) ?? [];
+      group.push(this.#entries.get(name)!);
+      groups.set(from, group);
+      this.#fresh.delete(name);
+    }
+    return [...groups].map(([from, entries]) => ({ from, delta: encodeDelta(entries) }));
+  }
+
+  takeNews(): TopologyNews {
+    const changed = [...this.#changed].sort(compareNames).map((name) => this.#entries.get(name)!.entry);
+    const gone = this.#gone.splice(0).sort((a, b) => compareNames(a.name, b.name));
+    const duplicate = this.#duplicate;
+    this.#changed.clear();
+    this.#duplicate = false;
+    return { changed, gone, duplicate };
+  }
+
+  nextTimeout(): Millis | undefined {
+    let next: Millis | undefined;
+    for (const since of this.#unreachableSince.values()) next = earlier(next, since + COLLECT_AFTER);
+    return next;
+  }
+
+  /** Collects entries that have been unreachable for long enough. */
+  onTimeout(now: Millis): void {
+    for (const [name, since] of this.#unreachableSince) {
+      if (now >= since + COLLECT_AFTER) this.#collect(name);
+    }
+  }
+
+  digest(): ChannelDigest {
+    return this.#digest.digest();
+  }
+
+  entriesOf(buckets: number): Uint8Array | undefined {
+    const names = this.#digest.keysIn(buckets) as PeerName[];
+    if (names.length === 0) return undefined;
+    return encodeDelta(names.map((name) => this.#entries.get(name)!));
+  }
+
+  /** Keeps the newest of each name, and nothing that has become unreachable while it waited. */
+  join(a: Uint8Array, b: Uint8Array): Uint8Array {
+    const names = new Set([...decodeDelta(a), ...decodeDelta(b)].map(({ name }) => name));
+    const live = [...names].filter((name) => this.#digest.has(name)).sort(compareNames);
+    return encodeDelta(live.map((name) => this.#entries.get(name)!));
+  }
+
+  #isNewer(stamp: EntryStamp & { readonly name: PeerName }): boolean {
+    const known = this.#entries.get(stamp.name);
+    return known === undefined || compareStamps(stamp, known.entry) > 0;
+  }
+
+  #accept(encoded: EncodedEntry, now: Millis, from: string): void {
+    const { entry } = encoded;
+    const { name } = entry;
+    if (!this.#entries.has(name) && this.#entries.size >= MAX_PEERS) return;
+    this.#store(encoded);
+    this.#changed.add(name);
+    this.#fresh.set(name, from);
+    if (this.#digest.has(name)) this.#digest.set(name, stampBytes(entry));
+    else this.#unreachableSince.set(name, now);
+  }
+
+  /** Someone tells of us what we did not say: an earlier run, or another process under our name. */
+  #overtake(foreign: TopologyEntry, now: Millis): void {
+    const self = this.#entries.get(this.#self)!;
+    const past = stampPast(foreign);
+    if (past === undefined || (foreign.uid !== self.entry.uid && this.#isLiveDuplicate(now))) {
+      this.#duplicate = true;
+      return;
+    }
+    this.#storeSelf({ entry: { ...self.entry, ...past }, body: self.body });
+  }
+
+  #isLiveDuplicate(now: Millis): boolean {
+    this.#overtakes = this.#overtakes.filter((at) => now - at < DUPLICATE_WINDOW);
+    if (this.#overtakes.length >= DUPLICATE_OVERTAKES - 1) return true;
+    this.#overtakes.push(now);
+    return false;
+  }
+
+  #storeSelf(encoded: EncodedEntry): void {
+    this.#store(encoded);
+    this.#digest.set(this.#self, stampBytes(encoded.entry));
+    this.#fresh.set(this.#self, undefined);
+  }
+
+  #store(encoded: EncodedEntry): void {
+    this.#entries.set(encoded.entry.name, encoded);
+  }
+
+  #onReached(entry: TopologyEntry): void {
+    if (!this.#unreachableSince.delete(entry.name) && this.#digest.has(entry.name)) return;
+    this.#digest.set(entry.name, stampBytes(entry));
+    // Others may have collected it meanwhile.
+    if (!this.#fresh.has(entry.name)) this.#fresh.set(entry.name, undefined);
+  }
+
+  #collect(name: PeerName): void {
+    const encoded = this.#entries.get(name);
+    this.#unreachableSince.delete(name);
+    this.#fresh.delete(name);
+    this.#changed.delete(name);
+    this.#entries.delete(name);
+    if (encoded !== undefined) this.#gone.push(encoded.entry);
+  }
+}
+
+/** The next stamp after `stamp`, or undefined if there is none: only a forged one comes near the end. */
+function stampPast(stamp: EntryStamp): Pick<EntryStamp, 'incarnation' | 'version'> | undefined {
+  if (stamp.version < MAX_VERSION) return { incarnation: stamp.incarnation, version: stamp.version + 1 };
+  return stamp.incarnation < MAX_INCARNATION ? { incarnation: stamp.incarnation + 1, version: 1 } : undefined;
+}
+
+/** Incarnation and version as 8 bytes each, and the uid: equal for equal entries only. */
+function stampBytes(entry: EntryStamp): Uint8Array {
+  const out = new Uint8Array(32);
+  const view = new DataView(out.buffer);
+  view.setBigUint64(0, BigInt(entry.incarnation));
+  view.setBigUint64(8, BigInt(entry.version));
+  for (let i = 0; i < 16; i++) out[16 + i] = entry.uid.charCodeAt(i);
+  return out;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+function sameNeighbours(a: TopologyEntry, b: TopologyEntry): boolean {
+  return (
+    a.neighbours.length === b.neighbours.length &&
+    a.neighbours.every((one, i) => {
+      const other = b.neighbours[i]!;
+      return (
+        one.name === other.name && one.established === other.established && one.direct === other.direct
+      );
+    })
+  );
+}
+
