@@ -1,5 +1,6 @@
 import { Counters } from '../../core/counters.ts';
 import type { LogLevel } from '../../core/log.ts';
+import { compareNames } from '../../core/peer-name.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import type { RoutesSnapshot } from '../../core/routes.ts';
 import { MINUTE, earlier } from '../../core/time.ts';
@@ -83,6 +84,11 @@ export class LinkControl implements Machine<LinkControlEffect> {
     return this.#counters.toObject();
   }
 
+  /** Circuits that begin, end or pass here. */
+  get circuits(): number {
+    return this.#circuits.size;
+  }
+
   /** In order of name: peers that are being offered a session, and those that cannot have one. */
   offerStates(): OfferState[] {
     return this.#offers.states();
@@ -153,6 +159,14 @@ export class LinkControl implements Machine<LinkControlEffect> {
     this.#collect();
   }
 
+  /** Ends all sessions; the peers are told. */
+  stop(): void {
+    for (const peer of [...this.#sessions].sort(compareNames)) {
+      this.#effects.push({ type: 'to-data', message: { type: 'session-closed', peer, notify: true } });
+    }
+    this.#sessions.clear();
+  }
+
   nextTimeout(): Millis | undefined {
     let next = earlier(this.#offers.nextTimeout(), this.#circuits.nextTimeout());
     for (const since of this.#absent.values()) next = earlier(next, since + SESSION_WITHOUT_MEMBERSHIP);
@@ -177,9 +191,9 @@ export class LinkControl implements Machine<LinkControlEffect> {
   #onLinkChanged(message: Extract<ToControl, { type: 'link-changed' }>, now: Millis): void {
     const { peer, state, direct } = message;
     this.#effects.push({ type: 'direct-changed', peer, direct });
-    if (state !== 'down' && state !== 'idle') return;
-    this.#circuits.onSessionEnded(peer, now);
-    this.#offers.onSessionEnded(peer, now);
+    // A link that is down may still hold its session, and with it its circuits.
+    if (state === 'idle') this.#circuits.onSessionEnded(peer, now);
+    if (state === 'idle' || state === 'down') this.#offers.onSessionEnded(peer, now);
   }
 
   #noteAbsent(reachable: ReadonlySet<PeerName>, now: Millis): void {

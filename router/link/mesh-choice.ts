@@ -1,25 +1,23 @@
 import type { PeerName } from '../../core/peer-name.ts';
 import type { RoutesSnapshot } from '../../core/routes.ts';
-
-/** The mesh is full again only below this part of the limit, so that one peer more or less changes nothing. */
-const RETURN_FRACTION = 0.6;
+import { isSparse } from '../../gossip/backbone.ts';
 
 /**
- * Which peers a node keeps a link to whether or not there is traffic: all of them while the mesh is small, else its
- * neighbours on the backbone.
+ * Which peers a node keeps a link to whether or not there is traffic: all of them while the mesh is small, by the same
+ * rule as the backbone, else its neighbours on the backbone.
  */
 export class MeshChoice {
-  readonly #limit: number;
-  #full = true;
+  readonly #fullMeshLimit: number;
+  #sparse = false;
 
-  constructor(limit: number) {
-    this.#limit = limit;
+  constructor(fullMeshLimit: number) {
+    this.#fullMeshLimit = fullMeshLimit;
   }
 
   onRoutes(routes: RoutesSnapshot): Set<PeerName> {
     const { names, self } = routes;
-    this.#full = names.length <= (this.#full ? this.#limit : this.#limit * RETURN_FRACTION);
-    const chosen = new Set(this.#full ? names : neighboursOf(routes));
+    this.#sparse = isSparse(this.#sparse, names.length, this.#fullMeshLimit);
+    const chosen = new Set(this.#sparse ? neighboursOf(routes) : names);
     chosen.delete(names[self]!);
     return chosen;
   }

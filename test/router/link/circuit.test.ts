@@ -31,7 +31,7 @@ interface Node {
 /** Nodes 1..count whose control messages reach each other at once; `lost` swallows some of them. */
 class Mesh {
   readonly nodes = new Map<PeerName, Node>();
-  lost = (_from: PeerName, _to: PeerName, _message: CircuitMessage): boolean => false;
+  lost: (from: PeerName, to: PeerName, message: CircuitMessage) => boolean = () => false;
 
   constructor(count: number, direct: readonly TestEdge[], established: readonly TestEdge[] = []) {
     for (let i = 1; i <= count; i++) {
@@ -335,4 +335,5 @@ test('an edge that is established only is no direct edge', (t) => {
   t.false(isDirectEdge(routes, B, C));
   t.false(isDirectEdge(routes, A, C));
   t.false(isDirectEdge(routes, A, nameOf(9)));
+  t.is(circuitRoute(routes, C, []), undefined);
 });
