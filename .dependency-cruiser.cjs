@@ -10,7 +10,11 @@ module.exports = {
       { path: '^(gossip|ipam|router|plugin|cli|scripts|test)/' },
     ),
     rule('gossip-stands-alone', { path: '^gossip/' }, { path: '^(ipam|router|plugin|cli|scripts|test)/' }),
-    rule('ipam-stands-alone', { path: '^ipam/' }, { path: '^(gossip|router|plugin|cli|scripts|test)/' }),
+    rule(
+      'ipam-knows-only-the-channel-port',
+      { path: '^ipam/' },
+      { path: '^(gossip|router|plugin|cli|scripts|test)/', pathNot: '^gossip/channel[.]ts$' },
+    ),
     rule(
       'pure-router-stays-below-nodes',
       { path: '^router/(wire|crypto|switch|link)/' },

@@ -1,0 +1,129 @@
+import type { Cidr, IpAddress } from '../core/address.ts';
+import { compareIp, equalIp, formatCidr, ipFromBytes, ipToBytes, networkOf } from '../core/address.ts';
+import { compareNames } from '../core/peer-name.ts';
+import type { StoreChange } from '../core/store.ts';
+import type { Millis } from '../core/time.ts';
+import { MINUTE } from '../core/time.ts';
+import { asInteger, asList, pack, SchemaViolation, unpack } from './closed-schema.ts';
+import type { AddressRange } from './range.ts';
+
+/** An address is not used again for this long unless nothing else is left: stale ARP entries die out meanwhile. */
+export const REST: Millis = 5 * MINUTE;
+
+export const ALLOCATION_KEY = 'ipam/allocation/';
+
+export interface Allocation {
+  readonly id: string;
+  /** Ascending; each address with the prefix of the subnet that it was asked for in. */
+  readonly addresses: readonly Cidr[];
+}
+
+/**
+ * Who holds which address on this node. Addresses outside the range are recorded too.
+ * Changes return what has to be written for them; nothing here knows when that is durable.
+ */
+export class Allocations {
+  readonly #range: AddressRange;
+  readonly #byId = new Map<string, readonly Cidr[]>();
+  readonly #holders = new Map<number, string>();
+  readonly #restUntil = new Map<number, Millis>();
+
+  constructor(range: AddressRange, restored: readonly Allocation[]) {
+    this.#range = range;
+    for (const { id, addresses } of restored) for (const cidr of addresses) this.add(id, cidr);
+  }
+
+  /** Addresses of the range that are handed out. */
+  get active(): number {
+    return this.#holders.size;
+  }
+
+  /** Ascending by id. */
+  list(): Allocation[] {
+    return [...this.#byId]
+      .map(([id, addresses]) => ({ id, addresses }))
+      .sort((a, b) => compareNames(a.id, b.id));
+  }
+
+  addressesOf(id: string): readonly Cidr[] {
+    return this.#byId.get(id) ?? [];
+  }
+
+  /** What `id` holds in exactly this subnet. */
+  find(id: string, subnet: Cidr): Cidr | undefined {
+    return this.addressesOf(id).find(
+      (cidr) => cidr.prefix === subnet.prefix && equalIp(networkOf(cidr), networkOf(subnet)),
+    );
+  }
+
+  holderOf(offset: number): string | undefined {
+    return this.#holders.get(offset);
+  }
+
+  isResting(offset: number, now: Millis): boolean {
+    const until = this.#restUntil.get(offset);
+    return until !== undefined && now < until;
+  }
+
+  /** Offsets that are handed out or, if `resting`, were a moment ago; ascending. */
+  unavailable(resting: boolean, now: Millis): number[] {
+    const offsets = new Set(this.#holders.keys());
+    for (const [offset, until] of [...this.#restUntil]) {
+      if (now >= until) this.#restUntil.delete(offset);
+      else if (resting) offsets.add(offset);
+    }
+    return [...offsets].sort((a, b) => a - b);
+  }
+
+  add(id: string, cidr: Cidr): StoreChange {
+    const others = this.addressesOf(id).filter((held) => !equalIp(held.ip, cidr.ip));
+    this.#byId.set(
+      id,
+      [...others, cidr].sort((a, b) => compareIp(a.ip, b.ip)),
+    );
+    const offset = this.#range.offsetOf(cidr.ip);
+    if (offset !== undefined) {
+      this.#holders.set(offset, id);
+      this.#restUntil.delete(offset);
+    }
+    return this.#changeOf(id);
+  }
+
+  /** Takes one address from `id`, or all; undefined if it holds none such. */
+  remove(id: string, ip: IpAddress | undefined, now: Millis): StoreChange | undefined {
+    const held = this.addressesOf(id);
+    const gone = ip === undefined ? held : held.filter((cidr) => equalIp(cidr.ip, ip));
+    if (gone.length === 0) return undefined;
+    const kept = held.filter((cidr) => !gone.includes(cidr));
+    if (kept.length === 0) this.#byId.delete(id);
+    else this.#byId.set(id, kept);
+    for (const cidr of gone) {
+      const offset = this.#range.offsetOf(cidr.ip);
+      if (offset === undefined) continue;
+      this.#holders.delete(offset);
+      this.#restUntil.set(offset, now + REST);
+    }
+    return this.#changeOf(id);
+  }
+
+  #changeOf(id: string): StoreChange {
+    const addresses = this.#byId.get(id);
+    const value = addresses?.map((cidr) => [ipToBytes(cidr.ip), cidr.prefix]);
+    return { key: ALLOCATION_KEY + id, value: value && pack(value) };
+  }
+}
+
+/** The inverse of what a change writes. Throws {@link SchemaViolation}. */
+export function readAllocation(key: string, value: Uint8Array): Allocation {
+  const addresses = asList(unpack(value), key).map((item) => {
+    const [bytes, prefix] = asList(item, key);
+    const ip = bytes instanceof Uint8Array ? ipFromBytes(bytes) : undefined;
+    if (ip === undefined) throw new SchemaViolation(`${key} holds something that is no address`);
+    return { ip, prefix: asInteger(prefix, 0, ip.family === 4 ? 32 : 128, key) };
+  });
+  return { id: key.slice(ALLOCATION_KEY.length), addresses };
+}
+
+export function formatAddresses(addresses: readonly Cidr[]): string {
+  return addresses.map(formatCidr).join(', ');
+}

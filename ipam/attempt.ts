@@ -1,0 +1,111 @@
+import type { Cidr } from '../core/address.ts';
+import { formatCidr, formatIp, networkOf } from '../core/address.ts';
+import type { Millis } from '../core/time.ts';
+import type { IpamRequest, IpamResult } from './effects.ts';
+import type { Holdings } from './holdings.ts';
+import type { Span } from './range.ts';
+import { subnetProblem } from './settings.ts';
+
+/** Space that others have to give. */
+export interface Need {
+  readonly span: Span;
+  /** The span is the one address that is wanted. */
+  readonly exact: boolean;
+}
+
+/** How far a request gets with what this peer has at the moment. */
+export type Attempt =
+  | { readonly type: 'answered'; readonly result: IpamResult }
+  /** Until there is a ring and it is known to be recent. */
+  | { readonly type: 'waits' }
+  | { readonly type: 'needs'; readonly need: Need };
+
+export interface AttemptContext {
+  readonly holdings: Holdings;
+  readonly defaultSubnet: Cidr;
+  /** May space be given out? False before there is a ring, and just after a start. */
+  readonly ready: boolean;
+}
+
+const MAX_ID_LENGTH = 256;
+
+/** Does what can be done of `request` now. Repeating it changes nothing more. */
+export function attempt(request: IpamRequest, context: AttemptContext, now: Millis): Attempt {
+  const { holdings } = context;
+  if ('id' in request) {
+    const problem = idProblem(request.id);
+    if (problem !== undefined) return failed(problem);
+  }
+  switch (request.type) {
+    case 'allocate':
+      return allocate(request.id, request.subnet ?? context.defaultSubnet, context, now);
+    case 'claim':
+      return claim(request.id, request.cidr, context);
+    case 'release':
+      holdings.release(request.id, request.address, now);
+      return { type: 'answered', result: { type: 'done' } };
+    case 'prime':
+      return context.ready ? { type: 'answered', result: { type: 'done' } } : { type: 'waits' };
+    case 'lookup':
+      return granted(...holdings.allocations.addressesOf(request.id));
+    case 'list':
+      return { type: 'answered', result: { type: 'allocations', allocations: holdings.allocations.list() } };
+  }
+}
+
+function allocate(id: string, subnet: Cidr, context: AttemptContext, now: Millis): Attempt {
+  const { holdings } = context;
+  const problem = subnetProblem(subnet, holdings.range);
+  if (problem !== undefined) return failed(problem);
+  const held = holdings.allocations.find(id, subnet);
+  if (held !== undefined) return granted(held);
+  if (!context.ready) return { type: 'waits' };
+  const taken = holdings.take(id, subnet, now);
+  if (taken !== undefined) return granted(taken);
+  return { type: 'needs', need: { span: holdings.range.spanOf(subnet)!, exact: false } };
+}
+
+function claim(id: string, cidr: Cidr, context: AttemptContext): Attempt {
+  const { holdings } = context;
+  const offset = holdings.range.offsetOf(cidr.ip);
+  if (offset === undefined) return markAndGrant(id, cidr, holdings);
+  const problem = claimProblem(cidr, offset, holdings);
+  if (problem !== undefined) return failed(problem);
+  const holder = holdings.allocations.holderOf(offset);
+  if (holder !== undefined && holder !== id) {
+    return failed(`${formatIp(cidr.ip)} is in use by "${holder}" on this node`);
+  }
+  if (holder === id) return markAndGrant(id, cidr, holdings);
+  if (!context.ready) return { type: 'waits' };
+  if (holdings.owns(offset)) return markAndGrant(id, cidr, holdings);
+  return { type: 'needs', need: { span: { start: offset, end: offset + 1 }, exact: true } };
+}
+
+function claimProblem(cidr: Cidr, offset: number, holdings: Holdings): string | undefined {
+  const subnet = { ip: networkOf(cidr), prefix: cidr.prefix };
+  const problem = subnetProblem(subnet, holdings.range);
+  if (problem !== undefined) return problem;
+  const span = holdings.range.spanOf(subnet)!;
+  if (offset !== span.start && offset !== span.end - 1) return undefined;
+  return `${formatCidr(cidr)} is the first or last address of its subnet, which is never handed out`;
+}
+
+function markAndGrant(id: string, cidr: Cidr, holdings: Holdings): Attempt {
+  const recorded = holdings.allocations.addressesOf(id).some((held) => formatCidr(held) === formatCidr(cidr));
+  if (!recorded) holdings.mark(id, cidr);
+  return granted(cidr);
+}
+
+function idProblem(id: string): string | undefined {
+  // Control characters would make keys of the store and lines of the output ambiguous.
+  const plain = id.length > 0 && id.length <= MAX_ID_LENGTH && !/\p{Cc}/u.test(id);
+  return plain ? undefined : `an id is 1 to ${MAX_ID_LENGTH} characters, none of them a control character`;
+}
+
+function granted(...addresses: readonly Cidr[]): Attempt {
+  return { type: 'answered', result: { type: 'addresses', addresses } };
+}
+
+function failed(error: string): Attempt {
+  return { type: 'answered', result: { type: 'failed', error } };
+}

@@ -1,0 +1,80 @@
+import { toHex } from '../core/bytes.ts';
+import type { PeerName } from '../core/peer-name.ts';
+import type { RandomSource } from '../core/random.ts';
+import type { Millis } from '../core/time.ts';
+import { earlier, SECOND } from '../core/time.ts';
+import { REQUEST_ID_BYTES } from './messages.ts';
+
+/** Without a neighbour for this long, a peer goes on with the ring that it has. */
+const LONELY: Millis = 5 * SECOND;
+const RESEND: Millis = 1 * SECOND;
+
+/**
+ * After a start a ring may be old: parts of it may have been taken over meanwhile. So every neighbour is asked for its
+ * ring, and nothing is given out before all of them have answered this very request, or none was there for 5 s.
+ * A peer without a ring asks too, so that it need not wait for the next round of gossip.
+ */
+export class CatchUp {
+  readonly #id: string;
+  #gated: boolean;
+  #lonelySince: Millis;
+  #neighbours: readonly PeerName[] = [];
+  readonly #sentAt = new Map<PeerName, Millis>();
+  readonly #answered = new Set<PeerName>();
+
+  /** `gated` = the ring that was restored names others. */
+  constructor(gated: boolean, random: RandomSource, now: Millis) {
+    this.#id = toHex(random.bytes(REQUEST_ID_BYTES));
+    this.#gated = gated;
+    this.#lonelySince = now;
+  }
+
+  /** The id of this start's requests. */
+  get id(): string {
+    return this.#id;
+  }
+
+  /** Must answers be awaited before space is given out? */
+  get gated(): boolean {
+    return this.#gated;
+  }
+
+  onNeighbours(neighbours: readonly PeerName[], now: Millis): void {
+    if (neighbours.length === 0 && this.#neighbours.length > 0) this.#lonelySince = now;
+    this.#neighbours = neighbours;
+    // One that comes back may have learned something meanwhile.
+    for (const name of [...this.#answered]) if (!neighbours.includes(name)) this.#answered.delete(name);
+    for (const name of [...this.#sentAt.keys()]) if (!neighbours.includes(name)) this.#sentAt.delete(name);
+  }
+
+  onReply(from: PeerName, id: string): void {
+    if (id === this.#id && this.#neighbours.includes(from)) this.#answered.add(from);
+  }
+
+  /** Whom to ask now. `curious` = ask although nothing is gated: there is no ring, or not all of it. */
+  step(curious: boolean, now: Millis): PeerName[] {
+    if (this.#gated && this.#isDone(now)) this.#gated = false;
+    if (!this.#gated && !curious) return [];
+    const due = this.unanswered().filter((name) => now >= (this.#sentAt.get(name) ?? -Infinity) + RESEND);
+    for (const name of due) this.#sentAt.set(name, now);
+    return due;
+  }
+
+  unanswered(): PeerName[] {
+    return this.#neighbours.filter((name) => !this.#answered.has(name));
+  }
+
+  nextTimeout(curious: boolean): Millis | undefined {
+    if (!this.#gated && !curious) return undefined;
+    const lonely = this.#gated && this.#neighbours.length === 0 ? this.#lonelySince + LONELY : undefined;
+    return this.unanswered().reduce<Millis | undefined>(
+      (time, name) => earlier(time, (this.#sentAt.get(name) ?? -Infinity) + RESEND),
+      lonely,
+    );
+  }
+
+  #isDone(now: Millis): boolean {
+    if (this.#neighbours.length === 0) return now >= this.#lonelySince + LONELY;
+    return this.unanswered().length === 0;
+  }
+}

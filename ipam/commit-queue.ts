@@ -1,0 +1,54 @@
+import type { StoreChange } from '../core/store.ts';
+
+/** One transaction to make. `token` comes back when it is durable. */
+export interface Batch {
+  readonly token: number;
+  readonly changes: readonly StoreChange[];
+}
+
+/**
+ * Group commit: what is written while a transaction is under way shares the next one, and what must not be seen
+ * before it is durable waits with it. One transaction is under way at a time.
+ */
+export class CommitQueue<Output> {
+  #writes = new Map<string, () => Uint8Array | undefined>();
+  #waiting: Output[] = [];
+  #underWay: { readonly token: number; readonly outputs: Output[] } | undefined;
+  #nextToken = 1;
+
+  /** Writes `key` with the next transaction; `value` is asked for only then. Undefined deletes the key. */
+  write(key: string, value: () => Uint8Array | undefined): void {
+    this.#writes.delete(key);
+    this.#writes.set(key, value);
+  }
+
+  /** Holds `output` back until all that was written before it is durable. */
+  defer(output: Output): void {
+    if (this.#writes.size === 0 && this.#underWay !== undefined) this.#underWay.outputs.push(output);
+    else this.#waiting.push(output);
+  }
+
+  /** Outputs that need not wait for anything. */
+  ready(): Output[] {
+    if (this.#writes.size > 0 || this.#underWay !== undefined) return [];
+    return this.#waiting.splice(0);
+  }
+
+  /** The next transaction, if there is something to write and none is under way. */
+  begin(): Batch | undefined {
+    if (this.#writes.size === 0 || this.#underWay !== undefined) return undefined;
+    const changes = [...this.#writes].map(([key, value]) => ({ key, value: value() }));
+    this.#writes = new Map();
+    this.#underWay = { token: this.#nextToken++, outputs: this.#waiting };
+    this.#waiting = [];
+    return { token: this.#underWay.token, changes };
+  }
+
+  /** The outputs that waited for transaction `token`, in order. Unknown tokens release nothing. */
+  committed(token: number): Output[] {
+    if (this.#underWay?.token !== token) return [];
+    const { outputs } = this.#underWay;
+    this.#underWay = undefined;
+    return outputs;
+  }
+}

@@ -1,0 +1,211 @@
+import { ipFromBytes, ipToBytes, parseCidr } from '../core/address.ts';
+import { fromHex } from '../core/bytes.ts';
+import type { PeerName } from '../core/peer-name.ts';
+import { PEER_NAME_BYTES, writePeerName } from '../core/peer-name.ts';
+import {
+  asHex,
+  asInteger,
+  asList,
+  asPeerName,
+  asText,
+  pack,
+  SchemaViolation,
+  unpack,
+} from './closed-schema.ts';
+import type { Ballot, Entry, HintEntry, Outcome, Owner, RingEntry, VoterEntry } from './entries.ts';
+import { AddressRange, rangeProblem } from './range.ts';
+import type { Segment } from './ring.ts';
+import { canonical, MAX_SEGMENTS, MAX_VERSION, ringProblem } from './ring.ts';
+import { CLUSTER_ID_BYTES } from './seed.ts';
+
+/*
+ * A delta is a list of entries, each a list that begins with its tag; unknown tags are skipped.
+ *
+ *   ring   [1, cluster id 16, network 4|16, prefix, owners, segments]
+ *            owners = [[name 6, generation 8], ...]
+ *            segments = [start, length, epoch, version, index into owners, start, ...], flat, ascending
+ *   hint   [2, name 6, version, free addresses]
+ *   voter  [3, range text, name 6, generation 8, version, voters, wanted, ballot | nil, [ballot, outcome] | nil]
+ *            ballot = [round, proposer 6]; outcome = [cluster id 16, owners]
+ */
+const RING = 1;
+const HINT = 2;
+const VOTER = 3;
+
+export const GENERATION_BYTES = 8;
+const SEGMENT_FIELDS = 5;
+const MAX_ENTRIES = 100_000;
+const MAX_EPOCH = 2 ** 32;
+const MAX_OWNERS = 10_000;
+
+export function encodeEntries(entries: readonly Entry[]): Uint8Array {
+  return pack(entries.map(packEntry));
+}
+
+/** Throws {@link SchemaViolation}; nothing of a malformed delta is returned. */
+export function decodeEntries(bytes: Uint8Array): Entry[] {
+  const list = asList(unpack(bytes), 'a delta');
+  if (list.length > MAX_ENTRIES) throw new SchemaViolation('too many entries');
+  return list.flatMap((item) => readEntry(asList(item, 'an entry')));
+}
+
+function packEntry(entry: Entry): unknown {
+  switch (entry.type) {
+    case 'ring':
+      return packRing(entry);
+    case 'hint':
+      return [HINT, nameBytes(entry.name), entry.version, entry.free];
+    case 'voter':
+      return packVoter(entry);
+  }
+}
+
+function readEntry(item: readonly unknown[]): Entry[] {
+  switch (item[0]) {
+    case RING:
+      return [readRing(item)];
+    case HINT:
+      return [readHint(item)];
+    case VOTER:
+      return [readVoter(item)];
+    default:
+      return [];
+  }
+}
+
+function packRing(entry: RingEntry): unknown {
+  const indexes = new Map<string, number>();
+  const owners: unknown[] = [];
+  const segments: number[] = [];
+  for (const segment of entry.ring) {
+    const key = segment.owner + segment.generation;
+    let index = indexes.get(key);
+    if (index === undefined) {
+      index = owners.push(packOwner(segment)) - 1;
+      indexes.set(key, index);
+    }
+    segments.push(segment.start, segment.end - segment.start, segment.epoch, segment.version, index);
+  }
+  const { ip, prefix } = entry.range.network;
+  return [RING, fromHex(entry.clusterId), ipToBytes(ip), prefix, owners, segments];
+}
+
+function readRing(item: readonly unknown[]): RingEntry {
+  const clusterId = asHex(item[1], CLUSTER_ID_BYTES, 'a cluster id');
+  const range = readRange(item[2], item[3]);
+  const owners = readOwners(item[4]);
+  const fields = asList(item[5], 'segments');
+  if (fields.length % SEGMENT_FIELDS !== 0 || fields.length > MAX_SEGMENTS * SEGMENT_FIELDS) {
+    throw new SchemaViolation('segments of a wrong number');
+  }
+  const segments: Segment[] = [];
+  for (let at = 0; at < fields.length; at += SEGMENT_FIELDS) {
+    segments.push(readSegment(fields, at, owners, range.size));
+  }
+  const problem = ringProblem(segments, range.size);
+  if (problem !== undefined) throw new SchemaViolation(problem);
+  return { type: 'ring', clusterId, range, ring: canonical(segments) };
+}
+
+function readSegment(
+  fields: readonly unknown[],
+  at: number,
+  owners: readonly Owner[],
+  size: number,
+): Segment {
+  const start = asInteger(fields[at], 0, size - 1, 'a segment start');
+  const length = asInteger(fields[at + 1], 1, size, 'a segment length');
+  const epoch = asInteger(fields[at + 2], 0, MAX_EPOCH, 'an epoch');
+  const version = asInteger(fields[at + 3], 0, MAX_VERSION, 'a version');
+  const owner = owners[asInteger(fields[at + 4], 0, owners.length - 1, 'an owner index')]!;
+  return { start, end: start + length, epoch, version, ...owner };
+}
+
+function readRange(network: unknown, prefix: unknown): AddressRange {
+  const ip = network instanceof Uint8Array ? ipFromBytes(network) : undefined;
+  if (ip === undefined) throw new SchemaViolation('a network that is no address');
+  const cidr = { ip, prefix: asInteger(prefix, 0, ip.family === 4 ? 32 : 128, 'a prefix') };
+  const problem = rangeProblem(cidr);
+  if (problem !== undefined) throw new SchemaViolation(problem);
+  return new AddressRange(cidr);
+}
+
+function readHint(item: readonly unknown[]): HintEntry {
+  return {
+    type: 'hint',
+    name: asPeerName(item[1], 'a name'),
+    version: asInteger(item[2], 0, MAX_VERSION, 'a version'),
+    free: asInteger(item[3], 0, Number.MAX_SAFE_INTEGER, 'a number of free addresses'),
+  };
+}
+
+function packVoter(entry: VoterEntry): unknown {
+  const { accepted, promised } = entry;
+  return [
+    VOTER,
+    entry.range,
+    nameBytes(entry.name),
+    fromHex(entry.generation),
+    entry.version,
+    entry.voters,
+    entry.wanted,
+    promised === undefined ? null : packBallot(promised),
+    accepted === undefined ? null : [packBallot(accepted.ballot), packOutcome(accepted.outcome)],
+  ];
+}
+
+function readVoter(item: readonly unknown[]): VoterEntry {
+  const range = asText(item[1], 64, 'a range');
+  if (parseCidr(range) === undefined) throw new SchemaViolation('a range that is none');
+  if (typeof item[6] !== 'boolean') throw new SchemaViolation('a flag that is none');
+  const accepted = item[8] === null ? undefined : asList(item[8], 'an accepted proposal');
+  return {
+    type: 'voter',
+    range,
+    name: asPeerName(item[2], 'a name'),
+    generation: asHex(item[3], GENERATION_BYTES, 'a generation'),
+    version: asInteger(item[4], 0, MAX_VERSION, 'a version'),
+    voters: asInteger(item[5], 0, MAX_OWNERS, 'a number of voters'),
+    wanted: item[6],
+    promised: item[7] === null ? undefined : readBallot(item[7]),
+    accepted: accepted && { ballot: readBallot(accepted[0]), outcome: readOutcome(accepted[1]) },
+  };
+}
+
+function packBallot(ballot: Ballot): unknown {
+  return [ballot.round, nameBytes(ballot.proposer)];
+}
+
+function readBallot(value: unknown): Ballot {
+  const [round, proposer] = asList(value, 'a ballot');
+  return { round: asInteger(round, 1, MAX_VERSION, 'a round'), proposer: asPeerName(proposer, 'a proposer') };
+}
+
+function packOutcome(outcome: Outcome): unknown {
+  return [fromHex(outcome.clusterId), outcome.owners.map(packOwner)];
+}
+
+function readOutcome(value: unknown): Outcome {
+  const [clusterId, owners] = asList(value, 'an outcome');
+  return { clusterId: asHex(clusterId, CLUSTER_ID_BYTES, 'a cluster id'), owners: readOwners(owners) };
+}
+
+function packOwner(owner: Owner): unknown {
+  return [nameBytes(owner.owner), fromHex(owner.generation)];
+}
+
+function readOwners(value: unknown): Owner[] {
+  const list = asList(value, 'owners');
+  if (list.length > MAX_OWNERS) throw new SchemaViolation('too many owners');
+  return list.map((item) => {
+    const [name, generation] = asList(item, 'an owner');
+    const owner = asPeerName(name, 'a name');
+    return { owner, generation: asHex(generation, GENERATION_BYTES, 'a generation') };
+  });
+}
+
+function nameBytes(name: PeerName): Uint8Array {
+  const out = new Uint8Array(PEER_NAME_BYTES);
+  writePeerName(name, out, 0);
+  return out;
+}

@@ -1,0 +1,64 @@
+import type { PeerName } from '../core/peer-name.ts';
+import type { AddressRange } from './range.ts';
+import type { Ring } from './ring.ts';
+
+/** The things that the ipam channel carries. Each has a key, one writer (or a pointwise merge), and an order. */
+export type Entry = RingEntry | HintEntry | VoterEntry;
+
+/** A part of, or the whole, ring of one cluster. */
+export interface RingEntry {
+  readonly type: 'ring';
+  /** 32 hexadecimal digits. */
+  readonly clusterId: string;
+  readonly range: AddressRange;
+  readonly ring: Ring;
+}
+
+/** How many free addresses a peer had a moment ago. Only a hint: it orders donors. */
+export interface HintEntry {
+  readonly type: 'hint';
+  readonly name: PeerName;
+  readonly version: number;
+  readonly free: number;
+}
+
+/** Orders proposals: by round, then by proposer. */
+export interface Ballot {
+  readonly round: number;
+  readonly proposer: PeerName;
+}
+
+export interface Owner {
+  readonly owner: PeerName;
+  readonly generation: string;
+}
+
+/** What an election decides. */
+export interface Outcome {
+  readonly clusterId: string;
+  /** Ascending by name. */
+  readonly owners: readonly Owner[];
+}
+
+/**
+ * All that one peer has promised and accepted in the election of the first ring (Lamport, "Paxos Made Simple"),
+ * written by that peer alone and durable before anyone else sees it.
+ */
+export interface VoterEntry {
+  readonly type: 'voter';
+  /** The range that it votes about, as text. */
+  readonly range: string;
+  readonly name: PeerName;
+  readonly generation: string;
+  readonly version: number;
+  /** How many voters it was told to expect; 0 = an observer. */
+  readonly voters: number;
+  /** Somebody there waits for an address. */
+  readonly wanted: boolean;
+  readonly promised: Ballot | undefined;
+  readonly accepted: { readonly ballot: Ballot; readonly outcome: Outcome } | undefined;
+}
+
+export function compareBallots(a: Ballot, b: Ballot): number {
+  return a.round - b.round || (a.proposer < b.proposer ? -1 : a.proposer > b.proposer ? 1 : 0);
+}

@@ -1,0 +1,105 @@
+import { fromHex } from '../core/bytes.ts';
+import { asHex, asInteger, asList, asText, pack, SchemaViolation, unpack } from './closed-schema.ts';
+import { decodeEntries, encodeEntries, GENERATION_BYTES } from './delta-codec.ts';
+import type { RingEntry } from './entries.ts';
+import type { Span } from './range.ts';
+import { CLUSTER_ID_BYTES } from './seed.ts';
+
+/** Between two peers' allocators, routed over the backbone; may be lost, repeated and reordered. Ids: 16 hex digits. */
+export type Message =
+  /** Wanted: addresses of `span`; of an `exact` request the span is one address. */
+  | {
+      readonly type: 'space-request';
+      readonly id: string;
+      readonly clusterId: string;
+      readonly generation: string;
+      readonly span: Span;
+      readonly exact: boolean;
+    }
+  /** The grant itself is in the ring; this carries the part that grants. */
+  | { readonly type: 'granted'; readonly id: string; readonly ring: RingEntry }
+  | { readonly type: 'denied'; readonly id: string; readonly reason: Denial; readonly holder: string }
+  | { readonly type: 'ring-request'; readonly id: string }
+  /** What the peer holds at this moment; nothing while it has no ring. */
+  | { readonly type: 'ring-reply'; readonly id: string; readonly rings: readonly RingEntry[] };
+
+/** none: nothing is free. later: ask again. in-use: `holder` has it. not-mine: somebody else owns it. */
+export type Denial = 'none' | 'later' | 'in-use' | 'not-mine' | 'other-cluster';
+
+const DENIALS: readonly Denial[] = ['none', 'later', 'in-use', 'not-mine', 'other-cluster'];
+
+export const REQUEST_ID_BYTES = 8;
+const MAX_HOLDER = 256;
+
+const SPACE_REQUEST = 1;
+const GRANTED = 2;
+const DENIED = 3;
+const RING_REQUEST = 4;
+const RING_REPLY = 5;
+
+export function encodeMessage(message: Message): Uint8Array {
+  const id = fromHex(message.id);
+  switch (message.type) {
+    case 'space-request': {
+      const { clusterId, generation, span, exact } = message;
+      return pack([SPACE_REQUEST, id, fromHex(clusterId), fromHex(generation), span.start, span.end, exact]);
+    }
+    case 'granted':
+      return pack([GRANTED, id, encodeEntries([message.ring])]);
+    case 'denied':
+      return pack([DENIED, id, DENIALS.indexOf(message.reason), message.holder]);
+    case 'ring-request':
+      return pack([RING_REQUEST, id]);
+    case 'ring-reply':
+      return pack([RING_REPLY, id, encodeEntries(message.rings)]);
+  }
+}
+
+/** Undefined for bytes that are no message. */
+export function decodeMessage(bytes: Uint8Array): Message | undefined {
+  try {
+    const fields = asList(unpack(bytes), 'a message');
+    return readMessage(fields, asHex(fields[1], REQUEST_ID_BYTES, 'an id'));
+  } catch (error) {
+    if (error instanceof SchemaViolation) return undefined;
+    throw error;
+  }
+}
+
+function readMessage(fields: readonly unknown[], id: string): Message | undefined {
+  switch (fields[0]) {
+    case SPACE_REQUEST:
+      return readSpaceRequest(fields, id);
+    case GRANTED: {
+      const [ring] = readRings(fields[2]);
+      return ring && { type: 'granted', id, ring };
+    }
+    case DENIED: {
+      const reason = DENIALS[asInteger(fields[2], 0, DENIALS.length - 1, 'a reason')]!;
+      return { type: 'denied', id, reason, holder: asText(fields[3], MAX_HOLDER, 'a holder') };
+    }
+    case RING_REQUEST:
+      return { type: 'ring-request', id };
+    case RING_REPLY:
+      return { type: 'ring-reply', id, rings: readRings(fields[2]) };
+    default:
+      return undefined;
+  }
+}
+
+function readSpaceRequest(fields: readonly unknown[], id: string): Message {
+  const start = asInteger(fields[4], 0, Number.MAX_SAFE_INTEGER - 1, 'a start');
+  return {
+    type: 'space-request',
+    id,
+    clusterId: asHex(fields[2], CLUSTER_ID_BYTES, 'a cluster id'),
+    generation: asHex(fields[3], GENERATION_BYTES, 'a generation'),
+    span: { start, end: asInteger(fields[5], start + 1, Number.MAX_SAFE_INTEGER, 'an end') },
+    exact: fields[6] === true,
+  };
+}
+
+function readRings(value: unknown): RingEntry[] {
+  if (!(value instanceof Uint8Array)) throw new SchemaViolation('rings that are no bytes');
+  return decodeEntries(value).filter((entry) => entry.type === 'ring');
+}

@@ -1,0 +1,246 @@
+import type { Cidr } from '../core/address.ts';
+import { equalIp, formatIp } from '../core/address.ts';
+import type { PeerName } from '../core/peer-name.ts';
+import { compareNames } from '../core/peer-name.ts';
+import type { RandomSource } from '../core/random.ts';
+import type { Millis } from '../core/time.ts';
+import { earlier, MINUTE, SECOND } from '../core/time.ts';
+import type { Need } from './attempt.ts';
+import { attempt } from './attempt.ts';
+import type { IpamPeer, IpamRequest, IpamResult } from './effects.ts';
+import type { DonorCandidate } from './grant-search.ts';
+import { GrantSearch } from './grant-search.ts';
+import type { Holdings } from './holdings.ts';
+import type { Message } from './messages.ts';
+
+const DEFAULT_TIMEOUT: Millis = 1 * MINUTE;
+/** How long an owner, or any peer at all, may be out of reach before a request that needs it fails. */
+const OUT_OF_REACH: Millis = 5 * SECOND;
+const MAX_PENDING = 4_096;
+
+export interface RequestsPorts {
+  readonly holdings: Holdings;
+  readonly defaultSubnet: Cidr;
+  readonly random: RandomSource;
+  readonly timeout: Millis | undefined;
+  readonly freeHint: (name: PeerName) => number | undefined;
+  /** Answers once all that is queued for the store is durable. */
+  readonly reply: (request: number, result: IpamResult) => void;
+  readonly send: (to: PeerName, message: Message) => void;
+  /** What everything that is not answered waits for, in words. */
+  readonly describe: () => string | undefined;
+}
+
+interface Pending {
+  readonly operation: IpamRequest;
+  readonly since: Millis;
+  /** What it waits for from others; undefined while it waits for a ring. */
+  need: Need | undefined;
+}
+
+/** The requests that are not answered yet, and the searches for space on their behalf. */
+export class Requests {
+  readonly #ports: RequestsPorts;
+  readonly #timeout: Millis;
+  readonly #pending = new Map<number, Pending>();
+  readonly #searches = new Map<string, GrantSearch>();
+  #exhausted = false;
+  #steppedAt: Millis = -Infinity;
+
+  constructor(ports: RequestsPorts) {
+    this.#ports = ports;
+    this.#timeout = ports.timeout ?? DEFAULT_TIMEOUT;
+  }
+
+  get waiting(): boolean {
+    return this.#pending.size > 0;
+  }
+
+  get searching(): boolean {
+    return this.#searches.size > 0;
+  }
+
+  /** The last search for space ended with a no from everyone. */
+  get exhausted(): boolean {
+    return this.#exhausted;
+  }
+
+  add(request: number, operation: IpamRequest, now: Millis): void {
+    if (operation.type === 'release') this.#endWaitingFor(operation);
+    if (this.#pending.size >= MAX_PENDING) {
+      this.#ports.reply(request, failure(`${MAX_PENDING} requests are waiting already`));
+      return;
+    }
+    this.#pending.set(request, { operation, since: now, need: undefined });
+  }
+
+  cancel(request: number): void {
+    this.#pending.delete(request);
+  }
+
+  /** Has a request waited so long that others' answers no longer hold it up? */
+  waitsLong(now: Millis): boolean {
+    return [...this.#pending.values()].some(({ since }) => now >= since + OUT_OF_REACH);
+  }
+
+  /** Tries every request, then asks for what is missing. `ready` = space may be given out. */
+  step(peers: readonly IpamPeer[], ready: boolean, now: Millis): void {
+    this.#steppedAt = now;
+    for (const [request, pending] of this.#pending) this.#try(request, pending, ready, now);
+    this.#search(peers, now);
+    this.#endOverdue(now);
+  }
+
+  onGranted(from: PeerName, id: string): void {
+    for (const [key, search] of this.#searches) if (search.isAwaiting(from, id)) this.#searches.delete(key);
+    this.#exhausted = false;
+  }
+
+  onDenied(from: PeerName, { id, reason, holder }: Extract<Message, { type: 'denied' }>, now: Millis): void {
+    for (const search of this.#searches.values()) search.onDenied(from, id, reason, holder, now);
+  }
+
+  nextTimeout(): Millis | undefined {
+    let time: Millis | undefined;
+    for (const { since } of this.#pending.values()) {
+      time = earlier(time, since + this.#timeout);
+      if (since + OUT_OF_REACH > this.#steppedAt) time = earlier(time, since + OUT_OF_REACH);
+    }
+    for (const search of this.#searches.values()) time = earlier(time, search.nextTimeout());
+    return time;
+  }
+
+  /** Whose grant is awaited, in words. */
+  awaiting(peers: readonly IpamPeer[]): string | undefined {
+    const names = [...this.#searches.values()].flatMap((search) => search.awaited());
+    if (names.length === 0) return undefined;
+    return `awaiting a grant from ${[...new Set(names)].map((name) => nickOf(name, peers)).join(', ')}`;
+  }
+
+  #try(request: number, pending: Pending, ready: boolean, now: Millis): void {
+    const { holdings, defaultSubnet } = this.#ports;
+    const result = attempt(pending.operation, { holdings, defaultSubnet, ready }, now);
+    pending.need = result.type === 'needs' ? result.need : undefined;
+    if (result.type !== 'answered') return;
+    if (pending.operation.type !== 'lookup' && pending.operation.type !== 'list') this.#exhausted = false;
+    this.#answer(request, result.result);
+  }
+
+  #search(peers: readonly IpamPeer[], now: Millis): void {
+    const needs = new Map(
+      [...this.#pending.values()].flatMap(({ need }) => (need ? [[keyOf(need), need]] : [])),
+    );
+    for (const key of [...this.#searches.keys()]) if (!needs.has(key)) this.#searches.delete(key);
+    for (const [key, need] of needs) this.#searchFor(key, need, peers, now);
+  }
+
+  #searchFor(key: string, need: Need, peers: readonly IpamPeer[], now: Millis): void {
+    const search = this.#searches.get(key) ?? new GrantSearch(need);
+    this.#searches.set(key, search);
+    const candidates = this.#candidates(need, peers);
+    for (const { to, id } of search.step(candidates, this.#ports.random, now)) this.#ask(to, id, need);
+    if (!search.isDenied(candidates)) return;
+    const error = this.#denial(search, candidates.length, peers);
+    for (const [request, pending] of this.#pending) {
+      if (pending.need === undefined || keyOf(pending.need) !== key) continue;
+      if (candidates.length === 0 && now < pending.since + OUT_OF_REACH) continue;
+      this.#exhausted ||= !need.exact;
+      this.#answer(request, failure(error));
+    }
+    if (candidates.length > 0) this.#searches.delete(key);
+  }
+
+  /** Whoever may have what is needed; of an exact need only its owner. */
+  #candidates(need: Need, peers: readonly IpamPeer[]): DonorCandidate[] {
+    const generations = new Map(peers.map(({ name, generation }) => [name, generation]));
+    const sizes = this.#ports.holdings.sizesWithin(need.span, (name) => generations.get(name));
+    return [...generations.keys()]
+      .filter((name) => !need.exact || sizes.has(name))
+      .sort(compareNames)
+      .map((name) => {
+        const owned = sizes.get(name) ?? 0;
+        return { name, weight: Math.min(owned, this.#ports.freeHint(name) ?? owned) };
+      });
+  }
+
+  #endOverdue(now: Millis): void {
+    for (const [request, { since }] of this.#pending) {
+      if (now < since + this.#timeout) continue;
+      const state = this.#ports.describe();
+      const after = `timed out after ${Math.round(this.#timeout / SECOND)} s`;
+      this.#answer(request, failure(state === undefined ? after : `${after}: ${state}`));
+    }
+  }
+
+  /** Who gives back what somebody still waits for does not want it any more. */
+  #endWaitingFor({ id, address }: Extract<IpamRequest, { type: 'release' }>): void {
+    for (const [request, { operation }] of this.#pending) {
+      if (operation.type !== 'allocate' && operation.type !== 'claim') continue;
+      if (operation.id !== id) continue;
+      const other =
+        address !== undefined && (operation.type === 'allocate' || !equalIp(operation.cidr.ip, address));
+      if (!other) this.#answer(request, failure(`"${id}" was released while it waited for an address`));
+    }
+  }
+
+  #ask(to: PeerName, id: string, { span, exact }: Need): void {
+    const { clusterId, self } = this.#ports.holdings;
+    if (clusterId === undefined) return;
+    this.#ports.send(to, {
+      type: 'space-request',
+      id,
+      clusterId,
+      generation: self.generation,
+      span,
+      exact,
+    });
+  }
+
+  #denial(search: GrantSearch, asked: number, peers: readonly IpamPeer[]): string {
+    return search.need.exact ? this.#exactDenial(search, asked, peers) : this.#spaceDenial(asked, peers);
+  }
+
+  #exactDenial(search: GrantSearch, asked: number, peers: readonly IpamPeer[]): string {
+    const { holdings } = this.#ports;
+    const { start } = search.need.span;
+    const address = formatIp(holdings.range.ipAt(start));
+    const holder = search.holder();
+    if (holder !== undefined)
+      return `${address} is in use by "${holder.id}" on ${nickOf(holder.peer, peers)}`;
+    const owner = holdings.ownerOf(start);
+    if (owner === undefined) return `${address} has no owner that is known here`;
+    const name = nickOf(owner.owner, peers);
+    return asked > 0
+      ? `${address} belongs to ${name}, which does not give it`
+      : `${address} belongs to ${name}, which is not reachable`;
+  }
+
+  #spaceDenial(asked: number, peers: readonly IpamPeer[]): string {
+    const { holdings } = this.#ports;
+    const reachable = new Map(peers.map(({ name, generation }) => [name, generation]));
+    const away = holdings.unservedSize(reachable);
+    const lost = away === 0 ? '' : `; ${away} addresses belong to peers that are not reachable`;
+    if (asked === 0)
+      return `no free addresses: those of this node are used up and no other peer is reachable${lost}`;
+    return `no free addresses: those of this node are used up and none of the ${asked} reachable peers has one to give${lost}`;
+  }
+
+  #answer(request: number, result: IpamResult): void {
+    this.#pending.delete(request);
+    this.#ports.reply(request, result);
+  }
+}
+
+function keyOf({ span, exact }: Need): string {
+  return `${span.start}-${span.end}${exact ? ' exact' : ''}`;
+}
+
+function failure(error: string): IpamResult {
+  return { type: 'failed', error };
+}
+
+/** "NICK (NAME)", or the bare name of a peer that is not known. */
+function nickOf(name: PeerName, peers: readonly IpamPeer[]): string {
+  const nickname = peers.find((peer) => peer.name === name)?.nickname;
+  return nickname === undefined || nickname === '' ? name : `${nickname} (${name})`;
+}
