@@ -1,8 +1,10 @@
 import type { PeerName } from '../core/peer-name.ts';
 import { randomFraction, type RandomSource } from '../core/random.ts';
-import type { Millis } from '../core/time.ts';
+import { SECOND, type Millis } from '../core/time.ts';
 import { backOff, PROVEN_AFTER } from './back-off.ts';
 import { formatDialAddress, type DialAddress } from './target-address.ts';
+
+const AFTER_DUPLICATE: Millis = 2 * SECOND;
 
 /** An attempt to connect, as long as its connection lives. */
 export interface Attempt {
@@ -87,6 +89,7 @@ export class Target {
     this.attempt = undefined;
     this.error = undefined;
     this.#failures = 0;
-    this.nextAttempt = now;
+    // The other end may end this one before the hello of the other one has come.
+    this.nextAttempt = now + AFTER_DUPLICATE;
   }
 }

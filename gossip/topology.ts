@@ -61,6 +61,7 @@ export class Topology implements Channel {
   readonly #gone: TopologyEntry[] = [];
   #overtakes: Millis[] = [];
   #duplicate = false;
+  #revision = 0;
 
   constructor(self: TopologyEntry) {
     this.#self = self.name;
@@ -69,8 +70,9 @@ export class Topology implements Channel {
     this.#fresh.set(self.name, undefined);
   }
 
-  get self(): TopologyEntry {
-    return this.#entries.get(this.#self)!.entry;
+  /** Rises whenever an entry is new, changed or collected. */
+  get revision(): number {
+    return this.#revision;
   }
 
   entry(name: PeerName): TopologyEntry | undefined {
@@ -213,6 +215,7 @@ export class Topology implements Channel {
 
   #store(encoded: EncodedEntry): void {
     this.#entries.set(encoded.entry.name, encoded);
+    this.#revision++;
   }
 
   #onReached(entry: TopologyEntry): void {
@@ -228,6 +231,7 @@ export class Topology implements Channel {
     this.#fresh.delete(name);
     this.#changed.delete(name);
     this.#entries.delete(name);
+    this.#revision++;
     if (encoded !== undefined) this.#gone.push(encoded.entry);
   }
 }

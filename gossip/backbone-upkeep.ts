@@ -1,0 +1,86 @@
+import { compareNames, type PeerName } from '../core/peer-name.ts';
+import { SECOND, type Millis } from '../core/time.ts';
+import { chooseNeighbours, isSparse, MIN_DEGREE, pairScore } from './backbone.ts';
+import type { Neighbour } from './neighbour.ts';
+import type { Neighbourhood } from './neighbourhood.ts';
+import type { TopologyEntry } from './topology-entry.ts';
+import type { Topology } from './topology.ts';
+
+const SHED_EVERY: Millis = 5 * SECOND;
+
+export interface BackboneConfig {
+  readonly name: PeerName;
+  readonly acceptsInbound: boolean;
+  readonly discovery: boolean;
+  readonly fullMeshLimit: number;
+}
+
+/** Keeps our part of the backbone as the topology asks for: tells the connection maker whom to find, sheds edges. */
+export class Backbone {
+  readonly #config: BackboneConfig;
+  readonly #neighbourhood: Neighbourhood;
+  readonly #topology: Topology;
+  #sparse = false;
+  #shedAt: Millis | undefined;
+
+  constructor(config: BackboneConfig, neighbourhood: Neighbourhood, topology: Topology) {
+    this.#config = config;
+    this.#neighbourhood = neighbourhood;
+    this.#topology = topology;
+  }
+
+  /** The topology changed. */
+  refresh(now: Millis): void {
+    if (!this.#config.discovery) return;
+    const peers = this.#peers();
+    this.#sparse = isSparse(this.#sparse, peers.length + 1, this.#config.fullMeshLimit);
+    if (this.#sparse) this.#shedAt ??= now + SHED_EVERY;
+    else this.#shedAt = undefined;
+    const chosen = this.#sparse ? chooseNeighbours(this.#config, peers) : undefined;
+    const wanted = peers
+      .filter(({ name, acceptsInbound }) => acceptsInbound && (chosen?.has(name) ?? true))
+      .map(({ name, addresses }) => ({ name, addresses, mayDialUs: this.#config.acceptsInbound }));
+    this.#neighbourhood.maker.discover(wanted, now);
+  }
+
+  nextTimeout(): Millis | undefined {
+    return this.#shedAt;
+  }
+
+  /** Sheds at most one edge that neither end wants. */
+  onTimeout(now: Millis): void {
+    if (this.#shedAt === undefined || now < this.#shedAt) return;
+    this.#shedAt = now + SHED_EVERY;
+    const victim = this.#superfluous();
+    if (victim !== undefined) this.#neighbourhood.shed(victim, now);
+  }
+
+  #peers(): TopologyEntry[] {
+    return Array.from(this.#topology.entries(), ({ entry }) => entry).filter(
+      ({ name }) => name !== this.#config.name,
+    );
+  }
+
+  /** Of the edges that neither end wants the one with the worst score, while there are more than enough. */
+  #superfluous(): Neighbour | undefined {
+    const { neighbours } = this.#neighbourhood;
+    if (neighbours.size <= MIN_DEGREE) return undefined;
+    const all = Array.from(this.#topology.entries(), ({ entry }) => entry);
+    const chosen = chooseNeighbours(this.#config, all);
+    return [...neighbours.values()]
+      .filter(({ name }) => !chosen.has(name))
+      .sort((a, b) => this.#score(b) - this.#score(a) || compareNames(a.name, b.name))
+      .find((neighbour) => this.#maySever(neighbour, all));
+  }
+
+  #maySever({ name, connection }: Neighbour, all: readonly TopologyEntry[]): boolean {
+    if (this.#neighbourhood.maker.targetOf(connection.conn)?.given) return false;
+    const entry = this.#topology.entry(name);
+    if (entry === undefined || entry.neighbours.length <= MIN_DEGREE) return false;
+    return !chooseNeighbours(entry, all).has(this.#config.name);
+  }
+
+  #score({ name }: Neighbour): number {
+    return pairScore(this.#config.name, name);
+  }
+}

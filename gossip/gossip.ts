@@ -1,0 +1,468 @@
+import type { Endpoint } from '../core/address.ts';
+import { fromHex, toHex } from '../core/bytes.ts';
+import { compareNames, type PeerName } from '../core/peer-name.ts';
+import { randomFraction, type RandomSource } from '../core/random.ts';
+import type { RoutesSnapshot } from '../core/routes.ts';
+import { earlier, SECOND, type Machine, type Millis } from '../core/time.ts';
+import { Backbone } from './backbone-upkeep.ts';
+import { MalformedDelta, type Channel } from './channel.ts';
+import { Channels, type GossipMessage } from './channels.ts';
+import type { Candidate } from './connection-maker.ts';
+import type { GossipEffect } from './gossip-effect.ts';
+import { encodeMessage, MAX_UNICAST, type Hello, type Message, type Unicast } from './messages.ts';
+import type { Neighbour } from './neighbour.ts';
+import { Neighbourhood, type NeighbourhoodDeps, type NeighbourhoodEvent } from './neighbourhood.ts';
+import { OwnAddresses } from './own-addresses.ts';
+import { RouteView } from './route-view.ts';
+import { computeRoutes, sameRoutes } from './routes.ts';
+import type { CryptoResult } from './secure-channel.ts';
+import * as status from './status.ts';
+import { dialAddress, parseTarget } from './target-address.ts';
+import { MAX_NICKNAME, type TopologyEntry } from './topology-entry.ts';
+import { Topology, type SelfChange } from './topology.ts';
+
+/** Changes are collected for this long before they go out and routes are computed. */
+const COALESCE: Millis = 100;
+const REPAIR_EVERY: Millis = 30 * SECOND;
+/** After a neighbour was lost, with what it may not have passed on. */
+const REPAIR_AFTER_LOSS: Millis = SECOND;
+const MAX_HOPS = 64;
+const TOPOLOGY = 'topology';
+const NAME_PING = 'name-ping';
+const NAME_PONG = 'name-pong';
+
+export interface GossipConfig {
+  readonly name: PeerName;
+  readonly nickname: string;
+  /** 64 random bits of this run, 16 hexadecimal digits. */
+  readonly uid: string;
+  readonly incarnation: number;
+  /** Of the software, shown to others. */
+  readonly version: string;
+  /** Static X25519 public key, 32 bytes. */
+  readonly staticKey: Uint8Array;
+  /** Of the state directory, 16 hexadecimal digits. */
+  readonly generation: string;
+  /** The control port that this node listens on, and the default of targets. */
+  readonly port: number;
+  readonly acceptsInbound: boolean;
+  /** Addresses to publish beside those that others see. */
+  readonly addresses: readonly Endpoint[];
+  /** False: connect to given targets only. */
+  readonly discovery: boolean;
+  /** Most neighbours; 0 = no limit. */
+  readonly connLimit: number;
+  /** With more peers than this the backbone is sparse. */
+  readonly fullMeshLimit: number;
+  /** Bytes. */
+  readonly bridgeMtu: number;
+  readonly capabilities: readonly string[];
+  /** Peers known from an earlier run. */
+  readonly candidates: readonly Candidate[];
+}
+
+export type GossipDeps = Omit<NeighbourhoodDeps, 'reachablePeer'> & { readonly random: RandomSource };
+
+/** What parts above gossip may change in this peer's entry. */
+export type Announcement = Pick<SelfChange, 'capabilities' | 'generation' | 'bridgeMtu' | 'info'>;
+
+/**
+ * The control plane: neighbours, the topology and the routes that follow from it, channels, unicasts. The edge numbers
+ * the connections that it accepts with odd numbers; dials get even ones.
+ */
+export class Gossip implements Machine<GossipEffect> {
+  readonly #config: GossipConfig;
+  readonly #neighbourhood: Neighbourhood;
+  readonly #topology: Topology;
+  readonly #channels: Channels;
+  readonly #backbone: Backbone;
+  readonly #addresses: OwnAddresses;
+  readonly #direct = new Set<PeerName>();
+  readonly #random: RandomSource;
+  #routes: RouteView;
+  #effects: GossipEffect[] = [];
+  #flushAt: Millis | undefined;
+  #repairAt: Millis;
+  #revision = -1;
+  #stopped = false;
+
+  constructor(config: GossipConfig, deps: GossipDeps, now: Millis) {
+    this.#config = config;
+    this.#random = deps.random;
+    this.#addresses = new OwnAddresses(config.addresses);
+    this.#topology = new Topology(ownEntry(config));
+    this.#routes = new RouteView(computeRoutes(this.#topology.entries(), config.name, 1));
+    this.#effects.push({ type: 'routes', snapshot: this.#routes.snapshot });
+    const reachablePeer = (name: PeerName): TopologyEntry | undefined =>
+      this.isReachable(name) ? this.entry(name) : undefined;
+    this.#neighbourhood = new Neighbourhood(
+      { hello: ownHello(config), connLimit: config.connLimit },
+      { ...deps, reachablePeer },
+    );
+    this.#channels = new Channels({
+      random: deps.random,
+      neighboursOf: (name) => this.#routes.neighboursOf(name),
+    });
+    this.#channels.register(TOPOLOGY, this.#topology);
+    this.#backbone = new Backbone(config, this.#neighbourhood, this.#topology);
+    this.#repairAt = now + REPAIR_EVERY * randomFraction(deps.random);
+    for (const { name, addresses } of config.discovery ? config.candidates : []) {
+      this.#neighbourhood.maker.addCandidate(name, parseAddresses(addresses, config.port), now);
+    }
+  }
+
+  /** The edge accepted a TCP connection and numbered it with an odd number. */
+  onAccepted(conn: number, remote: Endpoint, now: Millis): void {
+    if (this.#stopped) return void this.#effects.push({ type: 'close', conn });
+    this.#neighbourhood.onAccepted(conn, remote, now);
+    this.#pump(now);
+  }
+
+  /** A dial succeeded; `remote` is the address that was reached. */
+  onConnected(conn: number, remote: Endpoint, now: Millis): void {
+    if (this.#stopped) return void this.#effects.push({ type: 'close', conn });
+    this.#neighbourhood.onConnected(conn, remote, now);
+    this.#pump(now);
+  }
+
+  onDialFailed(conn: number, error: string, now: Millis): void {
+    this.#neighbourhood.onDialFailed(conn, error, now);
+    this.#pump(now);
+  }
+
+  onBytes(conn: number, bytes: Uint8Array, now: Millis): void {
+    this.#neighbourhood.onBytes(conn, bytes, now);
+    this.#pump(now);
+  }
+
+  /**
+   * All that was written to `conn` has left this process's buffers. Until then at most 256 KiB are written to it:
+   * gossip waits and is merged, unicasts are refused.
+   */
+  onWritable(conn: number, now: Millis): void {
+    this.#neighbourhood.onWritable(conn);
+    if (this.#channels.hasWork) this.#touch(now);
+  }
+
+  /** The stream ended without our asking. */
+  onClosed(conn: number, error: string | undefined, now: Millis): void {
+    this.#neighbourhood.onClosed(conn, error, now);
+    this.#pump(now);
+  }
+
+  onTaskDone(task: number, result: CryptoResult, now: Millis): void {
+    this.#neighbourhood.onTaskDone(task, result, now);
+    this.#pump(now);
+  }
+
+  /**
+   * Adds targets ("HOST", "HOST:PORT", addresses likewise), or makes them the only ones. Those known are tried at
+   * once. Returns the sentence for the user, and changes nothing, if one is malformed.
+   */
+  connect(targets: readonly string[], replace: boolean, now: Millis): string | undefined {
+    const error = this.#neighbourhood.maker.connect(targets, replace, now);
+    if (error === undefined) this.#persistTargets();
+    return error;
+  }
+
+  /** Removes targets; connections that they led to live on. Errors as in {@link connect}. */
+  forget(targets: readonly string[]): string | undefined {
+    const error = this.#neighbourhood.maker.forget(targets);
+    if (error === undefined) this.#persistTargets();
+    return error;
+  }
+
+  /** Whether the UDP link to `peer` is up on a direct path. */
+  onLinkChanged(peer: PeerName, direct: boolean, now: Millis): void {
+    if (direct) this.#direct.add(peer);
+    else this.#direct.delete(peer);
+    if (this.#neighbourhood.neighbours.has(peer)) this.#touch(now);
+  }
+
+  /** Changes what this peer's topology entry says beyond its connections. */
+  announce(announcement: Announcement, now: Millis): void {
+    if (this.#topology.updateSelf(announcement)) this.#touch(now);
+  }
+
+  /**
+   * The list of passwords changed: `newIndexOf[i]` is where the one that was at position i is now, undefined if it is
+   * dropped. Connections made with a dropped one are made afresh, and closed if that fails for 60 s.
+   */
+  onPasswordsChanged(newIndexOf: readonly (number | undefined)[], now: Millis): void {
+    this.#neighbourhood.onPasswordsChanged(newIndexOf, now);
+    this.#pump(now);
+  }
+
+  /** Before the first connection. */
+  registerChannel(name: string, channel: Channel): void {
+    this.#channels.register(name, channel);
+  }
+
+  /** Spreads a change of a channel's state that this peer made. */
+  publish(channel: string, delta: Uint8Array, now: Millis): void {
+    this.#channels.publish(channel, delta);
+    this.#touch(now);
+  }
+
+  /**
+   * Sends up to 64 KiB to a peer, hop by hop; no delivery is promised. `kind` (at most 32 characters) says for whom.
+   * False if it cannot leave: no route, or a stream that takes no more.
+   */
+  unicast(to: PeerName, kind: string, bytes: Uint8Array, now: Millis): boolean {
+    const sent = bytes.length <= MAX_UNICAST && this.#originate(to, kind, bytes, now);
+    this.#pump(now);
+    return sent;
+  }
+
+  /** Says bye on all connections. Nothing but draining the last effects may follow. */
+  stop(now: Millis): void {
+    this.#stopped = true;
+    this.#neighbourhood.stop(now);
+    this.#pump(now);
+  }
+
+  nextTimeout(): Millis | undefined {
+    if (this.#stopped) return undefined;
+    const own = earlier(this.#flushAt, earlier(this.#repairAt, this.#backbone.nextTimeout()));
+    return earlier(own, earlier(this.#topology.nextTimeout(), this.#neighbourhood.nextTimeout()));
+  }
+
+  onTimeout(now: Millis): void {
+    if (this.#stopped) return;
+    this.#neighbourhood.onTimeout(now);
+    this.#pump(now);
+    this.#topology.onTimeout(now);
+    this.#report(now);
+    if (this.#flushAt !== undefined && now >= this.#flushAt) this.#flush(now);
+    if (now >= this.#repairAt) this.#repair(now);
+    this.#backbone.onTimeout(now);
+    this.#pump(now);
+  }
+
+  drain(): GossipEffect[] {
+    const effects = this.#effects;
+    if (effects.length > 0) this.#effects = [];
+    return effects;
+  }
+
+  routes(): RoutesSnapshot {
+    return this.#routes.snapshot;
+  }
+
+  entry(name: PeerName): TopologyEntry | undefined {
+    return this.#topology.entry(name);
+  }
+
+  /** Known peers, this one included, ascending; some may not be reachable. */
+  entries(): TopologyEntry[] {
+    return Array.from(this.#topology.entries(), ({ entry }) => entry).sort((a, b) =>
+      compareNames(a.name, b.name),
+    );
+  }
+
+  isReachable(name: PeerName): boolean {
+    return this.#topology.isReachable(name);
+  }
+
+  targetsStatus(): status.TargetStatus[] {
+    return status.targetsStatus(this.#neighbourhood.maker);
+  }
+
+  connectionsStatus(now: Millis): status.ConnectionStatus[] {
+    return status.connectionsStatus(this.#neighbourhood, (name) => this.entry(name)?.nickname ?? '', now);
+  }
+
+  peersStatus(): status.PeerStatus[] {
+    return status.peersStatus(this.#routes.snapshot, (name) => this.entry(name));
+  }
+
+  /** How connections and dials ended, by reason. */
+  failures(): Record<string, number> {
+    return this.#neighbourhood.failures.toObject();
+  }
+
+  #touch(now: Millis): void {
+    this.#flushAt ??= now + COALESCE;
+  }
+
+  #pump(now: Millis): void {
+    const neighbourhood = this.#neighbourhood;
+    for (let events = neighbourhood.drain(now); events.length > 0; events = neighbourhood.drain(now)) {
+      for (const event of events) this.#onEvent(event, now);
+    }
+  }
+
+  #onEvent(event: NeighbourhoodEvent, now: Millis): void {
+    switch (event.type) {
+      case 'up':
+        return this.#onUp(event.neighbour, event.mutual, now);
+      case 'established':
+        return this.#touch(now);
+      case 'down':
+        return this.#onDown(event.neighbour, now);
+      case 'message':
+        return this.#onMessage(event.neighbour, event.message, now);
+      case 'ping':
+        return this.#pingName(event.name, event.uid, now);
+      case 'dial':
+      case 'write':
+      case 'close':
+      case 'task':
+      case 'log':
+        this.#effects.push(event);
+    }
+  }
+
+  #onUp(neighbour: Neighbour, mutual: boolean, now: Millis): void {
+    const { seenAt } = neighbour.hello;
+    const port = neighbour.connection.outbound ? this.#config.port : seenAt.port;
+    this.#addresses.onSeen({ ip: seenAt.ip, port });
+    this.#channels.addNeighbour(neighbour, mutual, now);
+    this.#touch(now);
+  }
+
+  #onDown(neighbour: Neighbour, now: Millis): void {
+    this.#channels.removeNeighbour(neighbour.name);
+    this.#repairAt = Math.min(this.#repairAt, now + REPAIR_AFTER_LOSS);
+    this.#touch(now);
+  }
+
+  #onMessage(neighbour: Neighbour, message: Message, now: Millis): void {
+    if (this.#neighbourhood.neighbours.get(neighbour.name) !== neighbour) return; // ended meanwhile
+    switch (message.type) {
+      case 'gossip':
+      case 'digest':
+      case 'buckets':
+      case 'want':
+        return this.#onGossip(neighbour, message, now);
+      case 'unicast':
+        if (message.to === this.#config.name) this.#deliver(message, now);
+        else if (message.ttl > 0) this.#forward({ ...message, ttl: message.ttl - 1 }, now);
+        return;
+      case 'hello':
+      case 'heartbeat':
+      case 'bye':
+      case 'remake':
+        return; // the neighbourhood's business
+    }
+  }
+
+  #onGossip(neighbour: Neighbour, message: GossipMessage, now: Millis): void {
+    try {
+      this.#channels.onMessage(neighbour.name, message, now);
+    } catch (error) {
+      if (!(error instanceof MalformedDelta)) throw error;
+      const sentence = `${neighbour.address} sent malformed gossip (${error.message})`;
+      this.#neighbourhood.refuse(neighbour, { reason: 'malformed', error: sentence }, now);
+    }
+    if (this.#topology.revision !== this.#revision || this.#channels.hasWork) this.#touch(now);
+  }
+
+  #originate(to: PeerName, kind: string, bytes: Uint8Array, now: Millis): boolean {
+    const unicast: Unicast = { type: 'unicast', from: this.#config.name, to, ttl: MAX_HOPS, kind, bytes };
+    return to === this.#config.name ? this.#deliver(unicast, now) : this.#forward(unicast, now);
+  }
+
+  #deliver(unicast: Unicast, now: Millis): true {
+    const { from, kind, bytes } = unicast;
+    if (kind === NAME_PING) this.#answerPing(from, bytes, now);
+    else if (kind === NAME_PONG) this.#neighbourhood.onAlive(from, toHex(bytes), now);
+    else this.#effects.push({ type: 'unicast', from, kind, bytes });
+    return true;
+  }
+
+  #forward(unicast: Unicast, now: Millis): boolean {
+    const { neighbours } = this.#neighbourhood;
+    const hop = neighbours.has(unicast.to) ? unicast.to : this.#routes.nextHop(unicast.to);
+    const neighbour = hop === undefined ? undefined : neighbours.get(hop);
+    if (!neighbour?.isWritable) return false;
+    neighbour.send(encodeMessage(unicast), now);
+    return true;
+  }
+
+  #pingName(name: PeerName, uid: string, now: Millis): void {
+    this.#originate(name, NAME_PING, fromHex(uid)!, now);
+  }
+
+  #answerPing(from: PeerName, uid: Uint8Array, now: Millis): void {
+    if (toHex(uid) === this.#config.uid) this.#originate(from, NAME_PONG, uid, now);
+  }
+
+  /** Brings our entry, the routes and what was passed on up to date, at most once in {@link COALESCE}. */
+  #flush(now: Millis): void {
+    this.#flushAt = undefined;
+    this.#topology.updateSelf({ addresses: this.#addresses.list(), neighbours: this.#ownNeighbours() });
+    if (this.#topology.revision !== this.#revision) this.#refreshRoutes(now);
+    this.#report(now);
+    for (const { from, delta } of this.#topology.takeFresh()) {
+      this.#channels.publish(TOPOLOGY, delta, from as PeerName | undefined);
+    }
+    this.#channels.flush(now);
+    this.#backbone.refresh(now);
+  }
+
+  #ownNeighbours(): TopologyEntry['neighbours'] {
+    return Array.from(this.#neighbourhood.neighbours.values(), ({ name, isEstablished: established }) => ({
+      name,
+      established,
+      direct: this.#direct.has(name),
+    })).sort((a, b) => compareNames(a.name, b.name));
+  }
+
+  #refreshRoutes(now: Millis): void {
+    this.#revision = this.#topology.revision;
+    const before = this.#routes.snapshot;
+    const after = computeRoutes(this.#topology.entries(), this.#config.name, before.version + 1);
+    this.#topology.onReachable(after.names, now);
+    if (sameRoutes(before, after)) return;
+    this.#routes = new RouteView(after);
+    this.#effects.push({ type: 'routes', snapshot: after });
+  }
+
+  #report(now: Millis): void {
+    const { changed, gone, duplicate } = this.#topology.takeNews();
+    for (const entry of changed) this.#effects.push({ type: 'peer-changed', entry });
+    for (const { name, addresses } of gone) {
+      this.#effects.push({ type: 'peer-gone', name });
+      if (this.#config.discovery) {
+        this.#neighbourhood.maker.addCandidate(name, addresses.map(dialAddress), now);
+      }
+    }
+    if (gone.length > 0) this.#persistTargets();
+    if (duplicate) {
+      const fields = { name: this.#config.name };
+      this.#effects.push({ type: 'log', level: 'error', message: 'another live peer uses our name', fields });
+    }
+  }
+
+  #repair(now: Millis): void {
+    this.#repairAt = now + REPAIR_EVERY;
+    this.#channels.startRepair(this.#routes.snapshot.names.length, now);
+  }
+
+  #persistTargets(): void {
+    const { maker } = this.#neighbourhood;
+    this.#effects.push({ type: 'persist-targets', targets: maker.given(), candidates: maker.candidates() });
+  }
+}
+
+function ownEntry(config: GossipConfig): TopologyEntry {
+  const { name, uid, incarnation, generation, acceptsInbound, bridgeMtu, capabilities } = config;
+  const nickname = config.nickname.slice(0, MAX_NICKNAME);
+  const key = Uint8Array.from(config.staticKey);
+  const rest = { generation, acceptsInbound, bridgeMtu, capabilities, addresses: config.addresses };
+  return { name, nickname, uid, incarnation, version: 1, key, ...rest, neighbours: [], info: {} };
+}
+
+function ownHello(config: GossipConfig): Omit<Hello, 'type' | 'replaces' | 'seenAt'> {
+  const { name, uid, incarnation, version, port, acceptsInbound } = config;
+  const nickname = config.nickname.slice(0, MAX_NICKNAME);
+  return { name, nickname, uid, incarnation, version, port, acceptsInbound };
+}
+
+function parseAddresses(
+  texts: readonly string[],
+  defaultPort: number,
+): NonNullable<ReturnType<typeof parseTarget>>[] {
+  return texts.map((text) => parseTarget(text, defaultPort)).filter((address) => address !== undefined);
+}

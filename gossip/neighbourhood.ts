@@ -1,0 +1,428 @@
+import { formatEndpoint, type Endpoint } from '../core/address.ts';
+import { Counters } from '../core/counters.ts';
+import type { PeerName } from '../core/peer-name.ts';
+import type { RandomSource } from '../core/random.ts';
+import { earlier, type Millis } from '../core/time.ts';
+import { admit, type Admission, type Greeted } from './admission.ts';
+import { ConnectionMaker, type Dial } from './connection-maker.ts';
+import type { Connection, ConnectionFailure } from './connection.ts';
+import { Connections, type Incident } from './connections.ts';
+import type { ConnectionEffect, LogEffect } from './gossip-effect.ts';
+import { HalfOpen } from './half-open.ts';
+import { encodeMessage, type Hello, type Message } from './messages.ts';
+import { NameContests } from './name-contests.ts';
+import { Neighbour } from './neighbour.ts';
+import { RefusedAttempts } from './refused-attempts.ts';
+import { Remakes } from './remakes.ts';
+import type { CryptoResult, SecureChannel } from './secure-channel.ts';
+import { dialAddress } from './target-address.ts';
+import type { TopologyEntry } from './topology-entry.ts';
+
+export interface NeighbourhoodConfig {
+  /** Our hello but for what depends on the connection. */
+  readonly hello: Omit<Hello, 'type' | 'replaces' | 'seenAt'>;
+  /** Most neighbours; 0 = no limit. */
+  readonly connLimit: number;
+}
+
+export interface NeighbourhoodDeps {
+  readonly random: RandomSource;
+  /** `attempt`: position of the password that a dialler is to try. */
+  readonly createChannel: (role: 'dialler' | 'acceptor', remote: Endpoint, attempt: number) => SecureChannel;
+  /** How many passwords a dialler may try. */
+  readonly passwordCount: () => number;
+  /** The topology's entry of a peer that is reachable now. */
+  readonly reachablePeer: (name: PeerName) => TopologyEntry | undefined;
+}
+
+export type NeighbourhoodEvent =
+  | ConnectionEffect
+  /** The peer has a connection, perhaps instead of an earlier one. `mutual`: it knows so since its hello. */
+  | { readonly type: 'up'; readonly neighbour: Neighbour; readonly mutual: boolean }
+  | { readonly type: 'established'; readonly neighbour: Neighbour }
+  | { readonly type: 'down'; readonly neighbour: Neighbour }
+  | { readonly type: 'message'; readonly neighbour: Neighbour; readonly message: Message }
+  /** Please find out whether the process `uid` under `name` is alive; answer with onAlive. */
+  | { readonly type: 'ping'; readonly name: PeerName; readonly uid: string };
+
+/** How a connection ends: told to the other end, counted, shown. */
+interface Ending extends ConnectionFailure {
+  readonly bye?: boolean;
+}
+
+interface DialUnderWay extends Dial {
+  readonly replaces: Uint8Array;
+}
+
+const NONE = new Uint8Array(0);
+/** Reasons for a bye that are counted as such; the other end must not invent counters. */
+const BYES: ReadonlySet<string> = new Set([
+  'connection-limit',
+  'duplicate',
+  'name-in-use',
+  'password-dropped',
+  'shed',
+  'stopping',
+]);
+
+/** Who our neighbours are: makes and accepts connections, greets, decides which connection serves which peer. */
+export class Neighbourhood {
+  readonly maker: ConnectionMaker;
+  readonly connections = new Connections();
+  readonly refused = new RefusedAttempts();
+  readonly failures = new Counters<string>();
+  readonly #config: NeighbourhoodConfig;
+  readonly #deps: NeighbourhoodDeps;
+  readonly #neighbours = new Map<PeerName, Neighbour>();
+  /** Dials without an answer yet. */
+  readonly #dials = new Map<number, DialUnderWay>();
+  /** What we announced to replace, by connection. */
+  readonly #replaces = new Map<number, Uint8Array>();
+  readonly #contests = new NameContests();
+  readonly #halfOpen = new HalfOpen();
+  readonly #remakes: Remakes;
+  #events: NeighbourhoodEvent[] = [];
+  /** Even, so that the edge may number what it accepts with odd ones. */
+  #nextConn = 2;
+
+  constructor(config: NeighbourhoodConfig, deps: NeighbourhoodDeps) {
+    this.#config = config;
+    this.#deps = deps;
+    const newConn = (): number => {
+      this.#nextConn += 2;
+      return this.#nextConn - 2;
+    };
+    this.maker = new ConnectionMaker({
+      self: config.hello.name,
+      random: deps.random,
+      defaultPort: config.hello.port,
+      newConn,
+    });
+    this.#remakes = new Remakes(this.#neighbours, (neighbour) => this.#redial(neighbour, newConn()));
+  }
+
+  /** By name; the order has no meaning. */
+  get neighbours(): ReadonlyMap<PeerName, Neighbour> {
+    return this.#neighbours;
+  }
+
+  /** The addresses that are being dialled. */
+  dials(): Iterable<Dial> {
+    return this.#dials.values();
+  }
+
+  onAccepted(conn: number, remote: Endpoint, now: Millis): void {
+    const evicted = this.#halfOpen.add(conn, remote.ip);
+    const channel = this.#deps.createChannel('acceptor', remote, 0);
+    this.connections.open({ conn, remote, outbound: false, channel }, now);
+    const connection = evicted === undefined ? undefined : this.connections.get(evicted);
+    if (connection !== undefined) {
+      const error = `too many unfinished connections from ${formatEndpoint(connection.remote)}`;
+      this.#end(connection, { reason: 'half-open-limit', error }, now);
+    }
+  }
+
+  onConnected(conn: number, remote: Endpoint, now: Millis): void {
+    const dial = this.#dials.get(conn);
+    if (dial === undefined) {
+      this.#events.push({ type: 'close', conn });
+      return;
+    }
+    this.#dials.delete(conn);
+    this.#replaces.set(conn, dial.replaces);
+    const channel = this.#deps.createChannel('dialler', remote, dial.passwordIndex);
+    this.connections.open({ conn, remote, outbound: true, channel }, now);
+  }
+
+  onDialFailed(conn: number, error: string, now: Millis): void {
+    if (!this.#dials.delete(conn)) return;
+    this.failures.add('dial');
+    this.#logTarget(conn, error);
+    this.maker.onEnded(conn, error, now);
+  }
+
+  onBytes(conn: number, bytes: Uint8Array, now: Millis): void {
+    this.connections.onBytes(conn, bytes, now);
+  }
+
+  onTaskDone(task: number, result: CryptoResult, now: Millis): void {
+    this.connections.onTaskDone(task, result, now);
+  }
+
+  onWritable(conn: number): void {
+    this.connections.get(conn)?.onWritable();
+  }
+
+  /** The stream ended by itself. */
+  onClosed(conn: number, error: string | undefined, now: Millis): void {
+    const connection = this.connections.get(conn);
+    if (connection === undefined) return;
+    this.connections.forget(connection);
+    const sentence = error ?? `${formatEndpoint(connection.remote)} closed the connection`;
+    this.#settle(connection, { reason: 'stream', error: sentence }, now);
+  }
+
+  /** The process `uid` under `name` answered: whoever wants its name is refused. */
+  onAlive(name: PeerName, uid: string, now: Millis): void {
+    for (const conn of this.#contests.onAlive(name, uid)) this.#refuseName(conn, name, now);
+  }
+
+  /** Ends the connection to a neighbour that neither end chose. */
+  shed(neighbour: Neighbour, now: Millis): void {
+    const error = 'the backbone does not need this connection';
+    this.#end(neighbour.connection, { reason: 'shed', error, bye: true }, now);
+  }
+
+  /** `newIndexOf[i]` = where the password that was at position i is now; undefined if it is dropped. */
+  onPasswordsChanged(newIndexOf: readonly (number | undefined)[], now: Millis): void {
+    this.#remakes.onPasswordsChanged(newIndexOf, now);
+  }
+
+  /** Says bye to everyone. */
+  stop(now: Millis): void {
+    const error = `${this.#config.hello.nickname} is stopping`;
+    for (const connection of this.connections.all()) {
+      this.#end(connection, { reason: 'stopping', error, bye: true }, now);
+    }
+  }
+
+  nextTimeout(): Millis | undefined {
+    const own = earlier(this.maker.nextTimeout(), this.connections.nextTimeout());
+    return earlier(own, earlier(this.#contests.nextTimeout(), this.#remakes.nextTimeout()));
+  }
+
+  onTimeout(now: Millis): void {
+    this.connections.onTimeout(now);
+    this.#pump(now);
+    for (const conn of this.#contests.onTimeout(now)) this.#acceptContested(conn, now);
+    for (const neighbour of this.#remakes.onTimeout(now)) {
+      const error = `the password of the connection to ${neighbour.address} is no longer held`;
+      this.#end(neighbour.connection, { reason: 'password-dropped', error, bye: true }, now);
+    }
+    this.maker.allowDials(!this.#isFull());
+    for (const dial of this.maker.onTimeout(now)) this.#dial({ ...dial, replaces: NONE });
+  }
+
+  drain(now: Millis): NeighbourhoodEvent[] {
+    this.#pump(now);
+    const events = this.#events;
+    if (events.length > 0) this.#events = [];
+    return events;
+  }
+
+  #dial(dial: DialUnderWay): void {
+    this.#dials.set(dial.conn, dial);
+    this.#events.push({ type: 'dial', conn: dial.conn, ...dial.address });
+  }
+
+  #redial({ connection }: Neighbour, conn: number): void {
+    const address = this.maker.targetOf(connection.conn)?.address ?? dialAddress(connection.remote);
+    this.#dial({ conn, address, passwordIndex: 0, replaces: connection.sid });
+  }
+
+  #pump(now: Millis): void {
+    for (let outputs = this.connections.drain(); outputs.length > 0; outputs = this.connections.drain()) {
+      for (const output of outputs) {
+        if (output.type === 'incident') this.#onIncident(output.connection, output.incident, now);
+        else this.#events.push(output);
+      }
+    }
+  }
+
+  #onIncident(connection: Connection, incident: Incident, now: Millis): void {
+    if (this.connections.get(connection.conn) !== connection) return;
+    switch (incident.type) {
+      case 'opened':
+        return this.#greet(connection, now);
+      case 'hello':
+        return this.#onHello(connection, incident.hello, now);
+      case 'message':
+        return this.#onMessage(connection, incident.message, now);
+      case 'failed':
+        return this.#end(connection, incident.failure, now);
+    }
+  }
+
+  #greet(connection: Connection, now: Millis): void {
+    const hello: Hello = {
+      type: 'hello',
+      ...this.#config.hello,
+      replaces: this.#replaces.get(connection.conn) ?? NONE,
+      seenAt: connection.remote,
+    };
+    this.connections.send(connection, encodeMessage(hello), now);
+  }
+
+  #onHello(connection: Connection, hello: Hello, now: Millis): void {
+    this.#halfOpen.delete(connection.conn);
+    const existing = this.#neighbours.get(hello.name);
+    const admission = admit(this.#greeted(connection, hello), {
+      self: this.#config.hello,
+      existing,
+      knownUid: this.#deps.reachablePeer(hello.name)?.uid,
+      isFull: this.#isFull(),
+    });
+    this.#onAdmission(connection, hello, admission, now);
+  }
+
+  #onAdmission(connection: Connection, hello: Hello, admission: Admission, now: Millis): void {
+    switch (admission.verdict) {
+      case 'accept':
+      case 'replace':
+        return this.#register(connection, hello, true, now);
+      case 'duplicate':
+        return this.#end(connection, { reason: 'duplicate', error: 'duplicate connection', bye: true }, now);
+      case 'ourself':
+        return this.#end(connection, { reason: 'ourself', error: 'cannot connect to ourself' }, now);
+      case 'our-name': {
+        const error = `name in use by ${this.#config.hello.nickname} at ${formatEndpoint(hello.seenAt)}`;
+        return this.#end(connection, { reason: 'name-in-use', error, bye: true }, now);
+      }
+      case 'full': {
+        const error = `connection limit reached (${this.#config.connLimit})`;
+        return this.#end(connection, { reason: 'connection-limit', error, bye: true }, now);
+      }
+      case 'contest':
+        return this.#contest(connection, hello.name, admission.incumbentUid, now);
+    }
+  }
+
+  #contest(connection: Connection, name: PeerName, uid: string, now: Millis): void {
+    if (this.#contests.begin(connection.conn, name, uid, now)) this.#events.push({ type: 'ping', name, uid });
+    else this.#end(connection, { reason: 'name-contests', error: 'too many names are contested' }, now);
+  }
+
+  #acceptContested(conn: number, now: Millis): void {
+    const connection = this.connections.get(conn);
+    if (connection?.hello !== undefined) this.#register(connection, connection.hello, false, now);
+  }
+
+  #refuseName(conn: number, name: PeerName, now: Millis): void {
+    const connection = this.connections.get(conn);
+    if (connection === undefined) return;
+    const neighbour = this.#neighbours.get(name);
+    const entry = this.#deps.reachablePeer(name);
+    const nickname = neighbour?.hello.nickname ?? entry?.nickname ?? name;
+    const published = entry?.addresses[0];
+    const address =
+      neighbour?.address ?? (published === undefined ? 'an unknown address' : formatEndpoint(published));
+    const error = `name in use by ${nickname} at ${address}`;
+    this.#end(connection, { reason: 'name-in-use', error, bye: true }, now);
+  }
+
+  #register(connection: Connection, hello: Hello, mutual: boolean, now: Millis): void {
+    const existing = this.#neighbours.get(hello.name);
+    const { replaces } = this.#greeted(connection, hello);
+    const neighbour = new Neighbour(connection, hello, replaces, (to, message, at) =>
+      this.connections.send(to, message, at),
+    );
+    neighbour.isEstablished = existing?.hello.uid === hello.uid && existing.isEstablished;
+    this.#neighbours.set(hello.name, neighbour);
+    this.maker.onRegistered(connection.conn, hello.name, now);
+    if (existing !== undefined) {
+      const error = 'another connection took its place';
+      this.#end(existing.connection, { reason: 'duplicate', error, bye: true }, now);
+    }
+    this.#log('info', 'connected', { ...peerFields(neighbour) });
+    this.#events.push({ type: 'up', neighbour, mutual });
+  }
+
+  #greeted(connection: Connection, hello: Hello): Greeted {
+    const replaces = connection.outbound ? this.#replaces.get(connection.conn) : hello.replaces;
+    return { hello, sid: connection.sid, replaces: replaces ?? NONE };
+  }
+
+  #onMessage(connection: Connection, message: Message, now: Millis): void {
+    if (message.type === 'bye') {
+      const error = message.sentence === '' ? 'the other end said bye' : message.sentence;
+      const reason = BYES.has(message.reason) ? message.reason : 'bye';
+      return this.#end(connection, { reason, error }, now);
+    }
+    const neighbour = this.#neighbourOf(connection);
+    if (neighbour === undefined) return; // contested: it will be asked for everything if it is accepted
+    if (!neighbour.isEstablished) {
+      neighbour.isEstablished = true;
+      this.#events.push({ type: 'established', neighbour });
+    }
+    if (message.type === 'remake') this.#remakes.begin(neighbour, now);
+    else if (message.type !== 'heartbeat') this.#events.push({ type: 'message', neighbour, message });
+  }
+
+  /** Refuses what a neighbour sent. */
+  refuse(neighbour: Neighbour, failure: ConnectionFailure, now: Millis): void {
+    this.#end(neighbour.connection, failure, now);
+  }
+
+  #neighbourOf(connection: Connection): Neighbour | undefined {
+    const name = connection.hello?.name;
+    const neighbour = name === undefined ? undefined : this.#neighbours.get(name);
+    return neighbour?.connection === connection ? neighbour : undefined;
+  }
+
+  #end(connection: Connection, ending: Ending, now: Millis): void {
+    if (this.connections.get(connection.conn) !== connection) return;
+    if (ending.bye) {
+      const bye = encodeMessage({ type: 'bye', reason: ending.reason, sentence: ending.error });
+      this.connections.send(connection, bye, now);
+    }
+    this.connections.close(connection);
+    this.#settle(connection, ending, now);
+  }
+
+  /** Everything that follows from the end of a connection. */
+  #settle(connection: Connection, { reason, error }: ConnectionFailure, now: Millis): void {
+    const { conn } = connection;
+    this.failures.add(reason);
+    this.#halfOpen.delete(conn);
+    this.#contests.cancel(conn);
+    this.#replaces.delete(conn);
+    this.#settleTarget(connection, reason, error, now);
+    const neighbour = this.#neighbourOf(connection);
+    if (neighbour === undefined) return;
+    this.#neighbours.delete(neighbour.name);
+    this.maker.onDisconnected(neighbour.name);
+    this.#log('info', 'disconnected', { ...peerFields(neighbour), reason: error });
+    this.#events.push({ type: 'down', neighbour });
+    const waiting = this.#contests.onGone(neighbour.name, neighbour.hello.uid);
+    for (const newcomer of waiting) this.#acceptContested(newcomer, now);
+  }
+
+  #settleTarget(connection: Connection, reason: string, error: string, now: Millis): void {
+    const { conn, hello } = connection;
+    if (reason === 'duplicate' && hello !== undefined) return this.maker.onDuplicate(conn, hello.name, now);
+    if (!connection.outbound) return this.#noteRefused(connection, reason, error, now);
+    const tried = this.maker.targetOf(conn)?.attempt?.passwordIndex ?? 0;
+    if (reason === 'password-mismatch' && tried + 1 < this.#deps.passwordCount()) {
+      return this.maker.tryPassword(conn, tried + 1, now);
+    }
+    this.#logTarget(conn, error);
+    this.maker.onEnded(conn, error, now);
+  }
+
+  #noteRefused(connection: Connection, reason: string, error: string, now: Millis): void {
+    if (reason === 'ourself' || reason === 'stopping' || this.#neighbourOf(connection)) return;
+    if (reason === 'stream' && connection.hello === undefined) return; // a port scan or a health check
+    const { name: peer = '', nickname = '' } = connection.hello ?? {};
+    if (!this.refused.add(connection.remote, { peer, nickname, error, at: now })) return;
+    this.#log('warn', 'refused a connection', { address: formatEndpoint(connection.remote), reason: error });
+  }
+
+  /** Logs why a target cannot be reached, once for each reason in a row. */
+  #logTarget(conn: number, error: string): void {
+    const target = this.maker.targetOf(conn);
+    if (target === undefined || target.error === error || target.attempt?.connectedAt !== undefined) return;
+    this.#log('warn', 'cannot connect', { address: target.text, reason: error });
+  }
+
+  #log(level: LogEffect['level'], message: string, fields: LogEffect['fields']): void {
+    this.#events.push({ type: 'log', level, message, fields });
+  }
+
+  #isFull(): boolean {
+    return this.#config.connLimit > 0 && this.#neighbours.size >= this.#config.connLimit;
+  }
+}
+
+function peerFields(neighbour: Neighbour): Record<string, string> {
+  return { peer: neighbour.name, nickname: neighbour.hello.nickname, address: neighbour.address };
+}

@@ -1,0 +1,66 @@
+import type { PeerName } from '../core/peer-name.ts';
+import { earlier, SECOND, type Millis } from '../core/time.ts';
+import { encodeMessage } from './messages.ts';
+import type { Neighbour } from './neighbour.ts';
+
+/** How long a connection outlives its password. */
+const REMAKE_WITHIN: Millis = 60 * SECOND;
+const RETRY_EVERY: Millis = 10 * SECOND;
+
+const REMAKE = encodeMessage({ type: 'remake' });
+
+/**
+ * Re-makes connections whose password was dropped, before they are broken: the side that dialled dials again and
+ * announces what the new connection replaces.
+ */
+export class Remakes {
+  readonly #neighbours: ReadonlyMap<PeerName, Neighbour>;
+  readonly #redial: (neighbour: Neighbour) => void;
+
+  constructor(neighbours: ReadonlyMap<PeerName, Neighbour>, redial: (neighbour: Neighbour) => void) {
+    this.#neighbours = neighbours;
+    this.#redial = redial;
+  }
+
+  onPasswordsChanged(newIndexOf: readonly (number | undefined)[], now: Millis): void {
+    for (const neighbour of this.#inOrder()) {
+      const { connection } = neighbour;
+      const index = newIndexOf[connection.passwordIndex];
+      if (index !== undefined) {
+        connection.passwordIndex = index;
+        continue;
+      }
+      if (!connection.outbound) neighbour.send(REMAKE, now);
+      this.begin(neighbour, now);
+    }
+  }
+
+  /** This connection is to be replaced, by our decision or the other end's. */
+  begin(neighbour: Neighbour, now: Millis): void {
+    neighbour.remake ??= { until: now + REMAKE_WITHIN, next: now };
+  }
+
+  nextTimeout(): Millis | undefined {
+    let next: Millis | undefined;
+    for (const { remake, connection } of this.#neighbours.values()) {
+      if (remake === undefined) continue;
+      next = earlier(next, connection.outbound ? Math.min(remake.next, remake.until) : remake.until);
+    }
+    return next;
+  }
+
+  /** Dials what is due and returns the neighbours whose time is up. */
+  onTimeout(now: Millis): Neighbour[] {
+    const remaking = this.#inOrder().filter(({ remake }) => remake !== undefined);
+    for (const neighbour of remaking) {
+      if (!neighbour.connection.outbound || now < neighbour.remake!.next) continue;
+      neighbour.remake!.next = now + RETRY_EVERY;
+      this.#redial(neighbour);
+    }
+    return remaking.filter(({ remake }) => now >= remake!.until);
+  }
+
+  #inOrder(): Neighbour[] {
+    return [...this.#neighbours.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+}

@@ -1,0 +1,110 @@
+import { compareNames, type PeerName } from '../core/peer-name.ts';
+import type { RoutesSnapshot } from '../core/routes.ts';
+import { SECOND, type Millis } from '../core/time.ts';
+import type { ConnectionMaker } from './connection-maker.ts';
+import { formatEndpoint } from '../core/address.ts';
+import type { Neighbourhood } from './neighbourhood.ts';
+import { formatDialAddress } from './target-address.ts';
+import type { Target } from './target.ts';
+import type { TopologyEntry } from './topology-entry.ts';
+
+export interface TargetStatus {
+  readonly address: string;
+  readonly state: 'waiting' | 'connecting' | 'connected' | 'failed';
+}
+
+export interface ConnectionStatus {
+  /** Empty while the other end's name is not known; so is the nickname. */
+  readonly peer: string;
+  readonly nickname: string;
+  readonly address: string;
+  readonly outbound: boolean;
+  readonly state: 'connecting' | 'established' | 'retrying' | 'failed';
+  readonly error?: string;
+  readonly retryInSeconds?: number;
+}
+
+export interface PeerStatus {
+  readonly name: string;
+  readonly nickname: string;
+  readonly neighbours: readonly string[];
+}
+
+/** The targets that were asked for, in order of address. */
+export function targetsStatus(maker: ConnectionMaker): TargetStatus[] {
+  return maker
+    .targets()
+    .filter((target) => target.given)
+    .map((target) => ({ address: target.text, state: targetState(maker, target) }));
+}
+
+/** Connections in order of number, dials under way, targets that wait to be tried again, refused attempts. */
+export function connectionsStatus(
+  neighbourhood: Neighbourhood,
+  nicknameOf: (name: PeerName) => string,
+  now: Millis,
+): ConnectionStatus[] {
+  const { maker, neighbours } = neighbourhood;
+  const live = neighbourhood.connections.all().map((connection): ConnectionStatus => {
+    const { remote, outbound, hello } = connection;
+    const neighbour = hello && neighbours.get(hello.name);
+    const isEstablished = neighbour?.connection === connection && neighbour.isEstablished;
+    const state = isEstablished ? 'established' : 'connecting';
+    const { name: peer = '', nickname = '' } = hello ?? {};
+    return { peer, nickname, address: formatEndpoint(remote), outbound, state };
+  });
+  const dials = [...neighbourhood.dials()].map((dial): ConnectionStatus => {
+    const peer = maker.targetOf(dial.conn)?.peer;
+    const address = formatDialAddress(dial.address);
+    return { ...identity(peer, nicknameOf), address, outbound: true, state: 'connecting' };
+  });
+  const retrying = maker
+    .targets()
+    .filter((target) => target.attempt === undefined && !maker.isConnected(target) && target.failures > 0)
+    .map((target) => retryingStatus(target, nicknameOf, now));
+  const refused = neighbourhood.refused.list(now).map((attempt): ConnectionStatus => {
+    const { peer, nickname, address, error } = attempt;
+    return { peer, nickname, address, outbound: false, state: 'failed', error };
+  });
+  return [...live, ...dials, ...retrying, ...refused];
+}
+
+/** Reachable peers, this one included, ascending. */
+export function peersStatus(
+  routes: RoutesSnapshot,
+  entry: (name: PeerName) => TopologyEntry | undefined,
+): PeerStatus[] {
+  const { names, adjacency, adjacencyStart } = routes;
+  return names.map((name, i) => ({
+    name,
+    nickname: entry(name)?.nickname ?? '',
+    neighbours: Array.from(
+      adjacency.subarray(adjacencyStart[i], adjacencyStart[i + 1]),
+      (index) => names[index]!,
+    ).sort(compareNames),
+  }));
+}
+
+function targetState(maker: ConnectionMaker, target: Target): TargetStatus['state'] {
+  if (maker.isConnected(target)) return 'connected';
+  if (target.attempt !== undefined) return 'connecting';
+  return target.failures > 0 ? 'failed' : 'waiting';
+}
+
+function retryingStatus(
+  target: Target,
+  nicknameOf: (name: PeerName) => string,
+  now: Millis,
+): ConnectionStatus {
+  const base = { ...identity(target.peer, nicknameOf), address: target.text, outbound: true } as const;
+  const retryInSeconds = Math.max(0, Math.ceil((target.nextAttempt - now) / SECOND));
+  const error = target.error === undefined ? {} : { error: target.error };
+  return { ...base, state: 'retrying', ...error, retryInSeconds };
+}
+
+function identity(
+  peer: PeerName | undefined,
+  nicknameOf: (name: PeerName) => string,
+): Pick<ConnectionStatus, 'peer' | 'nickname'> {
+  return { peer: peer ?? '', nickname: peer === undefined ? '' : nicknameOf(peer) };
+}
