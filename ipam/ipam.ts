@@ -12,7 +12,7 @@ import { CommitQueue } from './commit-queue.ts';
 import { Consensus } from './consensus.ts';
 import { decodeEntries, encodeEntries } from './delta-codec.ts';
 import { Donor } from './donor.ts';
-import type { Deferred, IpamEffect, IpamRequest, IpamTopologyView } from './effects.ts';
+import type { Deferred, IpamEffect, IpamRequest, IpamResult, IpamTopologyView } from './effects.ts';
 import type { Entry, Owner, RingEntry, VoterEntry } from './entries.ts';
 import { FreeHint } from './free-hint.ts';
 import { Holdings } from './holdings.ts';
@@ -98,8 +98,7 @@ export class Ipam implements Machine<IpamEffect>, Channel {
       random,
       timeout: config.requestTimeout,
       freeHint: (name) => this.#shared.hint(name)?.free,
-      reply: (request, result) =>
-        this.#queue.defer({ type: 'effect', effect: { type: 'reply', request, result } }),
+      reply: (request, result) => this.#reply(request, result),
       send: (to, message) => this.#send(to, message),
       describe: () => this.#detail(),
     });
@@ -431,6 +430,13 @@ export class Ipam implements Machine<IpamEffect>, Channel {
     const { generation } = this.#config;
     const clusterId = this.#holdings.clusterId ?? '';
     this.#effects.push({ type: 'announce', info: { generation, clusterId, voters } });
+  }
+
+  /** A refusal changes nothing, so it need not wait for the store. */
+  #reply(request: number, result: IpamResult): void {
+    const effect = { type: 'reply', request, result } as const;
+    if (result.type === 'failed') this.#effects.push(effect);
+    else this.#queue.defer({ type: 'effect', effect });
   }
 
   #send(to: PeerName, message: Message): void {

@@ -165,26 +165,42 @@ function sweep(
   b: Ring,
   visit: (span: Span, left: Segment | undefined, right: Segment | undefined) => void,
 ): void {
-  let i = 0;
-  let j = 0;
-  let at = Math.min(a[0]?.start ?? Infinity, b[0]?.start ?? Infinity);
-  while (i < a.length || j < b.length) {
-    const left = a[i];
-    const right = b[j];
-    const inLeft = left !== undefined && left.start <= at;
-    const inRight = right !== undefined && right.start <= at;
-    const end = Math.min(edge(left, inLeft), edge(right, inRight));
-    if (inLeft || inRight) visit({ start: at, end }, inLeft ? left : undefined, inRight ? right : undefined);
-    if (left !== undefined && left.end === end) i++;
-    if (right !== undefined && right.end === end) j++;
-    at = end;
+  const left = new Cursor(a);
+  const right = new Cursor(b);
+  let start = Math.min(left.nextEdge(-1), right.nextEdge(-1));
+  while (start < Infinity) {
+    const end = Math.min(left.nextEdge(start), right.nextEdge(start));
+    const [inLeft, inRight] = [left.at(start), right.at(start)];
+    if (inLeft !== undefined || inRight !== undefined) visit({ start, end }, inLeft, inRight);
+    start = end;
   }
 }
 
-/** Where a sweep inside or before `segment` next has to stop. */
-function edge(segment: Segment | undefined, inside: boolean): number {
-  if (segment === undefined) return Infinity;
-  return inside ? segment.end : segment.start;
+/** Walks along a ring; what it is asked for never goes back. */
+class Cursor {
+  readonly #ring: Ring;
+  #index = 0;
+
+  constructor(ring: Ring) {
+    this.#ring = ring;
+  }
+
+  /** The first offset above `offset` at which a segment begins or ends; Infinity after the last. */
+  nextEdge(offset: number): number {
+    const segment = this.#skipTo(offset);
+    if (segment === undefined) return Infinity;
+    return segment.start > offset ? segment.start : segment.end;
+  }
+
+  at(offset: number): Segment | undefined {
+    const segment = this.#skipTo(offset);
+    return segment !== undefined && segment.start <= offset ? segment : undefined;
+  }
+
+  #skipTo(offset: number): Segment | undefined {
+    while (this.#index < this.#ring.length && this.#ring[this.#index]!.end <= offset) this.#index++;
+    return this.#ring[this.#index];
+  }
 }
 
 function overlapping(ring: Ring, span: Span): Ring {

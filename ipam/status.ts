@@ -51,22 +51,20 @@ export function ipamStatus(parts: StatusParts): IpamStatus {
 
 /** One line per owner; space under another generation of a name has a line of its own, as nobody serves it. */
 function ownedStatus({ holdings, self, peers }: StatusParts): OwnedStatus[] {
-  const known = new Map(peers.map((peer) => [peer.name as string, peer]));
+  const me = { name: self.owner, nickname: self.nickname, generation: self.generation, reachable: true };
+  const known = new Map([...peers, me].map((peer) => [peer.name, peer]));
   const lines = new Map<string, OwnedStatus>();
-  for (const segment of holdings.ring) {
-    const { owner, generation } = segment;
-    const isSelf = owner === self.owner;
+  for (const { owner, generation, start, end } of holdings.ring) {
     const peer = known.get(owner);
-    const current = isSelf ? self.generation : peer?.generation;
-    const served = generation === NO_GENERATION || generation === current;
+    const served = generation === NO_GENERATION || generation === peer?.generation;
     const key = `${owner} ${served ? '' : generation}`;
-    const addresses = (lines.get(key)?.addresses ?? 0) + segment.end - segment.start;
+    const addresses = (lines.get(key)?.addresses ?? 0) + end - start;
     lines.set(key, {
       name: owner,
-      nickname: (isSelf ? self.nickname : peer?.nickname) ?? '',
+      nickname: peer?.nickname ?? '',
       addresses,
       fraction: addresses / holdings.range.size,
-      reachable: served && (isSelf || peer?.reachable === true),
+      reachable: served && peer?.reachable === true,
     });
   }
   return [...lines].sort(([a], [b]) => compareNames(a, b)).map(([, line]) => line);

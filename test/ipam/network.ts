@@ -1,0 +1,311 @@
+import { SeededRandom, randomBelow, randomFraction } from '../../core/random.ts';
+import type { PeerName } from '../../core/peer-name.ts';
+import type { StoreChange } from '../../core/store.ts';
+import type { Millis } from '../../core/time.ts';
+import { formatIp } from '../../core/address.ts';
+import type { IpamEffect, IpamRequest, IpamResult } from '../../ipam/effects.ts';
+import type { InitMode } from '../../ipam/init-mode.ts';
+import { Ipam } from '../../ipam/ipam.ts';
+import type { IpamSettings } from '../../ipam/settings.ts';
+
+export interface Faults {
+  /** Probabilities of one message. */
+  readonly loss: number;
+  readonly duplication: number;
+  /** Messages and commits take up to this long, each its own time: they overtake each other. */
+  readonly delay: Millis;
+}
+
+export const NO_FAULTS: Faults = { loss: 0, duplication: 0, delay: 0 };
+
+const DIGEST_INTERVAL = 3_000;
+
+interface Node {
+  readonly name: PeerName;
+  readonly generation: string;
+  readonly init: InitMode;
+  readonly store: Map<string, Uint8Array>;
+  ipam: Ipam | undefined;
+  /** Rises with every start: what was under way before reaches nobody. */
+  life: number;
+  digestAt: Millis;
+}
+
+interface Event {
+  readonly at: Millis;
+  readonly order: number;
+  readonly run: () => void;
+}
+
+/**
+ * Allocators joined by a lossy mailbox with a virtual clock and simulated stores. Gossip is flooding plus an exchange
+ * of digests every few seconds. Everything follows from the seed.
+ */
+export class Network {
+  readonly settings: IpamSettings;
+  readonly random: SeededRandom;
+  readonly nodes = new Map<PeerName, Node>();
+  readonly results = new Map<string, IpamResult>();
+  now: Millis = 0;
+  faults: Faults;
+  /** Called before a commit reaches the store; true = the node crashes there, with or without the commit. */
+  crashAtCommit: (name: PeerName) => 'before' | 'after' | undefined = () => undefined;
+  readonly logs: string[] = [];
+  #cut = new Set<string>();
+  #events: Event[] = [];
+  #order = 0;
+
+  constructor(settings: IpamSettings, seed: number, faults: Faults = NO_FAULTS) {
+    this.settings = settings;
+    this.random = new SeededRandom(seed);
+    this.faults = faults;
+  }
+
+  add(name: PeerName, init: InitMode): void {
+    const generation = name.replaceAll(':', '') + 'aaaa';
+    this.nodes.set(name, {
+      name,
+      generation,
+      init,
+      store: new Map(),
+      ipam: undefined,
+      life: 0,
+      digestAt: 0,
+    });
+    this.start(name);
+  }
+
+  start(name: PeerName): void {
+    const node = this.nodes.get(name)!;
+    node.life++;
+    node.digestAt = this.now + randomBelow(this.random, DIGEST_INTERVAL);
+    node.ipam = new Ipam(
+      {
+        name,
+        nickname: `nick-${name.slice(-1)}`,
+        generation: node.generation,
+        init: node.init,
+        ...this.settings,
+      },
+      { random: this.random, stored: new Map(node.store) },
+      this.now,
+    );
+    this.#carryOut(node);
+    this.topologyChanged();
+  }
+
+  crash(name: PeerName): void {
+    const node = this.nodes.get(name)!;
+    node.ipam = undefined;
+    node.life++;
+    this.topologyChanged();
+  }
+
+  /** Cuts or heals the connection of two peers. */
+  setCut(a: PeerName, b: PeerName, cut: boolean): void {
+    for (const key of [`${a} ${b}`, `${b} ${a}`]) {
+      if (cut) this.#cut.add(key);
+      else this.#cut.delete(key);
+    }
+    this.topologyChanged();
+  }
+
+  topologyChanged(): void {
+    for (const node of this.nodes.values()) {
+      if (node.ipam === undefined) continue;
+      const peers = [...this.nodes.values()]
+        .filter((peer) => peer !== node && this.#joined(node.name, peer.name))
+        .map(({ name, generation }) => {
+          return {
+            name,
+            nickname: `nick-${name.slice(-1)}`,
+            generation,
+            reachable: true,
+            capabilities: ['ipam'],
+          };
+        });
+      node.ipam.onTopology({ self: node.name, peers }, this.now);
+      this.#carryOut(node);
+    }
+  }
+
+  request(name: PeerName, request: number, operation: IpamRequest): void {
+    const node = this.nodes.get(name)!;
+    node.ipam?.onRequest(request, operation, this.now);
+    this.#carryOut(node);
+  }
+
+  cancel(name: PeerName, request: number): void {
+    const node = this.nodes.get(name)!;
+    node.ipam?.onCancel(request, this.now);
+    this.#carryOut(node);
+  }
+
+  unicast(to: PeerName, from: PeerName, bytes: Uint8Array): void {
+    const node = this.nodes.get(to)!;
+    node.ipam?.onUnicast(from, bytes, this.now);
+    this.#carryOut(node);
+  }
+
+  /** The reply to a request: addresses as text, "done", or the error. */
+  reply(name: PeerName, request: number): string | undefined {
+    const result = this.results.get(`${name} ${request}`);
+    if (result === undefined) return undefined;
+    switch (result.type) {
+      case 'addresses':
+        return result.addresses.map(({ ip, prefix }) => `${formatIp(ip)}/${prefix}`).join(' ');
+      case 'failed':
+        return `error: ${result.error}`;
+      default:
+        return result.type;
+    }
+  }
+
+  run(forMillis: Millis): void {
+    const end = this.now + forMillis;
+    for (;;) {
+      const at = Math.min(this.#nextEventAt(), this.#nextTimeoutAt());
+      if (at > end) break;
+      this.now = Math.max(this.now, at);
+      this.#runEvents();
+      this.#runTimeouts();
+    }
+    this.now = end;
+  }
+
+  #joined(a: PeerName, b: PeerName): boolean {
+    return this.nodes.get(b)?.ipam !== undefined && !this.#cut.has(`${a} ${b}`);
+  }
+
+  #nextEventAt(): Millis {
+    return this.#events.reduce((at, event) => Math.min(at, event.at), Infinity);
+  }
+
+  #nextTimeoutAt(): Millis {
+    let next = Infinity;
+    for (const { ipam, digestAt } of this.nodes.values()) {
+      if (ipam !== undefined) next = Math.min(next, digestAt, ipam.nextTimeout() ?? Infinity);
+    }
+    return next;
+  }
+
+  #runEvents(): void {
+    const due = this.#events.filter((event) => event.at <= this.now);
+    this.#events = this.#events.filter((event) => event.at > this.now);
+    for (const event of due.sort((a, b) => a.at - b.at || a.order - b.order)) event.run();
+  }
+
+  #runTimeouts(): void {
+    for (const node of this.nodes.values()) {
+      if (node.ipam === undefined) continue;
+      const timeout = node.ipam.nextTimeout();
+      if (timeout !== undefined && timeout <= this.now) {
+        node.ipam.onTimeout(this.now);
+        const next = node.ipam.nextTimeout();
+        if (next !== undefined && next <= this.now)
+          throw new Error(`a timeout of ${node.name} does not go by`);
+        this.#carryOut(node);
+      }
+      if (node.ipam !== undefined && node.digestAt <= this.now) this.#compareDigests(node);
+    }
+  }
+
+  #compareDigests(node: Node): void {
+    node.digestAt = this.now + DIGEST_INTERVAL;
+    const neighbours = [...this.nodes.values()].filter((n) => n !== node && this.#joined(node.name, n.name));
+    const other = neighbours[randomBelow(this.random, Math.max(1, neighbours.length))];
+    if (other?.ipam === undefined || node.ipam === undefined) return;
+    const [mine, theirs] = [node.ipam.digest(), other.ipam.digest()];
+    if (Buffer.compare(mine.root, theirs.root) === 0) return;
+    let mask = 0;
+    for (let i = 0; i < 16; i++) {
+      const [a, b] = [mine, theirs].map(({ buckets }) => buckets.subarray(8 * i, 8 * i + 8));
+      if (Buffer.compare(a!, b!) !== 0) mask |= 1 << i;
+    }
+    const delta = node.ipam.entriesOf(mask);
+    const back = other.ipam.entriesOf(mask);
+    if (delta !== undefined) this.#deliver(node.name, other.name, (peer) => this.#gossip(peer, delta));
+    if (back !== undefined) this.#deliver(other.name, node.name, (peer) => this.#gossip(peer, back));
+  }
+
+  #gossip(node: Node, delta: Uint8Array): void {
+    const news = node.ipam!.merge(delta, this.now);
+    if (news !== undefined) this.#flood(node, news);
+  }
+
+  #flood(node: Node, delta: Uint8Array): void {
+    for (const name of this.nodes.keys()) {
+      if (name !== node.name) this.#deliver(node.name, name, (peer) => this.#gossip(peer, delta));
+    }
+  }
+
+  /** Sends through the lossy mailbox. */
+  #deliver(from: PeerName, to: PeerName, receive: (node: Node) => void): void {
+    const { loss, duplication, delay } = this.faults;
+    if (!this.#joined(from, to) || randomFraction(this.random) < loss) return;
+    const copies = randomFraction(this.random) < duplication ? 2 : 1;
+    const life = this.nodes.get(to)!.life;
+    for (let i = 0; i < copies; i++) {
+      this.#later(delay, () => {
+        const node = this.nodes.get(to)!;
+        if (node.ipam === undefined || node.life !== life || !this.#joined(from, to)) return;
+        receive(node);
+        this.#carryOut(node);
+      });
+    }
+  }
+
+  #later(delay: Millis, run: () => void): void {
+    this.#events.push({ at: this.now + 1 + randomBelow(this.random, delay + 1), order: this.#order++, run });
+  }
+
+  #carryOut(node: Node): void {
+    for (const effect of node.ipam?.drain() ?? []) this.#apply(node, effect);
+  }
+
+  #apply(node: Node, effect: IpamEffect): void {
+    switch (effect.type) {
+      case 'commit':
+        return this.#commit(node, effect.token, effect.changes);
+      case 'unicast':
+        return this.#deliver(node.name, effect.to, (peer) => {
+          peer.ipam!.onUnicast(node.name, effect.bytes, this.now);
+        });
+      case 'publish':
+        return this.#flood(node, effect.delta);
+      case 'reply':
+        this.results.set(`${node.name} ${effect.request}`, effect.result);
+        return;
+      case 'log':
+        this.logs.push(`${node.name}: ${effect.message}`);
+        return;
+      case 'announce':
+        return;
+    }
+  }
+
+  #commit(node: Node, token: number, changes: readonly StoreChange[]): void {
+    const { life } = node;
+    this.#later(Math.min(this.faults.delay, 20), () => {
+      if (node.life !== life) return;
+      const crash = this.crashAtCommit(node.name);
+      if (crash !== 'before') {
+        for (const { key, value } of changes) {
+          if (value === undefined) node.store.delete(key);
+          else node.store.set(key, value);
+        }
+      }
+      if (crash !== undefined) {
+        this.crash(node.name);
+        return;
+      }
+      node.ipam!.onCommitted(token, this.now);
+      this.#carryOut(node);
+    });
+  }
+}
+
+/** Peer 1, 2, ... */
+export function peer(n: number): PeerName {
+  return `00:00:00:00:00:${n.toString(16).padStart(2, '0')}` as PeerName;
+}
