@@ -1,9 +1,8 @@
 import type { LogLevel } from '../core/log.ts';
 import type { StoreChange } from '../core/store.ts';
 import type { CryptoJob } from '../gossip/secure-channel.ts';
-import type { TopologyEntry } from '../gossip/topology-entry.ts';
 import type { IpamResult } from '../ipam/effects.ts';
-import type { ControlStatus } from './control-status.ts';
+import type { ControlReport, ControlStatus } from './control-status.ts';
 import type { ToData } from './node-messages.ts';
 
 /** What a ControlNode asks its edge to do, oldest first. */
@@ -29,11 +28,3 @@ export type ControlEffect =
     }
   /** The data plane is gone for good; a sentence. */
   | { readonly type: 'failed'; readonly error: string };
-
-/** Everything that the control plane knows, for `report`. Never secrets. */
-export interface ControlReport extends ControlStatus {
-  readonly topology: readonly TopologyEntry[];
-  readonly details: Readonly<Record<string, number>>;
-  /** How connections and dials ended, by reason. */
-  readonly failures: Readonly<Record<string, number>>;
-}

@@ -1,72 +1,28 @@
-import type { Cidr, Endpoint } from '../core/address.ts';
-import { fromHex, toHex } from '../core/bytes.ts';
+import type { Endpoint } from '../core/address.ts';
+import { fromHex } from '../core/bytes.ts';
 import type { PeerName } from '../core/peer-name.ts';
-import type { RandomSource } from '../core/random.ts';
+import type { RoutesSnapshot } from '../core/routes.ts';
 import type { StoreChange } from '../core/store.ts';
 import { earlier } from '../core/time.ts';
 import type { Machine, Millis } from '../core/time.ts';
-import { Gossip } from '../gossip/gossip.ts';
+import type { Gossip } from '../gossip/gossip.ts';
 import type { GossipEffect } from '../gossip/gossip-effect.ts';
 import type { CryptoResult } from '../gossip/secure-channel.ts';
 import type { TopologyEntry } from '../gossip/topology-entry.ts';
 import type { IpamEffect, IpamRequest } from '../ipam/effects.ts';
-import { Ipam } from '../ipam/ipam.ts';
-import type { IpamConfig } from '../ipam/ipam.ts';
-import { UnusableStore } from '../ipam/stored-state.ts';
-import type { ControlEffect, ControlReport } from './control-effect.ts';
-import { IPAM_DISABLED, linkStatuses, sumCounts } from './control-status.ts';
-import type { ControlStatus } from './control-status.ts';
-import type { Primitives } from './crypto/primitives.ts';
-import { createSecureChannel } from './crypto/secure-channel.ts';
+import type { Ipam } from '../ipam/ipam.ts';
+import { DATA_PLANE, IPAM, PINS_KEY, loadPins, localEnd, makeGossip, makeIpam } from './control-config.ts';
+import type { ControlNodeConfig, ControlNodeDeps } from './control-config.ts';
+import type { ControlEffect } from './control-effect.ts';
+import { controlReport, controlStatus } from './control-status.ts';
 import { identityChange } from './identity.ts';
-import type { Identity } from './identity.ts';
 import { LinkControl } from './link/link-control.ts';
 import type { LinkControlEffect } from './link/link-control.ts';
-import type { LocalEnd } from './link/offer-handshake.ts';
-import { Pins } from './link/pins.ts';
-import type { DataReport, ToControl, ToData } from './node-messages.ts';
-import { loadTargets, targetsChange } from './stored-targets.ts';
+import type { Pins } from './link/pins.ts';
+import type { ToControl, ToData } from './node-messages.ts';
 import { StatusRequests } from './status-requests.ts';
 import type { Answerable } from './status-requests.ts';
-
-export const PINS_KEY = 'pins';
-
-/** Says in a topology entry that the peer carries data, and so takes part in links. */
-const DATA_PLANE = 'data';
-const IPAM = 'ipam';
-
-export interface ControlNodeConfig {
-  readonly identity: Identity;
-  /** 8 random bytes, of this run. */
-  readonly uid: Uint8Array;
-  readonly nickname: string;
-  /** Of the software. */
-  readonly version: string;
-  /** Of the control connection and of the data plane. */
-  readonly port: number;
-  /** Underlay addresses of this host, best first. */
-  readonly addresses: readonly Endpoint[];
-  readonly acceptsInbound: boolean;
-  readonly discovery: boolean;
-  /** 0 = no limit. */
-  readonly connLimit: number;
-  readonly fullMeshLimit: number;
-  readonly bridgeMtu: number;
-  /** None, or the current and perhaps the previous one. */
-  readonly passwords: readonly Uint8Array[];
-  readonly trustedSubnets: readonly Cidr[];
-  /** False with `--control-only`: no links, no sessions. */
-  readonly dataPlane: boolean;
-  /** Undefined without address allocation. */
-  readonly ipam: Omit<IpamConfig, 'name' | 'nickname' | 'generation'> | undefined;
-}
-
-export interface ControlNodeDeps {
-  readonly primitives: Primitives;
-  readonly random: RandomSource;
-  /** The store's keys and values at the start. */
-  readonly stored: ReadonlyMap<string, Uint8Array>;
-}
+import { targetsChange } from './stored-targets.ts';
 
 /**
  * The control plane of one node: gossip, address allocation and all that links need of it, joined. The edge feeds it
@@ -95,7 +51,7 @@ export class ControlNode implements Machine<ControlEffect> {
     this.#now = now;
     this.#incarnation = config.identity.incarnation;
     this.#pins = loadPins(deps.stored);
-    this.#gossip = this.#makeGossip(deps, now);
+    this.#gossip = makeGossip(config, deps, () => this.#now);
     this.#ipam = makeIpam(config, deps, now);
     if (this.#ipam !== undefined) this.#gossip.registerChannel(IPAM, this.#ipam);
     const local = localEnd(config, deps, () => this.#gossip.entry(config.identity.name)?.addresses ?? []);
@@ -215,30 +171,6 @@ export class ControlNode implements Machine<ControlEffect> {
     return effects;
   }
 
-  #makeGossip(deps: ControlNodeDeps, now: Millis): Gossip {
-    const { identity, uid, passwords, ...config } = this.#config;
-    const { primitives, random } = deps;
-    return new Gossip(
-      {
-        ...config,
-        name: identity.name,
-        uid: toHex(uid),
-        incarnation: identity.incarnation,
-        staticKey: identity.staticKey.public,
-        generation: toHex(identity.generation),
-        capabilities: [...(config.dataPlane ? [DATA_PLANE] : []), ...(config.ipam ? [IPAM] : [])],
-        candidates: loadTargets(deps.stored).candidates,
-      },
-      {
-        random,
-        passwordCount: () => passwords.length,
-        createChannel: (role, _remote, dialPassword) =>
-          createSecureChannel({ role, passwords, dialPassword, primitives, random }, this.#now),
-      },
-      now,
-    );
-  }
-
   /** Lets one of the parts have its input, then all of them what follows from it. */
   #input<T>(now: Millis, step: () => T): T {
     this.#now = now;
@@ -248,7 +180,7 @@ export class ControlNode implements Machine<ControlEffect> {
   }
 
   #pump(): void {
-    for (let busy = true; busy; ) {
+    for (let busy = true; busy;) {
       const fromGossip = this.#gossip.drain();
       for (const effect of fromGossip) this.#onGossipEffect(effect);
       const fromLinks = this.#links.drain();
@@ -272,10 +204,11 @@ export class ControlNode implements Machine<ControlEffect> {
       case 'close':
         this.#effects.push({ type: 'close-connection', conn: effect.conn });
         break;
+      case 'unicast':
+        this.#onUnicast(effect.from, effect.kind, effect.bytes);
+        break;
       case 'routes':
-        this.#topologyIsNews = true;
-        if (this.#config.dataPlane) this.#links.onRoutes(effect.snapshot, this.#now);
-        this.#storeIncarnation();
+        this.#onRoutes(effect.snapshot);
         break;
       case 'peer-changed':
         this.#onPeerChanged(effect.entry);
@@ -284,14 +217,21 @@ export class ControlNode implements Machine<ControlEffect> {
         this.#topologyIsNews = true;
         this.#links.onPeerGone(effect.name, this.#now);
         break;
-      case 'unicast':
-        if (effect.kind === IPAM) this.#ipam?.onUnicast(effect.from, effect.bytes, this.#now);
-        else this.#links.onUnicast(effect.from, effect.kind, effect.bytes, this.#now);
-        break;
       case 'persist-targets':
         this.#commit([targetsChange(effect)]);
         break;
     }
+  }
+
+  #onUnicast(from: PeerName, kind: string, bytes: Uint8Array): void {
+    if (kind === IPAM) this.#ipam?.onUnicast(from, bytes, this.#now);
+    else this.#links.onUnicast(from, kind, bytes, this.#now);
+  }
+
+  #onRoutes(routes: RoutesSnapshot): void {
+    this.#topologyIsNews = true;
+    if (this.#config.dataPlane) this.#links.onRoutes(routes, this.#now);
+    this.#storeIncarnation();
   }
 
   #onPeerChanged(entry: TopologyEntry): void {
@@ -347,18 +287,13 @@ export class ControlNode implements Machine<ControlEffect> {
   }
 
   #onData(message: ToControl): void {
-    switch (message.type) {
-      case 'report': {
-        const answerable = this.#statusRequests.onReport(message.request, message.report);
-        if (answerable !== undefined) this.#answer(answerable);
-        break;
-      }
-      case 'log':
-      case 'failed':
-        this.#effects.push(message);
-        break;
-      default:
-        this.#links.onData(message, this.#now);
+    if (message.type === 'report') {
+      const answerable = this.#statusRequests.onReport(message.request, message.report);
+      if (answerable !== undefined) this.#answer(answerable);
+    } else if (message.type === 'log' || message.type === 'failed') {
+      this.#effects.push(message);
+    } else {
+      this.#links.onData(message, this.#now);
     }
   }
 
@@ -408,45 +343,27 @@ export class ControlNode implements Machine<ControlEffect> {
   }
 
   #ask(request: number, kind: 'status' | 'report'): void {
-    const number = this.#config.dataPlane ? this.#statusRequests.add({ request, kind }, this.#now) : undefined;
+    const number = this.#config.dataPlane
+      ? this.#statusRequests.add({ request, kind }, this.#now)
+      : undefined;
     if (number === undefined) this.#answer({ request, kind, report: undefined });
     else this.#toData({ type: 'report-request', request: number });
   }
 
   #answer({ request, kind, report }: Answerable): void {
-    const document = this.#status(report);
-    if (kind === 'status') this.#effects.push({ type: 'status', request, document });
-    else this.#effects.push({ type: 'report', request, document: this.#report(document, report) });
-  }
-
-  #status(report: DataReport | undefined): ControlStatus {
-    const { identity, nickname, passwords, bridgeMtu } = this.#config;
-    const nicknameOf = (peer: PeerName): string => this.#gossip.entry(peer)?.nickname ?? '';
-    return {
-      router: {
-        name: identity.name,
-        nickname,
-        incarnation: this.#gossip.entry(identity.name)?.incarnation ?? this.#incarnation,
-        encryption: passwords.length > 0,
-        mtu: bridgeMtu,
-        targets: this.#gossip.targetsStatus(),
-        connections: this.#gossip.connectionsStatus(this.#now),
-        links: linkStatuses(report, this.#links.offerStates(), nicknameOf),
-        peers: this.#gossip.peersStatus(),
-        drops: sumCounts(report?.drops ?? {}, this.#links.drops),
-      },
-      ipam: this.#ipam?.status() ?? IPAM_DISABLED,
-    };
-  }
-
-  #report(status: ControlStatus, report: DataReport | undefined): ControlReport {
-    const details = {
-      circuits: this.#links.circuits,
-      macs: report?.macs ?? 0,
-      labels: report?.labels ?? 0,
+    const parts = {
+      config: this.#config,
+      gossip: this.#gossip,
+      ipam: this.#ipam,
+      links: this.#links,
       pins: this.#pins.size,
+      report,
     };
-    return { ...status, topology: this.#gossip.entries(), details, failures: this.#gossip.failures() };
+    if (kind === 'status') {
+      this.#effects.push({ type: 'status', request, document: controlStatus(parts, this.#now) });
+    } else {
+      this.#effects.push({ type: 'report', request, document: controlReport(parts, this.#now) });
+    }
   }
 }
 
@@ -454,29 +371,4 @@ const WITHOUT_IPAM = { type: 'failed', error: 'this node runs without address al
 
 function isDue(time: Millis | undefined, now: Millis): boolean {
   return time !== undefined && time <= now;
-}
-
-function loadPins(stored: ReadonlyMap<string, Uint8Array>): Pins {
-  const bytes = stored.get(PINS_KEY);
-  const pins = bytes === undefined ? new Pins() : Pins.decode(bytes);
-  if (pins === undefined) throw new UnusableStore(`the stored "${PINS_KEY}" are damaged`);
-  return pins;
-}
-
-function makeIpam(config: ControlNodeConfig, deps: ControlNodeDeps, now: Millis): Ipam | undefined {
-  if (config.ipam === undefined) return undefined;
-  const { identity, nickname } = config;
-  const generation = toHex(identity.generation);
-  return new Ipam({ ...config.ipam, name: identity.name, nickname, generation }, deps, now);
-}
-
-function localEnd(
-  config: ControlNodeConfig,
-  { primitives, random }: ControlNodeDeps,
-  candidates: () => readonly Endpoint[],
-): LocalEnd {
-  const { identity, uid, passwords, bridgeMtu, trustedSubnets: trusted } = config;
-  const { name, staticKey } = identity;
-  const encrypted = passwords.length > 0;
-  return { name, uid, staticKey, encrypted, bridgeMtu, trusted, primitives, random, candidates };
 }

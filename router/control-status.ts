@@ -1,6 +1,12 @@
 import { formatEndpoint } from '../core/address.ts';
 import { compareNames } from '../core/peer-name.ts';
 import type { PeerName } from '../core/peer-name.ts';
+import type { Millis } from '../core/time.ts';
+import type { Gossip } from '../gossip/gossip.ts';
+import type { TopologyEntry } from '../gossip/topology-entry.ts';
+import type { Ipam } from '../ipam/ipam.ts';
+import type { ControlNodeConfig } from './control-config.ts';
+import type { LinkControl } from './link/link-control.ts';
 import type { OfferState } from './link/offer.ts';
 import type { DataReport, LinkReport } from './node-messages.ts';
 import type { IpamStatus, LinkStatus, RouterStatus } from './status.ts';
@@ -11,7 +17,58 @@ export interface ControlStatus {
   readonly ipam: IpamStatus;
 }
 
-export const IPAM_DISABLED: IpamStatus = {
+/** Everything that the control plane knows, for `report`. Never secrets. */
+export interface ControlReport extends ControlStatus {
+  readonly topology: readonly TopologyEntry[];
+  readonly details: Readonly<Record<string, number>>;
+  /** How connections and dials ended, by reason. */
+  readonly failures: Readonly<Record<string, number>>;
+}
+
+/** Whose state it is. */
+export interface StatusParts {
+  readonly config: ControlNodeConfig;
+  readonly gossip: Gossip;
+  readonly ipam: Ipam | undefined;
+  readonly links: LinkControl;
+  readonly pins: number;
+  /** Undefined if the data plane did not answer, or there is none. */
+  readonly report: DataReport | undefined;
+}
+
+export function controlStatus(parts: StatusParts, now: Millis): ControlStatus {
+  const { config, gossip, links, report } = parts;
+  const { identity, nickname, passwords, bridgeMtu } = config;
+  const nicknameOf = (peer: PeerName): string => gossip.entry(peer)?.nickname ?? '';
+  return {
+    router: {
+      name: identity.name,
+      nickname,
+      incarnation: gossip.entry(identity.name)?.incarnation ?? identity.incarnation,
+      encryption: passwords.length > 0,
+      mtu: bridgeMtu,
+      targets: gossip.targetsStatus(),
+      connections: gossip.connectionsStatus(now),
+      links: linkStatuses(report, links.offerStates(), nicknameOf),
+      peers: gossip.peersStatus(),
+      drops: sumCounts(report?.drops ?? {}, links.drops),
+    },
+    ipam: parts.ipam?.status() ?? IPAM_DISABLED,
+  };
+}
+
+export function controlReport(parts: StatusParts, now: Millis): ControlReport {
+  const { gossip, links, pins, report } = parts;
+  const { macs, labels } = report ?? { macs: 0, labels: 0 };
+  return {
+    ...controlStatus(parts, now),
+    topology: gossip.entries(),
+    details: { circuits: links.circuits, macs, labels, pins },
+    failures: gossip.failures(),
+  };
+}
+
+const IPAM_DISABLED: IpamStatus = {
   status: 'disabled',
   range: '',
   defaultSubnet: '',
@@ -46,22 +103,28 @@ function linkStatus(
   link: LinkReport | undefined,
   offering: boolean,
 ): LinkStatus {
-  const idle = link === undefined || link.state === 'idle';
+  const idle = offering ? 'offering' : 'idle';
+  if (link === undefined) return { ...NO_LINK, peer, nickname, state: idle };
+  const { via, address, ...rest } = link;
   return {
-    peer,
+    ...rest,
     nickname,
-    state: idle ? (offering ? 'offering' : 'idle') : link.state,
-    path: link?.path ?? 'direct',
-    ...(link?.via === undefined ? {} : { via: link.via }),
-    ...(link?.address === undefined ? {} : { address: formatEndpoint(link.address) }),
-    encrypted: link?.encrypted ?? false,
-    mtu: link?.mtu ?? 0,
-    rttMs: link?.rttMs ?? null,
-    sentBytes: link?.sentBytes ?? 0,
-    receivedBytes: link?.receivedBytes ?? 0,
-    lostFraction: link?.lostFraction ?? 0,
+    state: link.state === 'idle' ? idle : link.state,
+    ...(via === undefined ? {} : { via }),
+    ...(address === undefined ? {} : { address: formatEndpoint(address) }),
+    rttMs: link.rttMs ?? null,
   };
 }
+
+const NO_LINK = {
+  path: 'direct',
+  encrypted: false,
+  mtu: 0,
+  rttMs: null,
+  sentBytes: 0,
+  receivedBytes: 0,
+  lostFraction: 0,
+} as const;
 
 /** Sums of counts by reason, in order of reason. */
 export function sumCounts(...counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
