@@ -1,0 +1,374 @@
+import type { Endpoint } from '../core/address.ts';
+import { fromHex } from '../core/bytes.ts';
+import type { PeerName } from '../core/peer-name.ts';
+import type { RoutesSnapshot } from '../core/routes.ts';
+import type { StoreChange } from '../core/store.ts';
+import { earlier } from '../core/time.ts';
+import type { Machine, Millis } from '../core/time.ts';
+import type { Gossip } from '../gossip/gossip.ts';
+import type { GossipEffect } from '../gossip/gossip-effect.ts';
+import type { CryptoResult } from '../gossip/secure-channel.ts';
+import type { TopologyEntry } from '../gossip/topology-entry.ts';
+import type { IpamEffect, IpamRequest } from '../ipam/effects.ts';
+import type { Ipam } from '../ipam/ipam.ts';
+import { DATA_PLANE, IPAM, PINS_KEY, loadPins, localEnd, makeGossip, makeIpam } from './control-config.ts';
+import type { ControlNodeConfig, ControlNodeDeps } from './control-config.ts';
+import type { ControlEffect } from './control-effect.ts';
+import { controlReport, controlStatus } from './control-status.ts';
+import { identityChange } from './identity.ts';
+import { LinkControl } from './link/link-control.ts';
+import type { LinkControlEffect } from './link/link-control.ts';
+import type { Pins } from './link/pins.ts';
+import type { ToControl, ToData } from './node-messages.ts';
+import { StatusRequests } from './status-requests.ts';
+import type { Answerable } from './status-requests.ts';
+import { targetsChange } from './stored-targets.ts';
+
+/**
+ * The control plane of one node: gossip, address allocation and all that links need of it, joined. The edge feeds it
+ * connections, timers and the data plane's messages, and carries out its effects.
+ */
+export class ControlNode implements Machine<ControlEffect> {
+  readonly #config: ControlNodeConfig;
+  readonly #gossip: Gossip;
+  readonly #ipam: Ipam | undefined;
+  readonly #links: LinkControl;
+  readonly #pins: Pins;
+  readonly #statusRequests = new StatusRequests();
+  /** What follows when a transaction is durable. */
+  readonly #commits = new Map<number, (now: Millis) => void>();
+  #lastCommit = 0;
+  #pinsAreCommitting = false;
+  #incarnation: number;
+  /** Peers came, went or changed since address allocation was told. */
+  #topologyIsNews = true;
+  #now: Millis;
+  #effects: ControlEffect[] = [];
+
+  /** Throws {@link UnusableStore} when what is stored is damaged or belongs to another peer or range. */
+  constructor(config: ControlNodeConfig, deps: ControlNodeDeps, now: Millis) {
+    this.#config = config;
+    this.#now = now;
+    this.#incarnation = config.identity.incarnation;
+    this.#pins = loadPins(deps.stored);
+    this.#gossip = makeGossip(config, deps, () => this.#now);
+    this.#ipam = makeIpam(config, deps, now);
+    if (this.#ipam !== undefined) this.#gossip.registerChannel(IPAM, this.#ipam);
+    const local = localEnd(config, deps, () => this.#gossip.entry(config.identity.name)?.addresses ?? []);
+    this.#links = new LinkControl({ local, pins: this.#pins, fullMeshLimit: config.fullMeshLimit });
+    this.#pump();
+  }
+
+  /** The edge accepted a TCP connection and numbered it with an odd number. */
+  onAccepted(conn: number, remote: Endpoint, now: Millis): void {
+    this.#input(now, () => this.#gossip.onAccepted(conn, remote, now));
+  }
+
+  /** A dial succeeded; `remote` is the address that was reached. */
+  onConnected(conn: number, remote: Endpoint, now: Millis): void {
+    this.#input(now, () => this.#gossip.onConnected(conn, remote, now));
+  }
+
+  onDialFailed(conn: number, error: string, now: Millis): void {
+    this.#input(now, () => this.#gossip.onDialFailed(conn, error, now));
+  }
+
+  onBytes(conn: number, bytes: Uint8Array, now: Millis): void {
+    this.#input(now, () => this.#gossip.onBytes(conn, bytes, now));
+  }
+
+  /** All that was written to `conn` has left this process; without it, writing stops at some 256 KiB. */
+  onWritable(conn: number, now: Millis): void {
+    this.#input(now, () => this.#gossip.onWritable(conn, now));
+  }
+
+  /** The stream ended without our asking. */
+  onClosed(conn: number, error: string | undefined, now: Millis): void {
+    this.#input(now, () => this.#gossip.onClosed(conn, error, now));
+  }
+
+  onTaskDone(task: number, result: CryptoResult, now: Millis): void {
+    this.#input(now, () => this.#gossip.onTaskDone(task, result, now));
+  }
+
+  onData(message: ToControl, now: Millis): void {
+    this.#input(now, () => this.#onData(message));
+  }
+
+  /** MACs (6 bytes each, concatenated) of the local ports, whenever they change. */
+  onLocalMacs(macs: Uint8Array, now: Millis): void {
+    this.#input(now, () => this.#toData({ type: 'local-macs', macs }));
+  }
+
+  /** The transaction would survive a power cut. */
+  onCommitted(token: number, now: Millis): void {
+    const done = this.#commits.get(token);
+    this.#commits.delete(token);
+    this.#input(now, () => done?.(now));
+  }
+
+  /**
+   * Adds targets ("HOST", "HOST:PORT", addresses likewise), or makes them the only ones. Returns the sentence for the
+   * user, and changes nothing, if one is malformed.
+   */
+  connect(targets: readonly string[], replace: boolean, now: Millis): string | undefined {
+    return this.#input(now, () => this.#gossip.connect(targets, replace, now));
+  }
+
+  /** Removes targets; connections that they led to live on. Errors as in {@link connect}. */
+  forget(targets: readonly string[], now: Millis): string | undefined {
+    return this.#input(now, () => this.#gossip.forget(targets));
+  }
+
+  /** Answered by `ipam-reply` with the same number. */
+  onIpamRequest(request: number, operation: IpamRequest, now: Millis): void {
+    this.#input(now, () => {
+      if (this.#ipam !== undefined) this.#ipam.onRequest(request, operation, now);
+      else this.#effects.push({ type: 'ipam-reply', request, result: WITHOUT_IPAM });
+    });
+  }
+
+  /** The asker has gone. Unknown numbers are ignored. */
+  onIpamCancel(request: number, now: Millis): void {
+    this.#input(now, () => this.#ipam?.onCancel(request, now));
+  }
+
+  /** Answered by `status` with the same number, within 2 s. */
+  requestStatus(request: number, now: Millis): void {
+    this.#input(now, () => this.#ask(request, 'status'));
+  }
+
+  /** Answered by `report` with the same number, within 2 s. */
+  requestReport(request: number, now: Millis): void {
+    this.#input(now, () => this.#ask(request, 'report'));
+  }
+
+  /** Says bye to all neighbours and ends all sessions. Nothing but draining the last effects may follow. */
+  stop(now: Millis): void {
+    this.#input(now, () => {
+      this.#links.stop();
+      this.#gossip.stop(now);
+    });
+  }
+
+  nextTimeout(): Millis | undefined {
+    const own = earlier(this.#statusRequests.nextTimeout(), this.#links.nextTimeout());
+    return earlier(own, earlier(this.#gossip.nextTimeout(), this.#ipam?.nextTimeout()));
+  }
+
+  onTimeout(now: Millis): void {
+    this.#input(now, () => {
+      this.#gossip.onTimeout(now);
+      if (isDue(this.#ipam?.nextTimeout(), now)) this.#ipam?.onTimeout(now);
+      if (isDue(this.#links.nextTimeout(), now)) this.#links.onTimeout(now);
+      for (const answerable of this.#statusRequests.onTimeout(now)) this.#answer(answerable);
+    });
+  }
+
+  drain(): ControlEffect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  /** Lets one of the parts have its input, then all of them what follows from it. */
+  #input<T>(now: Millis, step: () => T): T {
+    this.#now = now;
+    const result = step();
+    this.#pump();
+    return result;
+  }
+
+  #pump(): void {
+    for (let busy = true; busy;) {
+      const fromGossip = this.#gossip.drain();
+      for (const effect of fromGossip) this.#onGossipEffect(effect);
+      const fromLinks = this.#links.drain();
+      for (const effect of fromLinks) this.#onLinkEffect(effect);
+      this.#tellIpam();
+      const fromIpam = this.#ipam?.drain() ?? [];
+      for (const effect of fromIpam) this.#onIpamEffect(effect);
+      busy = fromGossip.length + fromLinks.length + fromIpam.length > 0;
+    }
+    this.#storePins();
+  }
+
+  #onGossipEffect(effect: GossipEffect): void {
+    switch (effect.type) {
+      case 'dial':
+      case 'write':
+      case 'task':
+      case 'log':
+        this.#effects.push(effect);
+        break;
+      case 'close':
+        this.#effects.push({ type: 'close-connection', conn: effect.conn });
+        break;
+      case 'unicast':
+        this.#onUnicast(effect.from, effect.kind, effect.bytes);
+        break;
+      case 'routes':
+        this.#onRoutes(effect.snapshot);
+        break;
+      case 'peer-changed':
+        this.#onPeerChanged(effect.entry);
+        break;
+      case 'peer-gone':
+        this.#topologyIsNews = true;
+        this.#links.onPeerGone(effect.name, this.#now);
+        break;
+      case 'persist-targets':
+        this.#commit([targetsChange(effect)]);
+        break;
+    }
+  }
+
+  #onUnicast(from: PeerName, kind: string, bytes: Uint8Array): void {
+    if (kind === IPAM) this.#ipam?.onUnicast(from, bytes, this.#now);
+    else this.#links.onUnicast(from, kind, bytes, this.#now);
+  }
+
+  #onRoutes(routes: RoutesSnapshot): void {
+    this.#topologyIsNews = true;
+    if (this.#config.dataPlane) this.#links.onRoutes(routes, this.#now);
+    this.#storeIncarnation();
+  }
+
+  #onPeerChanged(entry: TopologyEntry): void {
+    this.#topologyIsNews = true;
+    const { name, incarnation, key: staticKey, addresses, capabilities } = entry;
+    const uid = fromHex(entry.uid);
+    if (!this.#config.dataPlane || !capabilities.includes(DATA_PLANE) || uid === undefined) return;
+    this.#links.onPeer({ name, incarnation, uid, staticKey, addresses }, this.#now);
+  }
+
+  #onLinkEffect(effect: LinkControlEffect): void {
+    switch (effect.type) {
+      case 'unicast':
+        // Where it cannot leave, it is lost like on the way: whoever sent it tries again.
+        this.#gossip.unicast(effect.to, effect.kind, effect.bytes, this.#now);
+        break;
+      case 'to-data':
+        this.#toData(effect.message);
+        break;
+      case 'direct-changed':
+        this.#gossip.onLinkChanged(effect.peer, effect.direct, this.#now);
+        break;
+      case 'log':
+        this.#effects.push(effect);
+        break;
+    }
+  }
+
+  #onIpamEffect(effect: IpamEffect): void {
+    switch (effect.type) {
+      case 'commit':
+        this.#commit(effect.changes, (now) => this.#ipam?.onCommitted(effect.token, now));
+        break;
+      case 'unicast':
+        this.#gossip.unicast(effect.to, IPAM, effect.bytes, this.#now);
+        break;
+      case 'publish':
+        this.#gossip.publish(IPAM, effect.delta, this.#now);
+        break;
+      case 'reply':
+        this.#effects.push({ type: 'ipam-reply', request: effect.request, result: effect.result });
+        break;
+      case 'announce': {
+        const { generation, clusterId, voters } = effect.info;
+        const info = { 'ipam-cluster': clusterId, 'ipam-voters': String(voters) };
+        this.#gossip.announce({ generation, info }, this.#now);
+        break;
+      }
+      case 'log':
+        this.#effects.push(effect);
+        break;
+    }
+  }
+
+  #onData(message: ToControl): void {
+    if (message.type === 'report') {
+      const answerable = this.#statusRequests.onReport(message.request, message.report);
+      if (answerable !== undefined) this.#answer(answerable);
+    } else if (message.type === 'log' || message.type === 'failed') {
+      this.#effects.push(message);
+    } else {
+      this.#links.onData(message, this.#now);
+    }
+  }
+
+  /** Once for all that changed in a step: what it costs depends on the number of peers. */
+  #tellIpam(): void {
+    if (!this.#topologyIsNews || this.#ipam === undefined) return;
+    this.#topologyIsNews = false;
+    const { name: self } = this.#config.identity;
+    const own = this.#gossip.entry(self)?.neighbours.filter(({ established }) => established) ?? [];
+    const neighbours = new Set(own.map(({ name }) => name));
+    const peers = this.#gossip.entries().map(({ name, nickname, generation, capabilities }) => ({
+      name,
+      nickname,
+      generation: capabilities.includes(IPAM) ? generation : '',
+      reachable: this.#gossip.isReachable(name),
+      capabilities,
+      neighbour: neighbours.has(name),
+    }));
+    this.#ipam.onTopology({ self, peers }, this.#now);
+  }
+
+  #toData(message: ToData): void {
+    if (this.#config.dataPlane) this.#effects.push({ type: 'to-data', message });
+  }
+
+  #commit(changes: readonly StoreChange[], done?: (now: Millis) => void): void {
+    const token = ++this.#lastCommit;
+    if (done !== undefined) this.#commits.set(token, done);
+    this.#effects.push({ type: 'commit', token, changes });
+  }
+
+  /** One transaction at a time: the pins that are made meanwhile share the next one. */
+  #storePins(): void {
+    if (this.#pinsAreCommitting || !this.#pins.takeDirty()) return;
+    this.#pinsAreCommitting = true;
+    this.#commit([{ key: PINS_KEY, value: this.#pins.encode() }], () => {
+      this.#pinsAreCommitting = false;
+    });
+  }
+
+  /** Others knew of a later run of ours than the store does: gossip has moved past it, and so must the store. */
+  #storeIncarnation(): void {
+    const incarnation = this.#gossip.entry(this.#config.identity.name)?.incarnation ?? 0;
+    if (incarnation <= this.#incarnation) return;
+    this.#incarnation = incarnation;
+    this.#commit([identityChange({ ...this.#config.identity, incarnation })]);
+  }
+
+  #ask(request: number, kind: 'status' | 'report'): void {
+    const number = this.#config.dataPlane
+      ? this.#statusRequests.add({ request, kind }, this.#now)
+      : undefined;
+    if (number === undefined) this.#answer({ request, kind, report: undefined });
+    else this.#toData({ type: 'report-request', request: number });
+  }
+
+  #answer({ request, kind, report }: Answerable): void {
+    const parts = {
+      config: this.#config,
+      gossip: this.#gossip,
+      ipam: this.#ipam,
+      links: this.#links,
+      pins: this.#pins.size,
+      report,
+    };
+    if (kind === 'status') {
+      this.#effects.push({ type: 'status', request, document: controlStatus(parts, this.#now) });
+    } else {
+      this.#effects.push({ type: 'report', request, document: controlReport(parts, this.#now) });
+    }
+  }
+}
+
+const WITHOUT_IPAM = { type: 'failed', error: 'this node runs without address allocation' } as const;
+
+function isDue(time: Millis | undefined, now: Millis): boolean {
+  return time !== undefined && time <= now;
+}

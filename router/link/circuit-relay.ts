@@ -1,0 +1,170 @@
+import type { PeerName } from '../../core/peer-name.ts';
+import { SECOND, earlier } from '../../core/time.ts';
+import type { Millis } from '../../core/time.ts';
+import { openTimeout } from './circuit-context.ts';
+import type { CircuitContext } from './circuit-context.ts';
+import type { CircuitMessage, Refusal } from './circuit-message.ts';
+import { isDirectEdge } from './circuit-route.ts';
+
+/** What one node relays at most, and what one neighbour may ask of it. */
+const MAX_RELAYED = 4_096;
+const MAX_RELAYED_PER_NEIGHBOUR = 512;
+/** The data plane reports a label as often as it was idle for so long. */
+const LABEL_IDLE: Millis = 60 * SECOND;
+
+type Open = Extract<CircuitMessage, { type: 'open' }>;
+
+/**
+ * One circuit that passes through. Datagrams with `backLabel` come from `next` and go to `previous` as `backIndex`;
+ * those with `forthLabel` go the other way.
+ */
+interface Relayed {
+  readonly id: string;
+  readonly previous: PeerName;
+  readonly next: PeerName;
+  readonly position: number;
+  readonly backLabel: number;
+  forthLabel: number | undefined;
+  /** When `opened` must have come. */
+  readonly deadline: Millis;
+  /** When each label was last reported as idle. */
+  readonly idle: Map<number, Millis>;
+}
+
+/** The circuits of others that lead through this node: two labels each, installed in the data plane. */
+export class CircuitRelays {
+  readonly #context: CircuitContext;
+  readonly #byId = new Map<string, Relayed>();
+  readonly #byLabel = new Map<number, Relayed>();
+  /** Those that wait for `opened`. */
+  readonly #opening = new Set<Relayed>();
+
+  constructor(context: CircuitContext) {
+    this.#context = context;
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  has(id: string): boolean {
+    return this.#byId.has(id);
+  }
+
+  onOpen(from: PeerName, open: Open, now: Millis): void {
+    const next = open.path[open.position + 1]!;
+    const refused = this.#refusalOf(from, next, open);
+    if (refused !== undefined) {
+      this.#context.send(from, { type: 'refused', id: open.id, ...refused });
+      return;
+    }
+    const backLabel = this.#context.indexes.allocate(now);
+    const { id, path, position } = open;
+    const deadline = now + openTimeout(path.length, position);
+    const forthLabel = undefined;
+    const idle = new Map<number, Millis>();
+    const relayed: Relayed = { id, previous: from, next, position, backLabel, forthLabel, deadline, idle };
+    this.#byId.set(id, relayed);
+    this.#opening.add(relayed);
+    this.#install(relayed, backLabel, next, from, open.index);
+    this.#context.send(next, { type: 'open', id, position: position + 1, index: backLabel, path });
+  }
+
+  onOpened(from: PeerName, id: string, index: number, now: Millis): void {
+    const relayed = this.#byId.get(id);
+    if (relayed?.next !== from || relayed.forthLabel !== undefined) return;
+    relayed.forthLabel = this.#context.indexes.allocate(now);
+    this.#opening.delete(relayed);
+    this.#install(relayed, relayed.forthLabel, relayed.previous, from, index);
+    this.#context.send(relayed.previous, { type: 'opened', id, index: relayed.forthLabel });
+  }
+
+  onRefused(from: PeerName, refused: Extract<CircuitMessage, { type: 'refused' }>, now: Millis): void {
+    const relayed = this.#byId.get(refused.id);
+    if (relayed?.next !== from || relayed.forthLabel !== undefined) return;
+    const position = Math.max(refused.position, relayed.position);
+    this.#context.send(relayed.previous, { ...refused, position });
+    this.#remove(relayed, now);
+  }
+
+  onClose(from: PeerName, id: string, now: Millis): void {
+    const relayed = this.#byId.get(id);
+    if (relayed === undefined || (from !== relayed.previous && from !== relayed.next)) return;
+    this.#context.send(from === relayed.next ? relayed.previous : relayed.next, { type: 'close', id });
+    this.#remove(relayed, now);
+  }
+
+  /** The label carried nothing for {@link LABEL_IDLE}. A circuit ends when that holds for both of its labels. */
+  onLabelIdle(index: number, now: Millis): void {
+    const relayed = this.#byLabel.get(index);
+    if (relayed === undefined) return;
+    relayed.idle.set(index, now);
+    const recent = [...relayed.idle.values()].filter((at) => now - at <= LABEL_IDLE);
+    if (recent.length === 2) this.#close(relayed, now);
+  }
+
+  /** The session with a neighbour has ended, and with it all that leads over it. */
+  onSessionEnded(peer: PeerName, now: Millis): void {
+    for (const relayed of [...this.#byId.values()]) {
+      if (relayed.previous === peer || relayed.next === peer) this.#close(relayed, now);
+    }
+  }
+
+  nextTimeout(): Millis | undefined {
+    let next: Millis | undefined;
+    for (const { deadline } of this.#opening) next = earlier(next, deadline);
+    return next;
+  }
+
+  onTimeout(now: Millis): void {
+    for (const relayed of [...this.#opening]) {
+      if (relayed.deadline > now) continue;
+      const { id, position, previous, next } = relayed;
+      this.#context.send(previous, { type: 'refused', id, position, reason: 'timed-out' });
+      this.#context.send(next, { type: 'close', id });
+      this.#remove(relayed, now);
+    }
+  }
+
+  /** The edge to be avoided and why, or undefined if the circuit may pass. */
+  #refusalOf(from: PeerName, next: PeerName, open: Open): { position: number; reason: Refusal } | undefined {
+    const { path, position } = open;
+    const into = (reason: Refusal) => ({ position: position - 1, reason });
+    if (path[position] !== this.#context.self || path[position - 1] !== from) return into('malformed');
+    if (this.#byId.has(open.id)) return into('duplicate');
+    if (this.#byId.size >= MAX_RELAYED || this.#relayedFor(from) >= MAX_RELAYED_PER_NEIGHBOUR) {
+      return into('too-many-circuits');
+    }
+    const routes = this.#context.routes();
+    if (routes === undefined || !isDirectEdge(routes, from, path[position])) return into('edge-not-direct');
+    return isDirectEdge(routes, path[position], next) ? undefined : { position, reason: 'edge-not-direct' };
+  }
+
+  #relayedFor(neighbour: PeerName): number {
+    let count = 0;
+    for (const { previous } of this.#byId.values()) if (previous === neighbour) count++;
+    return count;
+  }
+
+  #install(relayed: Relayed, index: number, previous: PeerName, next: PeerName, nextIndex: number): void {
+    this.#byLabel.set(index, relayed);
+    this.#context.toData({ type: 'label', index, previous, next, nextIndex });
+  }
+
+  #close(relayed: Relayed, now: Millis): void {
+    this.#context.send(relayed.previous, { type: 'close', id: relayed.id });
+    this.#context.send(relayed.next, { type: 'close', id: relayed.id });
+    this.#remove(relayed, now);
+  }
+
+  #remove(relayed: Relayed, now: Millis): void {
+    this.#byId.delete(relayed.id);
+    this.#opening.delete(relayed);
+    for (const index of [relayed.backLabel, relayed.forthLabel]) {
+      if (index === undefined) continue;
+      this.#byLabel.delete(index);
+      this.#context.toData({ type: 'label-removed', index });
+      this.#context.indexes.release(index, now);
+    }
+  }
+}

@@ -1,0 +1,365 @@
+import { equalBytes } from '../../core/bytes.ts';
+import type { Counters } from '../../core/counters.ts';
+import { compareNames } from '../../core/peer-name.ts';
+import type { PeerName } from '../../core/peer-name.ts';
+import { MINUTE, SECOND, earlier } from '../../core/time.ts';
+import type { Machine, Millis } from '../../core/time.ts';
+import type { IndexAllocator } from './index-allocator.ts';
+import { encodeEnvelope, parseEnvelope } from './offer-envelope.ts';
+import type { OfferEnvelope } from './offer-envelope.ts';
+import { OutgoingOffer, openOffer } from './offer-handshake.ts';
+import type { HandshakeFault, LocalEnd, MadeSession, OpenedOffer, RemoteEnd } from './offer-handshake.ts';
+import { HeldOffers } from './held-offers.ts';
+import type { Pins } from './pins.ts';
+
+/** The lower name's own offer has precedence for this long. */
+const GLARE: Millis = 5 * SECOND;
+/** What the higher name leaves the lower one to begin, where both want a session at the same moment. */
+const COURTESY: Millis = 2 * SECOND;
+/** The first unanswered offer is made afresh after this, each later one after twice as long. */
+const FIRST_RETRY: Millis = 2 * SECOND;
+const LAST_RETRY: Millis = 30 * SECOND;
+/** How long one request of the data plane keeps offers going; it repeats it while it lasts. */
+const NEED: Millis = MINUTE;
+
+export type OfferEffect =
+  | {
+      readonly type: 'send';
+      readonly to: PeerName;
+      readonly kind: 'offer' | 'answer';
+      readonly bytes: Uint8Array;
+    }
+  | { readonly type: 'session'; readonly peer: PeerName; readonly id: number; readonly made: MadeSession }
+  | { readonly type: 'refused'; readonly peer: PeerName; readonly error: string };
+
+export type OfferDrop =
+  | 'offer-malformed'
+  | 'offer-undecipherable'
+  | 'offer-wrong-key'
+  | 'offer-password-mismatch'
+  | 'offer-replayed'
+  | 'offer-glare'
+  | 'offer-key-changed'
+  | 'offer-early'
+  | 'answer-malformed'
+  | 'answer-undecipherable'
+  | 'answer-password-mismatch'
+  | 'answer-unexpected';
+
+export interface OfferOptions {
+  readonly local: LocalEnd;
+  readonly pins: Pins;
+  readonly indexes: IndexAllocator;
+  readonly counters: Pick<Counters<OfferDrop>, 'add'>;
+}
+
+interface PeerState {
+  remote: RemoteEnd;
+  /** Part of the mesh that this node keeps links to, whether or not there is traffic. */
+  meshed: boolean;
+  neededUntil: Millis;
+  /** The peer's run that the newest session was made with. */
+  sessionUid: Uint8Array | undefined;
+  outgoing: OutgoingOffer | undefined;
+  sentAt: Millis;
+  /** Offers since a session of this peer last came alive. */
+  attempts: number;
+  /** The next offer leaves no earlier. */
+  notBefore: Millis;
+  /** The highest offer number that was answered, of this run of the peer: an offer is answered once. */
+  answered: number;
+  error: string | undefined;
+}
+
+/** What is to be said of a peer without a link, or of one that gets no new session. */
+export interface OfferState {
+  readonly peer: PeerName;
+  readonly offering: boolean;
+  readonly error: string | undefined;
+}
+
+/**
+ * Set-up of sessions: Noise IK between pinned static keys, carried by the control plane. Decides when to offer, whose
+ * offer wins when two cross, and what is answered. A completed handshake leaves as `session`; its keys are then forgotten.
+ */
+export class Offers implements Machine<OfferEffect> {
+  readonly #options: OfferOptions;
+  readonly #self: PeerName;
+  readonly #peers = new Map<PeerName, PeerState>();
+  readonly #held = new HeldOffers();
+  #lastOffer = 0;
+  #lastSession = 0;
+  #effects: OfferEffect[] = [];
+
+  constructor(options: OfferOptions) {
+    this.#options = options;
+    this.#self = options.local.name;
+  }
+
+  /** A reachable peer's entry, new or changed. A later run of the peer is offered a session at once. */
+  onPeer(remote: RemoteEnd, now: Millis): void {
+    const state = this.#peers.get(remote.name);
+    if (state !== undefined && equalBytes(state.remote.uid, remote.uid)) {
+      state.remote = remote;
+      this.#checkPin(state);
+      return;
+    }
+    if (state === undefined) this.#peers.set(remote.name, newState(remote, now));
+    else this.#onRestarted(state, remote, now);
+    this.#checkPin(this.#peers.get(remote.name)!);
+    const held = this.#held.take(remote.name, now);
+    if (held !== undefined) this.#onEnvelope(held, now);
+    this.onTimeout(now);
+  }
+
+  onPeerGone(peer: PeerName, now: Millis): void {
+    const state = this.#peers.get(peer);
+    if (state !== undefined) this.#withdraw(state, now);
+    this.#peers.delete(peer);
+  }
+
+  /** The peers that this node keeps a link to, traffic or not. */
+  setMesh(mesh: ReadonlySet<PeerName>, now: Millis): void {
+    for (const state of this.#peers.values()) {
+      const { name } = state.remote;
+      if (!state.meshed && mesh.has(name))
+        state.notBefore = Math.max(state.notBefore, now + this.#courtesy(name));
+      state.meshed = mesh.has(name);
+    }
+    this.onTimeout(now);
+  }
+
+  /** The data plane has frames for the peer, or lost its path to it. */
+  onNeed(peer: PeerName, now: Millis): void {
+    const state = this.#peers.get(peer);
+    if (state === undefined) return;
+    state.neededUntil = now + NEED;
+    if (state.attempts === 0) state.notBefore = now;
+    this.onTimeout(now);
+  }
+
+  onSessionLive(peer: PeerName): void {
+    const state = this.#peers.get(peer);
+    if (state !== undefined) state.attempts = 0;
+  }
+
+  /** The data plane has no session with the peer any more. */
+  onSessionEnded(peer: PeerName, now: Millis): void {
+    const state = this.#peers.get(peer);
+    if (state?.sessionUid === undefined) return;
+    state.sessionUid = undefined;
+    this.onTimeout(now);
+  }
+
+  /** `from` is what the control plane says of the sender: a hint, like the envelope itself. */
+  onOffer(from: PeerName, bytes: Uint8Array, now: Millis): void {
+    const envelope = this.#parse(from, bytes);
+    if (envelope === undefined) this.#options.counters.add('offer-malformed');
+    else this.#onEnvelope(envelope, now);
+  }
+
+  onAnswer(from: PeerName, bytes: Uint8Array, now: Millis): void {
+    const envelope = this.#parse(from, bytes);
+    const state = this.#peers.get(from);
+    if (envelope === undefined) {
+      this.#options.counters.add('answer-malformed');
+    } else if (state?.outgoing?.offer !== envelope.offer) {
+      this.#options.counters.add('answer-unexpected');
+    } else {
+      const made = state.outgoing.readAnswer(envelope.bytes);
+      if (typeof made === 'string') this.#onAnswerFault(state, made);
+      else this.#finish(state, made, now);
+    }
+  }
+
+  /** In order of name: peers that are being offered a session, and those that cannot have one. */
+  states(): OfferState[] {
+    return [...this.#peers.values()]
+      .filter((state) => state.outgoing !== undefined || state.error !== undefined)
+      .map(({ remote, outgoing, error }) => ({ peer: remote.name, offering: outgoing !== undefined, error }))
+      .sort((a, b) => compareNames(a.peer, b.peer));
+  }
+
+  nextTimeout(): Millis | undefined {
+    let next = this.#held.nextTimeout();
+    for (const state of this.#peers.values()) {
+      if (isBusy(state, state.notBefore)) next = earlier(next, state.notBefore);
+    }
+    return next;
+  }
+
+  onTimeout(now: Millis): void {
+    const expired = this.#held.expire(now);
+    if (expired > 0) this.#options.counters.add('offer-early', expired);
+    const due = [...this.#peers.values()].filter((state) => state.notBefore <= now && isBusy(state, now));
+    due.sort((a, b) => compareNames(a.remote.name, b.remote.name));
+    for (const state of due) {
+      if (isWanted(state, now)) this.#offer(state, now);
+      else this.#withdraw(state, now);
+    }
+  }
+
+  drain(): OfferEffect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  #parse(from: PeerName, bytes: Uint8Array): OfferEnvelope | undefined {
+    const envelope = parseEnvelope(bytes);
+    const fits = envelope?.from === from && envelope.to === this.#self && from !== this.#self;
+    return fits ? envelope : undefined;
+  }
+
+  #onRestarted(state: PeerState, remote: RemoteEnd, now: Millis): void {
+    const hadSession = state.sessionUid !== undefined;
+    this.#withdraw(state, now);
+    const { meshed, neededUntil } = state;
+    const fresh = { ...newState(remote, now), meshed, neededUntil };
+    if (hadSession) fresh.neededUntil = now + NEED;
+    this.#peers.set(remote.name, fresh);
+  }
+
+  /** Pins the key at first sight. False if the peer cannot have a session. */
+  #checkPin(state: PeerState): boolean {
+    const { name, staticKey } = state.remote;
+    const verdict = this.#options.pins.check(name, staticKey);
+    const errors = { pinned: undefined, changed: `key of ${name} changed`, full: 'too many pinned keys' };
+    const error = errors[verdict];
+    if (error !== undefined && error !== state.error)
+      this.#effects.push({ type: 'refused', peer: name, error });
+    state.error = error;
+    return error === undefined;
+  }
+
+  #offer(state: PeerState, now: Millis): void {
+    this.#withdraw(state, now);
+    state.attempts++;
+    state.notBefore = now + retryDelay(state.attempts);
+    if (!this.#checkPin(state)) return;
+    const index = this.#options.indexes.allocate(now);
+    const outgoing = new OutgoingOffer(this.#options.local, state.remote, ++this.#lastOffer, index);
+    state.outgoing = outgoing;
+    state.sentAt = now;
+    if (outgoing.message === undefined) this.#withdraw(state, now);
+    else this.#send('offer', state.remote.name, outgoing.offer, outgoing.message);
+  }
+
+  #onEnvelope(envelope: OfferEnvelope, now: Millis): void {
+    const state = this.#peers.get(envelope.from);
+    if (state === undefined) {
+      this.#hold(envelope, now);
+      return;
+    }
+    const refusal = this.#refusalOf(state, envelope, now);
+    if (refusal !== undefined) {
+      this.#options.counters.add(refusal);
+      return;
+    }
+    const opened = openOffer(this.#options.local, state.remote, envelope.offer, envelope.bytes);
+    if (typeof opened === 'string') this.#onOfferFault(state, opened, envelope, now);
+    else this.#answer(state, opened, envelope.offer, now);
+  }
+
+  /** Reasons to leave an offer alone, before any cryptography. */
+  #refusalOf(state: PeerState, envelope: OfferEnvelope, now: Millis): OfferDrop | undefined {
+    if (envelope.offer <= state.answered) return 'offer-replayed';
+    if (!this.#checkPin(state)) return 'offer-key-changed';
+    const precedence = this.#self < envelope.from && state.outgoing !== undefined;
+    return precedence && now - state.sentAt < GLARE ? 'offer-glare' : undefined;
+  }
+
+  /** The sender may have started again, and its entry be on the way. */
+  #onOfferFault(state: PeerState, fault: HandshakeFault, envelope: OfferEnvelope, now: Millis): void {
+    this.#options.counters.add(`offer-${fault}`);
+    if (fault === 'undecipherable') this.#hold(envelope, now);
+    if (fault === 'password-mismatch') this.#onPasswordMismatch(state);
+  }
+
+  #onAnswerFault(state: PeerState, fault: HandshakeFault): void {
+    this.#options.counters.add(fault === 'wrong-key' ? 'answer-undecipherable' : `answer-${fault}`);
+    if (fault === 'password-mismatch') this.#onPasswordMismatch(state);
+  }
+
+  #onPasswordMismatch(state: PeerState): void {
+    const { name } = state.remote;
+    const encrypted = this.#options.local.encrypted;
+    state.error = encrypted
+      ? `${name} has no password, one is set here`
+      : `${name} requires a password, none is set here`;
+    this.#effects.push({ type: 'refused', peer: name, error: state.error });
+  }
+
+  #answer(state: PeerState, opened: OpenedOffer, offer: number, now: Millis): void {
+    const index = this.#options.indexes.allocate(now);
+    const answer = opened.answer(index);
+    if (answer === undefined) {
+      this.#options.indexes.release(index, now);
+      this.#options.counters.add('offer-malformed');
+      return;
+    }
+    this.#withdraw(state, now);
+    state.answered = offer;
+    this.#send('answer', state.remote.name, offer, answer.message);
+    this.#finish(state, answer.session, now);
+  }
+
+  /** The index goes over to the data plane with the session. */
+  #finish(state: PeerState, made: MadeSession, now: Millis): void {
+    state.outgoing = undefined;
+    state.sessionUid = state.remote.uid;
+    state.neededUntil = now;
+    state.attempts = Math.max(state.attempts, 1);
+    state.notBefore = Math.max(state.notBefore, now + FIRST_RETRY);
+    this.#effects.push({ type: 'session', peer: state.remote.name, id: ++this.#lastSession, made });
+  }
+
+  #hold(envelope: OfferEnvelope, now: Millis): void {
+    if (!this.#held.hold(envelope, now)) this.#options.counters.add('offer-early');
+  }
+
+  #withdraw(state: PeerState, now: Millis): void {
+    if (state.outgoing === undefined) return;
+    state.outgoing.wipe();
+    this.#options.indexes.release(state.outgoing.index, now);
+    state.outgoing = undefined;
+  }
+
+  #courtesy(peer: PeerName): Millis {
+    return this.#self < peer ? 0 : COURTESY;
+  }
+
+  #send(kind: 'offer' | 'answer', to: PeerName, offer: number, bytes: Uint8Array): void {
+    const envelope = encodeEnvelope({ from: this.#self, to, offer, bytes });
+    this.#effects.push({ type: 'send', to, kind, bytes: envelope });
+  }
+}
+
+/** How long to wait for an answer to the `attempt`-th offer in a row: 2, 4, 8, 16, then 30 s. */
+export function retryDelay(attempt: number): Millis {
+  return Math.min(FIRST_RETRY * 2 ** (attempt - 1), LAST_RETRY);
+}
+
+function isWanted(state: PeerState, now: Millis): boolean {
+  return state.neededUntil > now || (state.meshed && state.sessionUid === undefined);
+}
+
+/** Whether something is to be done once `notBefore` has come: offer afresh, or give up. */
+function isBusy(state: PeerState, now: Millis): boolean {
+  return state.outgoing !== undefined || isWanted(state, now);
+}
+
+function newState(remote: RemoteEnd, now: Millis): PeerState {
+  return {
+    remote,
+    meshed: false,
+    neededUntil: now,
+    sessionUid: undefined,
+    outgoing: undefined,
+    sentAt: now,
+    attempts: 0,
+    notBefore: now,
+    answered: 0,
+    error: undefined,
+  };
+}

@@ -1,0 +1,193 @@
+import { equalBytes } from '../../core/bytes.ts';
+import type { Counters } from '../../core/counters.ts';
+import type { PeerName } from '../../core/peer-name.ts';
+import type { RandomSource } from '../../core/random.ts';
+import { NoiseIkInitiator, NoiseIkResponder } from '../crypto/noise-ik.ts';
+import type { NoiseSession } from '../crypto/noise-ik.ts';
+import { rekeyPrologue } from '../crypto/noise-prologue.ts';
+import { KEY_BYTES } from '../crypto/primitives.ts';
+import type { KeyPair, Primitives } from '../crypto/primitives.ts';
+import type { ToData } from '../node-messages.ts';
+
+/** Steps of a rekey on the wire: the responder's request, and the two messages of Noise IK. */
+const ASK = 0;
+const MESSAGE_1 = 1;
+const MESSAGE_2 = 2;
+
+const NO_PAYLOAD = new Uint8Array(0);
+
+export type RekeyDrop = 'rekey-unexpected' | 'rekey-undecipherable' | 'rekey-wrong-key';
+
+export interface RekeyOptions {
+  readonly staticKey: KeyPair;
+  readonly primitives: Primitives;
+  readonly random: RandomSource;
+  readonly counters: Pick<Counters<RekeyDrop>, 'add'>;
+}
+
+/** What a session's later handshakes build on; keys are not among it. */
+export interface SessionRoot {
+  readonly initiator: boolean;
+  readonly remoteStatic: Uint8Array;
+  readonly handshakeHash: Uint8Array;
+}
+
+interface SessionRecord {
+  readonly root: SessionRoot;
+  /** Of the newest completed handshake. */
+  hash: Uint8Array;
+  phase: number;
+  /** Of the initiator: the handshake that waits for step 2. Step 1 stays the same as long as it does. */
+  running:
+    { readonly phase: number; readonly noise: NoiseIkInitiator; readonly step1: Uint8Array } | undefined;
+  /** Of the responder: the newest handshake, so that a repeated step 1 gets the same step 2. */
+  answered: { readonly phase: number; readonly step1: Uint8Array; readonly step2: Uint8Array } | undefined;
+}
+
+/**
+ * New keys for sessions that are in use, by Noise IK over the session itself. The data plane says when, carries the
+ * messages and resends them; this end makes and reads them. Only the session's initiator begins a handshake.
+ */
+export class RekeyHandshakes {
+  readonly #options: RekeyOptions;
+  /** Per peer the session in use. */
+  readonly #current = new Map<PeerName, SessionRecord>();
+  /** Per peer the newest session that is not in use yet. */
+  readonly #pending = new Map<PeerName, { readonly id: number; readonly record: SessionRecord }>();
+  #effects: ToData[] = [];
+
+  constructor(options: RekeyOptions) {
+    this.#options = options;
+  }
+
+  /** Whether the data plane has been given a session with the peer. */
+  hasSession(peer: PeerName): boolean {
+    return this.#current.has(peer) || this.#pending.has(peer);
+  }
+
+  /** A session was handed to the data plane; it replaces a pending one. */
+  onSession(peer: PeerName, id: number, root: SessionRoot): void {
+    const record = { root, hash: root.handshakeHash, phase: 0, running: undefined, answered: undefined };
+    this.#pending.set(peer, { id, record });
+  }
+
+  onSessionLive(peer: PeerName, id: number): void {
+    const pending = this.#pending.get(peer);
+    if (pending?.id !== id) return;
+    this.#pending.delete(peer);
+    this.#current.get(peer)?.running?.noise.wipe();
+    this.#current.set(peer, pending.record);
+  }
+
+  /** All sessions with the peer have ended. */
+  forget(peer: PeerName): void {
+    this.#current.get(peer)?.running?.noise.wipe();
+    this.#current.delete(peer);
+    this.#pending.delete(peer);
+  }
+
+  /** The data plane wants keys of this phase: step 1 (the same one again, if there is one), or the request for it. */
+  onDue(peer: PeerName, phase: number): void {
+    const record = this.#current.get(peer);
+    if (record === undefined || phase !== following(record.phase)) this.#drop('rekey-unexpected');
+    else if (record.root.initiator) this.#begin(peer, record);
+    else this.#send(peer, phase, ASK, NO_PAYLOAD);
+  }
+
+  /** Bytes that came under the session's current key. */
+  onReceived(peer: PeerName, phase: number, step: number, bytes: Uint8Array): void {
+    const record = this.#current.get(peer);
+    if (record === undefined) this.#drop('rekey-unexpected');
+    else if (record.root.initiator) this.#toInitiator(peer, record, phase, step, bytes);
+    else if (step === MESSAGE_1) this.#toResponder(peer, record, phase, bytes);
+    else this.#drop('rekey-unexpected');
+  }
+
+  drain(): ToData[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  #toInitiator(peer: PeerName, record: SessionRecord, phase: number, step: number, bytes: Uint8Array): void {
+    if (phase !== following(record.phase)) this.#drop('rekey-unexpected');
+    else if (step === ASK) this.#begin(peer, record);
+    else if (step === MESSAGE_2) this.#complete(peer, record, bytes);
+    else this.#drop('rekey-unexpected');
+  }
+
+  #begin(peer: PeerName, record: SessionRecord): void {
+    record.running ??= this.#start(record);
+    const { phase, step1 } = record.running;
+    if (step1.length > 0) this.#send(peer, phase, MESSAGE_1, step1);
+  }
+
+  /** Step 1 is empty if the peer's key is of low order; a session with such a key cannot have come about. */
+  #start(record: SessionRecord): NonNullable<SessionRecord['running']> {
+    const { random } = this.#options;
+    const phase = following(record.phase);
+    const options = { ...this.#options, prologue: rekeyPrologue(record.hash, phase) };
+    const noise = new NoiseIkInitiator(options, record.root.remoteStatic, random.bytes(KEY_BYTES));
+    return { phase, noise, step1: noise.writeMessage1(NO_PAYLOAD) ?? NO_PAYLOAD };
+  }
+
+  #complete(peer: PeerName, record: SessionRecord, bytes: Uint8Array): void {
+    const read = record.running?.noise.readMessage2(bytes);
+    if (read === undefined) {
+      this.#drop(record.running === undefined ? 'rekey-unexpected' : 'rekey-undecipherable');
+      return;
+    }
+    record.running = undefined;
+    this.#handOver(peer, record, read.session, true);
+  }
+
+  #toResponder(peer: PeerName, record: SessionRecord, phase: number, step1: Uint8Array): void {
+    const { answered } = record;
+    if (answered?.phase === phase && equalBytes(answered.step1, step1)) {
+      this.#send(peer, phase, MESSAGE_2, answered.step2);
+    } else if (phase === following(record.phase)) {
+      this.#answer(peer, record, phase, step1);
+    } else {
+      this.#drop('rekey-unexpected');
+    }
+  }
+
+  #answer(peer: PeerName, record: SessionRecord, phase: number, step1: Uint8Array): void {
+    const { random } = this.#options;
+    const noise = new NoiseIkResponder({ ...this.#options, prologue: rekeyPrologue(record.hash, phase) });
+    const read = noise.readMessage1(step1);
+    if (read === undefined || !equalBytes(read.remoteStatic, record.root.remoteStatic)) {
+      noise.wipe();
+      this.#drop(read === undefined ? 'rekey-undecipherable' : 'rekey-wrong-key');
+      return;
+    }
+    const written = noise.writeMessage2(NO_PAYLOAD, random.bytes(KEY_BYTES));
+    if (written === undefined) {
+      this.#drop('rekey-undecipherable');
+      return;
+    }
+    record.answered = { phase, step1: step1.slice(), step2: written.message };
+    this.#handOver(peer, record, written.session, false);
+    this.#send(peer, phase, MESSAGE_2, written.message);
+  }
+
+  /** Before the answer leaves, the data plane must be able to open what it brings about. */
+  #handOver(peer: PeerName, record: SessionRecord, session: NoiseSession, initiator: boolean): void {
+    record.phase = following(record.phase);
+    record.hash = session.handshakeHash;
+    const { phase } = record;
+    this.#effects.push({ type: 'rekey-keys', peer, phase, initiator, keys: session.keys });
+  }
+
+  #send(peer: PeerName, phase: number, step: number, bytes: Uint8Array): void {
+    this.#effects.push({ type: 'rekey-message', peer, phase, step, bytes });
+  }
+
+  #drop(reason: RekeyDrop): void {
+    this.#options.counters.add(reason);
+  }
+}
+
+function following(phase: number): number {
+  return (phase + 1) & 255;
+}
