@@ -16,6 +16,7 @@ import {
   rewriteDatagramIndex,
   writeDatagramHeader,
 } from '../wire/datagram.ts';
+import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.ts';
 import { MemoryFrames, MemoryMessages } from './memory-batches.ts';
 import { MemoryEvents } from './memory-events.ts';
 import { MemoryState, type EngineSession, type PhaseKeys, type ReceiveIndex } from './memory-state.ts';
@@ -36,7 +37,6 @@ import {
 
 const BATCH = 64;
 const QUEUE_LIMIT = 1_024;
-const ETHERNET_HEADER_BYTES = 14;
 /** A super-frame of 65,535 bytes of IP with an Ethernet header. */
 const LONGEST_FRAME = 65_549;
 
