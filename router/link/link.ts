@@ -6,7 +6,7 @@ import { BackOff } from './back-off.ts';
 import type { LinkContext, LinkEffect, LinkEnvironment } from './context.ts';
 import { DirectFlag } from './direct-flag.ts';
 import { MacsReceiver, MacsSender } from './macs.ts';
-import { CLOSE_ENDED, type LinkMessage } from './messages.ts';
+import { CLOSE_ENDED, type LinkMessage, type MacsPart } from './messages.ts';
 import { BASE_SIZE, innerMtu } from './path-mtu.ts';
 import type { LinkPath } from './path.ts';
 import { LinkSession } from './session.ts';
@@ -287,12 +287,9 @@ export class Link implements Machine<LinkEffect> {
       case 'rekey':
         if (session === this.#current) session.keys?.onMessage(message, now);
         break;
-      case 'macs': {
-        const { complete, acknowledge } = this.#macsReceiver.onPart(message);
-        if (complete) this.#context.emit({ type: 'peer-macs', macs: complete });
-        if (acknowledge !== undefined) session.send({ kind: 'macs-ack', version: acknowledge });
+      case 'macs':
+        this.#onMacs(session, message);
         break;
-      }
       case 'macs-ack':
         this.#macsSender.onAck(message.version);
         break;
@@ -301,6 +298,12 @@ export class Link implements Machine<LinkEffect> {
         this.#neededAt = undefined;
         break;
     }
+  }
+
+  #onMacs(session: LinkSession, part: MacsPart): void {
+    const { complete, acknowledge } = this.#macsReceiver.onPart(part);
+    if (complete) this.#context.emit({ type: 'peer-macs', macs: complete });
+    if (acknowledge !== undefined) session.send({ kind: 'macs-ack', version: acknowledge });
   }
 
   /** The pending session got its first valid datagram: it is the current one, and the old one bows out. */

@@ -28,6 +28,7 @@ export class Liveness {
   #lastSent: Millis;
   #sentData = false;
   #urgent = false;
+  #doubted = false;
   #open: Heartbeat[] = [];
 
   /** `now`: when an answer last showed that the path works. */
@@ -48,8 +49,13 @@ export class Liveness {
     this.#urgent = urgent;
   }
 
+  /** Something speaks against the path: the next heartbeat comes soon. */
+  onDoubt(): void {
+    if (this.#open.length === 0) this.#doubted = true;
+  }
+
   dueAt(): Millis {
-    if (this.#urgent) return this.#lastSent + INTERVAL_OVERDUE;
+    if (this.#urgent || this.#doubted) return this.#lastSent + INTERVAL_OVERDUE;
     const regular = this.#lastSent + (this.#sentData ? INTERVAL_SENDING : INTERVAL_IDLE);
     const oldest = this.#open[0];
     if (oldest === undefined) return regular;
@@ -76,6 +82,7 @@ export class Liveness {
     this.#open.push({ token, sentAt: now, padded, excused: false });
     this.#lastSent = now;
     this.#sentData = false;
+    this.#doubted = false;
   }
 
   /** False if no such heartbeat is open. An answer also clears what is older; a small one leaves the sizes in doubt. */

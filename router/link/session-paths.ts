@@ -105,18 +105,27 @@ export class SessionPaths {
     return !this.#owner.sealed || (onDirectIndex && this.#trusts(source()));
   }
 
-  /** `circuit` 0 = it came on the direct index; else the id of the circuit's path, from the engine's tag. */
+  /**
+   * `circuit` 0 = it came on the direct index; else the id of the circuit's path, from the engine's tag.
+   * The answer leaves on the path in use. A probe on a circuit says that the peer has lost a path, perhaps the very one
+   * that we still believe in: it is answered on the circuit too, and our own path is put to the test.
+   */
   onRequest(message: PathRequest, circuit: number, source: () => Endpoint, now: Millis): void {
     const from = circuit === 0 ? source() : undefined;
-    const back = this.confirmed ? this.#current : this.#pathBack(circuit, from, now);
-    if (back?.endpoint === undefined) return;
     const ack: PathAck = {
       kind: message.kind === 'probe' ? 'probe-ack' : 'heartbeat-ack',
       path: message.path,
       token: message.token,
       plainWelcome: this.#trusts(from),
     };
-    this.#send(back, ack, undefined);
+    if (!this.confirmed) {
+      this.#send(this.#pathBack(circuit, from, now), ack, undefined);
+      return;
+    }
+    this.#send(this.#current, ack, undefined);
+    if (message.kind !== 'probe' || circuit === 0 || !this.#current!.direct) return;
+    this.#send(this.#pathBack(circuit, from, now), ack, undefined);
+    this.#current!.liveness!.onDoubt();
   }
 
   onAck(message: PathAck, now: Millis): void {
@@ -219,6 +228,8 @@ export class SessionPaths {
 
   onTimeout(now: Millis): void {
     if (this.#stopped) return;
+    // What is lost first decides which of the others are probed and which have expired.
+    for (const path of [...this.#paths]) this.#checkInUse(path, now);
     for (const path of [...this.#paths]) {
       const expiry = this.#expiresAt(path);
       if (expiry !== undefined && expiry <= now) this.#remove(path);
@@ -227,15 +238,20 @@ export class SessionPaths {
     this.#settle(now);
   }
 
-  #onPathTimeout(path: LinkPath, now: Millis): void {
+  #checkInUse(path: LinkPath, now: Millis): void {
     const liveness = path.liveness;
     if (liveness && (liveness.lostAt() ?? Infinity) <= now) {
       this.#lose(path, now);
-    } else if (liveness?.blackHole(now)) {
+      return;
+    }
+    if (liveness?.blackHole(now)) {
       const size = path.mtu.size ?? 0;
       if (path.mtu.onBlackHole(now)) liveness.forgetPadded();
       else this.#loseForSize(path, size, now);
     }
+  }
+
+  #onPathTimeout(path: LinkPath, now: Millis): void {
     if (path.liveness === undefined && !this.#isProbed(path)) return;
     path.onTimeout(
       this.#probeInterval(path, now),
@@ -390,7 +406,8 @@ export class SessionPaths {
     this.#context.emit({ type: 'configure', change });
   }
 
-  #send(path: LinkPath, message: PathRequest | PathAck, size: number | undefined): void {
+  #send(path: LinkPath | undefined, message: PathRequest | PathAck, size: number | undefined): void {
+    if (path?.endpoint === undefined) return;
     const { session } = this.#owner;
     this.#context.emit({ type: 'send', session, path: path.id, plain: !this.#owner.sealed, message, size });
   }
