@@ -3,7 +3,7 @@ import type { PeerName } from '../../core/peer-name.ts';
 import type { RandomSource } from '../../core/random.ts';
 import type { EngineChange } from '../engine/port.ts';
 import type { ToControl } from '../node-messages.ts';
-import type { LinkMessage } from './messages.ts';
+import type { LinkMessage } from '../wire/inner.ts';
 import type { Numbers } from './numbers.ts';
 
 /** What a link wants done, in this order. */

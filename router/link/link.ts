@@ -2,11 +2,11 @@ import type { Endpoint } from '../../core/address.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import { SECOND, earlier, type Machine, type Millis } from '../../core/time.ts';
 import type { LinkReport, LinkState, SessionMaterial, ToControl, ToData } from '../node-messages.ts';
+import type { LinkMessage, MacsPart } from '../wire/inner.ts';
 import { BackOff } from './back-off.ts';
 import type { LinkContext, LinkEffect, LinkEnvironment } from './context.ts';
 import { DirectFlag } from './direct-flag.ts';
 import { MacsReceiver, MacsSender } from './macs.ts';
-import { CLOSE_ENDED, type LinkMessage, type MacsPart } from './messages.ts';
 import { BASE_SIZE, innerMtu } from './path-mtu.ts';
 import type { LinkPath } from './path.ts';
 import { LinkSession } from './session.ts';
@@ -24,6 +24,8 @@ const RETIRE_AFTER: Millis = 10 * SECOND;
 /** A flood of frames that wait is one need. */
 const NEED_PRECISION: Millis = 1 * SECOND;
 const CLOSE_REPEATS = 3;
+/** The reason in `close`: the session is of no more use. */
+const CLOSE_ENDED = 0;
 const LEAST_BRIDGE_MTU = 576;
 const LARGEST_BRIDGE_MTU = 65_535;
 
@@ -187,16 +189,22 @@ export class Link implements Machine<LinkEffect> {
     this.#settle(now);
   }
 
-  /** Once per datagram, frames included; only with a sealed one does a sealed session come alive. */
-  onArrival(arrival: Arrival, now: Millis): void {
+  /**
+   * Once per datagram, frames included. True if that changed more than counters. Only a sealed datagram brings a sealed
+   * session alive.
+   */
+  onArrival(arrival: Arrival, now: Millis): boolean {
     const session = this.#sessionOf(arrival.session);
-    if (session === undefined) return;
+    if (session === undefined) return false;
     this.#receivedBytes += arrival.wireLength;
     session.paths.onArrival(arrival.tag, now);
-    if (session.sealed && arrival.plain) return;
+    if (session.sealed && arrival.plain) return false;
     session.keys?.onDatagrams(1, now);
-    session.keys?.onPhase(arrival.phase, now);
+    const proven = session.keys?.onPhase(arrival.phase, now) ?? false;
     if (session === this.#pending) this.#goLive(session, now);
+    else if (proven) this.#settle(now);
+    else return false;
+    return true;
   }
 
   /** Whether a frame that came plain may be taken. */
@@ -224,12 +232,12 @@ export class Link implements Machine<LinkEffect> {
     this.#settle(now);
   }
 
-  /** Frames were sent: their datagrams and bytes of UDP payload. */
-  onDataSent(number: number, datagrams: number, bytes: number, now: Millis): void {
+  /** Frames were sent: their datagrams and bytes of UDP payload. True if the next timeout comes sooner for it. */
+  onDataSent(number: number, datagrams: number, bytes: number, now: Millis): boolean {
     const session = this.#sessionOf(number);
     this.#sentBytes += bytes;
-    session?.paths.onDataSent(now);
     session?.keys?.onDatagrams(datagrams, now);
+    return session?.paths.onDataSent(now) ?? false;
   }
 
   nextTimeout(): Millis | undefined {

@@ -1,5 +1,5 @@
 import { SECOND, type Millis } from '../../core/time.ts';
-import type { MacsPart } from './messages.ts';
+import type { MacsPart } from '../wire/inner.ts';
 
 const MAC_BYTES = 6;
 /** 190 MACs and their header fit the smallest datagram that a path carries. */

@@ -1,7 +1,7 @@
 import { HOUR, SECOND, earlier, type Millis } from '../../core/time.ts';
 import type { SessionMaterial, ToData } from '../node-messages.ts';
 import type { LinkContext } from './context.ts';
-import type { LinkMessage } from './messages.ts';
+import type { LinkMessage } from '../wire/inner.ts';
 
 export const REKEY_AFTER: Millis = 120 * SECOND;
 const REKEY_AFTER_DATAGRAMS = 2 ** 48;
@@ -69,13 +69,14 @@ export class SessionKeys {
     if (this.#datagrams >= REKEY_AFTER_DATAGRAMS) this.#nextAsk = Math.min(this.#nextAsk, now);
   }
 
-  /** A datagram was opened with the key of `phase`. */
-  onPhase(phase: number, now: Millis): void {
-    if (this.#proven || phase !== this.#newest) return;
+  /** A datagram was opened with the key of `phase`; true if it is the first under the newest one. */
+  onPhase(phase: number, now: Millis): boolean {
+    if (this.#proven || phase !== this.#newest) return false;
     this.#proven = true;
     const old = (phase + 255) % 256;
     if (this.#sending !== phase) this.#startSending(phase);
     this.#wipes.push({ phase: old, at: now + OLD_KEY_LIFETIME });
+    return true;
   }
 
   /** From the peer. */

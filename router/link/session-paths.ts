@@ -4,7 +4,7 @@ import { randomBelow } from '../../core/random.ts';
 import { SECOND, earlier, type Millis } from '../../core/time.ts';
 import type { Cookies, EngineChange } from '../engine/port.ts';
 import type { LinkContext } from './context.ts';
-import type { PathAck, PathRequest } from './messages.ts';
+import type { PathAck, PathRequest } from '../wire/inner.ts';
 import { fullSize } from './path-mtu.ts';
 import { LinkPath, type Circuit } from './path.ts';
 import { trustedByBoth } from './trust.ts';

@@ -2,7 +2,7 @@ import { earlier, type Millis } from '../../core/time.ts';
 import type { EngineChange } from '../engine/port.ts';
 import type { SessionMaterial } from '../node-messages.ts';
 import type { LinkContext } from './context.ts';
-import type { LinkMessage } from './messages.ts';
+import type { LinkMessage } from '../wire/inner.ts';
 import { SessionKeys } from './session-keys.ts';
 import { SessionPaths, type PathOwner } from './session-paths.ts';
 

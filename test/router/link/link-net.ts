@@ -3,7 +3,7 @@ import { parsePeerName, type PeerName } from '../../../core/peer-name.ts';
 import { SeededRandom } from '../../../core/random.ts';
 import type { LinkEffect } from '../../../router/link/context.ts';
 import { Link } from '../../../router/link/link.ts';
-import type { LinkMessage } from '../../../router/link/messages.ts';
+import type { LinkMessage } from '../../../router/wire/inner.ts';
 import { Numbers } from '../../../router/link/numbers.ts';
 import type { SessionMaterial, ToControl } from '../../../router/node-messages.ts';
 
