@@ -14,7 +14,9 @@ module.exports = {
     rule(
       'pure-router-stays-below-nodes',
       { path: '^router/(wire|crypto|switch|link)/' },
-      { path: '^(gossip|ipam|plugin|cli|scripts|test|router/(engine/(?!port[.]ts)|api|loop|control-node|data-node))' },
+      {
+        path: '^(gossip|ipam|plugin|cli|scripts|test|router/(engine/(?!port[.]ts)|api|loop|control-node|data-node))',
+      },
     ),
     rule(
       'nodes-stay-below-edges',

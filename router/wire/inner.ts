@@ -1,4 +1,5 @@
 import { readU16, readU32, writeU16, writeU32 } from './datagram.ts';
+import { ETHERNET_HEADER_BYTES } from './ethernet.ts';
 import { MAC_BYTES, readMac, writeMac, type Mac } from './mac.ts';
 
 /**
@@ -43,7 +44,6 @@ export const TOKEN_BYTES = 8;
 /** On heartbeat-ack and probe-ack: frames on this path may come plain. */
 const FLAG_PLAIN_WELCOME = 1;
 
-const ETHERNET_HEADER_BYTES = 14;
 const PATH_MESSAGE_BYTES = 4 + TOKEN_BYTES;
 const MACS_HEADER_BYTES = 8;
 
@@ -162,11 +162,6 @@ const KIND_OF: Readonly<Record<LinkMessage['kind'], number>> = {
   'macs-ack': KIND_MACS_ACK,
   close: KIND_CLOSE,
 };
-
-/** A `frame` payload that holds an Ethernet header at least. */
-export function isFrame(length: number): boolean {
-  return length >= ETHERNET_HEADER_BYTES;
-}
 
 /** Prefix of a frame entry; returns its length. */
 export function writeFramePrefix(out: Uint8Array, at: number, flags: number): number {
