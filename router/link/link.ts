@@ -70,10 +70,10 @@ export class Link implements Machine<LinkEffect> {
   /** When the rules below want to be looked at again, apart from the timers of the parts. */
   #recheckAt: Millis | undefined;
   #state: LinkState = 'idle';
+  #route: LinkRoute | undefined;
   readonly #direct = new DirectFlag();
   #told: { state: LinkState; direct: boolean } = { state: 'idle', direct: false };
   #toldDirectPath: { id: number; endpoint: Endpoint | undefined } | undefined;
-  #sendable = false;
   #localMacs: Uint8Array;
   readonly #macsSender = new MacsSender();
   #macsReceiver = new MacsReceiver();
@@ -92,13 +92,9 @@ export class Link implements Machine<LinkEffect> {
     return this.#state;
   }
 
-  /** Undefined while there is no path at all; frames wait then. */
-  route(): LinkRoute | undefined {
-    const session = this.#slots.serving();
-    const path = session?.paths.current;
-    if (session === undefined || path === undefined) return undefined;
-    const mtu = this.#innerMtu(session, path);
-    return { session: session.number, path: path.id, plain: session.paths.plain, innerMtu: mtu };
+  /** How to send a frame now; undefined while there is no path at all, and frames wait. */
+  get route(): LinkRoute | undefined {
+    return this.#route;
   }
 
   /** The direct path in use, as relay labels and circuits through this peer need it. */
@@ -325,10 +321,19 @@ export class Link implements Machine<LinkEffect> {
     this.#slots.followPaths(now);
     const current = this.#slots.current;
     current?.paths.setUrgent(current.keys?.unproven ?? false);
-    const sendable = this.#slots.serving() !== undefined;
-    if (sendable && !this.#sendable) this.#context.emit({ type: 'sendable' });
-    this.#sendable = sendable;
-    if (sendable) this.#neededAt = undefined;
+    const had = this.#route !== undefined;
+    this.#route = this.#findRoute();
+    if (this.#route === undefined) return;
+    if (!had) this.#context.emit({ type: 'sendable' });
+    this.#neededAt = undefined;
+  }
+
+  #findRoute(): LinkRoute | undefined {
+    const session = this.#slots.serving();
+    const path = session?.paths.current;
+    if (session === undefined || path === undefined) return undefined;
+    const mtu = this.#innerMtu(session, path);
+    return { session: session.number, path: path.id, plain: session.paths.plain, innerMtu: mtu };
   }
 
   #updateState(now: Millis): void {

@@ -1,7 +1,7 @@
 import type { Endpoint } from '../../core/address.ts';
 import { compareNames, type PeerName } from '../../core/peer-name.ts';
 import type { Millis } from '../../core/time.ts';
-import type { LinkReport, ToControl } from '../node-messages.ts';
+import type { LinkReport, ToControl, ToData } from '../node-messages.ts';
 import type { LinkEffect, LinkEnvironment } from './context.ts';
 import { Deadlines } from './deadlines.ts';
 import type { EngineQueue } from './engine-queue.ts';
@@ -17,6 +17,9 @@ export interface LinksOwner {
   onHopeless(peer: PeerName): void;
   onPeerMacs(peer: PeerName, macs: Uint8Array, now: Millis): void;
 }
+
+/** What concerns one link. */
+export type LinkOrder = Extract<ToData, { peer: PeerName }>;
 
 /** All links of a node and its relay labels: finds them, runs their timers, and carries out their effects. */
 export class Links {
@@ -70,6 +73,24 @@ export class Links {
       link.onLocalMacs(macs, now);
       this.#touched.add(link);
     }
+  }
+
+  /** What the ControlNode says to one link. A link is made for a session only. */
+  onControl(message: LinkOrder, now: Millis): void {
+    const link = message.type === 'session' ? this.touch(message.peer) : this.#byPeer.get(message.peer);
+    if (link === undefined) {
+      if (message.type === 'circuit') this.#refuseCircuit(message);
+      return;
+    }
+    obey(link, message, now);
+    this.#touched.add(link);
+  }
+
+  onRoamed(session: number, from: Endpoint, now: Millis): void {
+    const link = this.#bySession[session];
+    if (link === undefined) return;
+    link.onRoamed(session, from, now);
+    this.#touched.add(link);
   }
 
   onTooBig(path: number, size: number, now: Millis): void {
@@ -148,7 +169,38 @@ export class Links {
     }
   }
 
+  #refuseCircuit({ peer, circuit, alias }: Extract<LinkOrder, { type: 'circuit' }>): void {
+    this.#owner.tell({ type: 'circuit-ended', peer, circuit });
+    this.#owner.tell({ type: 'indexes-released', indexes: [alias] });
+  }
+
   #inOrder(): Link[] {
     return [...this.#byPeer.values()].sort((a, b) => compareNames(a.peer, b.peer));
+  }
+}
+
+function obey(link: Link, message: LinkOrder, now: Millis): void {
+  switch (message.type) {
+    case 'session':
+      link.onSession(message.session, now);
+      break;
+    case 'session-closed':
+      link.onSessionClosed(message.notify, now);
+      break;
+    case 'rekey-message':
+      link.onRekeyMessage(message, now);
+      break;
+    case 'rekey-keys':
+      link.onRekeyKeys(message, now);
+      break;
+    case 'circuit':
+      link.onCircuit(message, now);
+      break;
+    case 'circuit-failed':
+      link.onCircuitFailed();
+      break;
+    case 'circuit-closed':
+      link.onCircuitClosed(message.circuit, now);
+      break;
   }
 }

@@ -223,7 +223,7 @@ export class LinkNet {
 
   /** Sends a numbered frame if there is a route; returns its number. */
   sendFrame(side: Side, size = 200): number | undefined {
-    const route = side.link.route();
+    const route = side.link.route;
     if (route === undefined) return undefined;
     const number = ++this.#frameNumber;
     this.#transmit(side, route.session, route.path, {

@@ -24,7 +24,7 @@ test('a link goes up on both ends as soon as the full-size probe is answered', (
   net.run(100);
   for (const side of [net.a, net.b]) {
     t.is(side.link.state, 'up');
-    t.is(side.link.route()?.innerMtu, 1388);
+    t.is(side.link.route?.innerMtu, 1388);
     t.deepEqual(
       side.told('session-live').map(({ id }) => id),
       [1],
@@ -172,11 +172,11 @@ test('a circuit follows its first hop to a new address and pauses while that has
   t.is(net.a.link.report().path, 'relay');
   net.a.relayReachable = false;
   net.input(() => net.a.link.onFirstHopMoved(RELAY, net.now));
-  t.is(net.a.link.route(), undefined);
+  t.is(net.a.link.route, undefined);
   net.run(SECOND);
   net.a.relayReachable = true;
   net.input(() => net.a.link.onFirstHopMoved(RELAY, net.now));
-  t.not(net.a.link.route(), undefined);
+  t.not(net.a.link.route, undefined);
 });
 
 test('no confirmed path for a minute brings the link down, and it comes up again when the network heals', (t) => {
@@ -301,9 +301,9 @@ test('a path that drops all above some size comes up at the base size and finds 
     net.connect();
     net.run(1.5 * SECOND);
     t.is(net.a.link.state, 'up');
-    t.is(net.a.link.route()?.innerMtu, 1232 - 64);
+    t.is(net.a.link.route?.innerMtu, 1232 - 64);
     net.run(60 * SECOND);
-    const found = net.a.link.route()!.innerMtu + 64;
+    const found = net.a.link.route!.innerMtu + 64;
     t.true(found <= largest && found > largest - 8, `${largest}: ${found}`);
   }
 });
@@ -313,28 +313,28 @@ test('a path that shrinks under an established link is noticed as a black hole a
   net.run(20 * SECOND);
   net.passes = ({ size }) => size <= 1300;
   net.run(12 * SECOND, () => void net.sendFrame(net.a));
-  t.true(net.a.link.route()!.innerMtu <= 1300 - 64);
+  t.true(net.a.link.route!.innerMtu <= 1300 - 64);
   net.run(40 * SECOND);
-  t.true(net.a.link.route()!.innerMtu > 1290 - 64);
+  t.true(net.a.link.route!.innerMtu > 1290 - 64);
   t.deepEqual(net.a.told('need-circuit'), []);
   net.passes = () => true;
   net.run(11 * 60 * SECOND);
-  t.is(net.a.link.route()?.innerMtu, 1388);
+  t.is(net.a.link.route?.innerMtu, 1388);
 });
 
 test('the host saying that a datagram is too big lowers the size at once', (t) => {
   const net = upNet();
-  const path = net.a.link.route()!.path;
+  const path = net.a.link.route!.path;
   net.passes = ({ size }) => size <= 1400;
   net.input(() => net.a.link.onTooBig(path, 1452, net.now));
-  t.is(net.a.link.route()?.innerMtu, 1232 - 64);
+  t.is(net.a.link.route?.innerMtu, 1232 - 64);
   net.run(60 * SECOND);
-  t.true(net.a.link.route()!.innerMtu > 1390 - 64);
+  t.true(net.a.link.route!.innerMtu > 1390 - 64);
 });
 
 test('a path that carries not even the base size is given up and reported', (t) => {
   const net = upNet();
-  const path = net.a.link.route()!.path;
+  const path = net.a.link.route!.path;
   net.input(() => net.a.link.onTooBig(path, 1232, net.now));
   t.is(net.a.link.state, 'probing');
   t.is(net.a.told('log').length, 1);
@@ -344,7 +344,7 @@ test('the smaller of the bridges bounds what a frame may carry', (t) => {
   const net = new LinkNet({ bridgeMtu: 9000 });
   net.connect({ remoteBridgeMtu: 1300 });
   net.run(SECOND);
-  t.is(net.a.link.route()?.innerMtu, 1300);
+  t.is(net.a.link.route?.innerMtu, 1300);
 });
 
 test('MACs are told in parts until acknowledged, and again when they change', (t) => {
@@ -379,8 +379,8 @@ test('frames go plain only if both ends trust both addresses', (t) => {
 
     net.connect({ cookies }, trustB, trustA);
     net.run(SECOND, () => [net.a, net.b].forEach((side) => net.sendFrame(side)));
-    t.is(net.a.link.route()?.plain, expected);
-    t.is(net.b.link.route()?.plain, expected);
+    t.is(net.a.link.route?.plain, expected);
+    t.is(net.b.link.route?.plain, expected);
     t.is(net.a.link.report().encrypted, !expected);
     t.is(net.b.refusedPlain + net.a.refusedPlain, 0);
     t.is(
@@ -394,12 +394,12 @@ test('circuits stay sealed between ends that trust each other, and plain frames 
   const net = new LinkNet({ trusted: TRUSTED }, { trusted: TRUSTED });
   net.connect({ cookies, remoteTrusted: TRUSTED });
   net.run(SECOND);
-  t.true(net.a.link.route()?.plain);
+  t.true(net.a.link.route?.plain);
   cutDirect(net);
   net.run(15 * SECOND);
   net.openCircuit();
   net.run(SECOND);
-  t.like(net.a.link.route(), { plain: false });
+  t.like(net.a.link.route, { plain: false });
   const arrival = { session: 1, phase: 0, plain: true, wireLength: 60, source: () => net.b.address };
   t.false(net.a.link.takesPlain({ ...arrival, tag: 99 }));
   t.true(net.a.link.takesPlain({ ...arrival, tag: 0 }));
@@ -417,7 +417,7 @@ test('without a password all is plain, circuits too, and every plain frame is ta
   net.run(15 * SECOND);
   net.openCircuit();
   net.run(SECOND, () => void net.sendFrame(net.a));
-  t.like(net.a.link.route(), { plain: true });
+  t.like(net.a.link.route, { plain: true });
   t.is(net.b.refusedPlain, 0);
 });
 

@@ -1,41 +1,39 @@
 import test from 'ava';
 import { BackOff } from '../../../router/link/back-off.ts';
 import { Deadlines } from '../../../router/link/deadlines.ts';
-import { FrameQueue, MOST_FRAMES } from '../../../router/link/frame-queue.ts';
+import { FrameQueue, FrameQueues, MOST_FRAMES } from '../../../router/link/frame-queue.ts';
 import { MacsReceiver, MacsSender } from '../../../router/link/macs.ts';
 import { Numbers } from '../../../router/link/numbers.ts';
 import { RelayLabels } from '../../../router/link/relay-labels.ts';
 import { A, B, RELAY } from './link-net.ts';
 
-test('a frame queue keeps the newest 64 frames in order and counts what it drops', (t) => {
+test('a frame queue keeps the newest 64 frames in order and says how many it dropped', (t) => {
   const queue = new FrameQueue();
-  for (let i = 0; i < MOST_FRAMES + 10; i++) queue.push(Uint8Array.of(i), 0);
+  let dropped = 0;
+  for (let i = 0; i < MOST_FRAMES + 10; i++) dropped += queue.push(Uint8Array.of(i));
   t.is(queue.length, MOST_FRAMES);
-  t.is(queue.takeDropped(), 10);
-  t.is(queue.takeDropped(), 0);
-  const frames = queue.take();
+  t.is(dropped, 10);
   t.deepEqual(
-    frames.map(({ bytes }) => bytes[0]),
+    queue.take().map((frame) => frame[0]),
     Array.from({ length: MOST_FRAMES }, (_, i) => i + 10),
   );
   t.is(queue.length, 0);
 });
 
-test('a frame queue bounds its bytes and copies what it keeps', (t) => {
-  const queue = new FrameQueue();
+test('queues bound their bytes, copy what they keep, and keep the peers apart', (t) => {
+  const queues = new FrameQueues();
   const frame = new Uint8Array(65_000).fill(1);
-  for (let i = 0; i < 10; i++) queue.push(frame, 1);
+  let dropped = 0;
+  for (let i = 0; i < 10; i++) dropped += queues.push(A, frame);
   frame.fill(2);
-  t.is(queue.length, 4);
-  t.true(queue.take().every(({ bytes, flags }) => bytes[0] === 1 && flags === 1));
-});
-
-test('clearing a frame queue counts its frames as dropped', (t) => {
-  const queue = new FrameQueue();
-  queue.push(Uint8Array.of(1), 0);
-  queue.clear();
-  t.is(queue.length, 0);
-  t.is(queue.takeDropped(), 1);
+  queues.push(B, frame);
+  t.is(dropped, 6);
+  t.deepEqual(
+    queues.take(A).map((kept) => kept[0]),
+    [1, 1, 1, 1],
+  );
+  t.deepEqual(queues.take(A), []);
+  t.is(queues.take(B).length, 1);
 });
 
 test('numbers are dense and the lowest free one comes first', (t) => {
