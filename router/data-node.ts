@@ -1,0 +1,263 @@
+import type { Cidr } from '../core/address.ts';
+import { Counters } from '../core/counters.ts';
+import type { PeerName } from '../core/peer-name.ts';
+import type { RandomSource } from '../core/random.ts';
+import { earlier, type Machine, type Millis } from '../core/time.ts';
+import type { Engine, EngineEvent, FrameBatch, MessageBatch, SendPlan } from './engine/port.ts';
+import { BatchArrival } from './link/batch-arrival.ts';
+import { EngineQueue } from './link/engine-queue.ts';
+import { FrameQueues } from './link/frame-queue.ts';
+import type { LinkRoute } from './link/link.ts';
+import { Links } from './link/links.ts';
+import { Numbers } from './link/numbers.ts';
+import type { DataReport, ToControl, ToData } from './node-messages.ts';
+import { Plans } from './switch/plans.ts';
+import { Switch } from './switch/switch.ts';
+import { KIND_FRAGMENT, parseLinkMessage } from './wire/inner.ts';
+
+export interface DataNodeConfig {
+  readonly name: PeerName;
+  /** MTU of the bridge, bytes. */
+  readonly bridgeMtu: number;
+  /** Between addresses that both ends trust, frames go plain. */
+  readonly trustedSubnets: readonly Cidr[];
+}
+
+/** Batches per call of onReady: enough to amortise a turn of the event loop, few enough to let timers be on time. */
+const BATCHES_PER_CALL = 8;
+/** Header and tag of a datagram. */
+const DATAGRAM_OVERHEAD = 32;
+/** Bytes of UDP payload in a full datagram, to estimate into how many a super-frame was cut. */
+const TYPICAL_DATAGRAM = 1_400;
+
+/**
+ * The data plane of one node: moves frames between the host and the links, keeps the links, and does as the
+ * ControlNode says. It owns the plans of an engine that the edge has opened.
+ */
+export class DataNode implements Machine<ToControl> {
+  readonly #engine: Engine;
+  readonly #queue: EngineQueue;
+  readonly #links: Links;
+  readonly #switch: Switch;
+  readonly #plans: Plans;
+  readonly #held = new FrameQueues();
+  readonly #drops = new Counters<string>();
+  #known: ReadonlySet<PeerName> = new Set();
+  #arrival: BatchArrival | undefined;
+  #arrivalBatch: MessageBatch | undefined;
+  #toControl: ToControl[] = [];
+  #now: Millis;
+
+  constructor(config: DataNodeConfig, engine: Engine, random: RandomSource, now: Millis) {
+    const { name: self, bridgeMtu, trustedSubnets } = config;
+    this.#now = now;
+    this.#engine = engine;
+    this.#queue = new EngineQueue(engine);
+    const numbers = { paths: new Numbers(), sessions: new Numbers() };
+    this.#links = new Links({ self, bridgeMtu, trustedSubnets, random, ...numbers }, this.#queue, {
+      tell: (message) => void this.#toControl.push(message),
+      onSendable: (peer, at) => this.#sendHeld(peer, at),
+      onHopeless: (peer) => this.#drops.add('held-frame', this.#held.take(peer).length),
+      onPeerMacs: (peer, macs, at) => this.#switch.onPeerMacs(peer, macs, at),
+    });
+    this.#switch = new Switch({ self, bridgeMtu }, this.#linkView(), now);
+    this.#plans = new Plans({
+      send: (plan) => this.#send(plan),
+      writeFrames: (plan) => engine.writeFrames(plan),
+    });
+  }
+
+  onControl(message: ToData, now: Millis): void {
+    this.#now = now;
+    this.#obey(message, now);
+    this.#links.settle(now);
+  }
+
+  /** Moves what the engine has, up to a budget; true if that was used up and there may be more. */
+  onReady(now: Millis): boolean {
+    this.#now = now;
+    let budget = BATCHES_PER_CALL;
+    while (budget > 0 && this.#moveBatches(now)) budget--;
+    this.#takeEvents(now);
+    this.#links.settle(now);
+    return budget === 0;
+  }
+
+  nextTimeout(): Millis | undefined {
+    const links = earlier(this.#links.nextTimeout(), this.#links.labels.nextTimeout());
+    return earlier(links, this.#switch.nextTimeout());
+  }
+
+  onTimeout(now: Millis): void {
+    this.#now = now;
+    this.#switch.onTimeout(now);
+    this.#links.onTimeout(now);
+    for (const index of this.#links.labels.onTimeout(now))
+      this.#toControl.push({ type: 'label-idle', index });
+    this.#takeEvents(now);
+    this.#links.settle(now);
+  }
+
+  drain(): ToControl[] {
+    const messages = this.#toControl;
+    this.#toControl = [];
+    return messages;
+  }
+
+  /** A frame batch and a message batch; false if there was neither. */
+  #moveBatches(now: Millis): boolean {
+    const frames = this.#engine.readFrames();
+    if (frames.count > 0) this.#forward(frames, now);
+    const messages = this.#engine.receive();
+    if (messages.count > 0) this.#take(messages, now);
+    return frames.count > 0 || messages.count > 0;
+  }
+
+  #forward(frames: FrameBatch, now: Millis): void {
+    this.#switch.planFrames(frames, this.#plans, now);
+    this.#plans.flush();
+  }
+
+  /** First what the messages mean to the links, so that answers and frames go by the paths as they are then. */
+  #take(batch: MessageBatch, now: Millis): void {
+    const arrival = this.#arrivalOf(batch);
+    for (let i = 0; i < batch.count; i++) {
+      arrival.moveTo(i);
+      this.#takeEntry(batch, i, arrival, now);
+    }
+    this.#links.settle(now);
+    this.#switch.planMessages(batch, this.#plans, now);
+    this.#plans.flush();
+  }
+
+  #takeEntry(batch: MessageBatch, i: number, arrival: BatchArrival, now: Millis): void {
+    const link = this.#links.ofSession(batch.session[i]!);
+    if (link === undefined) return;
+    if (link.onArrival(arrival, now)) this.#links.onInput(link);
+    const kind = batch.kind[i]!;
+    if (kind <= KIND_FRAGMENT) return;
+    const message = parseLinkMessage(kind, batch.flags[i]!, batch.data, batch.offset[i]!, batch.length[i]!);
+    if (message === undefined) {
+      this.#drops.add('link-message-malformed');
+      return;
+    }
+    if (!link.onMessage(arrival, message, now)) this.#drops.add('plain-refused');
+    this.#links.onInput(link);
+  }
+
+  /** Engines use one batch again and again. */
+  #arrivalOf(batch: MessageBatch): BatchArrival {
+    if (this.#arrival === undefined || this.#arrivalBatch !== batch) {
+      this.#arrival = new BatchArrival(batch);
+      this.#arrivalBatch = batch;
+    }
+    return this.#arrival;
+  }
+
+  /** Executes a plan of the switch and tells the links what went over them. */
+  #send(plan: SendPlan): void {
+    this.#engine.send(plan);
+    for (let i = 0; i < plan.count; i++) {
+      const session = plan.session[i]!;
+      const link = this.#links.ofSession(session);
+      if (link === undefined) continue;
+      const bytes = plan.prefixLength[i]! + plan.length[i]! + DATAGRAM_OVERHEAD;
+      const datagrams = Math.ceil(bytes / TYPICAL_DATAGRAM);
+      if (link.onDataSent(session, datagrams, bytes, this.#now)) this.#links.onInput(link);
+    }
+  }
+
+  #linkView(): LinkView {
+    return {
+      route: (peer) => this.#links.get(peer)?.route,
+      hold: (peer, message) => this.#hold(peer, message),
+      sender: (batch, i) => this.#senderOf(batch, i),
+    };
+  }
+
+  #senderOf(batch: MessageBatch, i: number): PeerName | undefined {
+    const link = this.#links.ofSession(batch.session[i]!);
+    if (link === undefined || batch.plain[i] !== 1) return link?.peer;
+    const arrival = this.#arrivalOf(batch);
+    arrival.moveTo(i);
+    return link.takesPlain(arrival) ? link.peer : undefined;
+  }
+
+  #hold(peer: PeerName, message: Uint8Array | undefined): void {
+    if (!this.#known.has(peer)) {
+      this.#drops.add('peer-unknown');
+      return;
+    }
+    const dropped = message === undefined ? 0 : this.#held.push(peer, message);
+    if (dropped > 0) this.#drops.add('held-frame', dropped);
+    this.#links.touch(peer).onNeeded(this.#now);
+  }
+
+  #sendHeld(peer: PeerName, now: Millis): void {
+    for (const message of this.#held.take(peer)) this.#switch.planHeld(peer, message, this.#plans, now);
+    this.#plans.flush();
+  }
+
+  #obey(message: ToData, now: Millis): void {
+    switch (message.type) {
+      case 'routes':
+        this.#known = new Set(message.routes.names);
+        this.#switch.onRoutes(message.routes, now);
+        break;
+      case 'local-macs':
+        this.#switch.onLocalMacs(message.macs, now);
+        this.#links.onLocalMacs(message.macs, now);
+        break;
+      case 'label':
+        for (const change of this.#links.labels.add(message, now)) this.#queue.change(change);
+        break;
+      case 'label-removed':
+        for (const change of this.#links.labels.remove(message.index)) this.#queue.change(change);
+        break;
+      case 'report-request':
+        this.#toControl.push({ type: 'report', request: message.request, report: this.#report(now) });
+        break;
+      default:
+        this.#links.onControl(message, now);
+    }
+  }
+
+  #takeEvents(now: Millis): void {
+    for (const event of this.#engine.drainEvents()) this.#onEvent(event, now);
+    for (const { message, fields } of macReports(this.#switch.drainEvents())) {
+      this.#toControl.push({ type: 'log', level: 'warn', message, fields });
+    }
+  }
+
+  #onEvent(event: EngineEvent, now: Millis): void {
+    switch (event.type) {
+      case 'roamed':
+        this.#links.onRoamed(event.session, event.from, now);
+        break;
+      case 'too-big':
+        this.#links.onTooBig(event.path, event.size, now);
+        break;
+      case 'send-failed':
+        this.#drops.add(`send-failed-${event.errno}`);
+        break;
+      case 'label-used':
+        this.#links.labels.onUsed(event.index, now);
+        break;
+      case 'dropped':
+        this.#drops.add(event.reason, event.count);
+        break;
+      case 'failed':
+        this.#toControl.push({ type: 'failed', error: event.error });
+        break;
+    }
+  }
+
+  #report(now: Millis): DataReport {
+    return {
+      links: this.#links.reports(),
+      drops: { ...this.#drops.toObject(), ...this.#switch.drops() },
+      macs: this.#switch.macs(now),
+      labels: this.#links.labels.size,
+    };
+  }
+}

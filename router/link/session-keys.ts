@@ -1,0 +1,172 @@
+import { HOUR, SECOND, earlier, type Millis } from '../../core/time.ts';
+import type { SessionMaterial, ToData } from '../node-messages.ts';
+import type { LinkContext } from './context.ts';
+import type { LinkMessage } from '../wire/inner.ts';
+
+export const REKEY_AFTER: Millis = 120 * SECOND;
+const REKEY_AFTER_DATAGRAMS = 2 ** 48;
+/** The responder gives the initiator so much longer before it asks. */
+const ASK_AFTER: Millis = REKEY_AFTER + 30 * SECOND;
+const RESEND_INTERVAL: Millis = 1 * SECOND;
+const RESENDS = 10;
+const RESEND_PAUSE: Millis = 30 * SECOND;
+/** Datagrams under the old key may still be on the way for so long. */
+const OLD_KEY_LIFETIME: Millis = 15 * SECOND;
+const KEY_LIFETIME: Millis = 1 * HOUR;
+
+type RekeyMessage = Extract<LinkMessage, { kind: 'rekey' }>;
+type Keys = Extract<ToData, { type: 'rekey-keys' }>;
+
+/**
+ * The key phases of one sealed session. The handshake itself is the ControlNode's; here its messages are sent and
+ * resent, the phases are switched, and old keys are wiped.
+ */
+export class SessionKeys {
+  readonly #context: LinkContext;
+  readonly #session: number;
+  readonly #initiator: boolean;
+  readonly #send: (message: RekeyMessage) => void;
+  /** The newest phase whose keys the engine holds, and the one that we seal with. */
+  #newest = 0;
+  #sending = 0;
+  /** The peer has sealed with the newest phase. */
+  #proven = true;
+  #newestSince: Millis;
+  #datagrams = 0;
+  #nextAsk: Millis;
+  #stepOne: { message: RekeyMessage; sent: number; nextAt: Millis } | undefined;
+  #stepTwo: RekeyMessage | undefined;
+  #wipes: { phase: number; at: Millis }[] = [];
+
+  constructor(
+    context: LinkContext,
+    session: number,
+    material: SessionMaterial,
+    send: (message: RekeyMessage) => void,
+    now: Millis,
+  ) {
+    this.#context = context;
+    this.#session = session;
+    this.#initiator = material.initiator;
+    this.#send = send;
+    this.#newestSince = now;
+    this.#nextAsk = now + (material.initiator ? REKEY_AFTER : ASK_AFTER);
+  }
+
+  /** A new key is in use by us alone: heartbeats should provoke a datagram under it. */
+  get unproven(): boolean {
+    return !this.#proven && this.#sending === this.#newest;
+  }
+
+  /** The session has gone without a new key for too long. */
+  expired(now: Millis): boolean {
+    return now >= this.#newestSince + KEY_LIFETIME;
+  }
+
+  /** Counts towards the limit per key; both directions together, which errs on the safe side. */
+  onDatagrams(count: number, now: Millis): void {
+    this.#datagrams += count;
+    if (this.#datagrams >= REKEY_AFTER_DATAGRAMS) this.#nextAsk = Math.min(this.#nextAsk, now);
+  }
+
+  /** A datagram was opened with the key of `phase`; true if it is the first under the newest one. */
+  onPhase(phase: number, now: Millis): boolean {
+    if (this.#proven || phase !== this.#newest) return false;
+    this.#proven = true;
+    const old = (phase + 255) % 256;
+    if (this.#sending !== phase) this.#startSending(phase);
+    this.#wipes.push({ phase: old, at: now + OLD_KEY_LIFETIME });
+    return true;
+  }
+
+  /** From the peer. */
+  onMessage(message: RekeyMessage, now: Millis): void {
+    if (message.phase !== this.#nextPhase() && message.phase !== this.#newest) return;
+    if (message.step === 0) {
+      if (this.#initiator && message.phase === this.#nextPhase() && !this.#stepOne) this.#nextAsk = now;
+      return;
+    }
+    if (message.step === 1 && message.phase === this.#stepTwo?.phase) {
+      this.#send(this.#stepTwo);
+      return;
+    }
+    if (message.phase !== this.#nextPhase()) return;
+    const { phase, step, bytes } = message;
+    const { peer } = this.#context;
+    this.#context.emit({ type: 'control', message: { type: 'rekey-received', peer, phase, step, bytes } });
+  }
+
+  /** From the ControlNode, to be sent under the current key. */
+  onOutgoing(message: RekeyMessage, now: Millis): void {
+    if (message.step === 1 && message.phase === this.#nextPhase()) {
+      this.#stepOne = { message, sent: 0, nextAt: now };
+      this.#resend(this.#stepOne, now);
+    } else if (message.step === 2) {
+      this.#stepTwo = message;
+      this.#send(message);
+    }
+  }
+
+  /** False if the phase is not the next one; the keys are then not taken. */
+  onKeys({ phase, keys }: Keys, now: Millis): boolean {
+    if (phase !== this.#nextPhase() || !this.#proven) return false;
+    this.#context.emit({
+      type: 'configure',
+      change: { type: 'key', session: this.#session, phase, ...keys },
+    });
+    this.#newest = phase;
+    this.#newestSince = now;
+    this.#proven = false;
+    this.#datagrams = 0;
+    this.#stepOne = undefined;
+    this.#nextAsk = now + (this.#initiator ? REKEY_AFTER : ASK_AFTER);
+    if (this.#initiator) this.#startSending(phase);
+    return true;
+  }
+
+  nextTimeout(): Millis | undefined {
+    const ask = this.#stepOne?.nextAt ?? this.#nextAsk;
+    return earlier(earlier(ask, this.#wipes[0]?.at), this.#newestSince + KEY_LIFETIME);
+  }
+
+  onTimeout(now: Millis): void {
+    while (this.#wipes[0] && this.#wipes[0].at <= now) {
+      const { phase } = this.#wipes.shift()!;
+      this.#context.emit({
+        type: 'configure',
+        change: { type: 'key-removed', session: this.#session, phase },
+      });
+    }
+    if (this.#stepOne) {
+      if (this.#stepOne.nextAt <= now) this.#resend(this.#stepOne, now);
+    } else if (this.#nextAsk <= now) {
+      this.#nextAsk = now + RESEND_PAUSE;
+      if (this.#proven) this.#ask();
+    }
+  }
+
+  #ask(): void {
+    const phase = this.#nextPhase();
+    if (!this.#initiator) {
+      this.#send({ kind: 'rekey', phase, step: 0, bytes: new Uint8Array(0) });
+      return;
+    }
+    const { peer } = this.#context;
+    this.#context.emit({ type: 'control', message: { type: 'rekey-due', peer, phase } });
+  }
+
+  #resend(stepOne: { message: RekeyMessage; sent: number; nextAt: Millis }, now: Millis): void {
+    this.#send(stepOne.message);
+    stepOne.sent++;
+    stepOne.nextAt = now + (stepOne.sent % RESENDS === 0 ? RESEND_PAUSE : RESEND_INTERVAL);
+  }
+
+  #startSending(phase: number): void {
+    this.#sending = phase;
+    this.#context.emit({ type: 'configure', change: { type: 'send-phase', session: this.#session, phase } });
+  }
+
+  #nextPhase(): number {
+    return (this.#newest + 1) % 256;
+  }
+}

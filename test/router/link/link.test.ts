@@ -1,0 +1,429 @@
+import test from 'ava';
+import { parseCidr } from '../../../core/address.ts';
+import { A, B, LinkNet, RELAY, endpoint, type Side } from './link-net.ts';
+
+const SECOND = 1000;
+
+/** A net whose link is up on the direct path. */
+function upNet(...options: ConstructorParameters<typeof LinkNet>): LinkNet {
+  const net = new LinkNet(...options);
+  net.connect();
+  net.run(SECOND);
+  return net;
+}
+
+function cutDirect(net: LinkNet, direction: 'both' | 'a-to-b' = 'both'): void {
+  const [a, b] = [net.a.address.ip, net.b.address.ip];
+  net.passes = ({ from, to }) =>
+    !(from.ip === a && to.ip === b) && !(direction === 'both' && from.ip === b && to.ip === a);
+}
+
+test('a link goes up on both ends as soon as the full-size probe is answered', (t) => {
+  const net = new LinkNet();
+  net.connect();
+  net.run(100);
+  for (const side of [net.a, net.b]) {
+    t.is(side.link.state, 'up');
+    t.is(side.link.route?.innerMtu, 1388);
+    t.deepEqual(
+      side.told('session-live').map(({ id }) => id),
+      [1],
+    );
+    t.is(side.sendables, 1);
+  }
+});
+
+test('direct is published ten seconds after it is true, and withdrawn at once', (t) => {
+  const net = upNet();
+  net.run(8.9 * SECOND);
+  t.false(net.a.told('link-changed').some(({ direct }) => direct));
+  net.run(1.2 * SECOND);
+  t.true(net.a.told('link-changed').at(-1)?.direct);
+  cutDirect(net);
+  net.run(15 * SECOND);
+  const last = net.a.told('link-changed').at(-1)!;
+  t.like(last, { state: 'probing', direct: false });
+});
+
+test('frames that wait make the link ask for a session again and again, ever more slowly', (t) => {
+  const net = new LinkNet();
+  net.input(() => net.a.link.onNeeded(0));
+  t.is(net.a.link.state, 'offering');
+  net.run(59 * SECOND);
+  t.deepEqual(
+    net.a.told('need-session').map(({ at }) => at / SECOND),
+    [0, 2, 6, 14, 30],
+  );
+  net.run(2 * SECOND);
+  t.is(net.a.link.state, 'idle');
+});
+
+for (const [name, sending, direction, limit] of [
+  ['a cut both ways while sending', true, 'both', 6],
+  ['a cut one way while sending', true, 'a-to-b', 6],
+  ['a cut both ways while idle', false, 'both', 14],
+  ['a cut one way while idle', false, 'a-to-b', 14],
+] as const) {
+  test(`${name} is noticed by both ends within ${limit} s, at whatever moment it happens`, (t) => {
+    for (let offset = 0; offset < 10_500; offset += 700) {
+      const net = upNet();
+      const send = () => void (sending && [net.a, net.b].forEach((side) => net.sendFrame(side)));
+      net.run(20 * SECOND + offset, send);
+      const cutAt = net.now;
+      cutDirect(net, direction);
+      net.run(limit * SECOND, send);
+      for (const side of [net.a, net.b]) {
+        t.is(side.link.state, 'probing');
+        const asked = side.told('need-circuit')[0]!;
+        t.true(
+          asked.at - cutAt <= limit * SECOND && asked.at - cutAt >= 2 * SECOND,
+          String(asked.at - cutAt),
+        );
+        t.is(side.told('need-session')[0]?.at, asked.at);
+      }
+    }
+  });
+}
+
+test('loss of every fifth datagram, and short breaks, do not make a healthy link fall', (t) => {
+  const net = upNet();
+  let n = 0;
+  net.passes = () => ++n % 5 !== 0 && net.now % 20_000 > 2_000;
+  net.run(300 * SECOND, () => void net.sendFrame(net.a));
+  t.deepEqual(net.a.told('need-circuit'), []);
+  t.true(net.a.link.report().lostFraction > 0.02);
+});
+
+test('an idle link heartbeats every ten seconds, a sending one every two', (t) => {
+  const net = upNet();
+  net.run(2 * SECOND);
+  const heartbeats = (side: Side) => side.sent.filter(({ message }) => message?.kind === 'heartbeat').length;
+  const before = heartbeats(net.a);
+  net.run(100 * SECOND);
+  t.is(heartbeats(net.a) - before, 10);
+  net.run(100 * SECOND, () => void net.sendFrame(net.a));
+  t.true(Math.abs(heartbeats(net.a) - before - 60) <= 2);
+});
+
+test('a circuit takes over when direct is lost, and gives way after three answers in a row on direct', (t) => {
+  const net = upNet();
+  net.onControl = (side, { type }) => void (type === 'need-circuit' && side === net.a && net.openCircuit());
+  cutDirect(net);
+  net.run(20 * SECOND, () => void net.sendFrame(net.a));
+  for (const side of [net.a, net.b]) t.like(side.link.report(), { state: 'up', path: 'relay', via: RELAY });
+  const came = net.b.frames.length;
+  net.run(SECOND, () => void net.sendFrame(net.a));
+  t.true(net.b.frames.length >= came + 9);
+  const healedAt = net.now;
+  net.passes = () => true;
+  net.run(9 * SECOND);
+  t.is(net.a.link.report().path, 'relay');
+  net.run(7 * SECOND);
+  t.is(net.a.link.report().path, 'direct');
+  t.true(net.now - healedAt <= 16 * SECOND);
+  net.run(75 * SECOND);
+  for (const side of [net.a, net.b]) {
+    t.deepEqual(
+      side.told('circuit-ended').map(({ circuit }) => circuit),
+      [7],
+    );
+    t.is(side.engine.indexes.size, 1);
+  }
+});
+
+test('a one-way cut leaves the good direction direct and sends the other over the circuit', (t) => {
+  const net = upNet();
+  net.onControl = (side, { type }) => void (type === 'need-circuit' && side === net.a && net.openCircuit());
+  cutDirect(net, 'a-to-b');
+  net.run(40 * SECOND, () => [net.a, net.b].forEach((side) => net.sendFrame(side)));
+  t.like(net.a.link.report(), { state: 'up', path: 'relay' });
+  t.like(net.b.link.report(), { state: 'up', path: 'direct' });
+});
+
+test('when a circuit is lost too, the next one is asked to avoid its edges', (t) => {
+  const net = upNet();
+  cutDirect(net);
+  net.run(15 * SECOND);
+  net.openCircuit();
+  net.run(SECOND);
+  t.is(net.a.link.report().path, 'relay');
+  const asked = net.a.told('need-circuit').length;
+  net.passes = () => false;
+  net.run(15 * SECOND);
+  t.deepEqual(net.a.told('need-circuit')[asked]?.avoid, [
+    [A, RELAY],
+    [RELAY, B],
+  ]);
+  t.deepEqual(
+    net.a.told('circuit-ended').map(({ circuit }) => circuit),
+    [7],
+  );
+  net.a.link.onCircuitFailed();
+  net.run(40 * SECOND);
+  t.deepEqual(net.a.told('need-circuit').at(-1)?.avoid, []);
+});
+
+test('a circuit follows its first hop to a new address and pauses while that has none', (t) => {
+  const net = upNet();
+  cutDirect(net);
+  net.run(15 * SECOND);
+  net.openCircuit();
+  net.run(SECOND);
+  t.is(net.a.link.report().path, 'relay');
+  net.a.relayReachable = false;
+  net.input(() => net.a.link.onFirstHopMoved(RELAY, net.now));
+  t.is(net.a.link.route, undefined);
+  net.run(SECOND);
+  net.a.relayReachable = true;
+  net.input(() => net.a.link.onFirstHopMoved(RELAY, net.now));
+  t.not(net.a.link.route, undefined);
+});
+
+test('no confirmed path for a minute brings the link down, and it comes up again when the network heals', (t) => {
+  const net = upNet();
+  net.passes = () => false;
+  net.run(76 * SECOND);
+  t.is(net.a.link.state, 'down');
+  net.passes = () => true;
+  net.run(6 * SECOND);
+  t.is(net.a.link.state, 'up');
+});
+
+test('a peer that moves to another address is followed after it answers a probe there', (t) => {
+  const net = upNet();
+  net.run(10 * SECOND);
+  net.a.address = endpoint('192.0.2.77');
+  net.sendFrame(net.a);
+  net.run(5);
+  t.deepEqual(net.b.link.report().address, endpoint('192.0.2.1'));
+  net.run(SECOND);
+  t.deepEqual(net.b.link.report().address, endpoint('192.0.2.77'));
+  t.deepEqual(net.b.engine.directAddress.get(1), endpoint('192.0.2.77'));
+  const came = net.a.frames.length;
+  net.sendFrame(net.b);
+  net.run(100);
+  t.is(net.a.frames.length, came + 1);
+});
+
+test('a new address that does not answer is forgotten and nothing moves', (t) => {
+  const net = upNet();
+  net.run(10 * SECOND);
+  net.input(() => net.b.link.onRoamed(1, endpoint('203.0.113.200'), net.now));
+  const paths = net.b.engine.paths.size;
+  net.run(10 * SECOND);
+  t.is(net.b.engine.paths.size, paths - 1);
+  t.deepEqual(net.b.link.report().address, endpoint('192.0.2.1'));
+});
+
+test('an unannounced address that a probe came from is tried, so that one side without candidates suffices', (t) => {
+  const net = new LinkNet();
+  net.connect({});
+  const lone = new LinkNet();
+  lone.connect({ candidates: [] });
+  lone.run(SECOND);
+  t.is(lone.a.link.state, 'probing');
+  const half = new LinkNet();
+  half.passes = ({ from }) => from.ip !== half.b.address.ip || half.now > 100;
+  half.connect();
+  half.run(3 * SECOND);
+  t.is(half.a.link.state, 'up');
+  t.is(half.b.link.state, 'up');
+});
+
+test('a session is replaced without losing a frame, and the old one is taken away', (t) => {
+  const net = upNet();
+  const sent: number[] = [];
+  const send = () => sent.push(net.sendFrame(net.a)!, net.sendFrame(net.b)!);
+  net.run(2 * SECOND, send);
+  net.connect();
+  net.run(20 * SECOND, send);
+  net.run(SECOND);
+  const came = [...net.a.frames, ...net.b.frames].map(({ number }) => number).sort((x, y) => x - y);
+  t.deepEqual(
+    came,
+    sent.sort((x, y) => x - y),
+  );
+  for (const side of [net.a, net.b]) {
+    t.deepEqual(
+      side.told('session-live').map(({ id }) => id),
+      [1, 2],
+    );
+    t.is(side.engine.sessions.size, 1);
+    t.is(side.told('indexes-released').length, 1);
+  }
+});
+
+test('a pending session that never comes alive leaves the old one serving and goes after a minute', (t) => {
+  const net = upNet();
+  const material = {
+    initiator: true,
+    cookies: undefined,
+    remoteBridgeMtu: 1388,
+    remoteTrusted: [],
+    candidates: [],
+  };
+  const keys = { send: new Uint8Array(32), receive: new Uint8Array(32) };
+  net.input(() =>
+    net.a.link.onSession({ ...material, id: 9, keys, localIndex: 55, remoteIndex: 66 }, net.now),
+  );
+  net.run(50 * SECOND);
+  t.is(net.a.link.state, 'up');
+  t.is(net.a.engine.sessions.size, 2);
+  net.run(20 * SECOND);
+  t.is(net.a.engine.sessions.size, 1);
+  t.deepEqual(
+    net.a.told('indexes-released').map(({ indexes }) => indexes),
+    [[55]],
+  );
+  t.deepEqual(
+    net.a.told('session-live').map(({ id }) => id),
+    [1],
+  );
+});
+
+test('closing tells the peer, and both ends forget the session', (t) => {
+  const net = upNet();
+  net.input(() => net.a.link.onSessionClosed(true, net.now));
+  net.run(SECOND);
+  for (const side of [net.a, net.b]) {
+    t.is(side.link.state, 'idle');
+    t.is(side.engine.sessions.size, 0);
+    t.is(side.engine.paths.size, 0);
+    t.is(side.engine.indexes.size, 0);
+    t.is(side.link.nextTimeout(), undefined);
+  }
+});
+
+test('a path that drops all above some size comes up at the base size and finds that size', (t) => {
+  for (const largest of [1232, 1233, 1300, 1380, 1451]) {
+    const net = new LinkNet();
+    net.passes = ({ size }) => size <= largest;
+    net.connect();
+    net.run(1.5 * SECOND);
+    t.is(net.a.link.state, 'up');
+    t.is(net.a.link.route?.innerMtu, 1232 - 64);
+    net.run(60 * SECOND);
+    const found = net.a.link.route!.innerMtu + 64;
+    t.true(found <= largest && found > largest - 8, `${largest}: ${found}`);
+  }
+});
+
+test('a path that shrinks under an established link is noticed as a black hole and keeps the link up', (t) => {
+  const net = upNet();
+  net.run(20 * SECOND);
+  net.passes = ({ size }) => size <= 1300;
+  net.run(12 * SECOND, () => void net.sendFrame(net.a));
+  t.true(net.a.link.route!.innerMtu <= 1300 - 64);
+  net.run(40 * SECOND);
+  t.true(net.a.link.route!.innerMtu > 1290 - 64);
+  t.deepEqual(net.a.told('need-circuit'), []);
+  net.passes = () => true;
+  net.run(11 * 60 * SECOND);
+  t.is(net.a.link.route?.innerMtu, 1388);
+});
+
+test('the host saying that a datagram is too big lowers the size at once', (t) => {
+  const net = upNet();
+  const path = net.a.link.route!.path;
+  net.passes = ({ size }) => size <= 1400;
+  net.input(() => net.a.link.onTooBig(path, 1452, net.now));
+  t.is(net.a.link.route?.innerMtu, 1232 - 64);
+  net.run(60 * SECOND);
+  t.true(net.a.link.route!.innerMtu > 1390 - 64);
+});
+
+test('a path that carries not even the base size is given up and reported', (t) => {
+  const net = upNet();
+  const path = net.a.link.route!.path;
+  net.input(() => net.a.link.onTooBig(path, 1232, net.now));
+  t.is(net.a.link.state, 'probing');
+  t.is(net.a.told('log').length, 1);
+});
+
+test('the smaller of the bridges bounds what a frame may carry', (t) => {
+  const net = new LinkNet({ bridgeMtu: 9000 });
+  net.connect({ remoteBridgeMtu: 1300 });
+  net.run(SECOND);
+  t.is(net.a.link.route?.innerMtu, 1300);
+});
+
+test('MACs are told in parts until acknowledged, and again when they change', (t) => {
+  const macs = new Uint8Array(6 * 400).map((_, i) => i);
+  const net = new LinkNet({ macs });
+  let n = 0;
+  net.passes = () => ++n % 3 !== 0;
+  net.connect();
+  net.run(20 * SECOND);
+  t.deepEqual(net.b.macs, [macs]);
+  const sent = () => net.a.sent.filter(({ message }) => message?.kind === 'macs').length;
+  const before = sent();
+  net.run(20 * SECOND);
+  t.is(sent(), before);
+  net.input(() => net.a.link.onLocalMacs(macs.subarray(0, 6), net.now));
+  net.run(10 * SECOND);
+  t.deepEqual(net.b.macs[1], macs.subarray(0, 6));
+});
+
+const TRUSTED = [parseCidr('192.0.2.0/24')!, parseCidr('198.51.100.0/24')!];
+const cookies = { send: new Uint8Array(16), receive: new Uint8Array(16) };
+
+test('frames go plain only if both ends trust both addresses', (t) => {
+  for (const [trustA, trustB, expected] of [
+    [TRUSTED, TRUSTED, true],
+    [TRUSTED, [], false],
+    [[], TRUSTED, false],
+    [TRUSTED.slice(0, 1), TRUSTED, false],
+    [TRUSTED, TRUSTED.slice(1), false],
+  ] as const) {
+    const net = new LinkNet({ trusted: [...trustA] }, { trusted: [...trustB] });
+
+    net.connect({ cookies }, trustB, trustA);
+    net.run(SECOND, () => [net.a, net.b].forEach((side) => net.sendFrame(side)));
+    t.is(net.a.link.route?.plain, expected);
+    t.is(net.b.link.route?.plain, expected);
+    t.is(net.a.link.report().encrypted, !expected);
+    t.is(net.b.refusedPlain + net.a.refusedPlain, 0);
+    t.is(
+      net.b.frames.some(({ plain }) => plain),
+      expected,
+    );
+  }
+});
+
+test('circuits stay sealed between ends that trust each other, and plain frames on an alias are refused', (t) => {
+  const net = new LinkNet({ trusted: TRUSTED }, { trusted: TRUSTED });
+  net.connect({ cookies, remoteTrusted: TRUSTED });
+  net.run(SECOND);
+  t.true(net.a.link.route?.plain);
+  cutDirect(net);
+  net.run(15 * SECOND);
+  net.openCircuit();
+  net.run(SECOND);
+  t.like(net.a.link.route, { plain: false });
+  const arrival = { session: 1, phase: 0, plain: true, wireLength: 60, source: () => net.b.address };
+  t.false(net.a.link.takesPlain({ ...arrival, tag: 99 }));
+  t.true(net.a.link.takesPlain({ ...arrival, tag: 0 }));
+  t.false(net.a.link.takesPlain({ ...arrival, tag: 0, source: () => endpoint('203.0.113.5') }));
+});
+
+test('without a password all is plain, circuits too, and every plain frame is taken', (t) => {
+  const net = new LinkNet();
+  net.connect({ keys: undefined, cookies });
+  net.run(SECOND, () => void net.sendFrame(net.a));
+  t.is(net.a.link.state, 'up');
+  t.true(net.b.frames.length > 5);
+  t.false(net.a.link.report().encrypted);
+  cutDirect(net);
+  net.run(15 * SECOND);
+  net.openCircuit();
+  net.run(SECOND, () => void net.sendFrame(net.a));
+  t.like(net.a.link.route, { plain: true });
+  t.is(net.b.refusedPlain, 0);
+});
+
+test('a message that came plain in a sealed session is ignored', (t) => {
+  const net = upNet();
+  const arrival = { session: 1, tag: 0, phase: 0, plain: true, wireLength: 60, source: () => net.b.address };
+  t.false(net.a.link.onMessage(arrival, { kind: 'close', reason: 0 }, net.now));
+  t.is(net.a.link.state, 'up');
+});

@@ -1,0 +1,148 @@
+import test from 'ava';
+import type { ToControl } from '../../../router/node-messages.ts';
+import { LinkNet, type Side } from './link-net.ts';
+
+const SECOND = 1000;
+
+/** Plays the ControlNodes: every handshake message is its step number. */
+function playHandshake(net: LinkNet): (side: Side, message: ToControl) => void {
+  const keys = () => ({ send: new Uint8Array(32), receive: new Uint8Array(32) });
+  return (side, message) => {
+    const { link } = side;
+    const peer = link.peer;
+    if (message.type === 'rekey-due') {
+      const bytes = Uint8Array.of(1);
+      link.onRekeyMessage({ type: 'rekey-message', peer, phase: message.phase, step: 1, bytes }, net.now);
+    }
+    if (message.type !== 'rekey-received') return;
+    const { phase } = message;
+    link.onRekeyKeys(
+      { type: 'rekey-keys', peer, phase, initiator: message.step === 2, keys: keys() },
+      net.now,
+    );
+    if (message.step === 2) return;
+    const bytes = Uint8Array.of(2);
+    link.onRekeyMessage({ type: 'rekey-message', peer, phase, step: 2, bytes }, net.now);
+  };
+}
+
+function phases(side: Side): { held: number[]; sending: number | undefined } {
+  const { phases: held, sending } = side.engine.sessions.get(1)!;
+  return { held: [...held].sort(), sending };
+}
+
+test('after two minutes the initiator rekeys, and no frame is lost over it', (t) => {
+  const net = new LinkNet();
+  net.onControl = playHandshake(net);
+  net.connect();
+  const sent: number[] = [];
+  net.run(SECOND);
+  net.run(600 * SECOND, () => sent.push(net.sendFrame(net.a)!, net.sendFrame(net.b)!));
+  net.run(SECOND);
+  t.is(net.a.frames.length + net.b.frames.length, sent.length);
+  t.is(net.a.told('rekey-due').length, 5);
+  t.deepEqual(
+    net.a.told('rekey-due').map(({ phase }) => phase),
+    [1, 2, 3, 4, 5],
+  );
+  t.is(net.b.told('rekey-due').length, 0);
+});
+
+test('each end wipes the old key fifteen seconds after the first datagram on the new one', (t) => {
+  const net = new LinkNet();
+  net.onControl = playHandshake(net);
+  net.connect();
+  net.run(121 * SECOND);
+  for (const side of [net.a, net.b]) t.deepEqual(phases(side), { held: [0, 1], sending: 1 });
+  net.run(13 * SECOND);
+  for (const side of [net.a, net.b]) t.deepEqual(phases(side).held, [0, 1]);
+  net.run(3 * SECOND);
+  for (const side of [net.a, net.b]) t.deepEqual(phases(side).held, [1]);
+});
+
+test('the responder keeps the old key for sending until the initiator has used the new one', (t) => {
+  const net = new LinkNet();
+  net.onControl = playHandshake(net);
+  net.connect();
+  net.run(120 * SECOND);
+  // Step 2 and all else towards the initiator vanish: it cannot have the new key.
+  net.passes = ({ from }) => from.ip !== net.b.address.ip;
+  net.run(3 * SECOND);
+  t.deepEqual(phases(net.b), { held: [0, 1], sending: 0 });
+  t.deepEqual(phases(net.a), { held: [0], sending: 0 });
+  net.passes = () => true;
+  net.run(3 * SECOND);
+  for (const side of [net.a, net.b]) t.deepEqual(phases(side), { held: [0, 1], sending: 1 });
+  t.is(net.b.told('rekey-received').length, 1);
+});
+
+test('step 1 is resent unchanged every second ten times, then after a pause', (t) => {
+  const net = new LinkNet();
+  net.onControl = playHandshake(net);
+  net.connect();
+  net.run(119 * SECOND);
+  net.passes = ({ from, size }) => from.ip !== net.a.address.ip || size > 60;
+  net.run(60 * SECOND);
+  const resent = net.a.sent
+    .filter(({ message }) => message?.kind === 'rekey')
+    .map(({ at }) => at / SECOND - 120);
+  const tenth = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+  t.deepEqual(resent, [...tenth, ...tenth.map((at) => at + 39)]);
+});
+
+test('the responder asks when the initiator does not begin', (t) => {
+  const net = new LinkNet();
+  let asks = 0;
+  const play = playHandshake(net);
+  net.onControl = (side, message) => {
+    if (message.type === 'rekey-due' && asks++ === 0) return;
+    play(side, message);
+  };
+  net.connect();
+  net.run(149 * SECOND);
+  t.deepEqual(phases(net.a).held, [0]);
+  net.run(3 * SECOND);
+  t.deepEqual(phases(net.a), { held: [0, 1], sending: 1 });
+});
+
+test('the initiator heartbeats every half second until the peer uses the new key', (t) => {
+  const net = new LinkNet();
+  const play = playHandshake(net);
+  net.onControl = play;
+  net.connect();
+  net.run(119.9 * SECOND);
+  let rekeyed = false;
+  net.onControl = (side, message) => {
+    play(side, message);
+    rekeyed ||= side === net.a && message.type === 'rekey-received';
+  };
+  net.passes = ({ from }) => !rekeyed || from.ip !== net.a.address.ip;
+  net.run(2.2 * SECOND);
+  const heartbeats = net.a.sent.filter(({ at, message }) => at > 120_050 && message?.kind === 'heartbeat');
+  t.true(heartbeats.length >= 4);
+});
+
+test('keys of any phase but the next are not taken', (t) => {
+  const net = new LinkNet();
+  net.connect();
+  net.run(SECOND);
+  for (const phase of [0, 2, 255]) {
+    const keys = { send: new Uint8Array(32), receive: new Uint8Array(32) };
+    const { peer } = net.a.link;
+    net.input(() =>
+      net.a.link.onRekeyKeys({ type: 'rekey-keys', peer, phase, initiator: true, keys }, net.now),
+    );
+  }
+  t.deepEqual(phases(net.a), { held: [0], sending: 0 });
+});
+
+test('a session that gets no new key for an hour ends, and another is asked for', (t) => {
+  const net = new LinkNet();
+  net.connect();
+  net.run(3599 * SECOND);
+  t.is(net.a.link.state, 'up');
+  net.run(2 * SECOND);
+  t.is(net.a.link.state, 'offering');
+  t.is(net.a.engine.sessions.size, 0);
+  t.is(net.a.told('need-session').length, 1);
+});
