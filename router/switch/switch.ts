@@ -1,0 +1,267 @@
+import { Counters } from '../../core/counters.ts';
+import type { PeerName } from '../../core/peer-name.ts';
+import type { RoutesSnapshot } from '../../core/routes.ts';
+import type { Millis } from '../../core/time.ts';
+import {
+  SOURCE_RECEIVED,
+  SOURCE_SCRATCH,
+  SOURCE_TAP,
+  type FrameBatch,
+  type MessageBatch,
+} from '../engine/port.ts';
+import { isFrame } from '../wire/ethernet.ts';
+import {
+  BROADCAST_HEADER_BYTES,
+  INNER_HEADER_BYTES,
+  KIND_BROADCAST,
+  KIND_FRAGMENT,
+  KIND_FRAME,
+  broadcastEpoch,
+  broadcastOriginator,
+  broadcastSequence,
+  broadcastTtl,
+  isBroadcast,
+  type BroadcastHeader,
+} from '../wire/inner.ts';
+import { MAC_BYTES, isGroup, isReserved, readMac } from '../wire/mac.ts';
+import type { SwitchDrop } from './drops.ts';
+import { Flood } from './flood.ts';
+import { Forwarder } from './forwarder.ts';
+import { FrameRef } from './frame-ref.ts';
+import type { LinkView } from './link-view.ts';
+import { MacTable, type MacEvent } from './mac-table.ts';
+import type { Plans } from './plans.ts';
+import { Reassembly } from './reassembly.ts';
+
+/**
+ * The learning switch: looks at the headers of a batch and writes plans for the engine.
+ * Nothing here fails: what cannot be forwarded is dropped and counted.
+ */
+export class Switch {
+  readonly drops = new Counters<SwitchDrop>();
+  readonly #links: LinkView;
+  readonly #macs = new MacTable();
+  readonly #flood = new Flood();
+  readonly #forwarder: Forwarder;
+  readonly #reassembly: Reassembly;
+  readonly #frame = new FrameRef();
+  readonly #onDrop = (reason: SwitchDrop): void => this.drops.add(reason);
+
+  constructor(links: LinkView) {
+    this.#links = links;
+    this.#forwarder = new Forwarder(links, this.#onDrop);
+    this.#reassembly = new Reassembly(this.#onDrop);
+  }
+
+  /** Frames that the host sent. */
+  planFrames(batch: FrameBatch, plans: Plans, now: Millis): void {
+    const { data, offset, length, segment, flags } = batch;
+    for (let i = 0; i < batch.count; i++) {
+      this.#frame.set(data, SOURCE_TAP, i, offset[i]!, length[i]!, segment[i]!, flags[i]!);
+      this.#fromHost(plans, now);
+    }
+  }
+
+  /** Frames, broadcasts and fragments that peers sent; entries of other kinds are left to the caller. */
+  planMessages(batch: MessageBatch, plans: Plans, now: Millis): void {
+    for (let i = 0; i < batch.count; i++) {
+      const kind = batch.kind[i]!;
+      if (kind !== KIND_FRAME && kind !== KIND_BROADCAST && kind !== KIND_FRAGMENT) continue;
+      const sender = this.#links.sender(batch, i);
+      if (sender === undefined) this.drops.add('sender-unknown');
+      else this.#fromPeer(batch, i, sender, plans, now);
+    }
+  }
+
+  /** A message that {@link LinkView.hold} took, now that `peer` has a route; held again if it has none. */
+  planHeld(peer: PeerName, message: Uint8Array, plans: Plans, now: Millis): void {
+    const header = message[0] === KIND_BROADCAST ? BROADCAST_HEADER_BYTES : 0;
+    const offset = INNER_HEADER_BYTES + header;
+    const length = message.length - offset;
+    if (!this.#stage(message, offset, length, message[1]!, plans)) return;
+    if (header === 0) this.#forwarder.unicast(this.#frame, peer, plans, now);
+    else this.#forwarder.broadcast(this.#frame, heldHeader(message), peer, plans);
+  }
+
+  onRoutes(routes: RoutesSnapshot): void {
+    this.#flood.onRoutes(routes);
+  }
+
+  /** All MACs of attached local ports, 6 bytes each. */
+  onLocalMacs(macs: Uint8Array): void {
+    this.#macs.setAttached(macs);
+  }
+
+  /** All MACs behind `peer`, as it says itself, 6 bytes each. */
+  onPeerMacs(peer: PeerName, macs: Uint8Array, now: Millis): void {
+    for (let at = 0; at + MAC_BYTES <= macs.length; at += MAC_BYTES) {
+      const mac = readMac(macs, at);
+      if (!isGroup(mac)) this.#macs.learnRemote(mac, peer, now);
+    }
+  }
+
+  /** The peer is no longer part of the mesh. */
+  onPeerGone(peer: PeerName): void {
+    this.#macs.forgetPeer(peer);
+    this.#reassembly.forgetPeer(peer);
+  }
+
+  nextTimeout(): Millis | undefined {
+    return this.#reassembly.nextTimeout();
+  }
+
+  onTimeout(now: Millis): void {
+    this.#reassembly.onTimeout(now);
+  }
+
+  /** MACs known now. */
+  macCount(now: Millis): number {
+    return this.#macs.size(now);
+  }
+
+  /** Times that a MAC turned up elsewhere. */
+  get macMoves(): number {
+    return this.#macs.moves;
+  }
+
+  /** Moves and loops to be logged. */
+  drainEvents(): MacEvent[] {
+    return this.#macs.drainEvents();
+  }
+
+  #fromHost(plans: Plans, now: Millis): void {
+    const fault = frameFault(this.#frame);
+    if (fault !== undefined) return this.#onDrop(fault);
+    if (this.#macs.learnLocal(this.#frame.sourceMac, now) === 'loop') return this.#onDrop('frame-looped');
+    const destination = this.#frame.destinationMac;
+    const where = isGroup(destination) ? undefined : this.#macs.lookup(destination, now);
+    if (where === undefined) this.#startFlood(plans, now);
+    else if (where === 'local') this.#onDrop('frame-destination-local');
+    else this.#forwarder.unicast(this.#frame, where, plans, now);
+  }
+
+  #startFlood(plans: Plans, now: Millis): void {
+    if (this.#frame.isSuperFrame) return this.#onDrop('super-frame-flooded');
+    const header = this.#flood.start(now);
+    if (typeof header === 'string') return this.#onDrop(header);
+    this.#passOn(header, undefined, plans);
+  }
+
+  #fromPeer(batch: MessageBatch, i: number, sender: PeerName, plans: Plans, now: Millis): void {
+    const offset = batch.offset[i]!;
+    const length = batch.length[i]!;
+    switch (batch.kind[i]) {
+      case KIND_FRAME:
+        this.#frame.set(batch.data, SOURCE_RECEIVED, i, offset, length, length, batch.flags[i]!);
+        return this.#unicastFromPeer(sender, plans, now);
+      case KIND_BROADCAST:
+        this.#frame.set(batch.data, SOURCE_RECEIVED, i, offset, length, length, batch.flags[i]!);
+        return this.#broadcastFromPeer(sender, plans, now);
+      default:
+        return this.#fragmentFromPeer(batch.data, offset, length, sender, plans, now);
+    }
+  }
+
+  /** The host's bridge does the last step, so an unknown destination is its business and never forwarded again. */
+  #unicastFromPeer(sender: PeerName, plans: Plans, now: Millis): void {
+    const fault = frameFault(this.#frame);
+    if (fault !== undefined) return this.#onDrop(fault);
+    this.#macs.learnRemote(this.#frame.sourceMac, sender, now);
+    const destination = this.#frame.destinationMac;
+    const where = isGroup(destination) ? 'local' : (this.#macs.lookup(destination, now) ?? 'local');
+    if (where === 'local') this.#deliver(plans);
+    else this.#onDrop('frame-destination-elsewhere');
+  }
+
+  /** `#frame` is the whole payload at first; without the broadcast header it is the frame. */
+  #broadcastFromPeer(sender: PeerName, plans: Plans, now: Millis): void {
+    const { data, offset, length } = this.#frame;
+    if (!isBroadcast(length)) return this.#onDrop('broadcast-malformed');
+    const originator = broadcastOriginator(data, offset);
+    const epoch = broadcastEpoch(data, offset);
+    const sequence = broadcastSequence(data, offset);
+    const ttl = broadcastTtl(data, offset);
+    this.#frame.offset += BROADCAST_HEADER_BYTES;
+    this.#frame.length -= BROADCAST_HEADER_BYTES;
+    this.#frame.segment = this.#frame.length;
+    const fault = frameFault(this.#frame);
+    if (fault !== undefined) return this.#onDrop(fault);
+    const verdict = this.#flood.admit(originator, epoch, sequence, now);
+    if (verdict !== 'new') return this.#onDrop(verdict);
+    this.#macs.learnRemote(this.#frame.sourceMac, this.#flood.nameOf(originator)!, now);
+    this.#deliver(plans);
+    this.#passOn(this.#flood.passOn(originator, epoch, sequence, ttl), sender, plans);
+  }
+
+  #fragmentFromPeer(
+    data: Uint8Array,
+    offset: number,
+    length: number,
+    sender: PeerName,
+    plans: Plans,
+    now: Millis,
+  ): void {
+    const message = this.#reassembly.add(sender, data, offset, length, now);
+    if (message === undefined) return;
+    const kind = message[0];
+    if (kind !== KIND_FRAME && kind !== KIND_BROADCAST) return this.#onDrop('fragment-kind-unknown');
+    const bytes = message.length - INNER_HEADER_BYTES;
+    if (!this.#stage(message, INNER_HEADER_BYTES, bytes, message[1]!, plans)) return;
+    if (kind === KIND_FRAME) this.#unicastFromPeer(sender, plans, now);
+    else this.#broadcastFromPeer(sender, plans, now);
+  }
+
+  /** To the peers downstream, but never back. */
+  #passOn(header: BroadcastHeader, sender: PeerName | undefined, plans: Plans): void {
+    const children = this.#flood.childrenOf(header.originator);
+    if (children.length > 0 && header.ttl <= 0) return this.#onDrop('broadcast-expired');
+    for (const position of children) {
+      const child = this.#flood.nameAt(position);
+      if (child !== sender) this.#forwarder.broadcast(this.#frame, header, child, plans);
+    }
+  }
+
+  /** Writes `#frame` to the TAP. */
+  #deliver(plans: Plans): void {
+    const { data, source, offset, length, flags } = this.#frame;
+    let at = offset;
+    if (source === SOURCE_SCRATCH) {
+      // The scratch that it lies in is the send plan's; the write plan has its own.
+      at = plans.reserveWrite(length);
+      if (at < 0) return this.#onDrop('frame-too-long');
+      plans.write.scratch.set(data.subarray(offset, offset + length), at);
+    }
+    const i = plans.addWrite();
+    plans.write.source[i] = source;
+    plans.write.offset[i] = at;
+    plans.write.length[i] = length;
+    plans.write.flags[i] = flags;
+  }
+
+  /** Puts bytes of our own where plan entries can refer to them, as `#frame`. False if they are too many. */
+  #stage(message: Uint8Array, offset: number, length: number, flags: number, plans: Plans): boolean {
+    const at = length < 0 ? -1 : plans.reserveSend(length);
+    if (at < 0) {
+      this.#onDrop('frame-too-long');
+      return false;
+    }
+    plans.send.scratch.set(message.subarray(offset, offset + length), at);
+    this.#frame.set(plans.send.scratch, SOURCE_SCRATCH, 0, at, length, length, flags);
+    return true;
+  }
+}
+
+function frameFault(frame: FrameRef): SwitchDrop | undefined {
+  if (!isFrame(frame.length)) return 'frame-malformed';
+  if (isReserved(frame.destinationMac)) return 'frame-reserved-destination';
+  return isGroup(frame.sourceMac) ? 'frame-group-source' : undefined;
+}
+
+function heldHeader(message: Uint8Array): BroadcastHeader {
+  return {
+    originator: broadcastOriginator(message, INNER_HEADER_BYTES),
+    sequence: broadcastSequence(message, INNER_HEADER_BYTES),
+    ttl: broadcastTtl(message, INNER_HEADER_BYTES),
+    epoch: broadcastEpoch(message, INNER_HEADER_BYTES),
+  };
+}
