@@ -2,15 +2,17 @@ import type { Cidr } from '../core/address.ts';
 import { Counters } from '../core/counters.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
+import type { RoutesSnapshot } from '../core/routes.ts';
 import { earlier, type Machine, type Millis } from '../core/time.ts';
 import type { Engine, EngineEvent, FrameBatch, MessageBatch, SendPlan } from './engine/port.ts';
 import { BatchArrival } from './link/batch-arrival.ts';
 import { EngineQueue } from './link/engine-queue.ts';
 import { FrameQueues } from './link/frame-queue.ts';
-import type { LinkRoute } from './link/link.ts';
 import { Links } from './link/links.ts';
+import { MacEventLog } from './link/mac-event-log.ts';
 import { Numbers } from './link/numbers.ts';
 import type { DataReport, ToControl, ToData } from './node-messages.ts';
+import type { LinkView } from './switch/link-view.ts';
 import { Plans } from './switch/plans.ts';
 import { Switch } from './switch/switch.ts';
 import { KIND_FRAGMENT, parseLinkMessage } from './wire/inner.ts';
@@ -45,6 +47,7 @@ export class DataNode implements Machine<ToControl> {
   #known: ReadonlySet<PeerName> = new Set();
   #arrival: BatchArrival | undefined;
   #arrivalBatch: MessageBatch | undefined;
+  readonly #macEventLog = new MacEventLog();
   #toControl: ToControl[] = [];
   #now: Millis;
 
@@ -57,10 +60,10 @@ export class DataNode implements Machine<ToControl> {
     this.#links = new Links({ self, bridgeMtu, trustedSubnets, random, ...numbers }, this.#queue, {
       tell: (message) => void this.#toControl.push(message),
       onSendable: (peer, at) => this.#sendHeld(peer, at),
-      onHopeless: (peer) => this.#drops.add('held-frame', this.#held.take(peer).length),
+      onHopeless: (peer) => this.#dropHeld(peer),
       onPeerMacs: (peer, macs, at) => this.#switch.onPeerMacs(peer, macs, at),
     });
-    this.#switch = new Switch({ self, bridgeMtu }, this.#linkView(), now);
+    this.#switch = new Switch(this.#linkView());
     this.#plans = new Plans({
       send: (plan) => this.#send(plan),
       writeFrames: (plan) => engine.writeFrames(plan),
@@ -198,14 +201,18 @@ export class DataNode implements Machine<ToControl> {
     this.#plans.flush();
   }
 
+  #dropHeld(peer: PeerName): void {
+    const dropped = this.#held.take(peer).length;
+    if (dropped > 0) this.#drops.add('held-frame', dropped);
+  }
+
   #obey(message: ToData, now: Millis): void {
     switch (message.type) {
       case 'routes':
-        this.#known = new Set(message.routes.names);
-        this.#switch.onRoutes(message.routes, now);
+        this.#onRoutes(message.routes);
         break;
       case 'local-macs':
-        this.#switch.onLocalMacs(message.macs, now);
+        this.#switch.onLocalMacs(message.macs);
         this.#links.onLocalMacs(message.macs, now);
         break;
       case 'label':
@@ -217,16 +224,31 @@ export class DataNode implements Machine<ToControl> {
       case 'report-request':
         this.#toControl.push({ type: 'report', request: message.request, report: this.#report(now) });
         break;
-      default:
+      case 'session':
+      case 'session-closed':
+      case 'rekey-message':
+      case 'rekey-keys':
+      case 'circuit':
+      case 'circuit-failed':
+      case 'circuit-closed':
         this.#links.onControl(message, now);
     }
   }
 
+  #onRoutes(routes: RoutesSnapshot): void {
+    const known = new Set(routes.names);
+    for (const peer of this.#known) {
+      if (known.has(peer)) continue;
+      this.#switch.onPeerGone(peer);
+      this.#dropHeld(peer);
+    }
+    this.#known = known;
+    this.#switch.onRoutes(routes);
+  }
+
   #takeEvents(now: Millis): void {
     for (const event of this.#engine.drainEvents()) this.#onEvent(event, now);
-    for (const { message, fields } of macReports(this.#switch.drainEvents())) {
-      this.#toControl.push({ type: 'log', level: 'warn', message, fields });
-    }
+    this.#toControl.push(...this.#macEventLog.linesFor(this.#switch.drainEvents(), now));
   }
 
   #onEvent(event: EngineEvent, now: Millis): void {
@@ -255,8 +277,8 @@ export class DataNode implements Machine<ToControl> {
   #report(now: Millis): DataReport {
     return {
       links: this.#links.reports(),
-      drops: { ...this.#drops.toObject(), ...this.#switch.drops() },
-      macs: this.#switch.macs(now),
+      drops: { ...this.#drops.toObject(), ...this.#switch.drops.toObject() },
+      macs: this.#switch.macCount(now),
       labels: this.#links.labels.size,
     };
   }

@@ -2,6 +2,7 @@ import type { Endpoint } from '../../core/address.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import { SECOND, earlier, type Machine, type Millis } from '../../core/time.ts';
 import type { LinkReport, LinkState, SessionMaterial, ToControl, ToData } from '../node-messages.ts';
+import type { LinkRoute } from '../switch/link-view.ts';
 import type { LinkMessage, MacsPart } from '../wire/inner.ts';
 import type { LinkContext, LinkEffect, LinkEnvironment } from './context.ts';
 import { DirectFlag } from './direct-flag.ts';
@@ -20,15 +21,6 @@ const CLOSE_REPEATS = 3;
 const CLOSE_ENDED = 0;
 const LEAST_BRIDGE_MTU = 576;
 const LARGEST_BRIDGE_MTU = 65_535;
-
-/** How to send a frame to the peer now. */
-export interface LinkRoute {
-  readonly session: number;
-  readonly path: number;
-  readonly plain: boolean;
-  /** Largest IP packet (bytes) that goes in one datagram. */
-  readonly innerMtu: number;
-}
 
 /** An opened datagram, as far as the link cares. */
 export interface Arrival {
