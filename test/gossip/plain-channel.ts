@@ -9,6 +9,8 @@ export interface PlainChannelOptions {
   /** A dialler tries one; an acceptor takes any of its own. Empty = no password. */
   readonly passwords: readonly string[];
   readonly role: 'dialler' | 'acceptor';
+  /** Position of a dialler's password in the node's list. */
+  readonly attempt: number;
 }
 
 /**
@@ -93,7 +95,8 @@ export class PlainChannel implements SecureChannel {
     view.setUint32(0, Math.imul(dialler.id * 31 + acceptor.id, 0x9e3779b1) >>> 0);
     view.setUint32(4, dialler.id);
     view.setUint32(8, acceptor.id);
-    const passwordIndex = tried === undefined ? -1 : own.passwords.indexOf(tried);
+    const position = own.role === 'dialler' ? own.attempt : own.passwords.indexOf(tried ?? '');
+    const passwordIndex = tried === undefined ? -1 : position;
     this.#effects.push({ type: 'open', sid, encrypted: tried !== undefined, passwordIndex });
   }
 

@@ -1,0 +1,193 @@
+import test from 'ava';
+import { Mesh, neighbours, peerName, reached } from './mesh.ts';
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+
+test('two peers that dial each other keep the same single connection', (t) => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const mesh = new Mesh(seed);
+    const [a, b] = [mesh.add(1), mesh.add(2)];
+    mesh.connect(a, '192.0.2.2');
+    mesh.connect(b, '192.0.2.1');
+    mesh.run(10 * SECOND);
+    t.is(a.streams.size, 1);
+    t.is(b.streams.size, 1);
+    t.is([...a.streams.values()][0], [...b.streams.values()][0]);
+    t.deepEqual(a.gossip.targetsStatus(), [{ address: '192.0.2.2:6783', state: 'connected' }]);
+    t.deepEqual(b.gossip.targetsStatus(), [{ address: '192.0.2.1:6783', state: 'connected' }]);
+  }
+});
+
+test('a connection to oneself is recognised, named and left', (t) => {
+  const mesh = new Mesh(1);
+  const node = mesh.add(1);
+  mesh.connect(node, '192.0.2.1');
+  mesh.run(SECOND);
+  const [row, ...rest] = node.gossip.connectionsStatus(mesh.now);
+  t.is(row?.state, 'retrying');
+  t.is(row?.error, 'cannot connect to ourself');
+  t.deepEqual(rest, []);
+  t.is(node.streams.size, 0);
+  t.deepEqual(reached(node), [peerName(1)]);
+});
+
+test('an unreachable target is retried with growing waits up to two minutes', (t) => {
+  const mesh = new Mesh(2);
+  const node = mesh.add(1);
+  mesh.connect(node, '192.0.2.77');
+  mesh.run(4 * SECOND);
+  const [row] = node.gossip.connectionsStatus(mesh.now);
+  t.like(row, { peer: '', address: '192.0.2.77:6783', outbound: true, state: 'retrying', error: 'no answer' });
+  t.true(row!.retryInSeconds! >= 0 && row!.retryInSeconds! <= 2);
+  t.deepEqual(node.gossip.targetsStatus(), [{ address: '192.0.2.77:6783', state: 'failed' }]);
+  mesh.run(30 * MINUTE);
+  // 1, 1.5, ... 120 s and 3 s for each failing dial: about 11 until two minutes are reached, then 30 an hour.
+  t.true(node.dials >= 15 && node.dials <= 45, `${node.dials} dials`);
+  const dials = node.dials;
+  mesh.connect(node, '192.0.2.77');
+  mesh.run(10);
+  t.is(node.dials, dials + 1, 'connect tries at once');
+});
+
+test('a failure is logged once as long as its reason stays the same', (t) => {
+  const mesh = new Mesh(3);
+  const node = mesh.add(1);
+  mesh.connect(node, '192.0.2.77');
+  mesh.run(5 * MINUTE);
+  t.is(node.of('log').filter(({ message }) => message === 'cannot connect').length, 1);
+});
+
+test('a peer that comes back within the back-off is found again', (t) => {
+  const mesh = new Mesh(4);
+  const [a, b] = [mesh.add(1), mesh.add(2)];
+  mesh.connect(a, '192.0.2.2');
+  mesh.run(2 * MINUTE);
+  mesh.stop(b);
+  mesh.run(3 * SECOND);
+  mesh.add(2);
+  mesh.run(10 * SECOND);
+  t.deepEqual(neighbours(a), [peerName(2)]);
+});
+
+test('forget ends retries and replace leaves only the new targets', (t) => {
+  const mesh = new Mesh(5);
+  const node = mesh.add(1);
+  mesh.connect(node, '192.0.2.77', 'host.example:7000');
+  mesh.act(node, (gossip) => t.is(gossip.forget(['192.0.2.77']), undefined));
+  t.deepEqual(
+    node.gossip.targetsStatus().map(({ address }) => address),
+    ['host.example:7000'],
+  );
+  mesh.act(node, (gossip, now) => t.is(gossip.connect(['[2001:db8::7]:99'], true, now), undefined));
+  t.deepEqual(
+    node.gossip.targetsStatus().map(({ address }) => address),
+    ['[2001:db8::7]:99'],
+  );
+  t.deepEqual(node.of('persist-targets').at(-1)?.targets, ['[2001:db8::7]:99']);
+  const dials = node.dials;
+  mesh.act(node, (gossip) => gossip.forget(['[2001:db8::7]:99']));
+  mesh.run(10 * MINUTE);
+  t.is(node.dials, dials);
+});
+
+test('malformed targets are named and change nothing', (t) => {
+  const mesh = new Mesh(6);
+  const node = mesh.add(1);
+  for (const text of ['192.0.2.300', 'a b', '', 'host:0', 'host:70000', '[::1', 'x'.repeat(300)]) {
+    const error = mesh.connect(node, '192.0.2.9', text);
+    t.is(error, `"${text}" is not an address or host name, with or without a port`);
+  }
+  t.deepEqual(node.gossip.targetsStatus(), []);
+});
+
+test('the connection limit refuses further peers by name and the mesh stays connected', (t) => {
+  const mesh = new Mesh(7);
+  const hub = mesh.add(1, { connLimit: 2 });
+  const others = [2, 3, 4].map((i) => mesh.add(i, { discovery: false }));
+  for (const node of others) mesh.connect(node, '192.0.2.1');
+  mesh.run(SECOND);
+  t.is(neighbours(hub).length, 2);
+  const refused = hub.gossip.connectionsStatus(mesh.now).filter(({ state }) => state === 'failed');
+  t.is(refused.length, 1);
+  t.is(refused[0]?.error, 'connection limit reached (2)');
+  t.false(refused[0]?.outbound);
+  const errors = others.flatMap(({ gossip }) => gossip.connectionsStatus(mesh.now).map(({ error }) => error));
+  t.true(errors.includes('connection limit reached (2)'));
+});
+
+test('refused inbound attempts disappear after five minutes', (t) => {
+  const mesh = new Mesh(8);
+  const hub = mesh.add(1, { passwords: ['right'] });
+  const other = mesh.add(2, { passwords: ['wrong'] });
+  mesh.connect(other, '192.0.2.1');
+  mesh.run(SECOND);
+  mesh.crash(other);
+  const failed = (): number =>
+    hub.gossip.connectionsStatus(mesh.now).filter(({ state }) => state === 'failed').length;
+  t.is(failed(), 1);
+  mesh.run(4 * MINUTE);
+  t.is(failed(), 1);
+  mesh.run(70 * SECOND);
+  t.is(failed(), 0);
+});
+
+test('a peer that vanished is remembered as a candidate and persisted', (t) => {
+  const mesh = new Mesh(9);
+  const [a, b] = [mesh.add(1), mesh.add(2)];
+  mesh.connect(b, '192.0.2.1');
+  mesh.run(10 * SECOND);
+  mesh.crash(b);
+  mesh.run(70 * SECOND);
+  t.deepEqual(a.of('persist-targets').at(-1), {
+    type: 'persist-targets',
+    targets: [],
+    candidates: [{ name: peerName(2), addresses: ['192.0.2.2:6783'] }],
+  });
+  mesh.add(2);
+  mesh.run(3 * MINUTE);
+  t.deepEqual(neighbours(a), [peerName(2)]);
+});
+
+test('candidates of an earlier run are tried at start', (t) => {
+  const mesh = new Mesh(10);
+  mesh.add(2);
+  const node = mesh.add(1, { candidates: [{ name: peerName(2), addresses: ['192.0.2.2:6783'] }] });
+  mesh.run(SECOND);
+  t.deepEqual(neighbours(node), [peerName(2)]);
+});
+
+test('an IPv6 underlay works and is published', (t) => {
+  const mesh = new Mesh(11);
+  const [a, b, c] = [1, 2, 3].map((i) => mesh.add(i, { ip: `2001:db8::${i}` }));
+  mesh.connect(b!, '2001:db8::1');
+  mesh.connect(c!, '[2001:db8::1]:6783');
+  mesh.run(10 * SECOND);
+  t.deepEqual(neighbours(b!), [peerName(1), peerName(3)]);
+  t.is(a!.gossip.connectionsStatus(mesh.now).length, 2);
+  t.is(c!.gossip.targetsStatus()[0]?.address, '[2001:db8::1]:6783');
+});
+
+test('peers that accept no inbound connections are not dialled but connect themselves', (t) => {
+  const mesh = new Mesh(12);
+  const nodes = [1, 2, 3, 4].map((i) => mesh.add(i, { acceptsInbound: i < 3 }));
+  for (const node of nodes.slice(1)) mesh.connect(node, '192.0.2.1');
+  mesh.run(10 * SECOND);
+  t.deepEqual(neighbours(nodes[3]!), [peerName(1), peerName(2)]);
+  t.deepEqual(reached(nodes[3]!).length, 4);
+  t.is(nodes[0]!.dials, 0);
+});
+
+test('a mesh above the limit is sparse yet connected, and full again when it shrinks', (t) => {
+  const mesh = new Mesh(13);
+  const nodes = Array.from({ length: 40 }, (_, i) => mesh.add(i + 1, { fullMeshLimit: 20 }));
+  for (const node of nodes.slice(1)) mesh.connect(node, `192.0.2.${1 + (node.streams.size % 3)}`);
+  mesh.run(5 * MINUTE);
+  for (const node of nodes) t.is(reached(node).length, 40);
+  const degrees = nodes.slice(3).map((node) => neighbours(node).length);
+  t.true(Math.max(...degrees) <= 24, `degrees ${degrees.join()}`);
+  t.true(Math.min(...degrees) >= 8, `degrees ${degrees.join()}`);
+  for (const node of nodes.slice(8)) mesh.stop(node);
+  mesh.run(MINUTE);
+  for (const node of nodes.slice(0, 8)) t.is(neighbours(node).length, 7);
+});
