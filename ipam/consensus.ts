@@ -8,8 +8,12 @@ import type { Ballot, Outcome, Owner, VoterEntry } from './entries.ts';
 import { compareBallots } from './entries.ts';
 import { CLUSTER_ID_BYTES } from './seed.ts';
 
-/** A proposal that has not won after this long, and up to as long again, is overtaken by another. */
+/**
+ * A proposal that has not won after this long, and up to as long again, is overtaken by another; later rounds get
+ * longer, so that proposers on a slow network end up not disturbing each other.
+ */
 const PROPOSAL_PATIENCE: Millis = 2 * SECOND;
+const MOST_PATIENT_ROUND = 15;
 
 export interface ConsensusConfig {
   readonly self: Owner;
@@ -42,6 +46,7 @@ export class Consensus {
   #standing: Standing;
   #latestBallot: Ballot | undefined;
   #overtakeAt: Millis | undefined;
+  #expected = 0;
   #reachable: ReadonlyMap<PeerName, string | undefined> = new Map();
 
   constructor(config: ConsensusConfig) {
@@ -56,8 +61,10 @@ export class Consensus {
       promised: undefined,
       accepted: undefined,
     };
-    if (this.#own.voters !== voters) this.#write({ voters });
-    this.#standing = { quorum: quorumOf(voters), known: voters > 0 ? 1 : 0, problem: undefined };
+    // What was promised was promised to a quorum of as many voters as were expected then.
+    const expected = this.#own.promised === undefined ? voters : Math.max(voters, this.#own.voters);
+    if (this.#own.voters !== expected) this.#write({ voters: expected });
+    this.#standing = { quorum: quorumOf(expected), known: voters > 0 ? 1 : 0, problem: undefined };
   }
 
   /** What this peer has to make durable and then to publish. A new object after every change. */
@@ -128,8 +135,9 @@ export class Consensus {
 
   #count(others: readonly VoterEntry[]): Standing {
     const present = others.filter((entry) => this.#reachable.has(entry.name));
-    const expected = Math.max(this.#config.voters, ...present.map((entry) => entry.voters));
+    const expected = Math.max(this.#own.voters, ...present.map((entry) => entry.voters));
     const voters = present.filter((entry) => entry.voters > 0).length + (this.#config.voters > 0 ? 1 : 0);
+    this.#expected = expected;
     return {
       quorum: quorumOf(expected),
       known: voters,
@@ -143,12 +151,13 @@ export class Consensus {
     if (highest === undefined) return;
     if (this.#latestBallot !== undefined && compareBallots(highest, this.#latestBallot) <= 0) return;
     this.#latestBallot = highest;
-    this.#overtakeAt = now + PROPOSAL_PATIENCE * (1 + randomFraction(this.#config.random));
+    const patience = PROPOSAL_PATIENCE * Math.min(highest.round, MOST_PATIENT_ROUND);
+    this.#overtakeAt = now + patience * (1 + randomFraction(this.#config.random));
   }
 
   #followPromises(others: readonly VoterEntry[]): void {
     const highest = highestBallot(others);
-    if (highest !== undefined && this.#mayPromise(highest)) this.#write({ promised: highest });
+    if (highest !== undefined && this.#mayPromise(highest)) this.#promise(highest);
   }
 
   #followAccepted(others: readonly VoterEntry[]): void {
@@ -181,7 +190,7 @@ export class Consensus {
     if (!wanted || this.#standing.known < this.#standing.quorum) return;
     if (this.#overtakeAt !== undefined && now < this.#overtakeAt) return;
     const round = (highestBallot([...others, this.#own])?.round ?? 0) + 1;
-    this.#write({ promised: { round, proposer: this.#own.name } });
+    this.#promise({ round, proposer: this.#own.name });
     this.#noteBallots(others, now);
   }
 
@@ -204,6 +213,11 @@ export class Consensus {
     const { promised, accepted } = this.#own;
     if (promised !== undefined && compareBallots(ballot, promised) < 0) return false;
     return accepted === undefined || compareBallots(ballot, accepted.ballot) > 0;
+  }
+
+  /** A promise remembers how many voters were expected: after a restart, alone, this peer must not need fewer. */
+  #promise(ballot: Ballot): void {
+    this.#write({ promised: ballot, voters: Math.max(this.#own.voters, this.#expected) });
   }
 
   #write(change: Partial<Pick<VoterEntry, 'voters' | 'wanted' | 'promised' | 'accepted'>>): void {
