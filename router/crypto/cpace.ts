@@ -104,8 +104,7 @@ function generatorPoint(hash: Uint8Array): Point {
 
 function decodePoint(element: Uint8Array): Point | undefined {
   try {
-    const point = ristretto255.Point.fromBytes(element);
-    return point.is0() ? undefined : point;
+    return ristretto255.Point.fromBytes(element);
   } catch {
     return undefined;
   }

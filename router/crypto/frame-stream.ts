@@ -9,7 +9,7 @@ import type { Primitives, StreamOpener, StreamSealer } from './primitives.ts';
  * the 24-byte header of its secret stream, and the bytes of a frame are sealed; without, they are the message itself.
  */
 
-export const MAX_MESSAGE_BYTES = 1_048_576;
+const MAX_MESSAGE_BYTES = 1_048_576;
 
 const LENGTH_BYTES = 4;
 
@@ -30,7 +30,7 @@ const incomplete: FrameRead = { type: 'incomplete' };
 export interface FrameStream {
   /** What must be sent before the first frame. */
   readonly opening: Uint8Array;
-  /** The frame of one message of at most {@link MAX_MESSAGE_BYTES}; a longer one is a bug and throws. */
+  /** The frame of one message of at most 1 MiB; a longer one is a bug and throws. */
   encode(message: Uint8Array): Uint8Array;
   /** Takes one whole frame off the queue, if there is one. */
   read(queue: ByteQueue): FrameRead;

@@ -12,11 +12,11 @@ export class SymmetricState {
   #key: Uint8Array | undefined;
   #nonce = 0;
 
-  /** InitializeSymmetric; `protocol` is the full Noise name. */
+  /** InitializeSymmetric with the full Noise name, at most 64 bytes. */
   constructor(primitives: Primitives, protocol: Uint8Array) {
     this.#primitives = primitives;
-    this.#hash = protocol.length <= HASH_BYTES ? new Uint8Array(HASH_BYTES) : primitives.sha512(protocol);
-    if (protocol.length <= HASH_BYTES) this.#hash.set(protocol);
+    this.#hash = new Uint8Array(HASH_BYTES);
+    this.#hash.set(protocol);
     this.#chainingKey = this.#hash.slice();
   }
 

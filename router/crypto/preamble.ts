@@ -37,10 +37,9 @@ export function mayBePreamble(bytes: Uint8Array): boolean {
   return equalBytes(bytes.subarray(0, length), MAGIC.subarray(0, length));
 }
 
-/** Exactly {@link PREAMBLE_BYTES} bytes that begin with the magic. Undefined if the versions are out of order. */
-export function parsePreamble(bytes: Uint8Array): Preamble | undefined {
+/** Exactly {@link PREAMBLE_BYTES} bytes that begin with the magic. */
+export function parsePreamble(bytes: Uint8Array): Preamble {
   const versions = { min: bytes[8]!, max: bytes[9]! };
-  if (versions.min > versions.max) return undefined;
   return { versions, password: (bytes[10]! & FLAG_PASSWORD) !== 0, nonce: bytes.slice(12, PREAMBLE_BYTES) };
 }
 
@@ -53,7 +52,7 @@ export function encodePreamble(preamble: Preamble): Uint8Array {
   );
 }
 
-/** True if some version lies in both ranges. */
+/** True if some version lies in both ranges; none lies in one whose ends are the wrong way round. */
 export function versionsMeet(a: VersionRange, b: VersionRange): boolean {
   return Math.max(a.min, b.min) <= Math.min(a.max, b.max);
 }

@@ -29,8 +29,8 @@ import type { Preamble, VersionRange } from './preamble.ts';
 import { STREAM_HEADER_BYTES } from './primitives.ts';
 import type { Primitives } from './primitives.ts';
 
-export const HANDSHAKE_TIMEOUT: Millis = 10 * SECOND;
-export const HANDSHAKE_BYTES = 4_096;
+const HANDSHAKE_TIMEOUT: Millis = 10 * SECOND;
+const HANDSHAKE_BYTES = 4_096;
 const SEED_BYTES = 64;
 
 export interface SecureChannelOptions {
@@ -165,9 +165,6 @@ class Channel implements SecureChannel {
     if (begun.length < PREAMBLE_BYTES) return false;
     const bytes = this.#takeHandshake(PREAMBLE_BYTES);
     const theirs = parsePreamble(bytes);
-    if (theirs === undefined) {
-      return this.#fail('handshake-malformed', 'ADDRESS sent a preamble that contradicts itself');
-    }
     if (!versionsMeet(this.#versions(), theirs.versions)) {
       return this.#fail('version-mismatch', versionDetail(this.#versions(), theirs.versions));
     }
