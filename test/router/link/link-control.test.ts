@@ -18,7 +18,7 @@ class End {
   readonly remote: RemoteEnd;
   readonly effects: LinkControlEffect[] = [];
 
-  constructor(number: number, fullMeshLimit = 80) {
+  constructor(number: number) {
     const random = new SeededRandom(number);
     const name = nameOf(number);
     const staticKey = fakePrimitives.keyPairFromSeed(new Uint8Array(32).fill(number));
@@ -35,7 +35,7 @@ class End {
       candidates: () => [],
     };
     this.name = name;
-    this.links = new LinkControl({ local, pins: new Pins(), fullMeshLimit });
+    this.links = new LinkControl({ local, pins: new Pins(), isSparse: () => false });
     this.remote = { name, uid, incarnation: 1, staticKey: staticKey.public, addresses: [] };
   }
 
@@ -155,8 +155,8 @@ test('stopping closes every session', (t) => {
   t.is(a.toData('session-closed').length, 1);
 });
 
-test('a mesh is full up to its limit, then has the backbone only, and is full again well below the limit', (t) => {
-  const choice = new MeshChoice(10);
+test('a mesh that is sparse has links on the backbone only, and the rule is told whether it was', (t) => {
+  const choice = new MeshChoice((wasSparse, peers) => (wasSparse ? peers >= 6 : peers > 10));
   const star = (count: number) =>
     routesOf(
       nameOf(1),
