@@ -5,6 +5,7 @@ import type { RoutesSnapshot } from '../core/routes.ts';
 import type { StoreChange } from '../core/store.ts';
 import { earlier } from '../core/time.ts';
 import type { Machine, Millis } from '../core/time.ts';
+import { isSparse } from '../gossip/backbone.ts';
 import type { Gossip } from '../gossip/gossip.ts';
 import type { GossipEffect } from '../gossip/gossip-effect.ts';
 import type { CryptoResult } from '../gossip/secure-channel.ts';
@@ -18,6 +19,7 @@ import { controlReport, controlStatus } from './control-status.ts';
 import { identityChange } from './identity.ts';
 import { LinkControl } from './link/link-control.ts';
 import type { LinkControlEffect } from './link/link-control.ts';
+import type { SparseRule } from './link/mesh-choice.ts';
 import type { Pins } from './link/pins.ts';
 import type { ToControl, ToData } from './node-messages.ts';
 import { StatusRequests } from './status-requests.ts';
@@ -55,7 +57,8 @@ export class ControlNode implements Machine<ControlEffect> {
     this.#ipam = makeIpam(config, deps, now);
     if (this.#ipam !== undefined) this.#gossip.registerChannel(IPAM, this.#ipam);
     const local = localEnd(config, deps, () => this.#gossip.entry(config.identity.name)?.addresses ?? []);
-    this.#links = new LinkControl({ local, pins: this.#pins, fullMeshLimit: config.fullMeshLimit });
+    const rule: SparseRule = (wasSparse, peers) => isSparse(wasSparse, peers, config.fullMeshLimit);
+    this.#links = new LinkControl({ local, pins: this.#pins, isSparse: rule });
     this.#pump();
   }
 

@@ -10,6 +10,7 @@ import { Circuits } from './circuit.ts';
 import type { CircuitDrop, CircuitEffect } from './circuit.ts';
 import { IndexAllocator } from './index-allocator.ts';
 import { MeshChoice } from './mesh-choice.ts';
+import type { SparseRule } from './mesh-choice.ts';
 import { Offers } from './offer.ts';
 import type { OfferDrop, OfferEffect, OfferState } from './offer.ts';
 import type { LocalEnd, RemoteEnd } from './offer-handshake.ts';
@@ -44,8 +45,8 @@ export type LinkControlDrop = OfferDrop | CircuitDrop | RekeyDrop | 'link-kind-u
 export interface LinkControlOptions {
   readonly local: LocalEnd;
   readonly pins: Pins;
-  /** Peers up to which every pair keeps a link. */
-  readonly fullMeshLimit: number;
+  /** In a mesh that is not sparse every pair keeps a link. */
+  readonly isSparse: SparseRule;
 }
 
 /** All that the control plane does for links: sessions are offered, rekeyed and ended, circuits opened and relayed. */
@@ -67,7 +68,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
     const { random, name: self } = local;
     const counters = this.#counters;
     this.#indexes = new IndexAllocator(random);
-    this.#mesh = new MeshChoice(options.fullMeshLimit);
+    this.#mesh = new MeshChoice(options.isSparse);
     this.#offers = new Offers({ local, pins, indexes: this.#indexes, counters });
     this.#rekeys = new RekeyHandshakes({ ...local, counters });
     this.#circuits = new Circuits({

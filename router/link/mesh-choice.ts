@@ -1,22 +1,24 @@
 import type { PeerName } from '../../core/peer-name.ts';
 import type { RoutesSnapshot } from '../../core/routes.ts';
-import { isSparse } from '../../gossip/backbone.ts';
+
+/** Whether a mesh of so many peers (this one included) is sparse, given whether it was: the backbone's rule. */
+export type SparseRule = (wasSparse: boolean, peers: number) => boolean;
 
 /**
- * Which peers a node keeps a link to whether or not there is traffic: all of them while the mesh is small, by the same
- * rule as the backbone, else its neighbours on the backbone.
+ * Which peers a node keeps a link to whether or not there is traffic: all of them while the mesh is small, else its
+ * neighbours on the backbone.
  */
 export class MeshChoice {
-  readonly #fullMeshLimit: number;
+  readonly #isSparse: SparseRule;
   #sparse = false;
 
-  constructor(fullMeshLimit: number) {
-    this.#fullMeshLimit = fullMeshLimit;
+  constructor(isSparse: SparseRule) {
+    this.#isSparse = isSparse;
   }
 
   onRoutes(routes: RoutesSnapshot): Set<PeerName> {
     const { names, self } = routes;
-    this.#sparse = isSparse(this.#sparse, names.length, this.#fullMeshLimit);
+    this.#sparse = this.#isSparse(this.#sparse, names.length);
     const chosen = new Set(this.#sparse ? neighboursOf(routes) : names);
     chosen.delete(names[self]!);
     return chosen;

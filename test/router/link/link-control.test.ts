@@ -1,0 +1,169 @@
+import test from 'ava';
+import type { PeerName } from '../../../core/peer-name.ts';
+import { SeededRandom } from '../../../core/random.ts';
+import { LinkControl } from '../../../router/link/link-control.ts';
+import type { LinkControlEffect } from '../../../router/link/link-control.ts';
+import { MeshChoice } from '../../../router/link/mesh-choice.ts';
+import type { RemoteEnd } from '../../../router/link/offer-handshake.ts';
+import { Pins } from '../../../router/link/pins.ts';
+import { fakePrimitives } from '../../sim/fake-primitives.ts';
+import { nameOf, routesOf } from './routes-of.ts';
+import type { TestEdge } from './routes-of.ts';
+
+const MINUTE = 60_000;
+
+class End {
+  readonly name: PeerName;
+  readonly links: LinkControl;
+  readonly remote: RemoteEnd;
+  readonly effects: LinkControlEffect[] = [];
+
+  constructor(number: number) {
+    const random = new SeededRandom(number);
+    const name = nameOf(number);
+    const staticKey = fakePrimitives.keyPairFromSeed(new Uint8Array(32).fill(number));
+    const uid = random.bytes(8);
+    const local = {
+      name,
+      uid,
+      staticKey,
+      random,
+      encrypted: true,
+      bridgeMtu: 1_388,
+      trusted: [],
+      primitives: fakePrimitives,
+      candidates: () => [],
+    };
+    this.name = name;
+    this.links = new LinkControl({ local, pins: new Pins(), isSparse: () => false });
+    this.remote = { name, uid, incarnation: 1, staticKey: staticKey.public, addresses: [] };
+  }
+
+  /** Takes what was to be sent; keeps everything else. */
+  unicasts(): Extract<LinkControlEffect, { type: 'unicast' }>[] {
+    const effects = this.links.drain();
+    this.effects.push(...effects);
+    return effects.filter((effect) => effect.type === 'unicast');
+  }
+
+  toData(type: string): unknown[] {
+    return this.effects.filter((effect) => effect.type === 'to-data' && effect.message.type === type);
+  }
+}
+
+function settle(a: End, b: End, now: number): void {
+  for (let i = 0; i < 6; i++) {
+    for (const { kind, bytes } of a.unicasts()) b.links.onUnicast(a.name, kind, bytes, now);
+    for (const { kind, bytes } of b.unicasts()) a.links.onUnicast(b.name, kind, bytes, now);
+  }
+}
+
+const EDGE: TestEdge[] = [[nameOf(1), nameOf(2)]];
+
+/** Two ends that see each other in the topology and have a session. */
+function joined(): [End, End] {
+  const [a, b] = [new End(1), new End(2)];
+  a.links.onPeer(b.remote, 0);
+  b.links.onPeer(a.remote, 0);
+  a.links.onRoutes(routesOf(a.name, 2, EDGE), 0);
+  b.links.onRoutes(routesOf(b.name, 2, EDGE), 0);
+  settle(a, b, 0);
+  return [a, b];
+}
+
+test('routes bring about a session with every peer of a small mesh, whichever comes first', (t) => {
+  const [a, b] = joined();
+  t.is(a.toData('session').length, 1);
+  t.is(b.toData('session').length, 1);
+  const late = new End(1);
+  late.links.onRoutes(routesOf(late.name, 2, EDGE), 0);
+  late.links.onPeer(b.remote, 0);
+  t.is(late.unicasts()[0]?.kind, 'offer');
+});
+
+test('hostile messages of every kind are counted, and none reaches the data plane', (t) => {
+  const [a, b] = joined();
+  const before = a.effects.length;
+  const random = new SeededRandom(6);
+  for (const kind of ['offer', 'answer', 'circuit', 'nonsense']) {
+    for (let i = 0; i < 200; i++) a.links.onUnicast(b.name, kind, random.bytes(i), 1_000);
+  }
+  const { drops } = a.links;
+  t.is(drops['link-kind-unknown'], 200);
+  t.is((drops['circuit-malformed'] ?? 0) + (drops['circuit-unknown'] ?? 0), 200);
+  t.true((drops['offer-malformed'] ?? 0) >= 199);
+  t.true((drops['answer-malformed'] ?? 0) >= 199);
+  t.deepEqual(a.unicasts(), []);
+  t.is(a.effects.length, before);
+});
+
+test('a replayed offer neither makes a session nor disturbs the one that is there', (t) => {
+  const [a, b] = [new End(1), new End(2)];
+  a.links.onPeer(b.remote, 0);
+  b.links.onPeer(a.remote, 0);
+  a.links.onData({ type: 'need-session', peer: b.name }, 0);
+  const [offer] = a.unicasts();
+  for (let i = 0; i < 5; i++) b.links.onUnicast(a.name, 'offer', offer!.bytes, i);
+  t.is(b.unicasts().length, 1);
+  t.is(b.toData('session').length, 1);
+  t.is(b.links.drops['offer-replayed'], 4);
+});
+
+test('a link that went down is offered a new session, and its direct flag is published', (t) => {
+  const [a, b] = joined();
+  a.links.onData({ type: 'session-live', peer: b.name, id: 1 }, 100);
+  a.links.onData({ type: 'link-changed', peer: b.name, state: 'down', direct: false }, MINUTE);
+  t.is(a.unicasts()[0]?.kind, 'offer');
+  t.deepEqual(a.effects.filter(({ type }) => type === 'direct-changed').at(-1), {
+    type: 'direct-changed',
+    peer: b.name,
+    direct: false,
+  });
+});
+
+test('a session is closed ten minutes after its peer left the graph, unless it comes back', (t) => {
+  const [a, b] = joined();
+  const alone = routesOf(a.name, 1, []);
+  a.links.onRoutes(alone, MINUTE);
+  a.links.onRoutes(routesOf(a.name, 2, EDGE), 2 * MINUTE);
+  a.links.onPeerGone(b.name, 2 * MINUTE);
+  t.is(a.links.nextTimeout(), undefined);
+  a.links.onRoutes(alone, 3 * MINUTE);
+  t.is(a.links.nextTimeout(), 13 * MINUTE);
+  a.links.onTimeout(13 * MINUTE - 1);
+  a.unicasts();
+  t.is(a.toData('session-closed').length, 0);
+  a.links.onTimeout(13 * MINUTE);
+  a.unicasts();
+  t.is(a.toData('session-closed').length, 1);
+  t.is(a.links.nextTimeout(), undefined);
+});
+
+test('indexes that the data plane gives back may be given out again', (t) => {
+  const [a, b] = joined();
+  const session = a.effects.flatMap((effect) =>
+    effect.type === 'to-data' && effect.message.type === 'session' ? [effect.message.session] : [],
+  )[0]!;
+  t.notThrows(() => a.links.onData({ type: 'indexes-released', indexes: [session.localIndex, 5] }, 0));
+  t.is(b.links.circuits, 0);
+});
+
+test('stopping closes every session', (t) => {
+  const [a] = joined();
+  a.links.stop();
+  a.unicasts();
+  t.is(a.toData('session-closed').length, 1);
+});
+
+test('a mesh that is sparse has links on the backbone only, and the rule is told whether it was', (t) => {
+  const choice = new MeshChoice((wasSparse, peers) => (wasSparse ? peers >= 6 : peers > 10));
+  const star = (count: number) =>
+    routesOf(
+      nameOf(1),
+      count,
+      [[nameOf(1), nameOf(2)]],
+      Array.from({ length: count - 1 }, (_, i) => [nameOf(2), nameOf(i + 1)] as const),
+    );
+  const sizes = [10, 11, 6, 5, 10].map((count) => choice.onRoutes(star(count)).size);
+  t.deepEqual(sizes, [9, 1, 1, 4, 9]);
+});
