@@ -1,6 +1,7 @@
 import type { Cidr } from '../core/address.ts';
 import { formatCidr, parseCidr } from '../core/address.ts';
 import type { Log } from '../core/log.ts';
+import type { Millis } from '../core/time.ts';
 import type { IpamRequest, IpamResult } from '../ipam/effects.ts';
 import type { AddressPort } from '../plugin/host/host-port.ts';
 import type { Attachments } from '../plugin/host/attachments.ts';
@@ -164,13 +165,11 @@ export class RunningDaemon implements Daemon {
   }
 
   connect(peers: readonly string[], replace: boolean): Promise<void> {
-    this.#loop.tell((now) => this.#node.connect(peers, replace, now));
-    return Promise.resolve();
+    return this.#change((now) => this.#node.connect(peers, replace, now));
   }
 
   forget(peers: readonly string[]): Promise<void> {
-    this.#loop.tell((now) => this.#node.forget(peers, now));
-    return Promise.resolve();
+    return this.#change((now) => this.#node.forget(peers, now));
   }
 
   attach(request: AttachRequest, signal: AbortSignal): Promise<AttachResult> {
@@ -213,6 +212,13 @@ export class RunningDaemon implements Daemon {
     await this.#addresses.release(id, wanted);
     const left = new Set((await this.#addresses.lookup(id)).map(formatCidr));
     return held.map(formatCidr).filter((address) => !left.has(address));
+  }
+
+  /** `input` returns a sentence if it refuses. */
+  #change(input: (now: Millis) => string | undefined): Promise<void> {
+    let refusal: string | undefined;
+    this.#loop.tell((now) => (refusal = input(now)));
+    return refusal === undefined ? Promise.resolve() : Promise.reject(new Error(refusal));
   }
 
   #whole(document: Extract<Answer, { type: 'status' }>['document']): StatusDocument {

@@ -7,7 +7,6 @@ import { HostCommands } from '../plugin/host/commands.ts';
 import { defaultBridgeMtu, HostNetwork, preflight } from '../plugin/host/host-network.ts';
 import { findLink } from '../plugin/host/link-query.ts';
 import { bridgeMac } from '../plugin/host/mac-address.ts';
-import { OVERLAY_OVERHEAD } from '../plugin/host/underlay-mtu.ts';
 import type { LaunchSettings } from './settings.ts';
 
 /** What is to be set up on this host; nothing of it has been yet. */
@@ -15,7 +14,6 @@ export interface HostPlan {
   readonly network: HostNetwork;
   /** No bridge of a former run is there: whatever appears is ours to remove if the start fails. */
   readonly isFresh: boolean;
-  readonly underlayMtu: number;
   /** Where others may reach us. */
   readonly addresses: readonly Endpoint[];
 }
@@ -30,11 +28,10 @@ export async function planHost(
   const names = { bridge: settings.bridge, tap: tapName(settings.bridge) };
   await preflight(commands, names, ipam.range.network);
   const listen = settings.host === undefined ? undefined : parseIp(settings.host);
-  const detected = await defaultBridgeMtu(commands, names, listen);
   const network = new HostNetwork(commands, {
     ...names,
     mac: bridgeMac(name),
-    mtu: settings.mtu ?? detected,
+    mtu: settings.mtu ?? (await defaultBridgeMtu(commands, names, listen)),
     range: ipam.range.network,
     controlPort: settings.port,
     changeFirewall: settings.hostFirewall,
@@ -42,7 +39,6 @@ export async function planHost(
   return {
     network,
     isFresh: (await findLink(commands, settings.bridge)) === undefined,
-    underlayMtu: detected + OVERLAY_OVERHEAD,
     addresses: ownAddresses(settings),
   };
 }

@@ -135,7 +135,6 @@ class DaemonProcess {
         address: listen,
         port: this.#settings.port,
         bridgeMtu: this.#host.network.settings.mtu,
-        underlayMtu: this.#host.underlayMtu,
         trustedSubnets,
       },
       {

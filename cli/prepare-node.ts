@@ -5,7 +5,7 @@ import type { RandomSource } from '../core/random.ts';
 import type { StoreChange, StorePort } from '../core/store.ts';
 import { parseInitMode } from '../ipam/init-mode.ts';
 import { parseIpamSettings, type IpamSettings } from '../ipam/settings.ts';
-import type { ControlNodeConfig, ControlNodeDeps } from '../router/control-node.ts';
+import type { ControlNodeConfig, ControlNodeDeps } from '../router/control-config.ts';
 import type { Primitives } from '../router/crypto/primitives.ts';
 import { loadIdentity, type Identity } from '../router/identity.ts';
 import { BadValue } from './exit.ts';

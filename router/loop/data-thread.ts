@@ -16,7 +16,6 @@ export interface DataThreadSettings {
   readonly address: IpAddress | undefined;
   readonly port: number;
   readonly bridgeMtu: number;
-  readonly underlayMtu: number;
   readonly trustedSubnets: readonly Cidr[];
 }
 
@@ -76,7 +75,6 @@ try {
     {
       name: settings.name,
       bridgeMtu: settings.bridgeMtu,
-      underlayMtu: settings.underlayMtu,
       trustedSubnets: settings.trustedSubnets,
     },
     engine,

@@ -6,7 +6,8 @@ import type { VirtualClock } from './virtual-clock.ts';
 /** What a simulated host offers to the network. Connection numbers are the host's own. */
 export interface SimHost {
   readonly endpoint: Endpoint;
-  onAccepted(remote: Endpoint): StreamEnd;
+  /** A stream is opened to this host, which writes to it by `handle`. */
+  onAccepted(remote: Endpoint, handle: SimStreamHandle): StreamEnd;
   onDatagram(from: Endpoint, datagram: Uint8Array): void;
 }
 
@@ -92,8 +93,8 @@ export class SimNetwork {
       const stream = new SimStream(this, this.#clock, from.ip, to.ip, end);
       this.#streams.add(stream);
       stream.onDone = () => this.#streams.delete(stream);
+      stream.accept(host.onAccepted(from, stream.handleOf('acceptor')));
       settled(stream.handleOf('dialler'));
-      stream.accept(host.onAccepted(from));
     });
   }
 

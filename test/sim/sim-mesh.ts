@@ -1,0 +1,147 @@
+import { formatIp } from '../../core/address.ts';
+import { randomBelow, randomFraction, SeededRandom } from '../../core/random.ts';
+import type { Millis } from '../../core/time.ts';
+import type { InitMode } from '../../ipam/init-mode.ts';
+import type { Primitives } from '../../router/crypto/primitives.ts';
+import type { DatagramCipher } from '../../router/engine/memory.ts';
+import { SimNetwork, type NetworkTerms } from './network.ts';
+import { SimNode, type SimWorld } from './sim-node.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+export interface SimMeshOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly terms: NetworkTerms;
+  readonly primitives: Primitives;
+  readonly init?: InitMode;
+  readonly range?: string;
+  readonly discovery?: boolean;
+}
+
+const BROADCAST = 0xff;
+/** IEEE 802 local experimental. */
+const EXPERIMENTAL_ETHERTYPE = [0x88, 0xb5] as const;
+const FRAME_BYTES = 60;
+
+/** A mesh of whole nodes in virtual time, from a seed, and the judge of what must never happen in it. */
+export class SimMesh {
+  readonly clock = new VirtualClock();
+  readonly network: SimNetwork;
+  readonly nodes: readonly SimNode[];
+  readonly random: SeededRandom;
+  /** Broken promises, as sentences; empty at the end of a good run. */
+  readonly faults: string[] = [];
+  /** Per broadcast, by its number: who got it. */
+  readonly #received: Map<number, number>[] = [];
+  /** Who holds an address, by its text, as answered to the askers and not released. */
+  readonly #holders = new Map<string, string>();
+  #allocations = 0;
+
+  constructor(options: SimMeshOptions) {
+    this.random = new SeededRandom(options.seed);
+    this.network = new SimNetwork(this.clock, this.random, options.terms);
+    const world: SimWorld = {
+      clock: this.clock,
+      network: this.network,
+      primitives: options.primitives,
+      cipher: cipherOf(options.primitives),
+      seed: options.seed,
+      init: options.init ?? { type: 'consensus', voters: options.nodes },
+      range: options.range ?? '10.32.0.0/22',
+      discovery: options.discovery ?? true,
+      onFrame: (node, frame) => this.#onFrame(node, frame),
+    };
+    this.nodes = Array.from({ length: options.nodes }, (_, i) => new SimNode(world, i + 1));
+  }
+
+  get living(): SimNode[] {
+    return this.nodes.filter((node) => node.alive);
+  }
+
+  /** Everybody starts within `spread` ms, knowing up to `known` nodes with lower numbers, at least one. */
+  boot(known: number, spread: Millis): void {
+    for (const node of this.nodes) {
+      const elders = this.nodes.slice(0, node.number - 1);
+      const peers =
+        elders.length === 0
+          ? []
+          : Array.from({ length: known }, () => elders[randomBelow(this.random, elders.length)]!);
+      this.clock.after(randomFraction(this.random) * spread, () => node.start([...new Set(peers)]));
+    }
+  }
+
+  /** Cuts the network between two halves, each node thrown into one by lot; returns the first half. */
+  partition(): Set<SimNode> {
+    const half = new Set(this.nodes.filter(() => randomBelow(this.random, 2) === 0));
+    for (const a of this.nodes) {
+      for (const b of this.nodes)
+        if (half.has(a) !== half.has(b)) this.network.cut(a.endpoint.ip, b.endpoint.ip);
+    }
+    return half;
+  }
+
+  /** A broadcast from `node`; returns its number. */
+  broadcast(node: SimNode): number {
+    const number = this.#received.push(new Map()) - 1;
+    const frame = new Uint8Array(FRAME_BYTES).fill(BROADCAST, 0, 6);
+    frame.set([0x02, 0xaa, 0, 0, 0, node.number, ...EXPERIMENTAL_ETHERTYPE], 6);
+    new DataView(frame.buffer).setUint32(14, number);
+    node.sendFrame(frame);
+    return number;
+  }
+
+  /** How many other nodes a broadcast reached. */
+  reached(number: number): number {
+    return this.#received[number]!.size;
+  }
+
+  /** Asks `node` for an address and judges the answer. */
+  allocate(node: SimNode): void {
+    const id = `n${node.number}-${this.#allocations++}`;
+    node.ask({ type: 'allocate', id }, (result) => {
+      if (result.type !== 'addresses') return;
+      const address = formatIp(result.addresses[0]!.ip);
+      const holder = this.#holders.get(address);
+      if (holder !== undefined) this.faults.push(`${address} is held by ${holder} and by ${id}`);
+      this.#holders.set(address, id);
+    });
+  }
+
+  get allocated(): number {
+    return this.#holders.size;
+  }
+
+  /** Every living node routes to every other living one, and to nobody else. */
+  hasOneView(): boolean {
+    const want = this.living.map(({ name }) => name).sort();
+    return this.living.every((node) => {
+      const names = node.routes?.names ?? [];
+      return names.length === want.length && names.every((name, i) => name === want[i]);
+    });
+  }
+
+  #onFrame(node: SimNode, frame: Uint8Array): void {
+    const number = new DataView(frame.buffer, frame.byteOffset).getUint32(14);
+    const counts = this.#received[number];
+    if (counts === undefined) return;
+    const count = (counts.get(node.number) ?? 0) + 1;
+    counts.set(node.number, count);
+    if (count > 1) this.faults.push(`broadcast ${number} reached node ${node.number} ${count} times`);
+  }
+}
+
+/** The datagrams' AEAD on the same primitives as everything else: nonce = 4 zero bytes | counter u64 LE. */
+export function cipherOf(primitives: Primitives): DatagramCipher {
+  const nonce = new Uint8Array(12);
+  const view = new DataView(nonce.buffer);
+  const nothing = new Uint8Array(0);
+  const nonceOf = (counter: number) => {
+    view.setUint32(4, counter >>> 0, true);
+    view.setUint32(8, Math.floor(counter / 2 ** 32), true);
+    return nonce;
+  };
+  return {
+    seal: (key, counter, plaintext) => primitives.aeadSeal(key, nonceOf(counter), nothing, plaintext),
+    open: (key, counter, sealed) => primitives.aeadOpen(key, nonceOf(counter), nothing, sealed),
+  };
+}

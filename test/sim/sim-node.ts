@@ -1,0 +1,354 @@
+import type { Endpoint } from '../../core/address.ts';
+import { parseEndpoint } from '../../core/address.ts';
+import { utf8 } from '../../core/bytes.ts';
+import type { PeerName } from '../../core/peer-name.ts';
+import { randomFraction, SeededRandom } from '../../core/random.ts';
+import type { RoutesSnapshot } from '../../core/routes.ts';
+import type { Millis } from '../../core/time.ts';
+import type { IpamRequest, IpamResult } from '../../ipam/effects.ts';
+import type { InitMode } from '../../ipam/init-mode.ts';
+import { parseIpamSettings } from '../../ipam/settings.ts';
+import type { ControlEffect } from '../../router/control-effect.ts';
+import { ControlNode } from '../../router/control-node.ts';
+import type { ControlStatus } from '../../router/control-status.ts';
+import type { Primitives } from '../../router/crypto/primitives.ts';
+import { DataNode } from '../../router/data-node.ts';
+import { MemoryEngine, type DatagramCipher } from '../../router/engine/memory.ts';
+import { loadIdentity } from '../../router/identity.ts';
+import type { ToControl, ToData } from '../../router/node-messages.ts';
+import type { SimHost, SimNetwork, SimStreamHandle, StreamEnd } from './network.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+
+const PORT = 6783;
+/** Between the two threads of a node, and for a transaction to be flushed. */
+const MAILBOX_DELAY: Millis = 2;
+const COMMIT_DELAY: Millis = 5;
+
+/** What all nodes of a simulation share. */
+export interface SimWorld {
+  readonly clock: VirtualClock;
+  readonly network: SimNetwork;
+  readonly primitives: Primitives;
+  readonly cipher: DatagramCipher;
+  readonly seed: number;
+  readonly init: InitMode;
+  readonly range: string;
+  readonly discovery: boolean;
+  /** A frame came out of a node's TAP. */
+  onFrame(node: SimNode, frame: Uint8Array): void;
+}
+
+/**
+ * One whole node, the real ControlNode and DataNode, with its threads, sockets, timers and store played by the
+ * simulation. A crash loses everything but the store, and what was not committed yet of that.
+ */
+export class SimNode implements SimHost {
+  readonly number: number;
+  readonly name: PeerName;
+  readonly endpoint: Endpoint;
+  readonly logs: string[] = [];
+  /** As handed to the data plane last. */
+  routes: RoutesSnapshot | undefined;
+  control!: ControlNode;
+  data!: DataNode;
+  readonly #world: SimWorld;
+  readonly #random: SeededRandom;
+  readonly #store = new Map<string, Uint8Array>();
+  #engine!: MemoryEngine;
+  readonly #streams = new Map<number, SimStreamHandle>();
+  #mailToData: ToData[] = [];
+  #mailToControl: ToControl[] = [];
+  /** Transactions keep their order. */
+  #lastCommit: Millis = 0;
+  readonly #replies = new Map<number, (result: IpamResult) => void>();
+  readonly #documents = new Map<number, (status: ControlStatus) => void>();
+  #nextConn = 1;
+  #lastRequest = 0;
+  /** Rises with every start and crash: what was scheduled in another life does not happen. */
+  #life = 0;
+  #alive = false;
+  #controlWake = Number.POSITIVE_INFINITY;
+  #dataWake = Number.POSITIVE_INFINITY;
+  #dataIsAwake = false;
+
+  constructor(world: SimWorld, number: number) {
+    this.#world = world;
+    this.number = number;
+    this.name = `02:00:00:00:00:${number.toString(16).padStart(2, '0')}` as PeerName;
+    this.endpoint = parseEndpoint(`192.0.2.${number}`, PORT)!;
+    this.#random = new SeededRandom(world.seed * 1_000 + number);
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  /** Starts from what the store holds; `peers` are the targets of the command line. */
+  start(peers: readonly SimNode[]): void {
+    const { primitives, network, clock } = this.#world;
+    const loaded = loadIdentity(this.#store, { name: this.name }, primitives, this.#random);
+    if ('error' in loaded) throw new Error(loaded.error);
+    for (const { key, value } of loaded.changes) this.#store.set(key, value!);
+    this.#life++;
+    this.#alive = true;
+    this.routes = undefined;
+    this.#mailToData = [];
+    this.#mailToControl = [];
+    this.#controlWake = this.#dataWake = Number.POSITIVE_INFINITY;
+    this.#startData();
+    const { identity } = loaded;
+    const config = { ...this.#config(), identity, uid: this.#random.bytes(8) };
+    const deps = { primitives, random: this.#random, stored: this.#store };
+    this.control = new ControlNode(config, deps, clock.now);
+    network.attach(this);
+    this.control.connect(
+      peers.map(({ number }) => `192.0.2.${number}`),
+      true,
+      clock.now,
+    );
+    this.#settleControl();
+  }
+
+  /** Power off: nobody is told. */
+  crash(): void {
+    this.#life++;
+    this.#alive = false;
+    this.#streams.clear();
+    this.#replies.clear();
+    this.#world.network.detach(this.endpoint);
+  }
+
+  /** Gives the host's bridge a frame to send into the mesh. */
+  sendFrame(frame: Uint8Array): void {
+    this.#engine.hostSends(frame);
+  }
+
+  /** Asks for addresses; `done` is not called if the node crashes before it has an answer. */
+  ask(operation: IpamRequest, done: (result: IpamResult) => void): void {
+    const request = ++this.#lastRequest;
+    this.#replies.set(request, done);
+    this.control.onIpamRequest(request, operation, this.#world.clock.now);
+    this.#settleControl();
+  }
+
+  /** `done` is called within two seconds. */
+  askStatus(done: (status: ControlStatus) => void): void {
+    const request = ++this.#lastRequest;
+    this.#documents.set(request, done);
+    this.control.requestStatus(request, this.#world.clock.now);
+    this.#settleControl();
+  }
+
+  onAccepted(remote: Endpoint, handle: SimStreamHandle): StreamEnd {
+    const conn = this.#nextConn;
+    this.#nextConn += 2;
+    const life = this.#life;
+    this.#streams.set(conn, handle);
+    this.#tellControl((now) => this.control.onAccepted(conn, remote, now));
+    return this.#streamEnd(conn, life);
+  }
+
+  onDatagram(from: Endpoint, datagram: Uint8Array): void {
+    if (this.#alive) this.#engine.deliver(from, datagram);
+  }
+
+  #streamEnd(conn: number, life: number): StreamEnd {
+    const ifLiving = (input: (now: Millis) => void) => {
+      if (this.#life === life) this.#tellControl(input);
+    };
+    return {
+      onBytes: (bytes) => ifLiving((now) => this.control.onBytes(conn, bytes, now)),
+      onClosed: () => {
+        if (this.#life === life) this.#streams.delete(conn);
+        ifLiving((now) => this.control.onClosed(conn, undefined, now));
+      },
+    };
+  }
+
+  #config() {
+    const ipam = parseIpamSettings(this.#world.range, undefined);
+    if ('error' in ipam) throw new Error(ipam.error);
+    return {
+      nickname: `host${this.number}`,
+      version: '0.0.0',
+      port: PORT,
+      addresses: [this.endpoint],
+      acceptsInbound: true,
+      discovery: this.#world.discovery,
+      connLimit: 0,
+      fullMeshLimit: 80,
+      bridgeMtu: 1_388,
+      passwords: [utf8('documentation')],
+      trustedSubnets: [],
+      dataPlane: true,
+      ipam: { ...ipam, init: this.#world.init },
+    };
+  }
+
+  #startData(): void {
+    const { cipher, network, clock } = this.#world;
+    const life = this.#life;
+    this.#engine = new MemoryEngine({
+      cipher,
+      transmit: (to, datagram) => {
+        network.send(this.endpoint, to, datagram);
+        return undefined;
+      },
+      onHostReceives: (frame) => this.#world.onFrame(this, frame),
+    });
+    const onReady = () => {
+      if (!this.#dataIsAwake) this.#wakeData(life);
+    };
+    void this.#engine.open({ tap: 'tap', address: undefined, port: PORT, onReady });
+    const config = { name: this.name, bridgeMtu: 1_388, trustedSubnets: [] };
+    this.data = new DataNode(config, this.#engine, this.#random, clock.now);
+    this.#dataIsAwake = false;
+    this.#settleData();
+  }
+
+  #wakeData(life: number): void {
+    this.#dataIsAwake = true;
+    this.#world.clock.after(0, () => {
+      if (this.#life !== life) return;
+      this.#dataIsAwake = this.data.onReady(this.#world.clock.now);
+      this.#settleData();
+      if (this.#dataIsAwake) this.#wakeData(life);
+    });
+  }
+
+  #tellControl(input: (now: Millis) => void): void {
+    if (!this.#alive) return;
+    input(this.#world.clock.now);
+    this.#settleControl();
+  }
+
+  #settleControl(): void {
+    for (const effect of this.control.drain()) this.#perform(effect);
+    this.#armControl(this.control.nextTimeout());
+  }
+
+  #settleData(): void {
+    const messages = this.data.drain();
+    if (messages.length > 0) this.#toControl(messages);
+    this.#armData(this.data.nextTimeout());
+  }
+
+  #armControl(at: Millis | undefined): void {
+    if (at === undefined || at >= this.#controlWake) return;
+    this.#controlWake = at;
+    this.#later(at - this.#world.clock.now, () => {
+      if (this.#controlWake !== at) return;
+      this.#controlWake = Number.POSITIVE_INFINITY;
+      this.#tellControl((now) => this.control.onTimeout(now));
+    });
+  }
+
+  #armData(at: Millis | undefined): void {
+    if (at === undefined || at >= this.#dataWake) return;
+    this.#dataWake = at;
+    this.#later(at - this.#world.clock.now, () => {
+      if (this.#dataWake !== at) return;
+      this.#dataWake = Number.POSITIVE_INFINITY;
+      this.data.onTimeout(this.#world.clock.now);
+      this.#settleData();
+    });
+  }
+
+  /** Messages keep their order both ways, so one delivery takes all that wait. */
+  #toControl(messages: readonly ToControl[]): void {
+    if (this.#mailToControl.push(...messages) > messages.length) return;
+    this.#later(randomFraction(this.#random) * MAILBOX_DELAY, () =>
+      this.#tellControl((now) => {
+        for (const message of this.#mailToControl.splice(0)) this.control.onData(message, now);
+      }),
+    );
+  }
+
+  #toData(message: ToData): void {
+    if (message.type === 'routes') this.routes = message.routes;
+    if (this.#mailToData.push(message) > 1) return;
+    this.#later(randomFraction(this.#random) * MAILBOX_DELAY, () => {
+      for (const each of this.#mailToData.splice(0)) this.data.onControl(each, this.#world.clock.now);
+      this.#settleData();
+    });
+  }
+
+  #perform(effect: ControlEffect): void {
+    switch (effect.type) {
+      case 'dial':
+        return this.#dial(effect.conn, effect.host, effect.port);
+      case 'write':
+        this.#streams.get(effect.conn)?.write(effect.bytes);
+        return this.#later(0, () => this.#tellControl((now) => this.control.onWritable(effect.conn, now)));
+      case 'close-connection':
+        this.#streams.get(effect.conn)?.close();
+        this.#streams.delete(effect.conn);
+        return;
+      case 'task': {
+        const result = this.#world.primitives.runJob(effect.job);
+        return this.#later(0, () =>
+          this.#tellControl((now) => this.control.onTaskDone(effect.task, result, now)),
+        );
+      }
+      case 'to-data':
+        return this.#toData(effect.message);
+      case 'commit':
+        return this.#commit(effect);
+      case 'ipam-reply':
+        this.#replies.get(effect.request)?.(effect.result);
+        this.#replies.delete(effect.request);
+        return;
+      case 'status':
+      case 'report':
+        this.#documents.get(effect.request)?.(effect.document);
+        this.#documents.delete(effect.request);
+        return;
+      case 'log':
+        if (effect.level === 'warn' || effect.level === 'error') {
+          this.logs.push(`${effect.message} ${JSON.stringify(effect.fields)}`);
+        }
+        return;
+      case 'failed':
+        throw new Error(effect.error);
+    }
+  }
+
+  #commit({ token, changes }: Extract<ControlEffect, { type: 'commit' }>): void {
+    const { now } = this.#world.clock;
+    this.#lastCommit = Math.max(this.#lastCommit, now + randomFraction(this.#random) * COMMIT_DELAY);
+    this.#later(this.#lastCommit - now, () => {
+      for (const { key, value } of changes) {
+        if (value === undefined) this.#store.delete(key);
+        else this.#store.set(key, value);
+      }
+      this.#tellControl((now) => this.control.onCommitted(token, now));
+    });
+  }
+
+  #dial(conn: number, host: string, port: number): void {
+    const remote = parseEndpoint(host, port);
+    const life = this.#life;
+    if (remote === undefined) throw new Error(`dialled ${host}, which is no address`);
+    this.#world.network.dial(
+      { ...this.endpoint, port: 40_000 },
+      remote,
+      this.#streamEnd(conn, life),
+      (stream) => {
+        if (this.#life !== life) stream?.close();
+        else if (stream === undefined)
+          this.#tellControl((now) => this.control.onDialFailed(conn, 'no answer', now));
+        else {
+          this.#streams.set(conn, stream);
+          this.#tellControl((now) => this.control.onConnected(conn, remote, now));
+        }
+      },
+    );
+  }
+
+  #later(delay: Millis, act: () => void): void {
+    const life = this.#life;
+    this.#world.clock.after(Math.max(0, delay), () => {
+      if (this.#life === life) act();
+    });
+  }
+}
