@@ -7,9 +7,9 @@ import { earlier, SECOND, type Machine, type Millis } from '../core/time.ts';
 import { Backbone } from './backbone-upkeep.ts';
 import { MalformedDelta, type Channel } from './channel.ts';
 import { Channels, type GossipMessage } from './channels.ts';
-import type { Candidate } from './connection-maker.ts';
+import { candidateAddresses, ownEntry, ownHello, type GossipConfig } from './gossip-config.ts';
 import type { GossipEffect } from './gossip-effect.ts';
-import { encodeMessage, MAX_UNICAST, type Hello, type Message, type Unicast } from './messages.ts';
+import { encodeMessage, MAX_UNICAST, type Message, type Unicast } from './messages.ts';
 import type { Neighbour } from './neighbour.ts';
 import { Neighbourhood, type NeighbourhoodDeps, type NeighbourhoodEvent } from './neighbourhood.ts';
 import { OwnAddresses } from './own-addresses.ts';
@@ -17,8 +17,8 @@ import { RouteView } from './route-view.ts';
 import { computeRoutes, sameRoutes } from './routes.ts';
 import type { CryptoResult } from './secure-channel.ts';
 import * as status from './status.ts';
-import { dialAddress, parseTarget } from './target-address.ts';
-import { MAX_NICKNAME, type TopologyEntry } from './topology-entry.ts';
+import { dialAddress } from './target-address.ts';
+import type { TopologyEntry } from './topology-entry.ts';
 import { Topology, type SelfChange } from './topology.ts';
 
 /** Changes are collected for this long before they go out and routes are computed. */
@@ -30,36 +30,6 @@ const MAX_HOPS = 64;
 const TOPOLOGY = 'topology';
 const NAME_PING = 'name-ping';
 const NAME_PONG = 'name-pong';
-
-export interface GossipConfig {
-  readonly name: PeerName;
-  readonly nickname: string;
-  /** 64 random bits of this run, 16 hexadecimal digits. */
-  readonly uid: string;
-  readonly incarnation: number;
-  /** Of the software, shown to others. */
-  readonly version: string;
-  /** Static X25519 public key, 32 bytes. */
-  readonly staticKey: Uint8Array;
-  /** Of the state directory, 16 hexadecimal digits. */
-  readonly generation: string;
-  /** The control port that this node listens on, and the default of targets. */
-  readonly port: number;
-  readonly acceptsInbound: boolean;
-  /** Addresses to publish beside those that others see. */
-  readonly addresses: readonly Endpoint[];
-  /** False: connect to given targets only. */
-  readonly discovery: boolean;
-  /** Most neighbours; 0 = no limit. */
-  readonly connLimit: number;
-  /** With more peers than this the backbone is sparse. */
-  readonly fullMeshLimit: number;
-  /** Bytes. */
-  readonly bridgeMtu: number;
-  readonly capabilities: readonly string[];
-  /** Peers known from an earlier run. */
-  readonly candidates: readonly Candidate[];
-}
 
 export type GossipDeps = Omit<NeighbourhoodDeps, 'reachablePeer'> & { readonly random: RandomSource };
 
@@ -106,8 +76,9 @@ export class Gossip implements Machine<GossipEffect> {
     this.#channels.register(TOPOLOGY, this.#topology);
     this.#backbone = new Backbone(config, this.#neighbourhood, this.#topology);
     this.#repairAt = now + REPAIR_EVERY * randomFraction(deps.random);
-    for (const { name, addresses } of config.discovery ? config.candidates : []) {
-      this.#neighbourhood.maker.addCandidate(name, parseAddresses(addresses, config.port), now);
+    for (const candidate of config.discovery ? config.candidates : []) {
+      const addresses = candidateAddresses(candidate, config.port);
+      this.#neighbourhood.maker.addCandidate(candidate.name, addresses, now);
     }
   }
 
@@ -444,25 +415,4 @@ export class Gossip implements Machine<GossipEffect> {
     const { maker } = this.#neighbourhood;
     this.#effects.push({ type: 'persist-targets', targets: maker.given(), candidates: maker.candidates() });
   }
-}
-
-function ownEntry(config: GossipConfig): TopologyEntry {
-  const { name, uid, incarnation, generation, acceptsInbound, bridgeMtu, capabilities } = config;
-  const nickname = config.nickname.slice(0, MAX_NICKNAME);
-  const key = Uint8Array.from(config.staticKey);
-  const rest = { generation, acceptsInbound, bridgeMtu, capabilities, addresses: config.addresses };
-  return { name, nickname, uid, incarnation, version: 1, key, ...rest, neighbours: [], info: {} };
-}
-
-function ownHello(config: GossipConfig): Omit<Hello, 'type' | 'replaces' | 'seenAt'> {
-  const { name, uid, incarnation, version, port, acceptsInbound } = config;
-  const nickname = config.nickname.slice(0, MAX_NICKNAME);
-  return { name, nickname, uid, incarnation, version, port, acceptsInbound };
-}
-
-function parseAddresses(
-  texts: readonly string[],
-  defaultPort: number,
-): NonNullable<ReturnType<typeof parseTarget>>[] {
-  return texts.map((text) => parseTarget(text, defaultPort)).filter((address) => address !== undefined);
 }

@@ -275,8 +275,9 @@ export class Neighbourhood {
       case 'ourself':
         return this.#end(connection, { reason: 'ourself', error: 'cannot connect to ourself' }, now);
       case 'our-name': {
-        const error = `name in use by ${this.#config.hello.nickname} at ${formatEndpoint(hello.seenAt)}`;
-        return this.#end(connection, { reason: 'name-in-use', error, bye: true }, now);
+        // The other end sees the same, and names us.
+        const error = `name in use by ${hello.nickname} at ${formatEndpoint(connection.remote)}`;
+        return this.#end(connection, { reason: 'name-in-use', error }, now);
       }
       case 'full': {
         const error = `connection limit reached (${this.#config.connLimit})`;

@@ -48,7 +48,11 @@ export class PendingEncoder {
   readonly #memo = new Map<string, readonly Uint8Array[]>();
 
   /** Gossip messages that carry `deltas`. */
-  encode(name: string, channel: Channel | undefined, deltas: readonly NumberedDelta[]): readonly Uint8Array[] {
+  encode(
+    name: string,
+    channel: Channel | undefined,
+    deltas: readonly NumberedDelta[],
+  ): readonly Uint8Array[] {
     const key = `${name} ${deltas.map(({ id }) => id).join()}`;
     const known = this.#memo.get(key);
     if (known !== undefined) return known;

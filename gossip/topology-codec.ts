@@ -184,7 +184,9 @@ function decodeBody(bytes: Uint8Array): Body {
 function decodeInfo(pairs: readonly unknown[]): Record<string, string> {
   if (pairs.length % 2 !== 0) throw new MalformedDelta('info');
   const keys = pairs.filter((_, i) => i % 2 === 0).map((key) => text(key, MAX_INFO_KEY, 'info key'));
-  return Object.fromEntries(keys.map((key, i) => [key, text(pairs[2 * i + 1], MAX_INFO_VALUE, 'info value')]));
+  return Object.fromEntries(
+    keys.map((key, i) => [key, text(pairs[2 * i + 1], MAX_INFO_VALUE, 'info value')]),
+  );
 }
 
 function encodeFlags(neighbours: readonly Neighbour[]): Uint8Array {

@@ -2,13 +2,7 @@ import { compareNames, type PeerName } from '../core/peer-name.ts';
 import { earlier, SECOND, type Millis } from '../core/time.ts';
 import { BucketDigest } from './bucket-digest.ts';
 import type { Channel, ChannelDigest } from './channel.ts';
-import {
-  decodeDelta,
-  encodeBody,
-  encodeDelta,
-  type EncodedEntry,
-
-} from './topology-codec.ts';
+import { decodeDelta, encodeBody, encodeDelta, type EncodedEntry } from './topology-codec.ts';
 import {
   compareStamps,
   MAX_INCARNATION,
@@ -261,10 +255,7 @@ function sameNeighbours(a: TopologyEntry, b: TopologyEntry): boolean {
     a.neighbours.length === b.neighbours.length &&
     a.neighbours.every((one, i) => {
       const other = b.neighbours[i]!;
-      return (
-        one.name === other.name && one.established === other.established && one.direct === other.direct
-      );
+      return one.name === other.name && one.established === other.established && one.direct === other.direct;
     })
   );
 }
-

@@ -13,7 +13,7 @@ export class EventQueue {
   schedule(at: number, run: () => void): void {
     const heap = this.#heap;
     heap.push({ at: Math.max(at, this.now), order: this.#order++, run });
-    for (let i = heap.length - 1; i > 0; ) {
+    for (let i = heap.length - 1; i > 0;) {
       const parent = (i - 1) >> 1;
       if (!isBefore(heap[i]!, heap[parent]!)) break;
       [heap[i], heap[parent]] = [heap[parent]!, heap[i]!];
@@ -37,7 +37,7 @@ export class EventQueue {
     const last = heap.pop()!;
     if (heap.length === 0) return first;
     heap[0] = last;
-    for (let i = 0; ; ) {
+    for (let i = 0; ;) {
       const child = this.#lesserChild(i);
       if (child === undefined || !isBefore(heap[child]!, heap[i]!)) return first;
       [heap[i], heap[child]] = [heap[child]!, heap[i]!];

@@ -54,7 +54,18 @@ for (const seed of [1, 2, 3]) {
 test('every edge is listed from both ends and following next hops reaches every peer without a loop', (t) => {
   const mesh = new Mesh(4);
   const nodes = Array.from({ length: 9 }, (_, i) => mesh.add(i + 1, { discovery: false }));
-  for (const [a, b] of [[1, 2], [2, 3], [3, 4], [4, 1], [4, 5], [5, 6], [6, 7], [7, 5], [8, 9], [9, 2]]) {
+  for (const [a, b] of [
+    [1, 2],
+    [2, 3],
+    [3, 4],
+    [4, 1],
+    [4, 5],
+    [5, 6],
+    [6, 7],
+    [7, 5],
+    [8, 9],
+    [9, 2],
+  ]) {
     mesh.connect(nodes[a! - 1]!, `192.0.2.${b}`);
   }
   mesh.run(5 * SECOND);
@@ -65,7 +76,7 @@ test('every edge is listed from both ends and following next hops reaches every 
     }
     for (const to of nodes) {
       const seen = new Set<PeerName>();
-      for (let at = from; at !== to; ) {
+      for (let at = from; at !== to;) {
         t.false(seen.has(at.name));
         seen.add(at.name);
         const routes = at.gossip.routes();
@@ -115,7 +126,13 @@ test('a change of a channel reaches all peers at about one message each in a ful
 test('a node without a channel relays it, once', (t) => {
   const mesh = new Mesh(6);
   const nodes = [1, 2, 3, 4].map((i) => mesh.add(i, { discovery: false }));
-  for (const [a, b] of [[1, 2], [2, 3], [3, 4], [4, 2]]) mesh.connect(nodes[a! - 1]!, `192.0.2.${b}`);
+  for (const [a, b] of [
+    [1, 2],
+    [2, 3],
+    [3, 4],
+    [4, 2],
+  ])
+    mesh.connect(nodes[a! - 1]!, `192.0.2.${b}`);
   const [first] = withChannels([nodes[0]!]);
   const [last] = withChannels([nodes[3]!]);
   mesh.run(5 * SECOND);
@@ -208,7 +225,9 @@ test('a restarted peer is seen as such by all, with its new incarnation', (t) =>
     t.not(entry.uid, before.uid);
     t.is(reached(node).length, 4);
   }
-  t.true(nodes[0]!.of('peer-changed').some(({ entry }) => entry.uid === again.gossip.entry(peerName(3))!.uid));
+  t.true(
+    nodes[0]!.of('peer-changed').some(({ entry }) => entry.uid === again.gossip.entry(peerName(3))!.uid),
+  );
 });
 
 test('a restarted peer whose incarnation fell back moves past what others remember of it', (t) => {

@@ -1,7 +1,8 @@
 import { parseIp, type Endpoint } from '../../core/address.ts';
 import { parsePeerName, type PeerName } from '../../core/peer-name.ts';
 import { randomBelow, SeededRandom } from '../../core/random.ts';
-import { Gossip, type GossipConfig } from '../../gossip/gossip.ts';
+import type { GossipConfig } from '../../gossip/gossip-config.ts';
+import { Gossip } from '../../gossip/gossip.ts';
 import type { GossipEffect } from '../../gossip/gossip-effect.ts';
 import { EventQueue } from './event-queue.ts';
 import { PlainChannel } from './plain-channel.ts';
@@ -259,4 +260,3 @@ export function reached(node: SimulatedNode): readonly string[] {
 export function neighbours(node: SimulatedNode): readonly string[] {
   return node.gossip.peersStatus().find(({ name }) => name === node.name)!.neighbours;
 }
-

@@ -1,0 +1,167 @@
+import test from 'ava';
+import { SeededRandom } from '../../core/random.ts';
+import { backOff } from '../../gossip/back-off.ts';
+import { ConnectionMaker } from '../../gossip/connection-maker.ts';
+import { formatDialAddress, parseTarget } from '../../gossip/target-address.ts';
+import { endpoint, peerName } from './mesh.ts';
+
+const MINUTE = 60_000;
+
+function maker(self = 1): ConnectionMaker {
+  let conn = 0;
+  const newConn = (): number => (conn += 2);
+  return new ConnectionMaker({
+    self: peerName(self),
+    random: new SeededRandom(1),
+    defaultPort: 6_783,
+    newConn,
+  });
+}
+
+test('waits grow by half from 1 s to 2 min, with half as much jitter either way', (t) => {
+  t.is(backOff(1, 0.5), 1_000);
+  t.is(backOff(2, 0.5), 1_500);
+  t.is(backOff(1, 0), 500);
+  t.is(backOff(1, 1), 1_500);
+  t.is(backOff(60, 0.5), 2 * MINUTE);
+});
+
+test('a failed dial is repeated after its wait, not before', (t) => {
+  const m = maker();
+  m.connect(['192.0.2.9'], false, 0);
+  t.is(m.nextTimeout(), 0);
+  const [dial] = m.onTimeout(0);
+  t.like(dial, { conn: 2, address: { host: '192.0.2.9', port: 6_783 }, passwordIndex: 0 });
+  t.deepEqual(m.onTimeout(10_000), [], 'one attempt at a time');
+  m.onEnded(2, 'refused', 10_000);
+  const next = m.nextTimeout()!;
+  t.true(next >= 10_500 && next <= 11_500);
+  t.deepEqual(m.onTimeout(next - 1), []);
+  t.is(m.onTimeout(next).length, 1);
+});
+
+test('a minute of life resets the back-off, a shorter one does not', (t) => {
+  const m = maker();
+  m.connect(['192.0.2.9'], false, 0);
+  let now = 0;
+  const failures = (): number => m.targets()[0]!.failures;
+  const live = (duration: number): void => {
+    const [dial] = m.onTimeout(now);
+    m.onRegistered(dial!.conn, peerName(2), now);
+    now += duration;
+    m.onDisconnected(peerName(2));
+    m.onEnded(dial!.conn, 'lost', now);
+    now = m.nextTimeout()!;
+  };
+  live(1_000);
+  live(1_000);
+  live(59_000);
+  t.is(failures(), 3);
+  live(MINUTE);
+  t.is(failures(), 1);
+});
+
+test('a target whose peer is connected otherwise is not dialled until that ends', (t) => {
+  const m = maker();
+  m.connect(['192.0.2.9'], false, 0);
+  const [dial] = m.onTimeout(0);
+  m.onRegistered(3, peerName(2), 5);
+  m.onDuplicate(dial!.conn, peerName(2), 10);
+  t.is(m.nextTimeout(), undefined);
+  t.true(m.isConnected(m.targets()[0]!));
+  m.onDisconnected(peerName(2));
+  t.is(m.onTimeout(5_000).length, 1);
+});
+
+test('of two peers that discover each other the lower name dials at once and the higher waits', (t) => {
+  const wanted = (index: number, mayDialUs: boolean): Parameters<ConnectionMaker['discover']>[0] => [
+    { name: peerName(index), addresses: [endpoint('192.0.2.9')], mayDialUs },
+  ];
+  const low = maker(1);
+  low.discover(wanted(2, true), 100);
+  t.is(low.nextTimeout(), 100);
+  const high = maker(2);
+  high.discover(wanted(1, true), 100);
+  t.is(high.nextTimeout(), 3_100);
+  const closed = maker(2);
+  closed.discover(wanted(1, false), 100);
+  t.is(closed.nextTimeout(), 100, 'unless the other cannot');
+});
+
+test('the addresses of a discovered peer are tried in turn, and it is dropped when no longer wanted', (t) => {
+  const m = maker();
+  const addresses = [endpoint('192.0.2.8'), endpoint('192.0.2.9')];
+  m.discover([{ name: peerName(2), addresses, mayDialUs: false }], 0);
+  const hosts: string[] = [];
+  for (let i = 0; i < 3; i++) {
+    const now = m.nextTimeout()!;
+    const [dial] = m.onTimeout(now);
+    hosts.push(dial!.address.host);
+    m.onEnded(dial!.conn, 'no', now);
+  }
+  t.deepEqual(hosts, ['192.0.2.8', '192.0.2.9', '192.0.2.8']);
+  m.discover([], 10_000);
+  t.is(m.nextTimeout(), undefined);
+});
+
+test('a candidate is tried for 24 h, and its back-off is forgotten when it is heard of again', (t) => {
+  const m = maker();
+  m.addCandidate(peerName(2), [{ host: '192.0.2.9', port: 1 }], 0);
+  let dials = 0;
+  let now = 0;
+  for (; m.nextTimeout() !== undefined;) {
+    now = m.nextTimeout()!;
+    for (const { conn } of m.onTimeout(now)) {
+      dials++;
+      m.onEnded(conn, 'no', now);
+    }
+  }
+  t.is(now, 24 * 60 * MINUTE);
+  t.true(dials > 700 && dials < 1_500, `${dials}`);
+  m.addCandidate(peerName(2), [{ host: '192.0.2.9', port: 1 }], now);
+  for (let i = 0; i < 20; i++) {
+    for (const { conn } of m.onTimeout((now = m.nextTimeout()!))) m.onEnded(conn, 'no', now);
+  }
+  m.discover([{ name: peerName(2), addresses: [endpoint('192.0.2.10')], mayDialUs: true }], now);
+  t.is(m.nextTimeout(), now);
+});
+
+test('candidates are bounded, the oldest go first', (t) => {
+  const m = maker();
+  for (let i = 0; i < 1_100; i++) m.addCandidate(peerName(i + 2), [{ host: '192.0.2.9', port: 1 }], i);
+  const names = m.candidates().map(({ name }) => name);
+  t.is(names.length, 1_024);
+  t.false(names.includes(peerName(2)));
+  t.true(names.includes(peerName(1_101)));
+});
+
+test('dials under way are bounded', (t) => {
+  const m = maker();
+  m.connect(
+    Array.from({ length: 200 }, (_, i) => `192.0.2.${i}`),
+    false,
+    0,
+  );
+  t.is(m.onTimeout(0).length, 64);
+});
+
+test('targets are addresses or names, with or without a port', (t) => {
+  const table: [string, string | undefined][] = [
+    ['192.0.2.1', '192.0.2.1:6783'],
+    ['192.0.2.1:80', '192.0.2.1:80'],
+    ['2001:DB8::1', '[2001:db8::1]:6783'],
+    ['[2001:db8::1]:80', '[2001:db8::1]:80'],
+    ['Host-1.example.', 'host-1.example.:6783'],
+    ['host:80', 'host:80'],
+    ['host:', undefined],
+    ['host:99999', undefined],
+    ['1.2.3', undefined],
+    ['-host', undefined],
+    ['ho st', undefined],
+    ['http://host', undefined],
+  ];
+  for (const [input, expected] of table) {
+    const address = parseTarget(input, 6_783);
+    t.is(address && formatDialAddress(address), expected, input);
+  }
+});

@@ -1,0 +1,94 @@
+import test from 'ava';
+import { Mesh, neighbours, peerName } from './mesh.ts';
+
+const SECOND = 1_000;
+
+const refusals = [
+  {
+    title: 'different passwords are called a mismatch on both ends',
+    dialler: ['one'],
+    acceptor: ['two'],
+    outbound: 'password mismatch with 192.0.2.1:6783',
+    inbound: /^password mismatch with 192\.0\.2\.2:\d+$/,
+  },
+  {
+    title: 'a dialler without a password is told that one is required',
+    dialler: [],
+    acceptor: ['two'],
+    outbound: '192.0.2.1:6783 requires a password, none is set here',
+    inbound: /^192\.0\.2\.2:\d+ has no password, one is set here$/,
+  },
+  {
+    title: 'a dialler with a password is told that the other has none',
+    dialler: ['one'],
+    acceptor: [],
+    outbound: '192.0.2.1:6783 has no password, one is set here',
+    inbound: /^192\.0\.2\.2:\d+ requires a password, none is set here$/,
+  },
+];
+
+for (const { title, dialler, acceptor, outbound, inbound } of refusals) {
+  test(title, (t) => {
+    const mesh = new Mesh(1);
+    const a = mesh.add(1, { passwords: acceptor });
+    const b = mesh.add(2, { passwords: dialler });
+    mesh.connect(b, '192.0.2.1');
+    mesh.run(300);
+    t.like(b.gossip.connectionsStatus(mesh.now)[0], { outbound: true, state: 'retrying', error: outbound });
+    const [refused] = a.gossip.connectionsStatus(mesh.now);
+    t.like(refused, { outbound: false, state: 'failed' });
+    t.regex(refused!.error!, inbound);
+  });
+}
+
+test('a dialler tries its second password at once when the first is refused', (t) => {
+  const mesh = new Mesh(2);
+  mesh.add(1, { passwords: ['old'] });
+  const b = mesh.add(2, { passwords: ['new', 'old'] });
+  mesh.connect(b, '192.0.2.1');
+  mesh.run(400);
+  t.deepEqual(neighbours(b), [peerName(1)]);
+  t.is(b.dials, 2);
+});
+
+test('connections are re-made before the dropped password breaks them, and no peer is lost meanwhile', (t) => {
+  const mesh = new Mesh(3);
+  const nodes = [1, 2, 3].map((i) => mesh.add(i, { passwords: ['old'] }));
+  for (const node of nodes.slice(1)) mesh.connect(node, '192.0.2.1');
+  mesh.run(10 * SECOND);
+  for (const passwords of [['old', 'new'], ['new', 'old'], ['new']]) {
+    for (const node of nodes) {
+      const newIndexOf = node.passwords
+        .map((old) => passwords.indexOf(old))
+        .map((i) => (i < 0 ? undefined : i));
+      node.passwords.splice(0, node.passwords.length, ...passwords);
+      const before = node.gossip.routes().names.length;
+      mesh.act(node, (gossip, now) => gossip.onPasswordsChanged(newIndexOf, now));
+      for (let i = 0; i < 50; i++) {
+        mesh.run(100);
+        for (const other of nodes) t.is(other.gossip.routes().names.length, before);
+      }
+    }
+  }
+  mesh.run(120 * SECOND);
+  for (const node of nodes) {
+    t.is(neighbours(node).length, 2);
+    t.is(node.streams.size, 2);
+  }
+});
+
+test('a peer that knows only the dropped password is out after a minute', (t) => {
+  const mesh = new Mesh(4);
+  const a = mesh.add(1, { passwords: ['old', 'new'] });
+  const b = mesh.add(2, { passwords: ['old'] });
+  mesh.connect(b, '192.0.2.1');
+  mesh.run(10 * SECOND);
+  a.passwords.splice(0, 2, 'new');
+  mesh.act(a, (gossip, now) => gossip.onPasswordsChanged([undefined, 0], now));
+  mesh.run(50 * SECOND);
+  t.deepEqual(neighbours(a), [peerName(2)]);
+  mesh.run(15 * SECOND);
+  t.deepEqual(neighbours(a), []);
+  mesh.run(10 * SECOND);
+  t.regex(b.gossip.connectionsStatus(mesh.now)[0]!.error!, /password mismatch with/);
+});

@@ -1,0 +1,111 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { computeRoutes, sameRoutes } from '../../gossip/routes.ts';
+import type { TopologyEntry } from '../../gossip/topology-entry.ts';
+import { peerName } from './mesh.ts';
+
+type Edge = readonly [number, number];
+
+/** Each pair lists the second as a neighbour of the first. */
+function view(
+  count: number,
+  edges: readonly Edge[],
+  direct: readonly Edge[] = [],
+): { entry: TopologyEntry }[] {
+  const has = (list: readonly Edge[], a: number, b: number): boolean =>
+    list.some(([x, y]) => x === a && y === b);
+  const all = Array.from({ length: count }, (_, i) => i + 1);
+  return all.map((a) => ({
+    entry: {
+      name: peerName(a),
+      nickname: '',
+      incarnation: 255 + a,
+      version: 1,
+      uid: '0000000000000000',
+      key: new Uint8Array(32),
+      generation: '0000000000000000',
+      addresses: [],
+      acceptsInbound: true,
+      neighbours: all
+        .filter((b) => has(edges, a, b))
+        .map((b) => ({ name: peerName(b), established: true, direct: has(direct, a, b) })),
+      capabilities: [],
+      bridgeMtu: 1_400 + a,
+      info: {},
+    },
+  }));
+}
+
+const both = (...edges: Edge[]): Edge[] => edges.flatMap(([a, b]) => [[a, b] as const, [b, a] as const]);
+
+test('only edges that both ends list count', (t) => {
+  const routes = computeRoutes(view(3, [...both([1, 2]), [2, 3]]), peerName(1), 1);
+  t.deepEqual(routes.names, [peerName(1), peerName(2)]);
+  t.deepEqual([...routes.adjacency], [1, 0]);
+});
+
+test('a snapshot holds sorted names, adjacency, next hops, epochs and MTUs', (t) => {
+  const edges = both([1, 2], [2, 3], [3, 4], [4, 1]);
+  const routes = computeRoutes(view(4, edges, both([1, 2])), peerName(1), 7);
+  t.is(routes.version, 7);
+  t.is(routes.self, 0);
+  t.deepEqual([...routes.adjacencyStart], [0, 2, 4, 6, 8]);
+  t.deepEqual([...routes.adjacency], [1, 3, 0, 2, 1, 3, 0, 2]);
+  t.deepEqual([...routes.direct], [1, 0, 1, 0, 0, 0, 0, 0]);
+  t.deepEqual([...routes.nextHop], [-1, 1, 1, 3], 'of two equally short ways the one by the lower name');
+  t.deepEqual([...routes.epoch], [0, 1, 2, 3]);
+  t.deepEqual([...routes.bridgeMtu], [1_401, 1_402, 1_403, 1_404]);
+});
+
+test('a direct flag counts when both ends set it', (t) => {
+  const routes = computeRoutes(view(2, both([1, 2]), [[1, 2]]), peerName(1), 1);
+  t.deepEqual([...routes.direct], [0, 0]);
+});
+
+test('the order of entries does not matter, and a snapshot is the same but for its version', (t) => {
+  const entries = view(5, both([1, 2], [2, 3], [1, 4], [4, 5]));
+  const a = computeRoutes(entries, peerName(2), 1);
+  const b = computeRoutes([...entries].reverse(), peerName(2), 2);
+  t.true(sameRoutes(a, b));
+  t.false(sameRoutes(a, computeRoutes(view(5, both([1, 2], [2, 3], [1, 4])), peerName(2), 3)));
+});
+
+test('in any graph next hops lead to every reachable peer in as many steps as it is away', (t) => {
+  const edge = fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 9 }));
+  fc.assert(
+    fc.property(fc.array(edge, { maxLength: 20 }), (pairs) => {
+      const entries = view(9, both(...pairs.filter(([a, b]) => a !== b)));
+      const all = entries.map(({ entry }) => computeRoutes(entries, entry.name, 1));
+      for (const from of all) {
+        for (const target of from.names) {
+          let at = from;
+          let steps = 0;
+          while (at.names[at.self] !== target) {
+            const hop = at.nextHop[at.names.indexOf(target)]!;
+            const next = at.names[hop]!;
+            at = all.find((routes) => routes.names[routes.self] === next)!;
+            if (++steps > 9) return false;
+          }
+          if (steps !== distance(from, from.names.indexOf(target))) return false;
+        }
+      }
+      return true;
+    }),
+    { numRuns: 100, seed: 3 },
+  );
+  t.pass();
+});
+
+/** By relaxation: slow and obvious. */
+function distance(routes: ReturnType<typeof computeRoutes>, to: number): number {
+  const far = routes.names.map((_, i) => (i === routes.self ? 0 : Infinity));
+  for (let round = 0; round < far.length; round++) {
+    for (let a = 0; a < far.length; a++) {
+      for (let i = routes.adjacencyStart[a]!; i < routes.adjacencyStart[a + 1]!; i++) {
+        const b = routes.adjacency[i]!;
+        far[b] = Math.min(far[b]!, far[a]! + 1);
+      }
+    }
+  }
+  return far[to]!;
+}

@@ -1,0 +1,293 @@
+import test from 'ava';
+import fc from 'fast-check';
+import type { PeerName } from '../../core/peer-name.ts';
+import { MalformedDelta } from '../../gossip/channel.ts';
+import { decodeDelta, encodeBody, encodeDelta } from '../../gossip/topology-codec.ts';
+import type { TopologyEntry } from '../../gossip/topology-entry.ts';
+import { COLLECT_AFTER, Topology } from '../../gossip/topology.ts';
+import { pack } from '../../gossip/strict-msgpack.ts';
+import { endpoint, peerName } from './mesh.ts';
+
+function entry(index: number, change: Partial<TopologyEntry> = {}): TopologyEntry {
+  return {
+    name: peerName(index),
+    nickname: `host${index}`,
+    incarnation: 1,
+    version: 1,
+    uid: index.toString(16).padStart(16, '0'),
+    key: new Uint8Array(32).fill(index),
+    generation: '00000000000000aa',
+    addresses: [endpoint(`192.0.2.${index % 256}`)],
+    acceptsInbound: true,
+    neighbours: [],
+    capabilities: ['ipam'],
+    bridgeMtu: 1_388,
+    info: {},
+    ...change,
+  };
+}
+
+function delta(...entries: TopologyEntry[]): Uint8Array {
+  return encodeDelta(entries.map((one) => ({ entry: one, body: encodeBody(one) })));
+}
+
+function contents(topology: Topology): TopologyEntry[] {
+  return Array.from(topology.entries(), (encoded) => encoded.entry).sort((a, b) =>
+    a.name < b.name ? -1 : 1,
+  );
+}
+
+function linked(...indexes: number[]): TopologyEntry['neighbours'] {
+  return indexes.map((index) => ({ name: peerName(index), established: true, direct: index % 2 === 0 }));
+}
+
+const anyEntry = fc
+  .record({
+    index: fc.integer({ min: 2, max: 6 }),
+    incarnation: fc.integer({ min: 1, max: 3 }),
+    version: fc.integer({ min: 1, max: 4 }),
+    uid: fc.constantFrom('00000000000000a1', '00000000000000b2'),
+    neighbours: fc.subarray([1, 2, 3, 4, 5, 6]),
+  })
+  .map(({ index, incarnation, version, uid, neighbours }) => {
+    // One writer per entry: what is equal in its stamp is equal.
+    const nickname = `h${incarnation}.${version}.${uid}`;
+    const edges = linked(...neighbours.filter((n) => (n + version + incarnation) % 2 === 0).slice(0, 0));
+    return entry(index, { incarnation, version, uid, nickname, neighbours: edges });
+  });
+
+test('deltas survive encoding, IPv6 addresses, info and flags included', (t) => {
+  const entries = [
+    entry(1, { neighbours: linked(2, 3, 9), info: { b: '2', a: 'one' }, nickname: 'ü' }),
+    entry(2, {
+      addresses: [endpoint('2001:db8::1', 7_000), endpoint('192.0.2.2', 65_535)],
+      version: 2 ** 40,
+    }),
+    entry(300, { acceptsInbound: false, capabilities: [], incarnation: 2 ** 40 }),
+  ];
+  t.deepEqual(
+    decodeDelta(delta(...entries)).map((row) => row.decode().entry),
+    entries,
+  );
+});
+
+test('deltas that name more than 256 peers survive encoding', (t) => {
+  const indexes = Array.from({ length: 400 }, (_, i) => i + 1);
+  const big = entry(7, { neighbours: linked(...indexes) });
+  t.deepEqual(decodeDelta(delta(big))[0]!.decode().entry, big);
+});
+
+test('the whole state takes less than 600 bytes per peer in a full mesh of 80 and 200 in a sparse one of 1000', (t) => {
+  const full = Array.from({ length: 80 }, (_, i) => i + 1).map((i, _, all) =>
+    entry(i, { neighbours: linked(...all.filter((j) => j !== i)) }),
+  );
+  t.true(delta(...full).length / 80 < 250, `${delta(...full).length / 80}`);
+  const sparse = Array.from({ length: 1_000 }, (_, i) =>
+    entry(i + 1, { neighbours: linked(...Array.from({ length: 16 }, (_n, j) => 1 + j * 60 + (i % 50))) }),
+  );
+  t.true(delta(...sparse).length / 1_000 < 200, `${delta(...sparse).length / 1_000}`);
+});
+
+test('merging is commutative, associative in its effect and idempotent', (t) => {
+  fc.assert(
+    fc.property(fc.array(anyEntry, { maxLength: 12 }), fc.infiniteStream(fc.nat()), (entries, picks) => {
+      const ordered = new Topology(entry(1));
+      for (const one of entries) ordered.merge(delta(one), 0, 'a');
+      const shuffled = new Topology(entry(1));
+      const rest = [...entries, ...entries];
+      while (rest.length > 0) {
+        const [one] = rest.splice(picks.next().value! % rest.length, 1);
+        shuffled.merge(delta(one!), 0, 'b');
+      }
+      const atOnce = new Topology(entry(1));
+      atOnce.merge(delta(...entries), 0, 'c');
+      t.deepEqual(contents(shuffled), contents(ordered));
+      t.deepEqual(contents(atOnce), contents(ordered));
+    }),
+    { numRuns: 200, seed: 1 },
+  );
+});
+
+test('equal states have equal digests, and a differing entry differs in its bucket only', (t) => {
+  const names = [2, 3, 4, 5].map(peerName);
+  const make = (...entries: TopologyEntry[]): Topology => {
+    const topology = new Topology(entry(1));
+    topology.merge(delta(...entries), 0, 'x');
+    topology.onReachable([peerName(1), ...names], 0);
+    return topology;
+  };
+  const a = make(entry(2), entry(3), entry(4), entry(5));
+  const b = make(entry(5), entry(4), entry(3), entry(2));
+  const c = make(entry(2), entry(3), entry(4), entry(5, { version: 2 }));
+  t.deepEqual(a.digest(), b.digest());
+  t.notDeepEqual(a.digest().root, c.digest().root);
+  const differing = [...a.digest().buckets].flatMap((byte, i) =>
+    byte === c.digest().buckets[i] ? [] : [i >> 3],
+  );
+  t.is(new Set(differing).size, 1);
+  const repaired = a.entriesOf(1 << differing[0]!)!;
+  t.true(decodeDelta(repaired).some(({ name }) => name === peerName(5)));
+});
+
+test('digest and entries cover only what is reachable', (t) => {
+  const topology = new Topology(entry(1));
+  const alone = topology.digest();
+  topology.merge(delta(entry(2)), 0, 'x');
+  t.deepEqual(topology.digest(), alone);
+  t.deepEqual(
+    decodeDelta(topology.entriesOf(0xffff)!).map(({ name }) => name),
+    [peerName(1)],
+  );
+  topology.onReachable([peerName(1), peerName(2)], 0);
+  t.notDeepEqual(topology.digest(), alone);
+  topology.onReachable([peerName(1)], 10);
+  t.deepEqual(topology.digest(), alone);
+});
+
+test('unreachable entries go after 30 s; hearing the same again does not keep them, a newer version does', (t) => {
+  const topology = new Topology(entry(1));
+  topology.merge(delta(entry(2), entry(3)), 0, 'x');
+  topology.merge(delta(entry(2), entry(3, { version: 2 })), 20_000, 'x');
+  t.is(topology.nextTimeout(), COLLECT_AFTER);
+  topology.onTimeout(COLLECT_AFTER - 1);
+  t.truthy(topology.entry(peerName(2)));
+  topology.onTimeout(COLLECT_AFTER);
+  t.is(topology.entry(peerName(2)), undefined);
+  t.truthy(topology.entry(peerName(3)));
+  t.deepEqual(
+    topology.takeNews().gone.map(({ name }) => name),
+    [peerName(2)],
+  );
+  topology.onTimeout(20_000 + COLLECT_AFTER);
+  t.is(topology.entry(peerName(3)), undefined);
+  t.is(topology.nextTimeout(), undefined);
+});
+
+test('what is new waits to be passed on until it is reachable, with whom it came from', (t) => {
+  const topology = new Topology(entry(1));
+  t.deepEqual(
+    topology.takeFresh().map(({ from }) => from),
+    [undefined],
+  );
+  topology.merge(delta(entry(2)), 0, 'neighbour');
+  t.deepEqual(topology.takeFresh(), []);
+  topology.onReachable([peerName(1), peerName(2)], 100);
+  const [fresh, ...none] = topology.takeFresh();
+  t.is(fresh?.from, 'neighbour');
+  t.deepEqual(
+    decodeDelta(fresh!.delta).map(({ name }) => name),
+    [peerName(2)],
+  );
+  t.deepEqual(none, []);
+  t.deepEqual(topology.takeFresh(), []);
+});
+
+test('an entry that becomes reachable again is passed on again: others may have collected it', (t) => {
+  const topology = new Topology(entry(1));
+  topology.merge(delta(entry(2)), 0, 'neighbour');
+  topology.onReachable([peerName(1), peerName(2)], 0);
+  topology.takeFresh();
+  topology.onReachable([peerName(1)], 1_000);
+  topology.onReachable([peerName(1), peerName(2)], 29_000);
+  t.deepEqual(
+    topology.takeFresh().flatMap((fresh) => decodeDelta(fresh.delta).map(({ name }) => name)),
+    [peerName(2)],
+  );
+});
+
+test('hearing of ourselves with a higher stamp moves past it', (t) => {
+  const self = entry(1, { version: 5 });
+  const topology = new Topology(self);
+  topology.merge(delta(entry(1, { version: 9 })), 0, 'x');
+  t.is(topology.entry(self.name)!.version, 10);
+  topology.merge(delta(entry(1, { incarnation: 4, version: 2, uid: 'ffffffffffffffff' })), 0, 'x');
+  const { incarnation, version, uid } = topology.entry(self.name)!;
+  t.deepEqual([incarnation, version, uid], [4, 3, self.uid]);
+  topology.merge(delta(entry(1, { incarnation: 4, version: 2, uid: 'ffffffffffffffff' })), 1, 'x');
+  t.is(topology.entry(self.name)!.version, 3, 'an older one changes nothing');
+});
+
+test('a foreign process that overtakes us twice within a minute is reported and not answered', (t) => {
+  const topology = new Topology(entry(1));
+  const foreign = (version: number): Uint8Array => delta(entry(1, { version, uid: 'ffffffffffffffff' }));
+  topology.merge(foreign(5), 0, 'x');
+  t.is(topology.entry(peerName(1))!.version, 6);
+  t.false(topology.takeNews().duplicate);
+  topology.merge(foreign(7), 30_000, 'x');
+  t.is(topology.entry(peerName(1))!.version, 6);
+  t.true(topology.takeNews().duplicate);
+  topology.merge(foreign(7), 61_000, 'x');
+  t.is(topology.entry(peerName(1))!.version, 8, 'after a minute it counts as the first again');
+});
+
+test('a forged stamp at the end of its range cannot make ours overflow', (t) => {
+  const topology = new Topology(entry(1));
+  topology.merge(delta(entry(1, { version: 2 ** 40 })), 0, 'x');
+  t.deepEqual([topology.entry(peerName(1))!.incarnation, topology.entry(peerName(1))!.version], [2, 1]);
+  topology.merge(delta(entry(1, { incarnation: 2 ** 40, version: 2 ** 40 })), 0, 'x');
+  t.is(topology.entry(peerName(1))!.incarnation, 2);
+  t.true(topology.takeNews().duplicate);
+});
+
+test('joined deltas hold the newest of each reachable name', (t) => {
+  const topology = new Topology(entry(1));
+  topology.merge(delta(entry(2, { version: 3 }), entry(3)), 0, 'x');
+  topology.onReachable([1, 2].map(peerName), 0);
+  const joined = decodeDelta(
+    topology.join(delta(entry(2, { version: 2 })), delta(entry(2, { version: 3 }), entry(3))),
+  );
+  t.deepEqual(
+    joined.map(({ name, version }) => [name, version]),
+    [[peerName(2), 3]],
+  );
+});
+
+test('our own entry gets a new version only when something differs', (t) => {
+  const topology = new Topology(entry(1));
+  t.false(topology.updateSelf({ bridgeMtu: 1_388, neighbours: [] }));
+  t.is(topology.entry(peerName(1))!.version, 1);
+  t.true(topology.updateSelf({ neighbours: linked(2) }));
+  t.true(topology.updateSelf({ neighbours: linked(2).map((one) => ({ ...one, direct: false })) }));
+  t.is(topology.entry(peerName(1))!.version, 3);
+});
+
+const names = new Uint8Array(6);
+const uid = new Uint8Array(8);
+const body = encodeBody(entry(1));
+const bad: [string, unknown][] = [
+  ['a name table that is no multiple of six bytes', [new Uint8Array(5), []]],
+  [
+    'a name index beyond the table',
+    [names, [[1, 1, 1, uid, body, names.subarray(0, 0), names.subarray(0, 0)]]],
+  ],
+  ['a short uid', [names, [[0, 1, 1, uid.subarray(1), body, names.subarray(0, 0), names.subarray(0, 0)]]]],
+  ['a negative version', [names, [[0, 1, -1, uid, body, names.subarray(0, 0), names.subarray(0, 0)]]]],
+  ['a fractional incarnation', [names, [[0, 1.5, 1, uid, body, names.subarray(0, 0), names.subarray(0, 0)]]]],
+  [
+    'flags that do not match the neighbours',
+    [names, [[0, 1, 1, uid, body, new Uint8Array(1), new Uint8Array(2)]]],
+  ],
+  ['a neighbour listed twice', [names, [[0, 1, 1, uid, body, new Uint8Array(2), new Uint8Array(1)]]]],
+  ['a body that is text', [names, [[0, 1, 1, uid, 'body', names.subarray(0, 0), names.subarray(0, 0)]]]],
+  [
+    'a body of another shape',
+    [names, [[0, 1, 1, uid, pack([1]), names.subarray(0, 0), names.subarray(0, 0)]]],
+  ],
+  ['a map', new Map([[1, 2]])],
+];
+
+for (const [title, value] of bad) {
+  test(`${title} is refused as a whole`, (t) => {
+    const topology = new Topology(entry(9));
+    t.throws(() => topology.merge(pack(value), 0, 'x'), { instanceOf: MalformedDelta });
+    t.is(contents(topology).length, 1);
+  });
+}
+
+test('names and keys that were merged do not alias the message they came in', (t) => {
+  const bytes = delta(entry(2));
+  const topology = new Topology(entry(1));
+  topology.merge(bytes, 0, 'x');
+  bytes.fill(0);
+  t.deepEqual(topology.entry(peerName(2) as PeerName), entry(2));
+});
