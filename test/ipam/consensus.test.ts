@@ -184,6 +184,26 @@ test('a wiped peer does not vote twice: only its present generation counts', (t)
   t.not(a.consensus.own.accepted, undefined);
 });
 
+test('a restarted peer that has promised does not elect itself alone, though it was told of no other', (t) => {
+  const election = new Election(1, [1, 2]);
+  const [a, b] = election.voters as [Voter, Voter];
+  a.consensus.want();
+  const reachable = new Map([[b.name, b.generation]]);
+  a.consensus.step([b.consensus.own], reachable, 0);
+  t.not(a.consensus.own.promised, undefined);
+  const self = { owner: a.name, generation: a.generation };
+  const again = new Consensus({
+    self,
+    range: '10.32.0.0/12',
+    voters: 1,
+    random: election.random,
+    restored: a.consensus.own,
+  });
+  again.step([], new Map(), 60_000);
+  t.is(again.outcome, undefined);
+  t.is(again.standing.quorum, 2);
+});
+
 test('any two quorums of the expected voters share one', (t) => {
   t.deepEqual([1, 2, 3, 4, 5].map(quorumOf), [1, 2, 2, 3, 3]);
 });

@@ -1,6 +1,8 @@
 import test from 'ava';
 import { parseCidr } from '../../core/address.ts';
+import { MalformedDelta } from '../../gossip/channel.ts';
 import type { InitMode } from '../../ipam/init-mode.ts';
+import { encodeMessage } from '../../ipam/messages.ts';
 import type { IpamSettings } from '../../ipam/settings.ts';
 import { parseIpamSettings } from '../../ipam/settings.ts';
 import { Network, peer } from './network.ts';
@@ -217,6 +219,46 @@ test('a cancelled request takes nothing', (t) => {
   network.run(5_000);
   t.is(network.reply(A, 1), undefined);
   t.is(network.nodes.get(A)!.ipam!.status().active, 0);
+});
+
+test('releasing an id ends its own waiting requests', (t) => {
+  const network = new Network(settings(), 1);
+  network.add(A, { type: 'consensus', voters: 2 });
+  network.request(A, 1, { type: 'allocate', id: 'a' });
+  network.request(A, 2, { type: 'allocate', id: 'b' });
+  network.request(A, 3, { type: 'release', id: 'a' });
+  network.run(100);
+  t.is(network.reply(A, 1), 'error: "a" was released while it waited for an address');
+  t.is(network.reply(A, 2), undefined);
+  t.is(network.reply(A, 3), 'done');
+});
+
+test('a request of a wiped peer by its former generation is put off', (t) => {
+  const network = threePeers();
+  network.request(A, 1, { type: 'prime' });
+  network.run(1_000);
+  const { clusterId } = network.nodes.get(A)!.ipam!.status();
+  const [id, span] = ['0000000000000001', { start: 0, end: 32 }];
+  const before = network.nodes.get(A)!.ipam!.status().owned;
+  const request = {
+    type: 'space-request',
+    id,
+    clusterId,
+    generation: 'ffffffffffffffff',
+    span,
+    exact: false,
+  } as const;
+  network.unicast(A, B, encodeMessage(request));
+  network.run(1_000);
+  t.deepEqual(network.nodes.get(A)!.ipam!.status().owned, before);
+});
+
+test('malformed bytes are refused as a delta and ignored as a message', (t) => {
+  const network = threePeers();
+  const { ipam } = network.nodes.get(A)!;
+  t.throws(() => ipam!.merge(Uint8Array.of(1, 2, 3), 0), { instanceOf: MalformedDelta });
+  for (let i = 0; i < 3; i++) network.unicast(A, B, Uint8Array.of(1, 2, 3));
+  t.is(network.logs.filter((line) => line.includes('malformed')).length, 1);
 });
 
 test('a restarted peer gives nothing out before its neighbours answered, or 5 s alone', (t) => {

@@ -10,7 +10,7 @@ import { isComplete } from '../../ipam/ring.ts';
 import { readStored } from '../../ipam/stored-state.ts';
 import { Network, peer } from './network.ts';
 
-const SEEDS = 60;
+const SEEDS = 25;
 const STEPS = 120;
 const PEERS = [peer(1), peer(2), peer(3), peer(4)];
 
@@ -33,7 +33,7 @@ class Model {
     });
     this.network.crashAtCommit = () => {
       const dice = randomFraction(this.#random);
-      return dice < 0.01 ? 'before' : dice < 0.02 ? 'after' : undefined;
+      return dice < 0.04 ? 'before' : dice < 0.06 ? 'after' : undefined;
     };
     for (const name of PEERS) this.network.add(name, init);
   }
@@ -47,7 +47,8 @@ class Model {
     } else if (dice < 0.6) this.allocate(name, id);
     else if (dice < 0.85) this.#release(name, id);
     else if (dice < 0.88) this.network.crash(name);
-    this.run(randomBelow(this.#random, 3_000));
+    // Often several things happen during one commit.
+    if (dice < 0.9) this.run(randomBelow(this.#random, randomFraction(this.#random) < 0.5 ? 50 : 3_000));
   }
 
   allocate(name: PeerName, id: string): void {

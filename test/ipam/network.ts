@@ -151,14 +151,9 @@ export class Network {
   reply(name: PeerName, request: number): string | undefined {
     const result = this.results.get(`${name} ${request}`);
     if (result === undefined) return undefined;
-    switch (result.type) {
-      case 'addresses':
-        return result.addresses.map(({ ip, prefix }) => `${formatIp(ip)}/${prefix}`).join(' ');
-      case 'failed':
-        return `error: ${result.error}`;
-      default:
-        return result.type;
-    }
+    if (result.type === 'failed') return `error: ${result.error}`;
+    if (result.type !== 'addresses') return result.type;
+    return result.addresses.map(({ ip, prefix }) => `${formatIp(ip)}/${prefix}`).join(' ');
   }
 
   run(forMillis: Millis): void {
@@ -286,7 +281,7 @@ export class Network {
 
   #commit(node: Node, token: number, changes: readonly StoreChange[]): void {
     const { life } = node;
-    this.#later(Math.min(this.faults.delay, 20), () => {
+    this.#later(this.faults.delay, () => {
       if (node.life !== life) return;
       const crash = this.crashAtCommit(node.name);
       if (crash !== 'before') {

@@ -1,6 +1,5 @@
 import test from 'ava';
 import fc from 'fast-check';
-import type { PeerName } from '../../core/peer-name.ts';
 import type { Ring, RingValue, Segment } from '../../ipam/ring.ts';
 import {
   adoptUngenerated,
@@ -170,5 +169,5 @@ for (const [what, segments] of [
 }
 
 function segment(start: number, end: number): Segment {
-  return { start, end, epoch: 0, version: 1, owner: peer(1) as PeerName, generation: GENERATIONS[1]! };
+  return { start, end, epoch: 0, version: 1, owner: peer(1), generation: GENERATIONS[1]! };
 }
