@@ -207,6 +207,10 @@ export class DataNode implements Machine<ToControl> {
   }
 
   #obey(message: ToData, now: Millis): void {
+    if ('peer' in message) {
+      this.#links.onControl(message, now);
+      return;
+    }
     switch (message.type) {
       case 'routes':
         this.#onRoutes(message.routes);
@@ -224,14 +228,6 @@ export class DataNode implements Machine<ToControl> {
       case 'report-request':
         this.#toControl.push({ type: 'report', request: message.request, report: this.#report(now) });
         break;
-      case 'session':
-      case 'session-closed':
-      case 'rekey-message':
-      case 'rekey-keys':
-      case 'circuit':
-      case 'circuit-failed':
-      case 'circuit-closed':
-        this.#links.onControl(message, now);
     }
   }
 

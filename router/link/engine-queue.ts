@@ -7,13 +7,10 @@ const SCRATCH_BYTES = 160 * 1024;
 /** Header and tag of a datagram. */
 const DATAGRAM_OVERHEAD = 32;
 
-export interface Destination {
+export interface Outgoing {
   readonly session: number;
   readonly path: number;
   readonly plain: boolean;
-}
-
-export interface Outgoing extends Destination {
   readonly message: LinkMessage;
   /** UDP payload bytes to pad to; undefined = unpadded. */
   readonly size: number | undefined;
@@ -42,13 +39,6 @@ export class EngineQueue {
     this.#add(outgoing, at, writeLinkMessage(message, this.#plan.scratch, at, padTo));
   }
 
-  /** Sends a whole inner message: kind, flags and payload. */
-  sendBytes(to: Destination, inner: Uint8Array): void {
-    const at = this.#room(inner.length);
-    this.#plan.scratch.set(inner, at);
-    this.#add(to, at, inner.length);
-  }
-
   /** Gives everything to the engine. The caller's copies of keys are wiped: the engine alone holds them now. */
   flush(): void {
     const changes = this.#changes;
@@ -70,7 +60,7 @@ export class EngineQueue {
     return this.#used;
   }
 
-  #add({ session, path, plain }: Destination, at: number, length: number): void {
+  #add({ session, path, plain }: Outgoing, at: number, length: number): void {
     const plan = this.#plan;
     const entry = plan.count++;
     this.#used += length;

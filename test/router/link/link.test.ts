@@ -67,7 +67,9 @@ for (const [name, sending, direction, limit] of [
   test(`${name} is noticed by both ends within ${limit} s, at whatever moment it happens`, (t) => {
     for (let offset = 0; offset < 10_500; offset += 700) {
       const net = upNet();
-      const send = () => void (sending && [net.a, net.b].forEach((side) => net.sendFrame(side)));
+      const send = () => {
+        if (sending) [net.a, net.b].forEach((side) => net.sendFrame(side));
+      };
       net.run(20 * SECOND + offset, send);
       const cutAt = net.now;
       cutDirect(net, direction);
@@ -107,7 +109,9 @@ test('an idle link heartbeats every ten seconds, a sending one every two', (t) =
 
 test('a circuit takes over when direct is lost, and gives way after three answers in a row on direct', (t) => {
   const net = upNet();
-  net.onControl = (side, { type }) => void (type === 'need-circuit' && side === net.a && net.openCircuit());
+  net.onControl = (side, { type }) => {
+    if (type === 'need-circuit' && side === net.a) net.openCircuit();
+  };
   cutDirect(net);
   net.run(20 * SECOND, () => void net.sendFrame(net.a));
   for (const side of [net.a, net.b]) t.like(side.link.report(), { state: 'up', path: 'relay', via: RELAY });
@@ -133,7 +137,9 @@ test('a circuit takes over when direct is lost, and gives way after three answer
 
 test('a one-way cut leaves the good direction direct and sends the other over the circuit', (t) => {
   const net = upNet();
-  net.onControl = (side, { type }) => void (type === 'need-circuit' && side === net.a && net.openCircuit());
+  net.onControl = (side, { type }) => {
+    if (type === 'need-circuit' && side === net.a) net.openCircuit();
+  };
   cutDirect(net, 'a-to-b');
   net.run(40 * SECOND, () => [net.a, net.b].forEach((side) => net.sendFrame(side)));
   t.like(net.a.link.report(), { state: 'up', path: 'relay' });

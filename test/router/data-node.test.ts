@@ -1,0 +1,374 @@
+import test from 'ava';
+import { parseCidr, parseEndpoint } from '../../core/address.ts';
+import { SeededRandom } from '../../core/random.ts';
+import type { ToControl, ToData } from '../../router/node-messages.ts';
+import { DataNet, frameOf, macsOf, numberOf, type NetNode } from './data-net.ts';
+
+const SECOND = 1000;
+
+/** Two nodes with hosts 1 and 2 behind them, joined by a link that is up. */
+async function pair(
+  change: Parameters<DataNet['connect']>[2] = {},
+  options: Parameters<DataNet['addNode']>[0] = {},
+) {
+  const net = new DataNet();
+  const a = await net.addNode(options);
+  const b = await net.addNode(options);
+  net.announceRoutes();
+  net.tell(a, { type: 'local-macs', macs: macsOf(1) });
+  net.tell(b, { type: 'local-macs', macs: macsOf(2) });
+  net.connect(a, b, change);
+  net.run(SECOND);
+  return { net, a, b };
+}
+
+function numbers(node: NetNode): number[] {
+  return node.frames.map(numberOf);
+}
+
+test('frames flow both ways, unicast after the MACs were told, and broadcast always', async (t) => {
+  const { net, a, b } = await pair();
+  a.engine.hostSends(frameOf(1, 2, 10));
+  b.engine.hostSends(frameOf(2, 1, 11));
+  a.engine.hostSends(frameOf(1, 0, 12));
+  net.settle();
+  net.run(SECOND);
+  t.deepEqual(numbers(b), [10, 12]);
+  t.deepEqual(numbers(a), [11]);
+  t.deepEqual(b.frames[0], frameOf(1, 2, 10));
+});
+
+test('frames that come before the session wait for it, the newest 64 of them', async (t) => {
+  const net = new DataNet();
+  const a = await net.addNode();
+  const b = await net.addNode();
+  net.announceRoutes();
+  for (let i = 0; i < 70; i++) a.engine.hostSends(frameOf(1, 0, i));
+  net.settle();
+  net.run(3 * SECOND);
+  t.deepEqual(
+    net.told(a, 'need-session').map(({ peer }) => peer),
+    [b.name, b.name],
+  );
+  net.connect(a, b);
+  net.run(SECOND);
+  t.deepEqual(
+    numbers(b),
+    Array.from({ length: 64 }, (_, i) => i + 6),
+  );
+  t.is(net.report(a).drops['held-frame'], 6);
+});
+
+test('frames that wait in vain are dropped and counted, and no link remains', async (t) => {
+  const net = new DataNet();
+  const a = await net.addNode();
+  await net.addNode();
+  net.announceRoutes();
+  a.engine.hostSends(frameOf(1, 0, 1));
+  net.settle();
+  net.run(130 * SECOND);
+  t.is(net.report(a).drops['held-frame'], 1);
+  t.deepEqual(net.report(a).links, []);
+  t.is(a.node.nextTimeout(), undefined);
+});
+
+test('a lossy network with jitter loses frames but not the link, and reports the loss', async (t) => {
+  const { net, a, b } = await pair();
+  net.loss = 0.1;
+  net.jitter = 30;
+  let n = 0;
+  net.run(300 * SECOND, () => {
+    a.engine.hostSends(frameOf(1, 2, n++));
+    net.settle();
+  });
+  t.true(b.frames.length > 0.85 * n && b.frames.length < 0.95 * n);
+  t.true(net.told(a, 'link-changed').every(({ state }) => state === 'up' || state === 'probing'));
+  t.is(net.told(a, 'need-circuit').length, 0);
+  const link = net.report(a).links[0]!;
+  t.true(link.lostFraction > 0.01 && link.rttMs! >= 20);
+  t.true(link.sentBytes > n * 130);
+});
+
+test('a session is replaced while frames flow without losing one', async (t) => {
+  const { net, a, b } = await pair();
+  let n = 0;
+  const send = () => {
+    a.engine.hostSends(frameOf(1, 2, n));
+    b.engine.hostSends(frameOf(2, 1, n++));
+    net.settle();
+  };
+  net.run(2 * SECOND, send, 5);
+  net.connect(a, b);
+  net.run(5 * SECOND, send, 5);
+  net.run(SECOND);
+  t.is(a.frames.length, n);
+  t.is(b.frames.length, n);
+  t.deepEqual(
+    net.told(a, 'session-live').map(({ id }) => id),
+    [1, 2],
+  );
+  t.is(net.told(a, 'indexes-released').length, 1);
+});
+
+/** Plays both ControlNodes' part of a rekey. */
+function playRekeys(net: DataNet, [a, b]: [NetNode, NetNode]): void {
+  const keysOf = (phase: number, first: boolean) => ({
+    send: new Uint8Array(32).fill(2 * phase + (first ? 0 : 1)),
+    receive: new Uint8Array(32).fill(2 * phase + (first ? 1 : 0)),
+  });
+  net.onControl = (node, message) => {
+    const peer = node === a ? b.name : a.name;
+    if (message.type === 'rekey-due') {
+      net.tell(node, {
+        type: 'rekey-message',
+        peer,
+        phase: message.phase,
+        step: 1,
+        bytes: new Uint8Array(96),
+      });
+    } else if (message.type === 'rekey-received') {
+      const { phase, step } = message;
+      const keys = keysOf(phase, node === a);
+      net.tell(node, { type: 'rekey-keys', peer, phase, initiator: node === a, keys });
+      if (step === 1)
+        net.tell(node, { type: 'rekey-message', peer, phase, step: 2, bytes: new Uint8Array(48) });
+    }
+  };
+}
+
+test('rekeys go by unnoticed, again and again, with loss and without', async (t) => {
+  const { net, a, b } = await pair();
+  playRekeys(net, [a, b]);
+  let n = 0;
+  const send = () => {
+    a.engine.hostSends(frameOf(1, 2, n));
+    b.engine.hostSends(frameOf(2, 1, n++));
+    net.settle();
+  };
+  net.run(620 * SECOND, send);
+  net.run(SECOND);
+  t.is(a.frames.length, n);
+  t.is(b.frames.length, n);
+  t.is(net.told(a, 'rekey-due').length, 5);
+  net.loss = 0.2;
+  net.run(3600 * SECOND, () => send(), 1000);
+  t.deepEqual(net.told(a, 'need-session'), []);
+  t.true(net.told(a, 'rekey-due').length > 25);
+  t.is(net.report(a).drops['key-unknown'], undefined);
+  t.is(net.report(b).drops['key-unknown'], undefined);
+});
+
+test('a relay carries a link whose direct path is cut, and the link returns to direct', async (t) => {
+  const net = new DataNet();
+  const [a, b, relay] = [await net.addNode(), await net.addNode(), await net.addNode()];
+  net.announceRoutes();
+  net.tell(a, { type: 'local-macs', macs: macsOf(1) });
+  net.tell(b, { type: 'local-macs', macs: macsOf(2) });
+  for (const [x, y] of [
+    [a, b],
+    [a, relay],
+    [relay, b],
+  ] as const)
+    net.connect(x, y);
+  net.run(SECOND);
+  let circuit = 0;
+  net.onControl = (node, message) => {
+    if (message.type === 'need-circuit' && node === a) net.openCircuit(a, relay, b, ++circuit);
+  };
+  let n = 0;
+  const send = () => {
+    a.engine.hostSends(frameOf(1, 2, n++));
+    net.settle();
+  };
+  net.run(5 * SECOND, send);
+  const direct = new Set([a.address.ip.value, b.address.ip.value]);
+  net.passes = ({ from, to }) => !(direct.has(from.ip.value) && direct.has(to.ip.value));
+  net.run(20 * SECOND, send);
+  const link = () => net.report(a).links.find(({ peer }) => peer === b.name)!;
+  t.like(link(), { state: 'up', path: 'relay', via: relay.name, encrypted: true });
+  t.is(net.report(relay).labels, 2);
+  t.is(relay.frames.length, 0);
+  const before = b.frames.length;
+  net.run(10 * SECOND, send);
+  t.true(b.frames.length >= before + 98);
+  // The relay's neighbour moves; the labels and the circuit follow it.
+  a.address = parseEndpoint('192.0.2.99', 6783)!;
+  direct.add(a.address.ip.value);
+  net.run(15 * SECOND, send);
+  const after = b.frames.length;
+  net.run(5 * SECOND, send);
+  t.true(b.frames.length >= after + 48);
+  net.passes = () => true;
+  net.run(20 * SECOND, send);
+  t.like(link(), { state: 'up', path: 'direct' });
+  const ended = () => net.told(a, 'circuit-ended').length;
+  net.run(90 * SECOND, send);
+  t.is(ended(), circuit);
+  t.is(new Set(net.told(relay, 'label-idle').map(({ index }) => index)).size, 2 * circuit);
+});
+
+test('large frames over a path that carries little arrive in pieces', async (t) => {
+  const { net, a, b } = await pair();
+  net.passes = ({ bytes }) => bytes.length <= 1300;
+  net.run(60 * SECOND);
+  t.true(net.report(a).links[0]!.mtu < 1300 - 64 + 1);
+  a.engine.hostSends(frameOf(1, 2, 5, 1388 + 14));
+  net.settle();
+  net.run(SECOND);
+  t.deepEqual(b.frames, [frameOf(1, 2, 5, 1388 + 14)]);
+});
+
+test('a host whose own MTU is small brings the size down at once', async (t) => {
+  const { net, a } = await pair();
+  net.hostLimit = 1400;
+  a.engine.hostSends(frameOf(1, 2, 5, 1388 + 14));
+  net.settle();
+  net.run(100);
+  t.is(net.report(a).links[0]!.mtu, 1232 - 64);
+});
+
+const TRUSTED = [parseCidr('192.0.2.0/24')!];
+
+test('between trusted addresses frames go plain and are taken, and everything else stays sealed', async (t) => {
+  const { net, a, b } = await pair({ remoteTrusted: TRUSTED }, { trusted: TRUSTED });
+  const seen: { plain: boolean; kind: number | undefined }[] = [];
+  net.passes = ({ bytes }) =>
+    seen.push({ plain: bytes[0] === 2, kind: bytes[0] === 2 ? bytes[16] : undefined }) > 0;
+  net.run(30 * SECOND, () => {
+    a.engine.hostSends(frameOf(1, 2, 1));
+    net.settle();
+  });
+  t.true(b.frames.length >= 300);
+  t.true(seen.every(({ plain, kind }) => !plain || kind === 1));
+  t.true(seen.some(({ plain }) => !plain));
+  t.false(net.report(a).links[0]!.encrypted);
+});
+
+test('a plain frame from an address that is not trusted is refused, cookie or no', async (t) => {
+  const { net, a, b } = await pair({ remoteTrusted: TRUSTED }, { trusted: TRUSTED });
+  let plain: Uint8Array | undefined;
+  net.passes = ({ bytes }) => {
+    if (bytes[0] === 2) plain = bytes;
+    return true;
+  };
+  a.engine.hostSends(frameOf(1, 2, 1));
+  net.settle();
+  net.run(SECOND);
+  t.is(b.frames.length, 1);
+  b.engine.deliver(parseEndpoint('203.0.113.3', 6783)!, plain!);
+  b.engine.deliver(a.address, plain!);
+  net.settle();
+  t.is(b.frames.length, 2);
+  t.is(net.report(b).drops['sender-unknown'], 1);
+});
+
+test('without a password all goes plain', async (t) => {
+  const { net, a, b } = await pair({ keys: undefined });
+  let sealed = 0;
+  net.passes = ({ bytes }) => bytes[0] === 2 || ++sealed > 0;
+  a.engine.hostSends(frameOf(1, 2, 1));
+  net.settle();
+  net.run(30 * SECOND);
+  t.is(sealed, 0);
+  t.is(b.frames.length, 1);
+  t.like(net.report(a).links[0], { state: 'up', encrypted: false });
+});
+
+test('closing a session tells the peer, and both report the link idle', async (t) => {
+  const { net, a, b } = await pair();
+  net.tell(a, { type: 'session-closed', peer: b.name, notify: true });
+  net.run(SECOND);
+  for (const node of [a, b]) {
+    t.is(net.told(node, 'link-changed').at(-1)?.state, 'idle');
+    t.deepEqual(net.report(node).links, []);
+  }
+});
+
+test('keys are wiped from the messages that brought them', async (t) => {
+  const net = new DataNet();
+  const a = await net.addNode();
+  const keys = { send: new Uint8Array(32).fill(1), receive: new Uint8Array(32).fill(1) };
+  const session = { id: 1, initiator: true, keys, cookies: undefined, localIndex: 1, remoteIndex: 2 };
+  const terms = { candidates: [], remoteBridgeMtu: 1388, remoteTrusted: [] };
+  net.tell(a, { type: 'session', peer: a.name, session: { ...session, ...terms } });
+  t.deepEqual([...keys.send, ...keys.receive], Array<number>(64).fill(0));
+});
+
+test('a full budget says so, and the rest follows', async (t) => {
+  const { net, a } = await pair();
+  for (let i = 0; i < 600; i++) a.engine.hostSends(frameOf(1, 2, i));
+  t.true(a.node.onReady(net.now));
+  t.false(a.node.onReady(net.now));
+});
+
+/** Any message, about any of `peers`, sensible or not. */
+function randomMessage(random: SeededRandom, net: DataNet): ToData {
+  const peer = net.nodes[random.u32() % net.nodes.length]!.name;
+  const small = () => random.u32() % 6;
+  const keys = () => ({ send: random.bytes(32), receive: random.bytes(32) });
+  const builders: (() => ToData)[] = [
+    () => ({
+      type: 'session',
+      peer,
+      session: {
+        id: small(),
+        initiator: small() < 3,
+        keys: small() === 0 ? undefined : keys(),
+        cookies: small() === 0 ? undefined : { send: random.bytes(16), receive: random.bytes(16) },
+        localIndex: random.u32(),
+        remoteIndex: small(),
+        candidates: net.nodes.slice(0, small()).map(({ address }) => address),
+        remoteBridgeMtu: random.u32() % 70_000,
+        remoteTrusted: small() < 3 ? TRUSTED : [],
+      },
+    }),
+    () => ({ type: 'session-closed', peer, notify: small() < 3 }),
+    () => ({ type: 'rekey-message', peer, phase: small(), step: small() % 3, bytes: random.bytes(60) }),
+    () => ({ type: 'rekey-keys', peer, phase: small(), initiator: small() < 3, keys: keys() }),
+    () => ({
+      type: 'circuit',
+      peer,
+      circuit: small(),
+      route: net.nodes.slice(0, small()).map(({ name }) => name),
+      alias: random.u32(),
+      sendIndex: random.u32(),
+    }),
+    () => ({ type: 'circuit-failed', peer, reason: 'no route' }),
+    () => ({ type: 'circuit-closed', peer, circuit: small() }),
+    () => ({ type: 'label', index: small(), previous: peer, next: net.nodes[0]!.name, nextIndex: small() }),
+    () => ({ type: 'label-removed', index: small() }),
+    () => ({ type: 'local-macs', macs: random.bytes(6 * small()) }),
+    () => ({ type: 'report-request', request: small() }),
+  ];
+  return builders[random.u32() % builders.length]!();
+}
+
+for (let seed = 1; seed <= 12; seed++) {
+  test(`no order of messages, frames, breaks and moves makes a node throw or spin (seed ${seed})`, async (t) => {
+    const net = new DataNet(seed);
+    for (let i = 0; i < 3; i++) await net.addNode({ trusted: TRUSTED });
+    net.announceRoutes();
+    net.jitter = 50;
+    const random = new SeededRandom(seed * 1000);
+    const pick = () => net.nodes[random.u32() % 3]!;
+    for (let step = 0; step < 400; step++) {
+      const action = random.u32() % 10;
+      if (action < 4) net.tell(pick(), randomMessage(random, net));
+      else if (action < 5) net.connect(pick(), net.nodes[random.u32() % 3]!);
+      else if (action < 6) net.openCircuit(pick(), pick(), pick(), step);
+      else if (action < 7)
+        pick().engine.hostSends(
+          frameOf(random.u32() % 5, random.u32() % 5, step, 60 + (random.u32() % 3000)),
+        );
+      else if (action < 8) pick().engine.deliver(pick().address, random.bytes(random.u32() % 200));
+      else if (action < 9) net.loss = [0, 0, 0.3, 1][random.u32() % 4]!;
+      else pick().address = parseEndpoint(`192.0.2.${random.u32() % 250}`, 6783)!;
+      net.settle();
+      net.run(random.u32() % (step % 20 === 0 ? 70_000 : 3_000));
+    }
+    const told = net.nodes.flatMap(({ control }) =>
+      control.map(({ message }): ToControl['type'] => message.type),
+    );
+    t.false(told.includes('failed'));
+  });
+}
