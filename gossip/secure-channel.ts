@@ -32,7 +32,10 @@ export type SecureChannelEffect =
   | { readonly type: 'message'; readonly bytes: Uint8Array }
   | { readonly type: 'failed'; readonly reason: ChannelFailure; readonly detail: string };
 
-/** Why a channel died. `detail` carries the sentence for the operator, without the address. */
+/**
+ * Why a channel died. `detail` is the sentence for the operator, with the word ADDRESS where the other end's address
+ * belongs: "password mismatch with ADDRESS".
+ */
 export type ChannelFailure =
   | 'not-weave-ts'
   | 'version-mismatch'

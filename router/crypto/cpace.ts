@@ -1,0 +1,135 @@
+import { ristretto255, ristretto255_hasher } from '@noble/curves/ed25519.js';
+import { sha512 } from '@noble/hashes/sha2.js';
+import { concatBytes, utf8 } from '../../core/bytes.ts';
+import type { CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
+
+/**
+ * CPace, a balanced password-authenticated key exchange: draft-irtf-cfrg-cpace, cipher suite
+ * CPACE-RISTR255-SHA512 in its initiator-responder setting. Names follow the draft.
+ */
+
+const DSI = utf8('CPaceRistretto255');
+const DSI_ISK = utf8('CPaceRistretto255_ISK');
+/** Input block of SHA-512: the password is padded to fill the first one, so that its length does not show in time. */
+const BLOCK_BYTES = 128;
+
+type Point = InstanceType<typeof ristretto255.Point>;
+
+const refused: CryptoResult = { type: 'refused' };
+
+/** Does one job of the crypto thread. Never throws on elements that others sent: the answer is `refused`. */
+export function runCpaceJob(job: CryptoJob): CryptoResult {
+  switch (job.type) {
+    case 'cpace-start': {
+      const scalar = sampleScalar(job.seed);
+      const element = publicElement(generator(job.password, job.channelId, job.sid), scalar);
+      return element === undefined ? refused : { type: 'cpace-started', scalar, element };
+    }
+    case 'cpace-answer': {
+      const scalar = sampleScalar(job.seed);
+      const element = publicElement(generator(job.password, job.channelId, job.sid), scalar);
+      const shared = sharedElement(scalar, job.elementA);
+      scalar.fill(0);
+      if (element === undefined || shared === undefined) return refused;
+      const transcript = { ...job, elementB: element };
+      return { type: 'cpace-answered', element, isk: sessionKey(shared, transcript) };
+    }
+    case 'cpace-finish': {
+      const shared = sharedElement(job.scalar, job.elementB);
+      return shared === undefined ? refused : { type: 'cpace-finished', isk: sessionKey(shared, job) };
+    }
+  }
+}
+
+/** calculate_generator(PRS, CI, sid): the encoded point that stands for the password. */
+export function generator(password: Uint8Array, channelId: Uint8Array, sid: Uint8Array): Uint8Array {
+  return generatorPoint(sha512(generatorString(password, channelId, sid))).toBytes();
+}
+
+/** A scalar below the group's order from 64 random bytes; 32 bytes, least significant first. */
+export function sampleScalar(seed: Uint8Array): Uint8Array {
+  if (seed.length !== 64) throw new RangeError('A scalar is sampled from 64 bytes.');
+  return encodeScalar(decodeScalar(seed));
+}
+
+/** Y = scalar * g; undefined for the scalar zero or an invalid generator. */
+export function publicElement(encodedGenerator: Uint8Array, scalar: Uint8Array): Uint8Array | undefined {
+  return sharedElement(scalar, encodedGenerator);
+}
+
+/** scalar_mult_vfy: K = scalar * Y; undefined if Y is no canonical encoding (RFC 9496) or K is the identity. */
+export function sharedElement(scalar: Uint8Array, element: Uint8Array): Uint8Array | undefined {
+  const factor = decodeScalar(scalar);
+  const point = decodePoint(element);
+  if (point === undefined || factor === 0n) return undefined;
+  const product = point.multiply(factor);
+  return product.is0() ? undefined : product.toBytes();
+}
+
+export interface CpaceTranscript {
+  readonly sid: Uint8Array;
+  readonly elementA: Uint8Array;
+  readonly associatedA: Uint8Array;
+  readonly elementB: Uint8Array;
+  readonly associatedB: Uint8Array;
+}
+
+/** ISK, 64 bytes, over the ordered transcript. */
+export function sessionKey(shared: Uint8Array, transcript: CpaceTranscript): Uint8Array {
+  const { sid, elementA, associatedA, elementB, associatedB } = transcript;
+  return sha512(
+    concatBytes(
+      lengthPrefixed(DSI_ISK, sid, shared),
+      lengthPrefixed(elementA, associatedA),
+      lengthPrefixed(elementB, associatedB),
+    ),
+  );
+}
+
+/** lv_cat: each part after its length in LEB128. */
+export function lengthPrefixed(...parts: readonly Uint8Array[]): Uint8Array {
+  return concatBytes(...parts.flatMap((part) => [leb128(part.length), part]));
+}
+
+function generatorString(password: Uint8Array, channelId: Uint8Array, sid: Uint8Array): Uint8Array {
+  const used = lengthPrefixed(DSI).length + lengthPrefixed(password).length;
+  const padding = new Uint8Array(Math.max(0, BLOCK_BYTES - 1 - used));
+  return lengthPrefixed(DSI, password, padding, channelId, sid);
+}
+
+function generatorPoint(hash: Uint8Array): Point {
+  if (ristretto255_hasher.deriveToCurve === undefined) throw new Error('ristretto255 lacks its one-way map.');
+  return ristretto255_hasher.deriveToCurve(hash);
+}
+
+function decodePoint(element: Uint8Array): Point | undefined {
+  try {
+    return ristretto255.Point.fromBytes(element);
+  } catch {
+    return undefined;
+  }
+}
+
+function decodeScalar(bytes: Uint8Array): bigint {
+  let value = 0n;
+  for (const byte of bytes.toReversed()) value = (value << 8n) | BigInt(byte);
+  return value % ristretto255.Point.Fn.ORDER;
+}
+
+function encodeScalar(scalar: bigint): Uint8Array {
+  const out = new Uint8Array(32);
+  let rest = scalar;
+  for (let i = 0; i < out.length; i++) {
+    out[i] = Number(rest & 255n);
+    rest >>= 8n;
+  }
+  return out;
+}
+
+function leb128(value: number): Uint8Array {
+  const out: number[] = [];
+  let rest = value;
+  for (; rest > 127; rest >>>= 7) out.push((rest & 127) | 128);
+  out.push(rest);
+  return Uint8Array.from(out);
+}

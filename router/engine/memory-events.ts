@@ -1,0 +1,56 @@
+import type { Endpoint } from '../../core/address.ts';
+import type { EngineDrop, EngineEvent } from './port.ts';
+
+/**
+ * Events between two drains, summed: at most one per drop reason, session, path and label, so that a flood of
+ * datagrams is not a flood of events.
+ */
+export class MemoryEvents {
+  readonly #drops = new Map<EngineDrop, number>();
+  readonly #roamed = new Map<number, Endpoint>();
+  readonly #tooBig = new Map<number, number>();
+  readonly #sendFailed = new Map<number, string>();
+  readonly #labels = new Map<number, { datagrams: number; bytes: number }>();
+
+  dropped(reason: EngineDrop): void {
+    this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + 1);
+  }
+
+  /** The last address counts. */
+  roamed(session: number, from: Endpoint): void {
+    this.#roamed.set(session, from);
+  }
+
+  /** The smallest size counts: it says most. */
+  tooBig(path: number, size: number): void {
+    this.#tooBig.set(path, Math.min(size, this.#tooBig.get(path) ?? size));
+  }
+
+  sendFailed(path: number, errno: string): void {
+    this.#sendFailed.set(path, errno);
+  }
+
+  labelUsed(index: number, bytes: number): void {
+    const sum = this.#labels.get(index);
+    if (sum === undefined) this.#labels.set(index, { datagrams: 1, bytes });
+    else {
+      sum.datagrams++;
+      sum.bytes += bytes;
+    }
+  }
+
+  drain(): EngineEvent[] {
+    const events: EngineEvent[] = [];
+    for (const [session, from] of this.#roamed) events.push({ type: 'roamed', session, from });
+    for (const [path, size] of this.#tooBig) events.push({ type: 'too-big', path, size });
+    for (const [path, errno] of this.#sendFailed) events.push({ type: 'send-failed', path, errno });
+    for (const [index, sum] of this.#labels) events.push({ type: 'label-used', index, ...sum });
+    for (const [reason, count] of this.#drops) events.push({ type: 'dropped', reason, count });
+    this.#roamed.clear();
+    this.#tooBig.clear();
+    this.#sendFailed.clear();
+    this.#labels.clear();
+    this.#drops.clear();
+    return events;
+  }
+}
