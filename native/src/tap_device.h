@@ -1,0 +1,35 @@
+/* The TAP: frames with a virtio-net header in front (Linux Documentation/networking/tuntap.rst). */
+#ifndef WEAVE_TAP_DEVICE_H
+#define WEAVE_TAP_DEVICE_H
+
+#include <linux/virtio_net.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Which step failed goes to `*step`. Returns the descriptor, non-blocking, or -errno. */
+int tap_device_open(const char *name, bool super_frames, const char **step);
+
+/* Removes the device. 0 (also if there is none) or -errno. */
+int tap_device_delete(const char *name, const char **step);
+
+/* What one frame read from the TAP is like. */
+typedef struct {
+  uint32_t length;
+  /* Length of the largest frame that it will be cut into. */
+  uint32_t segment;
+  uint8_t flags;
+} tap_frame;
+
+typedef enum { TAP_FRAME, TAP_EMPTY, TAP_MALFORMED, TAP_GONE } tap_read_result;
+
+/* `room` is at least LONGEST_FRAME. A checksum that the far end cannot complete itself is complete afterwards. */
+tap_read_result tap_device_read(int fd, uint8_t *frame, size_t room, tap_frame *out);
+
+typedef enum { TAP_WRITTEN, TAP_QUEUE_FULL, TAP_REFUSED, TAP_WRITE_GONE } tap_write_result;
+
+/* Writes one frame; `flags` as of the wire. TAP_REFUSED: a partial checksum that stands nowhere. */
+tap_write_result tap_device_write(int fd, const uint8_t *frame, size_t length, uint8_t flags);
+
+#endif

@@ -1,0 +1,137 @@
+/* The TAP for JavaScript. */
+#include "tap_module.h"
+
+#include "frame_layout.h"
+#include "glue.h"
+#include "tap_device.h"
+#include "watcher.h"
+
+#include <linux/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+  int fd;
+  watcher *watch;
+  bool broken;
+} tap;
+
+static void throw_step(napi_env env, const char *name, const char *step, int error) {
+  char what[96];
+  snprintf(what, sizeof what, "TAP %s: cannot %s", name, step);
+  glue_throw_errno(env, what, error);
+}
+
+static void finalize(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  tap *self = data;
+  watcher_stop(&self->watch);
+  free(self);
+}
+
+/* tapOpen(name, superFrames, onReadable): handle. Makes the device if need be; it stays when the handle is closed. */
+static napi_value tap_open(napi_env env, napi_callback_info info) {
+  napi_value arguments[3], handle;
+  char name[IFNAMSIZ];
+  const char *step = "";
+  glue_arguments(env, info, 3, arguments);
+  if (!glue_text(env, arguments[0], name, sizeof name)) return NULL;
+  int fd = tap_device_open(name, glue_boolean(env, arguments[1]), &step);
+  if (fd < 0) {
+    throw_step(env, name, step, -fd);
+    return NULL;
+  }
+  tap *self = calloc(1, sizeof *self);
+  self->fd = fd;
+  if (!watcher_start(env, fd, arguments[2], &self->watch, &self->broken)) {
+    free(self);
+    MUST(napi_throw_error(env, NULL, "The event loop does not take the TAP."));
+    return NULL;
+  }
+  MUST(napi_create_external(env, self, finalize, NULL, &handle));
+  return handle;
+}
+
+/* tapClose(handle): the device and its place in a bridge stay. */
+static napi_value tap_close(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  glue_arguments(env, info, 1, &argument);
+  tap *self = glue_pointer(env, argument);
+  if (self == NULL) return NULL;
+  watcher_stop(&self->watch);
+  return glue_undefined(env);
+}
+
+/* tapDelete(name): removes the device, if there is one. */
+static napi_value tap_delete(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  char name[IFNAMSIZ];
+  const char *step = "";
+  glue_arguments(env, info, 1, &argument);
+  if (!glue_text(env, argument, name, sizeof name)) return NULL;
+  int result = tap_device_delete(name, &step);
+  if (result < 0) throw_step(env, name, step, -result);
+  return glue_undefined(env);
+}
+
+/*
+ * tapRead(handle, data, offsets, lengths, segments, flags): number of frames, or -1 if the device is gone.
+ * Stops when the arrays are full or `data` has no room for the longest frame.
+ */
+static napi_value tap_read(napi_env env, napi_callback_info info) {
+  napi_value arguments[6];
+  size_t room = 0, capacity = 0, bytes;
+  glue_arguments(env, info, 6, arguments);
+  tap *self = glue_pointer(env, arguments[0]);
+  if (self == NULL) return NULL;
+  uint8_t *data = glue_array(env, arguments[1], &room);
+  uint32_t *offsets = glue_array(env, arguments[2], &bytes);
+  uint32_t *lengths = glue_array(env, arguments[3], &bytes);
+  uint32_t *segments = glue_array(env, arguments[4], &bytes);
+  uint8_t *flags = glue_array(env, arguments[5], &capacity);
+  if (data == NULL || offsets == NULL || lengths == NULL || segments == NULL || flags == NULL) return NULL;
+  uint32_t count = 0;
+  size_t used = 0;
+  while (self->watch != NULL && count < capacity && used + LONGEST_FRAME <= room) {
+    tap_frame frame;
+    tap_read_result result = tap_device_read(self->fd, data + used, LONGEST_FRAME, &frame);
+    if (result == TAP_GONE) return glue_number(env, -1);
+    if (result == TAP_EMPTY) break;
+    if (result == TAP_MALFORMED) continue;
+    offsets[count] = (uint32_t)used;
+    lengths[count] = frame.length;
+    segments[count] = frame.segment;
+    flags[count] = frame.flags;
+    used += frame.length;
+    count++;
+  }
+  return glue_number(env, self->broken && count == 0 ? -1 : (double)count);
+}
+
+/* tapWrite(handle, data, offset, length, flags): 0 written, 1 queue full or device down, 2 refused, 3 device gone. */
+static napi_value tap_write(napi_env env, napi_callback_info info) {
+  napi_value arguments[5];
+  size_t room = 0;
+  glue_arguments(env, info, 5, arguments);
+  tap *self = glue_pointer(env, arguments[0]);
+  if (self == NULL) return NULL;
+  uint8_t *data = glue_array(env, arguments[1], &room);
+  uint32_t offset = glue_uint32(env, arguments[2]);
+  uint32_t length = glue_uint32(env, arguments[3]);
+  if (data == NULL) return NULL;
+  tap_write_result result = TAP_REFUSED;
+  if (self->watch == NULL) result = TAP_WRITE_GONE;
+  else if (offset <= room && length <= room - offset && length >= ETHERNET_HEADER && length <= LONGEST_FRAME)
+    result = tap_device_write(self->fd, data + offset, length, (uint8_t)glue_uint32(env, arguments[4]));
+  return glue_number(env, result);
+}
+
+void tap_register(napi_env env, napi_value exports) {
+  glue_export(env, exports, "tapOpen", tap_open);
+  glue_export(env, exports, "tapClose", tap_close);
+  glue_export(env, exports, "tapDelete", tap_delete);
+  glue_export(env, exports, "tapRead", tap_read);
+  glue_export(env, exports, "tapWrite", tap_write);
+}
