@@ -82,7 +82,7 @@ const IPAM_DISABLED: IpamStatus = {
  * Links in order of peer: what the data plane says of them, and, for peers that it does not know of, whether they are
  * being offered a session or cannot have one.
  */
-export function linkStatuses(
+function linkStatuses(
   report: DataReport | undefined,
   offers: readonly OfferState[],
   nicknameOf: (peer: PeerName) => string,
@@ -127,7 +127,7 @@ const NO_LINK = {
 } as const;
 
 /** Sums of counts by reason, in order of reason. */
-export function sumCounts(...counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+function sumCounts(...counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
   const sums = new Map<string, number>();
   for (const [reason, count] of counts.flatMap((one) => Object.entries(one))) {
     sums.set(reason, (sums.get(reason) ?? 0) + count);

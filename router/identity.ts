@@ -8,7 +8,7 @@ import type { KeyPair, Primitives } from './crypto/primitives.ts';
 import { ByteReader, ByteWriter } from './link/byte-cursor.ts';
 
 export const IDENTITY_KEY = 'identity';
-export const GENERATION_BYTES = 8;
+const GENERATION_BYTES = 8;
 const FORMAT = 1;
 
 /** What a node is across its runs. */

@@ -29,7 +29,7 @@ export type ToData =
       readonly initiator: boolean;
       readonly keys: DirectionKeys;
     }
-  /** A circuit to the peer is open: send as `sendIndex` to `firstHop`; `alias` is the index we receive it on. */
+  /** A circuit to the peer is open: send as `sendIndex` to the first of `route` (the relays, from here); `alias` is the index we receive it on. */
   | {
       readonly type: 'circuit';
       readonly peer: PeerName;

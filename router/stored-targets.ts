@@ -3,7 +3,7 @@ import { parsePeerName } from '../core/peer-name.ts';
 import type { StoreChange } from '../core/store.ts';
 import type { Candidate } from '../gossip/connection-maker.ts';
 
-export const TARGETS_KEY = 'targets';
+const TARGETS_KEY = 'targets';
 const MAX_STORED = 1_024;
 
 /** Where a node has connected, or was told to. */

@@ -4,7 +4,7 @@ import { ByteReader, ByteWriter } from './byte-cursor.ts';
 
 /** How many candidates a handshake names at most. */
 export const MAX_CANDIDATES = 16;
-export const MAX_TRUSTED_SUBNETS = 64;
+const MAX_TRUSTED_SUBNETS = 64;
 export const COOKIE_BYTES = 16;
 
 const FORMAT = 1;

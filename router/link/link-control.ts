@@ -22,7 +22,7 @@ import type { RekeyDrop } from './rekey-handshake.ts';
 const SESSION_WITHOUT_MEMBERSHIP: Millis = 10 * MINUTE;
 
 /** What is sent to a peer under this name over the control plane. */
-export type LinkMessageKind = 'offer' | 'answer' | 'circuit';
+type LinkMessageKind = 'offer' | 'answer' | 'circuit';
 
 export type LinkControlEffect =
   | {

@@ -3,7 +3,7 @@ import type { PeerName } from '../../core/peer-name.ts';
 import { equalBytes } from '../../core/bytes.ts';
 import { ByteReader, ByteWriter } from './byte-cursor.ts';
 
-export const STATIC_KEY_BYTES = 32;
+const STATIC_KEY_BYTES = 32;
 const FORMAT = 1;
 /** A member can announce any number of names; beyond this no new one is pinned, and so none gets a session. */
 const MAX_PINS = 16_384;

@@ -81,6 +81,26 @@ test('a node that starts again gets a new session at once, under a higher incarn
   t.is(statusOfB!.router.incarnation, 2);
 });
 
+test('an incarnation that others know to be higher is stored, so that the next start is above it', (t) => {
+  const [net, a, b] = line(2);
+  const old = b!.store.get('identity')!;
+  for (let i = 0; i < 3; i++) {
+    net.kill(b!);
+    net.start(2);
+    net.connect(b!, a!);
+    net.run(15_000);
+  }
+  net.kill(b!);
+  b!.store.set('identity', old);
+  net.start(2);
+  net.connect(b!, a!);
+  net.run(15_000);
+  t.is(statuses(net, b!)[0]!.router.incarnation, 4, 'moved past what others knew');
+  net.kill(b!);
+  net.start(2);
+  t.is(statuses(net, b!)[0]!.router.incarnation, 5);
+});
+
 test('a node that comes back with another key stays in the mesh but gets no session, and the link says so', (t) => {
   const [net, a, b] = line(2);
   net.kill(b!);
