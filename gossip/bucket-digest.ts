@@ -11,7 +11,10 @@ const HASH_BYTES = 8;
  * buckets. Only buckets that changed are hashed again.
  */
 export class BucketDigest {
-  readonly #pairs: Map<string, Uint8Array>[] = Array.from({ length: BUCKETS }, () => new Map());
+  readonly #pairs: Map<string, Uint8Array>[] = Array.from(
+    { length: BUCKETS },
+    () => new Map<string, Uint8Array>(),
+  );
   readonly #bucketOf = new Map<string, number>();
   readonly #buckets = new Uint8Array(BUCKETS * HASH_BYTES);
   #stale = 0xffff;

@@ -136,6 +136,8 @@ export class ConnectionMaker {
 
   /** The dials that are due, in order of target. */
   onTimeout(now: Millis): Dial[] {
+    const due = this.nextTimeout();
+    if (due === undefined || due > now) return [];
     for (const [name, target] of this.#others()) {
       if (target.candidateUntil !== undefined && now >= target.candidateUntil) this.#remove(name);
     }
@@ -231,6 +233,7 @@ export class ConnectionMaker {
   }
 
   #dropOldestCandidates(): void {
+    if (this.#targets.size <= MAX_CANDIDATES) return;
     const candidates = this.#others().filter(([, target]) => target.candidateUntil !== undefined);
     candidates.sort(([, a], [, b]) => a.candidateUntil! - b.candidateUntil!);
     for (const [name] of candidates.slice(0, Math.max(0, candidates.length - MAX_CANDIDATES))) {

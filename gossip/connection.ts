@@ -22,7 +22,7 @@ export type ConnectionEvent =
   /** The channel is open: say hello. */
   | { readonly type: 'opened' }
   | { readonly type: 'hello'; readonly hello: Hello }
-  | { readonly type: 'message'; readonly message: Message }
+  | { readonly type: 'message'; readonly message: Exclude<Message, Hello> }
   /** The connection is dead; nothing follows. */
   | { readonly type: 'failed'; readonly failure: ConnectionFailure };
 

@@ -1,9 +1,9 @@
 import type { Endpoint } from '../core/address.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { Candidate } from './connection-maker.ts';
-import type { Hello } from './messages.ts';
+import { MAX_VERSION_TEXT, type Hello } from './messages.ts';
 import { parseTarget, type DialAddress } from './target-address.ts';
-import { MAX_NICKNAME, type TopologyEntry } from './topology-entry.ts';
+import { MAX_ADDRESSES, MAX_NICKNAME, type TopologyEntry } from './topology-entry.ts';
 
 export interface GossipConfig {
   readonly name: PeerName;
@@ -40,13 +40,20 @@ export function ownEntry(config: GossipConfig): TopologyEntry {
   const { name, uid, incarnation, generation, acceptsInbound, bridgeMtu, capabilities } = config;
   const nickname = config.nickname.slice(0, MAX_NICKNAME);
   const key = Uint8Array.from(config.staticKey);
-  const rest = { generation, acceptsInbound, bridgeMtu, capabilities, addresses: config.addresses };
+  const rest = {
+    generation,
+    acceptsInbound,
+    bridgeMtu,
+    capabilities,
+    addresses: config.addresses.slice(0, MAX_ADDRESSES),
+  };
   return { name, nickname, uid, incarnation, version: 1, key, ...rest, neighbours: [], info: {} };
 }
 
 /** Our hello but for what depends on the connection. */
 export function ownHello(config: GossipConfig): Omit<Hello, 'type' | 'replaces' | 'seenAt'> {
-  const { name, uid, incarnation, version, port, acceptsInbound } = config;
+  const { name, uid, incarnation, port, acceptsInbound } = config;
+  const version = config.version.slice(0, MAX_VERSION_TEXT);
   const nickname = config.nickname.slice(0, MAX_NICKNAME);
   return { name, nickname, uid, incarnation, version, port, acceptsInbound };
 }

@@ -9,7 +9,7 @@ import { MalformedDelta, type Channel } from './channel.ts';
 import { Channels, type GossipMessage } from './channels.ts';
 import { candidateAddresses, ownEntry, ownHello, type GossipConfig } from './gossip-config.ts';
 import type { GossipEffect } from './gossip-effect.ts';
-import { encodeMessage, MAX_UNICAST, type Message, type Unicast } from './messages.ts';
+import { encodeMessage, MAX_KIND, MAX_UNICAST, type NeighbourMessage, type Unicast } from './messages.ts';
 import type { Neighbour } from './neighbour.ts';
 import { Neighbourhood, type NeighbourhoodDeps, type NeighbourhoodEvent } from './neighbourhood.ts';
 import { OwnAddresses } from './own-addresses.ts';
@@ -150,7 +150,10 @@ export class Gossip implements Machine<GossipEffect> {
     if (this.#neighbourhood.neighbours.has(peer)) this.#touch(now);
   }
 
-  /** Changes what this peer's topology entry says beyond its connections. */
+  /**
+   * Changes what this peer's topology entry says beyond its connections. Throws, and changes nothing, if others would
+   * refuse the entry: see the bounds in topology-entry.ts.
+   */
   announce(announcement: Announcement, now: Millis): void {
     if (this.#topology.updateSelf(announcement)) this.#touch(now);
   }
@@ -180,7 +183,8 @@ export class Gossip implements Machine<GossipEffect> {
    * False if it cannot leave: no route, or a stream that takes no more.
    */
   unicast(to: PeerName, kind: string, bytes: Uint8Array, now: Millis): boolean {
-    const sent = bytes.length <= MAX_UNICAST && this.#originate(to, kind, bytes, now);
+    const fits = bytes.length <= MAX_UNICAST && kind.length <= MAX_KIND;
+    const sent = fits && this.#originate(to, kind, bytes, now);
     this.#pump(now);
     return sent;
   }
@@ -298,24 +302,11 @@ export class Gossip implements Machine<GossipEffect> {
     this.#touch(now);
   }
 
-  #onMessage(neighbour: Neighbour, message: Message, now: Millis): void {
+  #onMessage(neighbour: Neighbour, message: NeighbourMessage, now: Millis): void {
     if (this.#neighbourhood.neighbours.get(neighbour.name) !== neighbour) return; // ended meanwhile
-    switch (message.type) {
-      case 'gossip':
-      case 'digest':
-      case 'buckets':
-      case 'want':
-        return this.#onGossip(neighbour, message, now);
-      case 'unicast':
-        if (message.to === this.#config.name) this.#deliver(message, now);
-        else if (message.ttl > 0) this.#forward({ ...message, ttl: message.ttl - 1 }, now);
-        return;
-      case 'hello':
-      case 'heartbeat':
-      case 'bye':
-      case 'remake':
-        return; // the neighbourhood's business
-    }
+    if (message.type !== 'unicast') this.#onGossip(neighbour, message, now);
+    else if (message.to === this.#config.name) this.#deliver(message, now);
+    else if (message.ttl > 0) this.#forward({ ...message, ttl: message.ttl - 1 }, now);
   }
 
   #onGossip(neighbour: Neighbour, message: GossipMessage, now: Millis): void {

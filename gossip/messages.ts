@@ -15,13 +15,14 @@ import { MAX_INCARNATION, MAX_NICKNAME } from './topology-entry.ts';
 export const MAX_UNICAST = 65_536;
 /** The largest delta, bytes; a message is at most 1 MiB. */
 export const MAX_DELTA = 1_000_000;
-const MAX_KIND = 32;
+/** The longest kind of a unicast, characters. */
+export const MAX_KIND = 32;
 const MAX_CHANNEL = 32;
 const MAX_CHANNELS = 16;
 const MAX_SID = 64;
 const MAX_REASON = 32;
 const MAX_SENTENCE = 256;
-const MAX_VERSION_TEXT = 64;
+export const MAX_VERSION_TEXT = 64;
 const MAX_TTL = 255;
 const UID_BYTES = 8;
 const ROOT_BYTES = 8;
@@ -80,6 +81,12 @@ export type Message =
   | { readonly type: 'bye'; readonly reason: string; readonly sentence: string }
   /** The password of this connection is no longer held: please dial again. */
   | { readonly type: 'remake' };
+
+/** What a neighbour sends for more than its connection. */
+export type NeighbourMessage = Extract<
+  Message,
+  { type: 'gossip' | 'digest' | 'buckets' | 'want' | 'unicast' }
+>;
 
 /** A message, one of a type that we do not know, or the field that made it malformed. */
 export type ParsedMessage =

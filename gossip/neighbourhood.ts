@@ -9,7 +9,7 @@ import type { Connection, ConnectionFailure } from './connection.ts';
 import { Connections, type Incident } from './connections.ts';
 import type { ConnectionEffect, LogEffect } from './gossip-effect.ts';
 import { HalfOpen } from './half-open.ts';
-import { encodeMessage, type Hello, type Message } from './messages.ts';
+import { encodeMessage, type Hello, type Message, type NeighbourMessage } from './messages.ts';
 import { NameContests } from './name-contests.ts';
 import { Neighbour } from './neighbour.ts';
 import { RefusedAttempts } from './refused-attempts.ts';
@@ -41,7 +41,7 @@ export type NeighbourhoodEvent =
   | { readonly type: 'up'; readonly neighbour: Neighbour; readonly mutual: boolean }
   | { readonly type: 'established'; readonly neighbour: Neighbour }
   | { readonly type: 'down'; readonly neighbour: Neighbour }
-  | { readonly type: 'message'; readonly neighbour: Neighbour; readonly message: Message }
+  | { readonly type: 'message'; readonly neighbour: Neighbour; readonly message: NeighbourMessage }
   /** Please find out whether the process `uid` under `name` is alive; answer with onAlive. */
   | { readonly type: 'ping'; readonly name: PeerName; readonly uid: string };
 
@@ -333,7 +333,7 @@ export class Neighbourhood {
     return { hello, sid: connection.sid, replaces: replaces ?? NONE };
   }
 
-  #onMessage(connection: Connection, message: Message, now: Millis): void {
+  #onMessage(connection: Connection, message: Exclude<Message, Hello>, now: Millis): void {
     if (message.type === 'bye') {
       const error = message.sentence === '' ? 'the other end said bye' : message.sentence;
       const reason = BYES.has(message.reason) ? message.reason : 'bye';

@@ -92,13 +92,18 @@ export class Topology implements Channel {
     }
   }
 
-  /** Changes our own entry. Returns whether anything differs, which then has a new version. */
+  /**
+   * Changes our own entry. Returns whether anything differs, which then has a new version. Throws MalformedDelta if
+   * the entry breaks the bounds of the schema: others would close the connection.
+   */
   updateSelf(change: SelfChange): boolean {
     const before = this.#entries.get(this.#self)!;
     const entry = { ...before.entry, ...change };
     const body = encodeBody(entry);
     if (sameBytes(body, before.body) && sameNeighbours(entry, before.entry)) return false;
-    this.#storeSelf({ entry: { ...entry, version: entry.version + 1 }, body });
+    const encoded = { entry: { ...entry, version: entry.version + 1 }, body };
+    for (const row of decodeDelta(encodeDelta([encoded]))) row.decode();
+    this.#storeSelf(encoded);
     return true;
   }
 

@@ -6,7 +6,7 @@ import { peerName } from './mesh.ts';
 
 const peers = (
   count: number,
-  acceptsInbound = (_i: number) => true,
+  acceptsInbound: (i: number) => boolean = () => true,
 ): { name: PeerName; acceptsInbound: boolean }[] =>
   Array.from({ length: count }, (_, i) => ({ name: peerName(i + 1), acceptsInbound: acceptsInbound(i) }));
 

@@ -197,7 +197,13 @@ export class Mesh {
         });
         node.streams.delete(effect.conn);
         return;
-      default:
+      case 'task':
+      case 'routes':
+      case 'unicast':
+      case 'peer-changed':
+      case 'peer-gone':
+      case 'persist-targets':
+      case 'log':
         node.effects.push(effect);
     }
   }
