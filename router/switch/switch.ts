@@ -3,6 +3,7 @@ import type { PeerName } from '../../core/peer-name.ts';
 import type { RoutesSnapshot } from '../../core/routes.ts';
 import type { Millis } from '../../core/time.ts';
 import {
+  FLAG_CHECKSUM_PARTIAL,
   SOURCE_RECEIVED,
   SOURCE_SCRATCH,
   SOURCE_TAP,
@@ -150,16 +151,14 @@ export class Switch {
   #fromPeer(batch: MessageBatch, i: number, sender: PeerName, plans: Plans, now: Millis): void {
     const offset = batch.offset[i]!;
     const length = batch.length[i]!;
-    switch (batch.kind[i]) {
-      case KIND_FRAME:
-        this.#frame.set(batch.data, SOURCE_RECEIVED, i, offset, length, length, batch.flags[i]!);
-        return this.#unicastFromPeer(sender, plans, now);
-      case KIND_BROADCAST:
-        this.#frame.set(batch.data, SOURCE_RECEIVED, i, offset, length, length, batch.flags[i]!);
-        return this.#broadcastFromPeer(sender, plans, now);
-      default:
-        return this.#fragmentFromPeer(batch.data, offset, length, sender, plans, now);
+    const kind = batch.kind[i]!;
+    if (kind === KIND_FRAGMENT) {
+      return this.#fragmentFromPeer(batch.data, offset, length, sender, plans, now);
     }
+    const flags = batch.flags[i]! & FLAG_CHECKSUM_PARTIAL;
+    this.#frame.set(batch.data, SOURCE_RECEIVED, i, offset, length, length, flags);
+    if (kind === KIND_FRAME) this.#unicastFromPeer(sender, plans, now);
+    else this.#broadcastFromPeer(sender, plans, now);
   }
 
   /** The host's bridge does the last step, so an unknown destination is its business and never forwarded again. */
@@ -246,7 +245,7 @@ export class Switch {
       return false;
     }
     plans.send.scratch.set(message.subarray(offset, offset + length), at);
-    this.#frame.set(plans.send.scratch, SOURCE_SCRATCH, 0, at, length, length, flags);
+    this.#frame.set(plans.send.scratch, SOURCE_SCRATCH, 0, at, length, length, flags & FLAG_CHECKSUM_PARTIAL);
     return true;
   }
 }
