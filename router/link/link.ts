@@ -108,7 +108,10 @@ export class Link implements Machine<LinkEffect> {
       Math.max(material.remoteBridgeMtu, LEAST_BRIDGE_MTU),
       LARGEST_BRIDGE_MTU,
     );
-    this.#slots.install({ ...material, remoteBridgeMtu }, now);
+    // Where the peer is reached now is the best guess for its new session.
+    const known = this.directPath();
+    const candidates = known ? [known.endpoint, ...material.candidates] : material.candidates;
+    this.#slots.install({ ...material, candidates, remoteBridgeMtu }, now);
     this.onTimeout(now);
   }
 

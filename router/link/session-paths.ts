@@ -1,12 +1,12 @@
-import { equalEndpoint, type Cidr, type Endpoint } from '../../core/address.ts';
+import { equalEndpoint, type Endpoint } from '../../core/address.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import { randomBelow } from '../../core/random.ts';
 import { SECOND, earlier, type Millis } from '../../core/time.ts';
-import type { Cookies, EngineChange } from '../engine/port.ts';
 import type { LinkContext } from './context.ts';
 import type { PathAck, PathRequest } from '../wire/inner.ts';
-import { fullSize } from './path-mtu.ts';
-import { LinkPath, type Circuit } from './path.ts';
+import { Candidates } from './candidates.ts';
+import { PathTable, type PathOwner } from './path-table.ts';
+import type { Circuit, LinkPath } from './path.ts';
 import { trustedByBoth } from './trust.ts';
 
 /** Rounds of probes: while we look for a path, after looking in vain, and while a circuit serves. */
@@ -22,32 +22,16 @@ const ROAM_TIMEOUT: Millis = 5 * SECOND;
 const ROAM_PAUSE: Millis = 3 * SECOND;
 const ROAM_PAUSE_JITTER_MS = 2_000;
 
-const MOST_CANDIDATES = 20;
 const MOST_CIRCUITS = 4;
 const CIRCUIT_PROBE_TIMEOUT: Millis = 6 * SECOND;
 const CIRCUIT_IDLE: Millis = 60 * SECOND;
-
-/** What the paths need to know of their session. */
-export interface PathOwner {
-  /** The engine's number. */
-  readonly session: number;
-  /** False = there is no password and everything goes plain. */
-  readonly sealed: boolean;
-  readonly cookies: Cookies | undefined;
-  readonly remoteIndex: number;
-  readonly candidates: readonly Endpoint[];
-  readonly remoteBridgeMtu: number;
-  readonly remoteTrusted: readonly Cidr[];
-}
 
 /** The paths of one session: which exist, which is in use, and the probes and heartbeats that decide it. */
 export class SessionPaths {
   readonly #context: LinkContext;
   readonly #owner: PathOwner;
-  readonly #full: number;
-  /** Addresses where the peer may be, best first. */
-  readonly #candidates: Endpoint[];
-  #paths: LinkPath[] = [];
+  readonly #candidates: Candidates;
+  readonly #paths: PathTable;
   #current: LinkPath | undefined;
   #searchingSince: Millis;
   #roamNotBefore: Millis;
@@ -58,8 +42,8 @@ export class SessionPaths {
   constructor(context: LinkContext, owner: PathOwner, now: Millis) {
     this.#context = context;
     this.#owner = owner;
-    this.#full = fullSize(context.bridgeMtu, owner.remoteBridgeMtu);
-    this.#candidates = [...owner.candidates];
+    this.#candidates = new Candidates(owner.candidates);
+    this.#paths = new PathTable(context, owner);
     this.#searchingSince = now;
     this.#roamNotBefore = now;
     this.#openCandidates(now);
@@ -75,11 +59,6 @@ export class SessionPaths {
     return this.#current?.liveness !== undefined;
   }
 
-  /** When the search for a confirmed path began; undefined while there is one. */
-  get searchingSince(): Millis | undefined {
-    return this.confirmed ? undefined : this.#searchingSince;
-  }
-
   get lostRoute(): readonly PeerName[] | undefined {
     return this.#lostRoute;
   }
@@ -90,7 +69,7 @@ export class SessionPaths {
 
   /** There is a circuit, in use or on trial. */
   get hasCircuit(): boolean {
-    return this.#paths.some((path) => !path.direct);
+    return this.#paths.all().some((path) => !path.direct);
   }
 
   /** Whether frames on the current path go plain. */
@@ -129,7 +108,7 @@ export class SessionPaths {
   }
 
   onAck(message: PathAck, now: Millis): void {
-    const path = this.#paths.find(({ id }) => id === message.path);
+    const path = this.#paths.byId(message.path);
     if (!path?.onAck(message.token, now)) return;
     path.plainWelcome = message.plainWelcome;
     this.#settle(now);
@@ -137,7 +116,7 @@ export class SessionPaths {
 
   /** Data arrived on a circuit. */
   onArrival(circuit: number, now: Millis): void {
-    const path = circuit === 0 ? undefined : this.#paths.find(({ id }) => id === circuit);
+    const path = circuit === 0 ? undefined : this.#paths.byId(circuit);
     if (path) path.lastUsed = now;
   }
 
@@ -153,53 +132,40 @@ export class SessionPaths {
   onRoamed(from: Endpoint, now: Millis): void {
     const current = this.#current;
     if (this.#stopped || (current?.endpoint && equalEndpoint(current.endpoint, from))) return;
-    const known = this.#directPathTo(from);
+    const known = this.#paths.directTo(from);
     if (!this.confirmed || !current?.direct) {
-      if (known === undefined) this.#addCandidate(from, now);
+      if (known === undefined) this.#addHeard(from, now);
       return;
     }
     if (known !== undefined || now < this.#roamNotBefore) return;
-    for (const path of this.#paths.filter(({ roaming }) => roaming)) this.#remove(path);
-    this.#addDirect(from, now).roaming = true;
+    for (const path of this.#paths.all().filter(({ roaming }) => roaming)) this.#remove(path);
+    this.#paths.addDirect(from, now).roaming = true;
   }
 
   onTooBig(id: number, size: number, now: Millis): void {
-    const path = this.#paths.find((candidate) => candidate.id === id);
+    const path = this.#paths.byId(id);
     if (path === undefined || path.mtu.onTooBig(size, now) || path.liveness === undefined) return;
     this.#loseForSize(path, size, now);
     this.#settle(now);
   }
 
   addCircuit(circuit: Circuit, now: Millis): void {
-    const circuits = this.#paths.filter((path) => !path.direct && path !== this.#current);
+    const circuits = this.#paths.all().filter((path) => !path.direct && path !== this.#current);
     if (circuits.length >= MOST_CIRCUITS) this.#remove(circuits[0]!);
-    const id = this.#context.paths.take();
-    const endpoint = this.#context.directEndpoint(circuit.firstHop);
-    const path = new LinkPath(id, this.#full, { circuit, endpoint }, now);
-    this.#paths.push(path);
-    this.#configurePath(path);
-    const tag = { session: this.#owner.session, tag: id, roams: false };
-    this.#configure({ type: 'receive-index', index: circuit.alias, ...tag });
+    this.#paths.addCircuit(circuit, now);
   }
 
-  /** False if there is no such circuit here. */
-  removeCircuit(circuit: number, now: Millis): boolean {
-    const path = this.#paths.find((candidate) => candidate.circuit?.circuit === circuit);
-    if (path === undefined) return false;
-    this.#remove(path);
+  removeCircuit(circuit: number, now: Millis): void {
+    const path = this.#paths.byCircuit(circuit);
+    if (path === undefined) return;
+    if (path.liveness) this.#lose(path, now);
+    else this.#remove(path);
     this.#settle(now);
-    return true;
   }
 
   /** The link to a neighbour moved to another address, or has no direct path any more. */
   onFirstHopMoved(firstHop: PeerName): void {
-    for (const path of this.#paths) {
-      if (path.circuit?.firstHop !== firstHop) continue;
-      const had = path.endpoint !== undefined;
-      path.endpoint = this.#context.directEndpoint(firstHop);
-      if (path.endpoint) this.#configurePath(path);
-      else if (had) this.#configure({ type: 'path-removed', path: path.id });
-    }
+    this.#paths.onFirstHopMoved(firstHop);
   }
 
   /** Heartbeats every 0.5 s while a new key waits to be used by the peer. */
@@ -213,13 +179,13 @@ export class SessionPaths {
   }
 
   removeAll(): void {
-    for (const path of [...this.#paths]) this.#remove(path);
+    for (const path of this.#paths.all()) this.#remove(path);
   }
 
   nextTimeout(): Millis | undefined {
     if (this.#stopped) return undefined;
     let next: Millis | undefined;
-    for (const path of this.#paths) {
+    for (const path of this.#paths.all()) {
       next = earlier(next, path.nextTimeout(this.#isProbed(path)));
       next = earlier(next, this.#expiresAt(path));
     }
@@ -229,8 +195,8 @@ export class SessionPaths {
   onTimeout(now: Millis): void {
     if (this.#stopped) return;
     // What is lost first decides which of the others are probed and which have expired.
-    for (const path of [...this.#paths]) this.#checkInUse(path, now);
-    for (const path of [...this.#paths]) {
+    for (const path of this.#paths.all()) this.#checkInUse(path, now);
+    for (const path of this.#paths.all()) {
       const expiry = this.#expiresAt(path);
       if (expiry !== undefined && expiry <= now) this.#remove(path);
       else this.#onPathTimeout(path, now);
@@ -270,12 +236,13 @@ export class SessionPaths {
 
   #bestReady(): LinkPath | undefined {
     const current = this.#current;
-    if (current?.liveness && current.direct) return this.#paths.find((path) => path.roaming && path.ready);
+    if (current?.liveness && current.direct)
+      return this.#paths.all().find((path) => path.roaming && path.ready);
     if (current?.liveness) {
       const answered = (path: LinkPath) => path.prober.answersInRow >= ANSWERS_TO_RETURN;
-      return this.#paths.find((path) => path.direct && path.ready && answered(path));
+      return this.#paths.all().find((path) => path.direct && path.ready && answered(path));
     }
-    const ready = this.#paths.filter((path) => path.ready && path.endpoint !== undefined);
+    const ready = this.#paths.all().filter((path) => path.ready && path.endpoint !== undefined);
     return ready.find((path) => path.direct) ?? ready[0];
   }
 
@@ -291,9 +258,11 @@ export class SessionPaths {
       this.#openCandidates(now);
       return;
     }
-    this.#rememberFirst(path.endpoint!);
-    this.#configure({ type: 'direct-address', session: this.#owner.session, endpoint: path.endpoint });
-    for (const other of this.#paths.filter(({ direct }) => direct)) if (other !== path) this.#remove(other);
+    this.#candidates.putFirst(path.endpoint!);
+    const change = { type: 'direct-address', session: this.#owner.session, endpoint: path.endpoint } as const;
+    this.#context.emit({ type: 'configure', change });
+    for (const other of this.#paths.all().filter(({ direct }) => direct))
+      if (other !== path) this.#remove(other);
   }
 
   #lose(path: LinkPath, now: Millis): void {
@@ -303,7 +272,7 @@ export class SessionPaths {
     this.#searchingSince = now;
     if (path.circuit) this.#remove(path);
     this.#openCandidates(now);
-    for (const other of this.#paths) other.prober.hasten(now);
+    for (const other of this.#paths.all()) other.prober.hasten(now);
   }
 
   #loseForSize(path: LinkPath, size: number, now: Millis): void {
@@ -333,77 +302,34 @@ export class SessionPaths {
   }
 
   #pathBack(circuit: number, from: Endpoint | undefined, now: Millis): LinkPath | undefined {
-    if (from === undefined) return this.#paths.find(({ id }) => id === circuit);
-    return this.#directPathTo(from) ?? this.#addCandidate(from, now);
+    if (from === undefined) return this.#paths.byId(circuit);
+    return this.#paths.directTo(from) ?? this.#addHeard(from, now);
   }
 
-  /** Opens a path to an address that the peer itself did not name. */
-  #addCandidate(endpoint: Endpoint, now: Millis): LinkPath | undefined {
+  /** Opens a path to an address that the peer was heard from. */
+  #addHeard(endpoint: Endpoint, now: Millis): LinkPath | undefined {
     if (this.#stopped) return undefined;
-    const named = this.#owner.candidates.length;
-    if (this.#candidates.length >= MOST_CANDIDATES) {
-      const dropped = this.#candidates.splice(named, 1)[0];
-      const path = dropped && this.#directPathTo(dropped);
-      if (path && path !== this.#current) this.#remove(path);
-    }
-    this.#candidates.push(endpoint);
-    return this.#addDirect(endpoint, now);
-  }
-
-  #rememberFirst(endpoint: Endpoint): void {
-    const at = this.#candidates.findIndex((candidate) => equalEndpoint(candidate, endpoint));
-    if (at >= 0) this.#candidates.splice(at, 1);
-    this.#candidates.unshift(endpoint);
-    if (this.#candidates.length > MOST_CANDIDATES) this.#candidates.pop();
+    const dropped = this.#candidates.addHeard(endpoint);
+    const path = dropped && this.#paths.directTo(dropped);
+    if (path && path !== this.#current) this.#remove(path);
+    return this.#paths.addDirect(endpoint, now);
   }
 
   #openCandidates(now: Millis): void {
-    for (const candidate of this.#candidates) {
-      if (this.#directPathTo(candidate) === undefined) this.#addDirect(candidate, now);
+    for (const candidate of this.#candidates.all()) {
+      if (this.#paths.directTo(candidate) === undefined) this.#paths.addDirect(candidate, now);
     }
   }
 
-  #addDirect(endpoint: Endpoint, now: Millis): LinkPath {
-    const path = new LinkPath(this.#context.paths.take(), this.#full, { endpoint }, now);
-    this.#paths.push(path);
-    this.#configurePath(path);
-    return path;
-  }
-
-  #directPathTo(endpoint: Endpoint): LinkPath | undefined {
-    return this.#paths.find((path) => path.direct && equalEndpoint(path.endpoint!, endpoint));
-  }
-
   #remove(path: LinkPath): void {
-    this.#paths = this.#paths.filter((other) => other !== path);
     if (path === this.#current) this.#current = undefined;
-    if (path.endpoint) this.#configure({ type: 'path-removed', path: path.id });
-    this.#context.paths.release(path.id);
-    const circuit = path.circuit;
-    if (circuit === undefined) return;
-    const { peer } = this.#context;
-    this.#configure({ type: 'receive-index-removed', index: circuit.alias });
-    this.#context.emit({
-      type: 'control',
-      message: { type: 'circuit-ended', peer, circuit: circuit.circuit },
-    });
-    this.#context.emit({ type: 'control', message: { type: 'indexes-released', indexes: [circuit.alias] } });
+    this.#paths.remove(path);
   }
 
   #trusts(address: Endpoint | undefined): boolean {
     const { cookies, remoteTrusted } = this.#owner;
     if (!this.#owner.sealed || cookies === undefined || address === undefined) return false;
     return trustedByBoth(address.ip, this.#context.trustedSubnets, remoteTrusted);
-  }
-
-  #configurePath(path: LinkPath): void {
-    if (path.endpoint === undefined) return;
-    const sendIndex = path.circuit?.sendIndex ?? this.#owner.remoteIndex;
-    this.#configure({ type: 'path', path: path.id, to: path.endpoint, sendIndex });
-  }
-
-  #configure(change: EngineChange): void {
-    this.#context.emit({ type: 'configure', change });
   }
 
   #send(path: LinkPath | undefined, message: PathRequest | PathAck, size: number | undefined): void {

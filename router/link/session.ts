@@ -4,7 +4,8 @@ import type { SessionMaterial } from '../node-messages.ts';
 import type { LinkContext } from './context.ts';
 import type { LinkMessage } from '../wire/inner.ts';
 import { SessionKeys } from './session-keys.ts';
-import { SessionPaths, type PathOwner } from './session-paths.ts';
+import type { PathOwner } from './path-table.ts';
+import { SessionPaths } from './session-paths.ts';
 
 /** A session in the engine, from its keys' arrival to its removal. */
 export class LinkSession {

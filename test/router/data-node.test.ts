@@ -2,7 +2,7 @@ import test from 'ava';
 import { parseCidr, parseEndpoint } from '../../core/address.ts';
 import { SeededRandom } from '../../core/random.ts';
 import type { ToControl, ToData } from '../../router/node-messages.ts';
-import { DataNet, frameOf, macsOf, numberOf, type NetNode } from './data-net.ts';
+import { DataNet, frameOf, fullMesh, macsOf, numberOf, type NetNode } from './data-net.ts';
 
 const SECOND = 1000;
 
@@ -299,6 +299,69 @@ test('a full budget says so, and the rest follows', async (t) => {
   for (let i = 0; i < 600; i++) a.engine.hostSends(frameOf(1, 2, i));
   t.true(a.node.onReady(net.now));
   t.false(a.node.onReady(net.now));
+});
+
+test('a peer that leaves the mesh takes what waited for it along, and strangers get nothing', async (t) => {
+  const net = new DataNet();
+  const a = await net.addNode();
+  const b = await net.addNode();
+  net.announceRoutes();
+  a.engine.hostSends(frameOf(1, 0, 1));
+  net.settle();
+  net.tell(a, { type: 'routes', routes: fullMesh([a.name], 0, 2) });
+  t.is(net.report(a).drops['held-frame'], 1);
+  net.connect(a, b);
+  net.run(SECOND);
+  t.is(b.frames.length, 0);
+});
+
+test('MACs that move and bridges that form a loop are logged', async (t) => {
+  const { net, a, b } = await pair();
+  b.engine.hostSends(frameOf(7, 1, 1));
+  net.settle();
+  net.run(100);
+  a.engine.hostSends(frameOf(7, 2, 1));
+  net.settle();
+  net.run(2 * SECOND);
+  a.engine.hostSends(frameOf(7, 2, 1));
+  net.settle();
+  net.run(SECOND);
+  t.deepEqual(
+    net.told(a, 'log').map(({ level, fields }) => [level, fields['mac']]),
+    [
+      ['warn', '02:00:00:00:00:07'],
+      ['info', '02:00:00:00:00:07'],
+    ],
+  );
+});
+
+test('what is malformed inside a good seal is counted', async (t) => {
+  const { net, a, b } = await pair();
+  let sealed: Uint8Array | undefined;
+  net.passes = ({ bytes, to }) => {
+    if (to.ip.value === b.address.ip.value) sealed ??= bytes;
+    return false;
+  };
+  a.engine.hostSends(frameOf(1, 2, 1));
+  net.settle();
+  // The fake cipher seals without hiding, so the kind can be made one that nobody knows.
+  sealed![16] = 99;
+  b.engine.deliver(a.address, sealed!);
+  net.settle();
+  t.is(net.report(b).drops['link-message-malformed'], 1);
+});
+
+test('the end of the engine is passed on', async (t) => {
+  const { net, a } = await pair();
+  a.engine.drainEvents = () => [
+    { type: 'failed', error: 'the TAP is gone' },
+    { type: 'send-failed', path: 1, errno: 'ENETUNREACH' },
+    { type: 'dropped', reason: 'tag-invalid', count: 3 },
+  ];
+  a.node.onReady(net.now);
+  net.settle();
+  t.is(net.told(a, 'failed')[0]?.error, 'the TAP is gone');
+  t.like(net.report(a).drops, { 'send-failed-ENETUNREACH': 1, 'tag-invalid': 3 });
 });
 
 /** Any message, about any of `peers`, sensible or not. */

@@ -185,6 +185,51 @@ test('a circuit follows its first hop to a new address and pauses while that has
   t.not(net.a.link.route, undefined);
 });
 
+test('a circuit that its relay closed is not waited for: another is asked for at once', (t) => {
+  const net = upNet();
+  cutDirect(net);
+  net.run(15 * SECOND);
+  net.openCircuit();
+  net.run(SECOND);
+  t.is(net.a.link.report().path, 'relay');
+  const asked = net.a.told('need-circuit').length;
+  net.input(() => net.a.link.onCircuitClosed(7, net.now));
+  t.is(net.a.link.state, 'probing');
+  t.is(net.a.told('need-circuit').length, asked + 1);
+});
+
+test('a fifth circuit that is not in use displaces the oldest', (t) => {
+  const net = upNet();
+  for (const circuit of [1, 2, 3, 4, 5]) net.openCircuit(circuit);
+  t.deepEqual(
+    net.a.told('circuit-ended').map(({ circuit }) => circuit),
+    [1],
+  );
+  t.is(net.a.engine.indexes.size, 5);
+});
+
+test('a circuit without a session, or straight to the peer, is refused', (t) => {
+  const net = new LinkNet();
+  net.openCircuit(3);
+  t.deepEqual(
+    net.a.told('circuit-ended').map(({ circuit }) => circuit),
+    [3],
+  );
+  net.connect();
+  const circuit = { type: 'circuit', peer: B, circuit: 4, alias: 77, sendIndex: 78 } as const;
+  net.input(() => net.a.link.onCircuit({ ...circuit, route: [A, B] }, net.now));
+  t.deepEqual(net.a.told('indexes-released').at(-1)?.indexes, [77]);
+});
+
+test('many addresses that the peer is heard from displace each other, not those that it named', (t) => {
+  const net = new LinkNet();
+  net.passes = () => false;
+  net.connect();
+  for (let i = 1; i <= 40; i++) net.input(() => net.a.link.onRoamed(1, endpoint(`203.0.113.${i}`), net.now));
+  t.is(net.a.engine.paths.size, 20);
+  t.true([...net.a.engine.paths.values()].some(({ to }) => to.ip.value === net.b.address.ip.value));
+});
+
 test('no confirmed path for a minute brings the link down, and it comes up again when the network heals', (t) => {
   const net = upNet();
   net.passes = () => false;
