@@ -1,5 +1,5 @@
 import type { Cidr, IpAddress } from '../core/address.ts';
-import { compareIp, equalIp, formatCidr, ipFromBytes, ipToBytes, networkOf } from '../core/address.ts';
+import { compareIp, equalIp, ipFromBytes, ipToBytes, networkOf } from '../core/address.ts';
 import { compareNames } from '../core/peer-name.ts';
 import type { StoreChange } from '../core/store.ts';
 import type { Millis } from '../core/time.ts';
@@ -122,8 +122,4 @@ export function readAllocation(key: string, value: Uint8Array): Allocation {
     return { ip, prefix: asInteger(prefix, 0, ip.family === 4 ? 32 : 128, key) };
   });
   return { id: key.slice(ALLOCATION_KEY.length), addresses };
-}
-
-export function formatAddresses(addresses: readonly Cidr[]): string {
-  return addresses.map(formatCidr).join(', ');
 }

@@ -109,8 +109,7 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   /** Peers came, went or changed. */
   onTopology(view: IpamTopologyView, now: Millis): void {
     this.#view = view;
-    const known = new Set(view.peers.map(({ name }) => name));
-    this.#shared.retainPeers((name) => name === this.#config.name || known.has(name));
+    this.#shared.retainPeers(new Set([this.#config.name, ...view.peers.map(({ name }) => name)]), now);
     this.#catchUp.onNeighbours(
       this.#reachable()
         .filter(({ neighbour }) => neighbour !== false)

@@ -1,6 +1,8 @@
 import { sha512 } from '@noble/hashes/sha2.js';
 import { concatBytes, utf8 } from '../core/bytes.ts';
 import type { PeerName } from '../core/peer-name.ts';
+import type { Millis } from '../core/time.ts';
+import { MINUTE } from '../core/time.ts';
 import type { ChannelDigest } from '../gossip/channel.ts';
 import type { Entry, HintEntry, RingEntry, VoterEntry } from './entries.ts';
 import type { Ring } from './ring.ts';
@@ -14,6 +16,9 @@ const MAX_RINGS = 8;
 const MAX_HINTS = 10_000;
 const MAX_VOTERS = 10_000;
 
+/** Hints and votes of a peer are kept for this long after it was last known. */
+const ABSENCE: Millis = 1 * MINUTE;
+
 /**
  * What this node lets others see of the ipam channel, and what it has seen of others: every ring, hint and vote,
  * merged. Nothing of this node's own gets in before it is durable.
@@ -25,6 +30,7 @@ export class SharedState {
   /** The ring that is never dropped for want of room. */
   #home: string | undefined;
   #digest: ChannelDigest | undefined;
+  readonly #absentSince = new Map<PeerName, Millis>();
 
   /** Merges `entries` and returns what was new in them. */
   merge(entries: readonly Entry[]): Entry[] {
@@ -62,10 +68,18 @@ export class SharedState {
     this.#voters.clear();
   }
 
-  /** Drops what only concerns peers for which `keep` is false. */
-  retainPeers(keep: (name: PeerName) => boolean): void {
-    for (const name of [...this.#hints.keys()]) if (!keep(name)) this.#drop(this.#hints, name);
-    for (const [key, voter] of [...this.#voters]) if (!keep(voter.name)) this.#drop(this.#voters, key);
+  /**
+   * Drops hints and votes of peers that are not in `known` and have not been for a while: they may arrive before the
+   * topology tells of their writer.
+   */
+  retainPeers(known: ReadonlySet<PeerName>, now: Millis): void {
+    const names = new Set([...this.#hints.keys(), ...this.voters().map(({ name }) => name)]);
+    for (const name of names) {
+      const since = known.has(name) ? undefined : (this.#absentSince.get(name) ?? now);
+      if (since === undefined) this.#absentSince.delete(name);
+      else if (now < since + ABSENCE) this.#absentSince.set(name, since);
+      else this.#forgetPeer(name);
+    }
   }
 
   digest(): ChannelDigest {
@@ -117,8 +131,10 @@ export class SharedState {
     return [{ ...entry, ring: news }];
   }
 
-  #drop<Key>(from: Map<Key, unknown>, key: Key): void {
-    from.delete(key);
+  #forgetPeer(name: PeerName): void {
+    this.#absentSince.delete(name);
+    this.#hints.delete(name);
+    for (const [key, voter] of [...this.#voters]) if (voter.name === name) this.#voters.delete(key);
     this.#digest = undefined;
   }
 

@@ -1,8 +1,10 @@
 import test from 'ava';
-import { parseCidr } from '../../core/address.ts';
+import { formatCidr, parseCidr } from '../../core/address.ts';
 import { MalformedDelta } from '../../gossip/channel.ts';
 import type { InitMode } from '../../ipam/init-mode.ts';
+import { encodeEntries } from '../../ipam/delta-codec.ts';
 import { encodeMessage } from '../../ipam/messages.ts';
+import { seedRing } from '../../ipam/seed.ts';
 import type { IpamSettings } from '../../ipam/settings.ts';
 import { parseIpamSettings } from '../../ipam/settings.ts';
 import { Network, peer } from './network.ts';
@@ -259,6 +261,40 @@ test('malformed bytes are refused as a delta and ignored as a message', (t) => {
   t.throws(() => ipam!.merge(Uint8Array.of(1, 2, 3), 0), { instanceOf: MalformedDelta });
   for (let i = 0; i < 3; i++) network.unicast(A, B, Uint8Array.of(1, 2, 3));
   t.is(network.logs.filter((line) => line.includes('malformed')).length, 1);
+});
+
+test('the list names every id in order with its addresses', (t) => {
+  const network = new Network(settings(), 1);
+  network.add(A, { type: 'consensus', voters: 1 });
+  for (const [i, id] of ['b', 'a'].entries()) network.request(A, i, { type: 'allocate', id });
+  network.request(A, 9, { type: 'list' });
+  network.run(1_000);
+  const result = network.results.get(`${A} 9`);
+  if (result?.type !== 'allocations') return t.fail();
+  t.deepEqual(
+    result.allocations.map(({ id, addresses }) => [id, addresses.map(formatCidr)]),
+    [
+      ['a', ['10.32.0.2/27']],
+      ['b', ['10.32.0.1/27']],
+    ],
+  );
+});
+
+test('two deltas joined have the effect of both', (t) => {
+  const { ring, clusterId } = seedRing(settings().range, [A, B]);
+  const { range } = settings();
+  const part = (from: number, to: number): Uint8Array =>
+    encodeEntries([{ type: 'ring', clusterId, range, ring: ring.slice(from, to) }]);
+  const network = threePeers();
+  const [one, other] = [network.nodes.get(A)!.ipam!, network.nodes.get(B)!.ipam!];
+  one.merge(one.join(part(0, 1), part(1, 2)), 0);
+  other.merge(part(1, 2), 0);
+  other.merge(part(0, 1), 0);
+  t.deepEqual(
+    one.status().owned.map(({ addresses }) => addresses),
+    [16, 16],
+  );
+  t.deepEqual(one.digest().root, other.digest().root);
 });
 
 test('a restarted peer gives nothing out before its neighbours answered, or 5 s alone', (t) => {

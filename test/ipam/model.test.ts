@@ -39,7 +39,7 @@ class Model {
   }
 
   step(): void {
-    const name = PEERS[randomBelow(this.#random, PEERS.length)]!;
+    const name = this.#anyPeer();
     const dice = randomFraction(this.#random);
     const id = `${name}-${randomBelow(this.#random, 24)}`;
     if (this.network.nodes.get(name)!.ipam === undefined) {
@@ -47,6 +47,7 @@ class Model {
     } else if (dice < 0.6) this.allocate(name, id);
     else if (dice < 0.85) this.#release(name, id);
     else if (dice < 0.88) this.network.crash(name);
+    else if (dice < 0.94) this.network.setCut(name, this.#anyPeer(), dice < 0.91);
     // Often several things happen during one commit.
     if (dice < 0.9) this.run(randomBelow(this.#random, randomFraction(this.#random) < 0.5 ? 50 : 3_000));
   }
@@ -89,6 +90,10 @@ class Model {
 
   startAll(): void {
     for (const [name, { ipam }] of this.network.nodes) if (ipam === undefined) this.network.start(name);
+  }
+
+  #anyPeer(): PeerName {
+    return PEERS[randomBelow(this.#random, PEERS.length)]!;
   }
 
   #release(name: PeerName, id: string): void {
@@ -136,6 +141,7 @@ function endWithEverythingHandedOut(t: ExecutionContext, model: Model, where: st
   const { network } = model;
   network.crashAtCommit = () => undefined;
   network.faults = { loss: 0, duplication: 0, delay: 10 };
+  for (const a of PEERS) for (const b of PEERS) network.setCut(a, b, false);
   model.startAll();
   model.run(120_000);
   for (let i = 0; i < 62; i++) {

@@ -89,12 +89,14 @@ test('rings of foreign clusters are bounded: the lowest ids stay, and the own on
   t.deepEqual(kept[1], kept[0]);
 });
 
-test('hints of peers that are gone are dropped', (t) => {
+test('hints of peers that have been gone for a minute are dropped', (t) => {
   const state = new SharedState();
   state.merge([1, 2].map((n) => ({ type: 'hint', name: peer(n), version: 1, free: 1 })));
-  state.retainPeers((name) => name === peer(1));
-  t.deepEqual(
-    [1, 2].map((n) => state.hint(peer(n))?.free),
-    [1, undefined],
-  );
+  const hints = (now: number): (number | undefined)[] => {
+    state.retainPeers(new Set([peer(1)]), now);
+    return [1, 2].map((n) => state.hint(peer(n))?.free);
+  };
+  t.deepEqual(hints(0), [1, 1]);
+  t.deepEqual(hints(59_999), [1, 1]);
+  t.deepEqual(hints(60_000), [1, undefined]);
 });
