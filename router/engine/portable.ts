@@ -153,7 +153,7 @@ export class PortableEngine implements Engine {
     const count = this.#addon!.tapRead(this.#tap, data, offset, length, segment, flags);
     if (count < 0) this.#failTap();
     for (let i = 0; i < count; i++) {
-      this.#memory.hostSends(data.slice(offset[i]!, offset[i]! + length[i]!), flags[i]!);
+      this.#memory.hostSends(data.slice(offset[i], offset[i]! + length[i]!), flags[i]);
     }
   }
 
