@@ -26,6 +26,9 @@ bool glue_text(napi_env env, napi_value value, char *out, size_t room) {
   return false;
 }
 
+/* Where an empty array points. */
+static uint32_t no_bytes;
+
 void *glue_array(napi_env env, napi_value value, size_t *bytes) {
   napi_typedarray_type type;
   size_t length = 0;
@@ -35,7 +38,7 @@ void *glue_array(napi_env env, napi_value value, size_t *bytes) {
     return NULL;
   }
   *bytes = length * (type == napi_uint32_array ? sizeof(uint32_t) : 1);
-  return data;
+  return data == NULL ? &no_bytes : data;
 }
 
 void *glue_pointer(napi_env env, napi_value value) {

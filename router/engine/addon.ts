@@ -2,9 +2,15 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { EngineArrays } from './native-layout.ts';
 import { EngineError } from './port.ts';
 
 declare const handle: unique symbol;
+
+/** A native engine; native.ts says what its functions do. It belongs to the thread that made it. */
+export interface EngineHandle {
+  readonly [handle]: 'engine';
+}
 
 /** An attached TAP. It belongs to the thread that opened it. */
 export interface TapHandle {
@@ -46,6 +52,63 @@ export interface Addon {
    */
   tryLock(path: string): number | undefined;
   unlock(lock: number): void;
+
+  /** The caller keeps `arrays` alive as long as the handle. */
+  engineCreate(arrays: EngineArrays): EngineHandle;
+  /** `address` has 0 bytes (every address), 4 or 16. */
+  engineBind(engine: EngineHandle, address: Uint8Array, port: number, onReady: () => void): void;
+  engineAttach(engine: EngineHandle, tap: string, superFrames: boolean, onReady: () => void): void;
+  engineClose(engine: EngineHandle): void;
+  /** The functions up to engineRemoveLabel are the changes of the engine port; endpoints as in native-layout.ts. */
+  engineAddSession(engine: EngineHandle, session: number, send?: Uint8Array, receive?: Uint8Array): void;
+  engineRemoveSession(engine: EngineHandle, session: number): void;
+  engineAddKey(
+    engine: EngineHandle,
+    session: number,
+    phase: number,
+    send: Uint8Array,
+    receive: Uint8Array,
+  ): void;
+  engineRemoveKey(engine: EngineHandle, session: number, phase: number): void;
+  engineSetSendPhase(engine: EngineHandle, session: number, phase: number): void;
+  engineSetDirect(engine: EngineHandle, session: number, endpoint?: Uint8Array): void;
+  engineAddIndex(engine: EngineHandle, index: number, session: number, tag: number, roams: boolean): void;
+  engineRemoveIndex(engine: EngineHandle, index: number): void;
+  engineSetPath(engine: EngineHandle, path: number, endpoint: Uint8Array, sendIndex: number): void;
+  engineRemovePath(engine: EngineHandle, path: number): void;
+  engineSetLabel(engine: EngineHandle, index: number, from: number, to: number, nextIndex: number): void;
+  engineRemoveLabel(engine: EngineHandle, index: number): void;
+  /** Number of frames that are in the arrays now. */
+  engineReadFrames(engine: EngineHandle): number;
+  /** Number of messages that are in the arrays now. */
+  engineReceive(engine: EngineHandle): number;
+  engineSend(
+    engine: EngineHandle,
+    count: number,
+    source: Uint8Array,
+    item: Uint32Array,
+    offset: Uint32Array,
+    length: Uint32Array,
+    prefixes: Uint8Array,
+    prefixLength: Uint8Array,
+    session: Uint32Array,
+    path: Uint32Array,
+    plain: Uint8Array,
+    scratch: Uint8Array,
+  ): void;
+  engineWriteFrames(
+    engine: EngineHandle,
+    count: number,
+    source: Uint8Array,
+    offset: Uint32Array,
+    length: Uint32Array,
+    flags: Uint8Array,
+    scratch: Uint8Array,
+  ): void;
+  /** Number of events that are in the arrays now; drops are there at any time. */
+  engineDrain(engine: EngineHandle): number;
+  /** 0 = no, 1 = the UDP socket, 2 = the TAP is gone. Said once. */
+  engineBroken(engine: EngineHandle): number;
 }
 
 /** The addon of this package. Throws an {@link EngineError} that names the remedy if it is missing or does not load. */

@@ -2,6 +2,7 @@ import { AEAD_NONCE_BYTES, type Primitives } from '../crypto/primitives.ts';
 import { loadSodium } from '../crypto/sodium.ts';
 import { writeU32 } from '../wire/datagram.ts';
 import type { DatagramCipher } from './memory.ts';
+import { NativeEngine } from './native.ts';
 import { PortableEngine } from './portable.ts';
 import type { Engine, EngineOptions } from './port.ts';
 
@@ -14,8 +15,9 @@ export async function openEngine(
   choice: EngineChoice,
   options: EngineOptions,
 ): Promise<{ engine: Engine; kind: EngineKind }> {
-  const kind = choice === 'auto' ? 'portable' : choice;
-  const engine = new PortableEngine(datagramCipher(await loadSodium()));
+  const kind = choice === 'auto' ? 'native' : choice;
+  const engine =
+    kind === 'native' ? new NativeEngine() : new PortableEngine(datagramCipher(await loadSodium()));
   await engine.open(options);
   return { engine, kind };
 }

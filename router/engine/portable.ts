@@ -5,7 +5,7 @@ import { loadAddon, TAP_GONE, TAP_REFUSED, TAP_WRITTEN, type Addon, type TapHand
 import { MemoryFrames } from './memory-batches.ts';
 import { MemoryEvents } from './memory-events.ts';
 import { MemoryEngine, type DatagramCipher } from './memory.ts';
-import { bindFailure } from './bind-failure.ts';
+import { bindFailure, tapFailure } from './open-failure.ts';
 import {
   type Engine,
   type EngineChange,
@@ -109,9 +109,9 @@ export class PortableEngine implements Engine {
       await this.#bindAs(address?.family === 4 ? 'udp4' : 'udp6', address, port);
     } catch (error) {
       const noIpv6 = address === undefined && (error as NodeJS.ErrnoException).code === 'EAFNOSUPPORT';
-      if (!noIpv6) throw bindFailure(error as NodeJS.ErrnoException, address, port);
+      if (!noIpv6) throw bindFailure(error, address, port);
       await this.#bindAs('udp4', undefined, port).catch((inner: unknown) => {
-        throw bindFailure(inner as NodeJS.ErrnoException, address, port);
+        throw bindFailure(inner, address, port);
       });
     }
   }
@@ -141,7 +141,11 @@ export class PortableEngine implements Engine {
 
   #openTap(name: string): void {
     this.#addon = loadAddon();
-    this.#tap = this.#addon.tapOpen(name, false, () => this.#onTapReadable());
+    try {
+      this.#tap = this.#addon.tapOpen(name, false, () => this.#onTapReadable());
+    } catch (error) {
+      throw tapFailure(error, name);
+    }
   }
 
   #onDatagram(datagram: Uint8Array, info: RemoteInfo): void {
