@@ -30,7 +30,7 @@ async function openEnd(network: TestNetwork, address: string): Promise<ContractE
   const received: Uint8Array[] = [];
   const engine = new MemoryEngine({
     cipher: chacha,
-    transmit: (to, datagram) => void network.carry(own, to, datagram),
+    transmit: (to, datagram) => network.carry(own, to, datagram),
     onHostReceives: (frame) => received.push(frame),
   });
   await engine.open({ tap: 'tap', address: undefined, port: 6783, onReady: () => ready++ });
