@@ -121,6 +121,7 @@ test('ICMP queries, first fragments and packets after options are answered', (t)
   t.is(asked(frame6({ next: 58 }, new Uint8Array(1_460).fill(128))), 1_388);
   t.is(asked(frame6({ next: 44 }, filled(1_460, [17, 0, 0, 1]))), 1_388);
   t.is(asked(frame6({ next: 60 }, filled(1_460, [17, 1]))), 1_388);
+  t.is(asked(frame6({ next: 60 }, filled(1_460, [58, 0, 0, 0, 0, 0, 0, 0, 128]))), 1_388);
 });
 
 test('IPv6 is never told less than 1280', (t) => {
