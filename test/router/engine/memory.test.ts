@@ -30,10 +30,7 @@ async function openEnd(network: TestNetwork, address: string): Promise<ContractE
   const received: Uint8Array[] = [];
   const engine = new MemoryEngine({
     cipher: chacha,
-    transmit: (to, datagram) => {
-      network.carry(own, to, datagram);
-      return undefined;
-    },
+    transmit: (to, datagram) => network.carry(own, to, datagram),
     onHostReceives: (frame) => received.push(frame),
   });
   await engine.open({ tap: 'tap', address: undefined, port: 6783, onReady: () => ready++ });
@@ -100,7 +97,7 @@ function scratchPlan(length: number): SendPlan {
 
 test('a key seals no more datagrams than its counter allows', async (t) => {
   let sent = 0;
-  const engine = await lone({ counterLimit: 2, transmit: () => (sent++, undefined) });
+  const engine = await lone({ counterLimit: 2, transmit: () => void sent++ });
   for (let i = 0; i < 3; i++) engine.send(scratchPlan(2));
   t.is(sent, 2);
   t.deepEqual(engine.drainEvents(), [{ type: 'dropped', reason: 'counter-exhausted', count: 1 }]);
