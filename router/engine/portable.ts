@@ -124,9 +124,11 @@ export class PortableEngine implements Engine {
       // Every destination is an address already.
       lookup: (host, _options, done) => done(null, host, type === 'udp4' ? 4 : 6),
     });
+    // Such a look-up answers within the call, and so does the socket.
+    const listening = once(socket, 'listening');
     socket.bind({ port, address: address === undefined ? undefined : formatIp(address) });
     try {
-      await once(socket, 'listening');
+      await listening;
     } catch (error) {
       socket.close();
       throw error;
