@@ -27,7 +27,9 @@ async function castCounts(
 ): Promise<string[]> {
   const listeners = receivers.map((c) => start(c.inside(['socat', '-u', group.receive, 'STDOUT'])));
   const heard = listeners.map(() => '');
-  listeners.forEach((listener, i) => listener.stdout?.on('data', (chunk) => (heard[i] = heard[i]! + String(chunk))));
+  listeners.forEach((listener, i) =>
+    listener.stdout?.on('data', (chunk) => (heard[i] = heard[i]! + String(chunk))),
+  );
   await sleep(500);
   for (let i = 1; i <= count; i++)
     await sender.must(['socat', '-u', 'STDIN', group.send], { input: `<${i}>` });

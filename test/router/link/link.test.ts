@@ -304,6 +304,36 @@ test('a session is replaced without losing a frame, and the old one is taken awa
   }
 });
 
+test('there is a route at every moment of a replacement', (t) => {
+  const net = upNet();
+  net.connect();
+  for (let ms = 0; ms < 5 * SECOND; ms++) {
+    net.run(1);
+    for (const side of [net.a, net.b]) t.not(side.link.route, undefined);
+    for (const side of [net.a, net.b]) t.is(side.link.state, 'up');
+  }
+});
+
+test('a plain datagram does not bring a sealed session alive', (t) => {
+  const net = new LinkNet();
+  net.passes = () => false;
+  net.connect();
+  const arrival = { session: 1, tag: 0, phase: 0, plain: true, wireLength: 60, source: () => net.b.address };
+  net.input(() => void net.a.link.onArrival(arrival, net.now));
+  t.deepEqual(net.a.told('session-live'), []);
+  net.input(() => void net.a.link.onArrival({ ...arrival, plain: false }, net.now));
+  t.is(net.a.told('session-live').length, 1);
+});
+
+test('a path lost soon after the session began asks for another session at once', (t) => {
+  const net = upNet();
+  cutDirect(net);
+  net.run(8 * SECOND, () => void net.sendFrame(net.a));
+  const asked = net.a.told('need-session')[0]!.at;
+  t.is(net.a.told('need-circuit')[0]!.at, asked);
+  t.true(asked < 8 * SECOND);
+});
+
 test('a pending session that never comes alive leaves the old one serving and goes after a minute', (t) => {
   const net = upNet();
   const material = {
