@@ -1,7 +1,9 @@
 import type { Cidr } from '../core/address.ts';
-import { formatCidr, parseCidr } from '../core/address.ts';
+import { formatCidr, formatEndpoint, parseCidr } from '../core/address.ts';
+import { toHex } from '../core/bytes.ts';
 import type { Log } from '../core/log.ts';
 import type { Millis } from '../core/time.ts';
+import type { TopologyEntry } from '../gossip/topology-entry.ts';
 import type { IpamRequest, IpamResult } from '../ipam/effects.ts';
 import type { AddressPort } from '../plugin/host/host-port.ts';
 import type { Attachments } from '../plugin/host/attachments.ts';
@@ -152,7 +154,7 @@ export class RunningDaemon implements Daemon {
     const { topology, details, ...status } = document;
     return {
       ...this.#whole(status),
-      topology,
+      topology: topology.map(printable),
       details,
       attachments: await this.ps(),
       hostFirewall: this.#edge.firewallProblems(),
@@ -231,6 +233,11 @@ export class RunningDaemon implements Daemon {
       ipam: document.ipam,
     };
   }
+}
+
+/** A topology entry with addresses and keys as text. */
+function printable(entry: TopologyEntry): Record<string, unknown> {
+  return { ...entry, key: toHex(entry.key), addresses: entry.addresses.map(formatEndpoint) };
 }
 
 function cidrOf(text: string): Cidr {

@@ -72,7 +72,7 @@ for (const [shape, size, peersOf] of [
     const made = await lab(t, size);
     for (const host of made.hosts) {
       const peers = peersOf(host.number).map((n) => made.hosts[n - 1]!.address);
-      await host.launch(['--no-discovery', '--ipalloc-init', 'consensus=3', ...peers], {
+      await host.launch(['--no-discovery', '--ipalloc-init', `consensus=${size}`, ...peers], {
         env: { WEAVE_PASSWORD: 'documentation' },
       });
     }
@@ -266,7 +266,9 @@ test('the native engine sends and receives several datagrams with one system cal
     await end(strace);
     traces.push(await must(['cat', file]));
   }
-  const batched = /(?:recvmmsg|sendmmsg)\(.* = (?:[2-9]|\d\d+)$/m;
-  t.regex(traces[0]!, new RegExp(`${batched.source}|UDP_SEGMENT`, 'm'), 'sender');
-  t.regex(traces[1]!, new RegExp(`${batched.source}|UDP_GRO`, 'm'), 'receiver');
+  const [sender, receiver] = traces as [string, string];
+  const batches = (trace: string, call: string) =>
+    [...trace.matchAll(new RegExp(`${call}\\(.* = (\\d+)$`, 'gm'))].filter(([, n]) => Number(n) > 1).length;
+  t.true(batches(sender, 'sendmmsg') > 0 || sender.includes('UDP_SEGMENT'), 'the sender batches');
+  t.true(batches(receiver, 'recvmmsg') > 0 || receiver.includes('UDP_GRO'), 'the receiver batches');
 });
