@@ -14,7 +14,11 @@ async function lab(t: ExecutionContext, hosts: number): Promise<Lab> {
 async function networkOf(host: LabHost): Promise<string> {
   const links = await host.must(['ip', '-o', 'link']);
   const addresses = await host.must(['ip', '-o', 'addr']);
-  return links.replaceAll(/qdisc \S+ /g, '') + addresses + (await host.must(['nft', 'list', 'ruleset']));
+  return (
+    links.replaceAll(/qdisc \S+ /g, '') +
+    addresses.replaceAll(' tentative', '') +
+    (await host.must(['nft', 'list', 'ruleset']))
+  );
 }
 
 test('bad values of launch are refused with one line and change nothing', async (t) => {
