@@ -74,5 +74,5 @@ function payloads(channel: Channel | undefined, deltas: readonly NumberedDelta[]
 }
 
 function joinAll(channel: Channel, deltas: readonly NumberedDelta[]): Uint8Array {
-  return deltas.map(({ bytes }) => bytes).reduce((a, b) => channel.join(a, b));
+  return channel.join(deltas.map(({ bytes }) => bytes));
 }

@@ -66,7 +66,11 @@ function drawTrouble(mesh: SimMesh): Trouble {
   const healAt = cutAt + between(5 * SECOND, 70 * SECOND);
   const crashes = Array.from({ length: Math.max(0, randomBelow(mesh.random, 5) - 2) }, () => {
     const at = between(2 * SECOND, healAt);
-    return { node: randomBelow(mesh.random, mesh.nodes.length), at, restartAt: at + between(SECOND, 40 * SECOND) };
+    return {
+      node: randomBelow(mesh.random, mesh.nodes.length),
+      at,
+      restartAt: at + between(SECOND, 40 * SECOND),
+    };
   });
   const overAt = Math.max(healAt, ...crashes.map(({ restartAt }) => restartAt));
   return { cutAt, healAt, crashes, overAt };
@@ -97,7 +101,10 @@ function judgeWholeMesh(mesh: SimMesh): void {
   clock.runFor(ROUGH.mostDelay);
   const refusals = addresses.refusals.length;
   for (const node of living) addresses.allocate(node);
-  const senders = Array.from({ length: LAST_BROADCASTS }, () => living[randomBelow(mesh.random, living.length)]!);
+  const senders = Array.from(
+    { length: LAST_BROADCASTS },
+    () => living[randomBelow(mesh.random, living.length)]!,
+  );
   const numbers = senders.map((node) => mesh.broadcast(node));
   clock.runFor(LAST_ACTS_TAKE);
   for (const number of numbers) {
