@@ -26,7 +26,7 @@ const COALESCE: Millis = 100;
 /** While changes keep coming, as when many peers start at once, they are collected for this long. */
 const FLUSH_GAP: Millis = 250;
 /** That a link is direct again only offers circuits one more way: no hurry, and links tend to recover together. */
-const COALESCE_DIRECT: Millis = SECOND;
+const COALESCE_DIRECT: Millis = 2 * SECOND;
 const REPAIR_EVERY: Millis = 30 * SECOND;
 /** After a neighbour was lost, with what it may not have passed on. */
 const REPAIR_AFTER_LOSS: Millis = SECOND;
