@@ -1,15 +1,42 @@
+/** Two digits per byte: names and ids are written and read with every message. */
+const HEX_PAIRS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const NO_DIGIT = 255;
+/** The value of a digit by its character code. */
+const DIGITS = new Uint8Array(128).fill(NO_DIGIT);
+for (let value = 0; value < 16; value++) {
+  const digit = value.toString(16);
+  DIGITS[digit.charCodeAt(0)] = value;
+  DIGITS[digit.toUpperCase().charCodeAt(0)] = value;
+}
+
+/** The lower-case hexadecimal digits of a byte. */
+export function hexPair(byte: number): string {
+  return HEX_PAIRS[byte]!;
+}
+
 /** Lower-case hexadecimal digits of `bytes`. */
 export function toHex(bytes: Uint8Array): string {
   let out = '';
-  for (const byte of bytes) out += byte.toString(16).padStart(2, '0');
+  for (const byte of bytes) out += HEX_PAIRS[byte]!;
   return out;
+}
+
+/** The byte that the two hexadecimal digits at `at` stand for; above 255 if they are anything else. */
+export function hexByteAt(text: string, at: number): number {
+  const high = DIGITS[text.charCodeAt(at)] ?? NO_DIGIT;
+  const low = DIGITS[text.charCodeAt(at + 1)] ?? NO_DIGIT;
+  return low === NO_DIGIT ? 256 : high * 16 + low;
 }
 
 /** The bytes that an even number of hexadecimal digits stands for; undefined if `text` is anything else. */
 export function fromHex(text: string): Uint8Array | undefined {
-  if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return undefined;
+  if (text.length % 2 !== 0) return undefined;
   const out = new Uint8Array(text.length / 2);
-  for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  for (let i = 0; i < out.length; i++) {
+    const byte = hexByteAt(text, 2 * i);
+    if (byte > 255) return undefined;
+    out[i] = byte;
+  }
   return out;
 }
 

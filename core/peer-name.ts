@@ -1,4 +1,4 @@
-import { toHex } from './bytes.ts';
+import { hexByteAt, hexPair } from './bytes.ts';
 
 /**
  * A peer's name: 48 bits, as six lower-case hexadecimal pairs with colons ("7a:01:..").
@@ -23,13 +23,14 @@ export function parsePeerName(text: string): PeerName | undefined {
 
 /** Writes the six bytes of `name` to `out` at `offset`. */
 export function writePeerName(name: PeerName, out: Uint8Array, offset: number): void {
-  for (let i = 0; i < 6; i++) out[offset + i] = Number.parseInt(name.slice(3 * i, 3 * i + 2), 16);
+  for (let i = 0; i < PEER_NAME_BYTES; i++) out[offset + i] = hexByteAt(name, 3 * i);
 }
 
 /** Reads six bytes; the caller has checked the length. */
 export function readPeerName(bytes: Uint8Array, offset: number): PeerName {
-  const hex = toHex(bytes.subarray(offset, offset + 6));
-  return hex.replace(/(..)(?=.)/g, '$1:') as PeerName;
+  let name = hexPair(bytes[offset]!);
+  for (let i = 1; i < PEER_NAME_BYTES; i++) name += `:${hexPair(bytes[offset + i]!)}`;
+  return name as PeerName;
 }
 
 /** Byte-wise ascending, the order of every iteration that reaches the wire or a decision. */

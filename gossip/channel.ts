@@ -10,8 +10,8 @@ export interface Channel {
   digest(): ChannelDigest;
   /** The entries of the buckets whose bit is set in `buckets`, as a delta; undefined if they are empty. */
   entriesOf(buckets: number): Uint8Array | undefined;
-  /** Joins two deltas into one that has the effect of both, for what is pending towards a slow neighbour. */
-  join(a: Uint8Array, b: Uint8Array): Uint8Array;
+  /** Joins deltas into one that has the effect of all, for what is pending towards a neighbour. */
+  join(deltas: readonly Uint8Array[]): Uint8Array;
 }
 
 export interface ChannelDigest {

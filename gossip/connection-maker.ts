@@ -1,4 +1,5 @@
 import type { Endpoint } from '../core/address.ts';
+import { CachedDeadline } from '../core/cached-deadline.ts';
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import { earlier, HOUR, SECOND, type Millis } from '../core/time.ts';
@@ -50,6 +51,7 @@ export class ConnectionMaker {
   readonly #targets = new Map<string, Target>();
   readonly #byConn = new Map<number, Target>();
   readonly #connected = new Set<PeerName>();
+  readonly #deadline = new CachedDeadline(() => this.#findDeadline());
   /** No dials while false: the connection limit is reached. */
   #mayDial = true;
 
@@ -59,6 +61,7 @@ export class ConnectionMaker {
 
   /** Adds targets, or makes them the only ones. Returns what is wrong if any is malformed; nothing changes then. */
   connect(texts: readonly string[], replace: boolean, now: Millis): string | undefined {
+    this.#deadline.invalidate();
     const parsed = this.#parse(texts);
     if (typeof parsed === 'string') return parsed;
     if (replace) this.#forgetAllBut(new Set(parsed.map(formatDialAddress)));
@@ -68,6 +71,7 @@ export class ConnectionMaker {
 
   /** Removes targets; their connections live on. Returns what is wrong if any is malformed; nothing changes then. */
   forget(texts: readonly string[]): string | undefined {
+    this.#deadline.invalidate();
     const parsed = this.#parse(texts);
     if (typeof parsed === 'string') return parsed;
     for (const address of parsed) this.#remove(formatDialAddress(address));
@@ -101,6 +105,7 @@ export class ConnectionMaker {
 
   /** Takes over which peers discovery wants; what it no longer wants is dropped. */
   discover(wanted: readonly WantedPeer[], now: Millis): void {
+    this.#deadline.invalidate();
     const names = new Set<string>(wanted.map(({ name }) => name));
     for (const [name, target] of this.#others()) {
       if (!names.has(name) && target.candidateUntil === undefined && target.attempt === undefined) {
@@ -112,6 +117,7 @@ export class ConnectionMaker {
 
   /** A peer left the topology: it is tried for another 24 h. */
   addCandidate(name: PeerName, addresses: readonly DialAddress[], now: Millis): void {
+    this.#deadline.invalidate();
     if (addresses.length === 0) return;
     const target = this.#targets.get(name) ?? new Target(addresses, false, now);
     target.peer = name;
@@ -122,22 +128,18 @@ export class ConnectionMaker {
 
   /** Sets whether new dials may begin. */
   allowDials(allowed: boolean): void {
+    if (allowed !== this.#mayDial) this.#deadline.invalidate();
     this.#mayDial = allowed;
   }
 
   nextTimeout(): Millis | undefined {
-    let next: Millis | undefined;
-    for (const target of this.#targets.values()) {
-      if (this.#isIdle(target)) next = earlier(next, target.nextAttempt);
-      next = earlier(next, target.candidateUntil);
-    }
-    return next;
+    return this.#deadline.at;
   }
 
   /** The dials that are due, in order of target. */
   onTimeout(now: Millis): Dial[] {
-    const due = this.nextTimeout();
-    if (due === undefined || due > now) return [];
+    if (!this.#deadline.isDue(now)) return [];
+    this.#deadline.invalidate();
     for (const [name, target] of this.#others()) {
       if (target.candidateUntil !== undefined && now >= target.candidateUntil) this.#remove(name);
     }
@@ -150,6 +152,7 @@ export class ConnectionMaker {
 
   /** Both ends said hello, whoever dialled. */
   onRegistered(conn: number, peer: PeerName, now: Millis): void {
+    this.#deadline.invalidate();
     this.#connected.add(peer);
     const discovered = this.#targets.get(peer);
     discovered?.resetBackOff(now);
@@ -163,15 +166,18 @@ export class ConnectionMaker {
 
   /** The last connection to `peer` ended. */
   onDisconnected(peer: PeerName): void {
+    this.#deadline.invalidate();
     this.#connected.delete(peer);
   }
 
   /** A dial failed or its connection ended. */
   onEnded(conn: number, error: string | undefined, now: Millis): void {
+    this.#deadline.invalidate();
     this.#release(conn)?.onEnded(error, now, this.#options.random);
   }
 
   onDuplicate(conn: number, peer: PeerName, now: Millis): void {
+    this.#deadline.invalidate();
     const target = this.#release(conn);
     if (target === undefined) return;
     target.peer = peer;
@@ -180,7 +186,17 @@ export class ConnectionMaker {
 
   /** Dials again at once with another password. */
   tryPassword(conn: number, index: number, now: Millis): void {
+    this.#deadline.invalidate();
     this.#release(conn)?.tryPassword(index, now);
+  }
+
+  #findDeadline(): Millis | undefined {
+    let next: Millis | undefined;
+    for (const target of this.#targets.values()) {
+      if (this.#isIdle(target)) next = earlier(next, target.nextAttempt);
+      next = earlier(next, target.candidateUntil);
+    }
+    return next;
   }
 
   #parse(texts: readonly string[]): DialAddress[] | string {

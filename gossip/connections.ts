@@ -18,6 +18,8 @@ export class Connections {
   readonly #tasks = new Map<number, { readonly conn: number; readonly task: number }>();
   #outputs: ConnectionsOutput[] = [];
   #nextTask = 1;
+  /** No later than the first deadline; traffic mostly moves deadlines on, which is noticed only then. */
+  #wakeAt: Millis | undefined;
 
   open(options: ConnectionOptions, now: Millis): void {
     const connection = new Connection(options, now);
@@ -71,16 +73,15 @@ export class Connections {
   }
 
   nextTimeout(): Millis | undefined {
-    let next: Millis | undefined;
-    for (const connection of this.#connections.values()) next = earlier(next, connection.nextTimeout());
-    return next;
+    return this.#wakeAt;
   }
 
   onTimeout(now: Millis): void {
+    if (this.#wakeAt === undefined || now < this.#wakeAt) return;
+    this.#wakeAt = undefined;
     for (const connection of this.all()) {
       const due = connection.nextTimeout();
-      if (due === undefined || due > now) continue;
-      connection.onTimeout(now);
+      if (due !== undefined && due <= now) connection.onTimeout(now);
       this.#collect(connection);
     }
   }
@@ -92,6 +93,7 @@ export class Connections {
   }
 
   #collect(connection: Connection): void {
+    this.#wakeAt = earlier(this.#wakeAt, connection.nextTimeout());
     for (const event of connection.drain()) {
       switch (event.type) {
         case 'write':

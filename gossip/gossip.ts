@@ -23,6 +23,10 @@ import { Topology, type SelfChange } from './topology.ts';
 
 /** Changes are collected for this long before they go out and routes are computed. */
 const COALESCE: Millis = 100;
+/** While changes keep coming, as when many peers start at once, they are collected for this long. */
+const FLUSH_GAP: Millis = 250;
+/** That a link is direct again only offers circuits one more way: no hurry, and links tend to recover together. */
+const COALESCE_DIRECT: Millis = 2 * SECOND;
 const REPAIR_EVERY: Millis = 30 * SECOND;
 /** After a neighbour was lost, with what it may not have passed on. */
 const REPAIR_AFTER_LOSS: Millis = SECOND;
@@ -52,6 +56,7 @@ export class Gossip implements Machine<GossipEffect> {
   #routes: RouteView;
   #effects: GossipEffect[] = [];
   #flushAt: Millis | undefined;
+  #flushedAt = Number.NEGATIVE_INFINITY;
   #repairAt: Millis;
   #revision = -1;
   #stopped = false;
@@ -147,7 +152,7 @@ export class Gossip implements Machine<GossipEffect> {
   onLinkChanged(peer: PeerName, direct: boolean, now: Millis): void {
     if (direct) this.#direct.add(peer);
     else this.#direct.delete(peer);
-    if (this.#neighbourhood.neighbours.has(peer)) this.#touch(now);
+    if (this.#neighbourhood.neighbours.has(peer)) this.#touch(now, direct ? COALESCE_DIRECT : COALESCE);
   }
 
   /**
@@ -256,8 +261,9 @@ export class Gossip implements Machine<GossipEffect> {
     return this.#neighbourhood.failures.toObject();
   }
 
-  #touch(now: Millis): void {
-    this.#flushAt ??= now + COALESCE;
+  #touch(now: Millis, wait = COALESCE): void {
+    const at = Math.max(now + wait, this.#flushedAt + FLUSH_GAP);
+    if (this.#flushAt === undefined || at < this.#flushAt) this.#flushAt = at;
   }
 
   #pump(now: Millis): void {
@@ -350,9 +356,10 @@ export class Gossip implements Machine<GossipEffect> {
     if (toHex(uid) === this.#config.uid) this.#originate(from, NAME_PONG, uid, now);
   }
 
-  /** Brings our entry, the routes and what was passed on up to date, at most once in {@link COALESCE}. */
+  /** Brings our entry, the routes and what was passed on up to date, at most once in {@link FLUSH_GAP}. */
   #flush(now: Millis): void {
     this.#flushAt = undefined;
+    this.#flushedAt = now;
     this.#topology.updateSelf({ addresses: this.#addresses.list(), neighbours: this.#ownNeighbours() });
     if (this.#topology.revision !== this.#revision) this.#refreshRoutes(now);
     this.#report(now);

@@ -73,16 +73,6 @@ function payloads(channel: Channel | undefined, deltas: readonly NumberedDelta[]
   return deltas.map(({ bytes }) => bytes).filter((bytes) => bytes.length <= MAX_DELTA);
 }
 
-/** In pairs, then pairs of pairs, so that each delta is joined few times. */
 function joinAll(channel: Channel, deltas: readonly NumberedDelta[]): Uint8Array {
-  let parts = deltas.map(({ bytes }) => bytes);
-  while (parts.length > 1) {
-    const pairs: Uint8Array[] = [];
-    for (let i = 0; i < parts.length; i += 2) {
-      const second = parts[i + 1];
-      pairs.push(second === undefined ? parts[i]! : channel.join(parts[i]!, second));
-    }
-    parts = pairs;
-  }
-  return parts[0]!;
+  return channel.join(deltas.map(({ bytes }) => bytes));
 }

@@ -1,3 +1,4 @@
+import { CachedDeadline } from '../core/cached-deadline.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import { earlier, SECOND, type Millis } from '../core/time.ts';
 import { encodeMessage } from './messages.ts';
@@ -16,6 +17,7 @@ const REMAKE = encodeMessage({ type: 'remake' });
 export class Remakes {
   readonly #neighbours: ReadonlyMap<PeerName, Neighbour>;
   readonly #redial: (neighbour: Neighbour) => void;
+  readonly #deadline = new CachedDeadline(() => this.#findDeadline());
 
   constructor(neighbours: ReadonlyMap<PeerName, Neighbour>, redial: (neighbour: Neighbour) => void) {
     this.#neighbours = neighbours;
@@ -37,20 +39,18 @@ export class Remakes {
 
   /** This connection is to be replaced, by our decision or the other end's. */
   begin(neighbour: Neighbour, now: Millis): void {
+    this.#deadline.invalidate();
     neighbour.remake ??= { until: now + REMAKE_WITHIN, next: now };
   }
 
   nextTimeout(): Millis | undefined {
-    let next: Millis | undefined;
-    for (const { remake, connection } of this.#neighbours.values()) {
-      if (remake === undefined) continue;
-      next = earlier(next, connection.outbound ? Math.min(remake.next, remake.until) : remake.until);
-    }
-    return next;
+    return this.#deadline.at;
   }
 
   /** Dials what is due and returns the neighbours whose time is up. */
   onTimeout(now: Millis): Neighbour[] {
+    if (!this.#deadline.isDue(now)) return [];
+    this.#deadline.invalidate();
     const remaking = this.#inOrder().filter(({ remake }) => remake !== undefined);
     for (const neighbour of remaking) {
       if (!neighbour.connection.outbound || now < neighbour.remake!.next) continue;
@@ -58,6 +58,15 @@ export class Remakes {
       this.#redial(neighbour);
     }
     return remaking.filter(({ remake }) => now >= remake!.until);
+  }
+
+  #findDeadline(): Millis | undefined {
+    let next: Millis | undefined;
+    for (const { remake, connection } of this.#neighbours.values()) {
+      if (remake === undefined) continue;
+      next = earlier(next, connection.outbound ? Math.min(remake.next, remake.until) : remake.until);
+    }
+    return next;
   }
 
   #inOrder(): Neighbour[] {

@@ -1,5 +1,5 @@
 import { ipFromBytes, ipToBytes, type Endpoint } from '../core/address.ts';
-import { fromHex, toHex } from '../core/bytes.ts';
+import { equalBytes, fromHex, toHex } from '../core/bytes.ts';
 import { PEER_NAME_BYTES, readPeerName, writePeerName, type PeerName } from '../core/peer-name.ts';
 import { MalformedDelta } from './channel.ts';
 import { blob, flag, list, pack, text, tuple, uint, unpack } from './strict-msgpack.ts';
@@ -51,8 +51,8 @@ export interface EncodedEntry {
 /** An entry of a received delta, checked in shape; its content is decoded when it turns out to be newer. */
 export interface WireEntry extends EntryStamp {
   readonly name: PeerName;
-  /** Throws {@link MalformedDelta}. */
-  decode(): EncodedEntry;
+  /** Shares the body with `known`, an earlier entry of the peer, if it did not change. Throws {@link MalformedDelta}. */
+  decode(known?: EncodedEntry): EncodedEntry;
 }
 
 export function encodeBody(entry: TopologyEntry): Uint8Array {
@@ -95,7 +95,28 @@ export function decodeDelta(bytes: Uint8Array): readonly WireEntry[] {
   const [names, rows] = tuple(unpack(bytes), 2, 'topology delta');
   const table = blob(names, 0, MAX_NAMES * PEER_NAME_BYTES, 'topology names');
   if (table.length % PEER_NAME_BYTES !== 0) throw new MalformedDelta('topology names');
-  return list(rows, MAX_ENTRIES, 'topology entries').map((row) => decodeRow(row, table));
+  const named = new NamesOnWire(table);
+  return list(rows, MAX_ENTRIES, 'topology entries').map((row) => decodeRow(row, named));
+}
+
+/** The table of a received delta; each name is read once, however often entries refer to it. */
+class NamesOnWire {
+  readonly indexWidth: 1 | 2;
+  readonly #bytes: Uint8Array;
+  readonly #read: (PeerName | undefined)[] = [];
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.indexWidth = indexWidth(bytes.length / PEER_NAME_BYTES);
+  }
+
+  at(index: number): PeerName {
+    const known = this.#read[index];
+    if (known !== undefined) return known;
+    const offset = index * PEER_NAME_BYTES;
+    if (offset + PEER_NAME_BYTES > this.#bytes.length) throw new MalformedDelta('topology name index');
+    return (this.#read[index] = readPeerName(this.#bytes, offset));
+  }
 }
 
 class NameTable {
@@ -130,9 +151,9 @@ function indexWidth(names: number): 1 | 2 {
   return names <= 256 ? 1 : 2;
 }
 
-function decodeRow(row: unknown, table: Uint8Array): WireEntry {
+function decodeRow(row: unknown, names: NamesOnWire): WireEntry {
   const [index, incarnation, version, uid, body, indexes, flags] = tuple(row, 7, 'topology entry');
-  const name = nameAt(table, uint(index, MAX_NAMES, 'topology name index'));
+  const name = names.at(uint(index, MAX_NAMES, 'topology name index'));
   const stamp: EntryStamp = {
     incarnation: uint(incarnation, MAX_INCARNATION, 'incarnation'),
     version: uint(version, MAX_VERSION, 'version'),
@@ -144,22 +165,15 @@ function decodeRow(row: unknown, table: Uint8Array): WireEntry {
   return {
     name,
     ...stamp,
-    decode: () => ({
-      entry: {
-        name,
-        ...stamp,
-        ...decodeBody(bodyBytes),
-        neighbours: decodeNeighbours(indexBytes, flagBytes, table),
-      },
-      body: Uint8Array.from(bodyBytes),
-    }),
+    decode: (known) => {
+      const neighbours = decodeNeighbours(indexBytes, flagBytes, names);
+      if (known !== undefined && equalBytes(known.body, bodyBytes)) {
+        return { entry: { ...known.entry, name, ...stamp, neighbours }, body: known.body };
+      }
+      const body = Uint8Array.from(bodyBytes);
+      return { entry: { name, ...stamp, ...decodeBody(body), neighbours }, body };
+    },
   };
-}
-
-function nameAt(table: Uint8Array, index: number): PeerName {
-  const offset = index * PEER_NAME_BYTES;
-  if (offset + PEER_NAME_BYTES > table.length) throw new MalformedDelta('topology name index');
-  return readPeerName(table, offset);
 }
 
 type Body = Omit<TopologyEntry, 'name' | keyof EntryStamp | 'neighbours'>;
@@ -198,8 +212,8 @@ function encodeFlags(neighbours: readonly Neighbour[]): Uint8Array {
   return out;
 }
 
-function decodeNeighbours(indexes: Uint8Array, flags: Uint8Array, table: Uint8Array): Neighbour[] {
-  const width = indexWidth(table.length / PEER_NAME_BYTES);
+function decodeNeighbours(indexes: Uint8Array, flags: Uint8Array, names: NamesOnWire): Neighbour[] {
+  const width = names.indexWidth;
   const count = indexes.length / width;
   if (!Number.isInteger(count) || flags.length !== Math.ceil(count / 4)) {
     throw new MalformedDelta('neighbours');
@@ -207,7 +221,7 @@ function decodeNeighbours(indexes: Uint8Array, flags: Uint8Array, table: Uint8Ar
   const out: Neighbour[] = [];
   for (let i = 0; i < count; i++) {
     const index = width === 1 ? indexes[i]! : indexes[2 * i]! | (indexes[2 * i + 1]! << 8);
-    const name = nameAt(table, index);
+    const name = names.at(index);
     if (i > 0 && out[i - 1]!.name >= name) throw new MalformedDelta('neighbours out of order');
     const bits = flags[i >> 2]! >> (2 * (i & 3));
     out.push({ name, established: (bits & ESTABLISHED) !== 0, direct: (bits & DIRECT) !== 0 });

@@ -52,6 +52,8 @@ export class Topology implements Channel {
   /** Entries not yet passed on, with the neighbour that they came from. */
   readonly #fresh = new Map<PeerName, string | undefined>();
   readonly #changed = new Set<PeerName>();
+  /** Whose entries a delta of ours holds: joining deltas needs no more of them. */
+  readonly #encoded = new WeakMap<Uint8Array, readonly PeerName[]>();
   readonly #gone: TopologyEntry[] = [];
   #overtakes: Millis[] = [];
   #duplicate = false;
@@ -85,7 +87,9 @@ export class Topology implements Channel {
   /** Merges what a neighbour sent. Nothing is returned: what was new waits for {@link takeFresh}. */
   merge(delta: Uint8Array, now: Millis, from: string): undefined {
     const wire = decodeDelta(delta);
-    const newer = wire.filter((row) => this.#isNewer(row)).map((row) => row.decode());
+    const newer = wire
+      .filter((row) => this.#isNewer(row))
+      .map((row) => row.decode(this.#entries.get(row.name)));
     for (const encoded of newer) {
       if (encoded.entry.name === this.#self) this.#overtake(encoded.entry, now);
       else if (this.#isNewer(encoded.entry)) this.#accept(encoded, now, from);
@@ -121,16 +125,16 @@ export class Topology implements Channel {
 
   /** What is to be passed on, grouped by where it came from. Entries that are not reachable yet stay behind. */
   takeFresh(): FreshDelta[] {
-    const groups = new Map<string | undefined, EncodedEntry[]>();
+    const groups = new Map<string | undefined, PeerName[]>();
     for (const name of [...this.#fresh.keys()].sort(compareNames)) {
       if (!this.#digest.has(name)) continue;
       const from = this.#fresh.get(name);
       const group = groups.get(from) ?? [];
-      group.push(this.#entries.get(name)!);
+      group.push(name);
       groups.set(from, group);
       this.#fresh.delete(name);
     }
-    return [...groups].map(([from, entries]) => ({ from, delta: encodeDelta(entries) }));
+    return [...groups].map(([from, names]) => ({ from, delta: this.#encode(names) }));
   }
 
   takeNews(): TopologyNews {
@@ -162,14 +166,23 @@ export class Topology implements Channel {
   entriesOf(buckets: number): Uint8Array | undefined {
     const names = this.#digest.keysIn(buckets) as PeerName[];
     if (names.length === 0) return undefined;
-    return encodeDelta(names.map((name) => this.#entries.get(name)!));
+    return this.#encode(names);
   }
 
   /** Keeps the newest of each name, and nothing that has become unreachable while it waited. */
-  join(a: Uint8Array, b: Uint8Array): Uint8Array {
-    const names = new Set([...decodeDelta(a), ...decodeDelta(b)].map(({ name }) => name));
-    const live = [...names].filter((name) => this.#digest.has(name)).sort(compareNames);
-    return encodeDelta(live.map((name) => this.#entries.get(name)!));
+  join(deltas: readonly Uint8Array[]): Uint8Array {
+    const names = new Set(deltas.flatMap((delta) => this.#namesIn(delta)));
+    return this.#encode([...names].filter((name) => this.#digest.has(name)).sort(compareNames));
+  }
+
+  #namesIn(delta: Uint8Array): readonly PeerName[] {
+    return this.#encoded.get(delta) ?? decodeDelta(delta).map(({ name }) => name);
+  }
+
+  #encode(names: readonly PeerName[]): Uint8Array {
+    const delta = encodeDelta(names.map((name) => this.#entries.get(name)!));
+    this.#encoded.set(delta, names);
+    return delta;
   }
 
   #isNewer(stamp: EntryStamp & { readonly name: PeerName }): boolean {

@@ -165,10 +165,10 @@ export class Ipam implements Machine<IpamEffect>, Channel {
     return entries.length === 0 ? undefined : encodeEntries(entries);
   }
 
-  join(a: Uint8Array, b: Uint8Array): Uint8Array {
-    const both = new SharedState();
-    both.merge([...decodeDelta(a), ...decodeDelta(b)]);
-    return encodeEntries(both.all());
+  join(deltas: readonly Uint8Array[]): Uint8Array {
+    const all = new SharedState();
+    all.merge(deltas.flatMap((delta) => decodeDelta(delta)));
+    return encodeEntries(all.all());
   }
 
   nextTimeout(): Millis | undefined {

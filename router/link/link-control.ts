@@ -57,8 +57,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
   readonly #circuits: Circuits;
   readonly #mesh: MeshChoice;
   readonly #counters = new Counters<LinkControlDrop>();
-  #chosen: ReadonlySet<PeerName> = new Set();
-  /** Peers with a session that the graph does not reach, and since when. */
+  /** Peers with a session that the graph does not reach, and since when, in that order. */
   readonly #absent = new Map<PeerName, Millis>();
   readonly #sessions = new Set<PeerName>();
   #effects: LinkControlEffect[] = [];
@@ -98,7 +97,6 @@ export class LinkControl implements Machine<LinkControlEffect> {
   /** The entry of a peer that runs a data plane, new or changed. */
   onPeer(remote: RemoteEnd, now: Millis): void {
     this.#offers.onPeer(remote, now);
-    if (this.#chosen.has(remote.name)) this.#offers.setMesh(this.#chosen, now);
     this.#collect();
   }
 
@@ -108,9 +106,8 @@ export class LinkControl implements Machine<LinkControlEffect> {
   }
 
   onRoutes(routes: RoutesSnapshot, now: Millis): void {
-    this.#chosen = this.#mesh.onRoutes(routes);
     this.#circuits.onRoutes(routes);
-    this.#offers.setMesh(this.#chosen, now);
+    this.#offers.setMesh(this.#mesh.onRoutes(routes), now);
     this.#noteAbsent(new Set(routes.names), now);
     this.#effects.push({ type: 'to-data', message: { type: 'routes', routes } });
     this.#collect();
@@ -169,8 +166,8 @@ export class LinkControl implements Machine<LinkControlEffect> {
   }
 
   nextTimeout(): Millis | undefined {
-    let next = earlier(this.#offers.nextTimeout(), this.#circuits.nextTimeout());
-    for (const since of this.#absent.values()) next = earlier(next, since + SESSION_WITHOUT_MEMBERSHIP);
+    const next = earlier(this.#offers.nextTimeout(), this.#circuits.nextTimeout());
+    for (const since of this.#absent.values()) return earlier(next, since + SESSION_WITHOUT_MEMBERSHIP);
     return next;
   }
 

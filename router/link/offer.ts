@@ -1,4 +1,5 @@
 import { equalBytes } from '../../core/bytes.ts';
+import { CachedDeadline } from '../../core/cached-deadline.ts';
 import type { Counters } from '../../core/counters.ts';
 import { compareNames } from '../../core/peer-name.ts';
 import type { PeerName } from '../../core/peer-name.ts';
@@ -87,6 +88,9 @@ export class Offers implements Machine<OfferEffect> {
   readonly #self: PeerName;
   readonly #peers = new Map<PeerName, PeerState>();
   readonly #held = new HeldOffers();
+  readonly #deadline = new CachedDeadline(() => this.#findDeadline());
+  /** The peers that this node keeps a link to, traffic or not. */
+  #mesh: ReadonlySet<PeerName> = new Set();
   #lastOffer = 0;
   #lastSession = 0;
   #effects: OfferEffect[] = [];
@@ -98,6 +102,7 @@ export class Offers implements Machine<OfferEffect> {
 
   /** A reachable peer's entry, new or changed. A later run of the peer is offered a session at once. */
   onPeer(remote: RemoteEnd, now: Millis): void {
+    this.#deadline.invalidate();
     const state = this.#peers.get(remote.name);
     if (state !== undefined && equalBytes(state.remote.uid, remote.uid)) {
       state.remote = remote;
@@ -107,12 +112,14 @@ export class Offers implements Machine<OfferEffect> {
     if (state === undefined) this.#peers.set(remote.name, newState(remote, now));
     else this.#onRestarted(state, remote, now);
     this.#checkPin(this.#peers.get(remote.name)!);
+    this.#joinMesh(this.#peers.get(remote.name)!, now);
     const held = this.#held.take(remote.name, now);
     if (held !== undefined) this.#onEnvelope(held, now);
     this.onTimeout(now);
   }
 
   onPeerGone(peer: PeerName, now: Millis): void {
+    this.#deadline.invalidate();
     const state = this.#peers.get(peer);
     if (state !== undefined) this.#withdraw(state, now);
     this.#peers.delete(peer);
@@ -120,12 +127,9 @@ export class Offers implements Machine<OfferEffect> {
 
   /** The peers that this node keeps a link to, traffic or not. */
   setMesh(mesh: ReadonlySet<PeerName>, now: Millis): void {
-    for (const state of this.#peers.values()) {
-      const { name } = state.remote;
-      if (!state.meshed && mesh.has(name))
-        state.notBefore = Math.max(state.notBefore, now + this.#courtesy(name));
-      state.meshed = mesh.has(name);
-    }
+    this.#deadline.invalidate();
+    this.#mesh = mesh;
+    for (const state of this.#peers.values()) this.#joinMesh(state, now);
     this.onTimeout(now);
   }
 
@@ -133,6 +137,7 @@ export class Offers implements Machine<OfferEffect> {
   onNeed(peer: PeerName, now: Millis): void {
     const state = this.#peers.get(peer);
     if (state === undefined) return;
+    this.#deadline.invalidate();
     state.neededUntil = now + NEED;
     if (state.attempts === 0) state.notBefore = now;
     this.onTimeout(now);
@@ -147,18 +152,21 @@ export class Offers implements Machine<OfferEffect> {
   onSessionEnded(peer: PeerName, now: Millis): void {
     const state = this.#peers.get(peer);
     if (state?.sessionUid === undefined) return;
+    this.#deadline.invalidate();
     state.sessionUid = undefined;
     this.onTimeout(now);
   }
 
   /** `from` is what the control plane says of the sender: a hint, like the envelope itself. */
   onOffer(from: PeerName, bytes: Uint8Array, now: Millis): void {
+    this.#deadline.invalidate();
     const envelope = this.#parse(from, bytes);
     if (envelope === undefined) this.#options.counters.add('offer-malformed');
     else this.#onEnvelope(envelope, now);
   }
 
   onAnswer(from: PeerName, bytes: Uint8Array, now: Millis): void {
+    this.#deadline.invalidate();
     const envelope = this.#parse(from, bytes);
     const state = this.#peers.get(from);
     if (envelope === undefined) {
@@ -181,14 +189,12 @@ export class Offers implements Machine<OfferEffect> {
   }
 
   nextTimeout(): Millis | undefined {
-    let next = this.#held.nextTimeout();
-    for (const state of this.#peers.values()) {
-      if (isBusy(state, state.notBefore)) next = earlier(next, state.notBefore);
-    }
-    return next;
+    return this.#deadline.at;
   }
 
   onTimeout(now: Millis): void {
+    if (!this.#deadline.isDue(now)) return;
+    this.#deadline.invalidate();
     const expired = this.#held.expire(now);
     if (expired > 0) this.#options.counters.add('offer-early', expired);
     const due = [...this.#peers.values()].filter((state) => state.notBefore <= now && isBusy(state, now));
@@ -203,6 +209,21 @@ export class Offers implements Machine<OfferEffect> {
     const effects = this.#effects;
     this.#effects = [];
     return effects;
+  }
+
+  #findDeadline(): Millis | undefined {
+    let next = this.#held.nextTimeout();
+    for (const state of this.#peers.values()) {
+      if (isBusy(state, state.notBefore)) next = earlier(next, state.notBefore);
+    }
+    return next;
+  }
+
+  #joinMesh(state: PeerState, now: Millis): void {
+    const { name } = state.remote;
+    const meshed = this.#mesh.has(name);
+    if (meshed && !state.meshed) state.notBefore = Math.max(state.notBefore, now + this.#courtesy(name));
+    state.meshed = meshed;
   }
 
   #parse(from: PeerName, bytes: Uint8Array): OfferEnvelope | undefined {

@@ -254,13 +254,13 @@ test('link states are published and count when both ends say so', (t) => {
   const nodes = start(mesh, 3);
   mesh.run(10 * SECOND);
   mesh.act(nodes[0]!, (gossip, now) => gossip.onLinkChanged(peerName(2), true, now));
-  mesh.run(SECOND);
+  mesh.run(3 * SECOND);
   t.false(nodes[2]!.gossip.routes().direct.includes(1));
   mesh.act(nodes[1]!, (gossip, now) => gossip.onLinkChanged(peerName(1), true, now));
-  mesh.run(SECOND);
+  mesh.run(3 * SECOND);
   t.is(nodes[2]!.gossip.routes().direct.filter((flag) => flag === 1).length, 2);
   mesh.act(nodes[1]!, (gossip, now) => gossip.onLinkChanged(peerName(1), false, now));
-  mesh.run(SECOND);
+  mesh.run(3 * SECOND);
   t.false(nodes[2]!.gossip.routes().direct.includes(1));
 });
 

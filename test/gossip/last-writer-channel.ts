@@ -28,9 +28,9 @@ export class LastWriterChannel implements Channel {
     return keys.length === 0 ? undefined : encode(keys.map((key) => [key, this.values.get(key)!]));
   }
 
-  join(a: Uint8Array, b: Uint8Array): Uint8Array {
+  join(deltas: readonly Uint8Array[]): Uint8Array {
     const joined = new Map<string, number>();
-    for (const [key, value] of [...decode(a), ...decode(b)]) {
+    for (const [key, value] of deltas.flatMap((delta) => decode(delta))) {
       joined.set(key, Math.max(value, joined.get(key) ?? -1));
     }
     return encode([...joined]);

@@ -237,7 +237,7 @@ test('joined deltas hold the newest of each reachable name', (t) => {
   topology.merge(delta(entry(2, { version: 3 }), entry(3)), 0, 'x');
   topology.onReachable([1, 2].map(peerName), 0);
   const joined = decodeDelta(
-    topology.join(delta(entry(2, { version: 2 })), delta(entry(2, { version: 3 }), entry(3))),
+    topology.join([delta(entry(2, { version: 2 })), delta(entry(2, { version: 3 }), entry(3))]),
   );
   t.deepEqual(
     joined.map(({ name, version }) => [name, version]),

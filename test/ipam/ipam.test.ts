@@ -287,7 +287,7 @@ test('two deltas joined have the effect of both', (t) => {
     encodeEntries([{ type: 'ring', clusterId, range, ring: ring.slice(from, to) }]);
   const network = threePeers();
   const [one, other] = [network.nodes.get(A)!.ipam!, network.nodes.get(B)!.ipam!];
-  one.merge(one.join(part(0, 1), part(1, 2)), 0);
+  one.merge(one.join([part(0, 1), part(1, 2)]), 0);
   other.merge(part(1, 2), 0);
   other.merge(part(0, 1), 0);
   t.deepEqual(

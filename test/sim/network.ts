@@ -30,7 +30,8 @@ export interface NetworkTerms {
 
 /** A seeded network of hosts: lossy, reordering datagrams; ordered streams; cuts between pairs, each direction apart. */
 export class SimNetwork {
-  readonly terms: NetworkTerms;
+  /** May change while datagrams are under way. */
+  terms: NetworkTerms;
   readonly #clock: VirtualClock;
   readonly #random: RandomSource;
   readonly #hosts = new Map<string, SimHost>();

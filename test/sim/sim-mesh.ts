@@ -1,9 +1,9 @@
-import { formatIp } from '../../core/address.ts';
 import { randomBelow, randomFraction, SeededRandom } from '../../core/random.ts';
 import type { Millis } from '../../core/time.ts';
 import type { InitMode } from '../../ipam/init-mode.ts';
 import type { Primitives } from '../../router/crypto/primitives.ts';
 import type { DatagramCipher } from '../../router/engine/memory.ts';
+import { AddressBook } from './address-book.ts';
 import { SimNetwork, type NetworkTerms } from './network.ts';
 import { SimNode, type SimWorld } from './sim-node.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -28,17 +28,19 @@ export class SimMesh {
   readonly clock = new VirtualClock();
   readonly network: SimNetwork;
   readonly nodes: readonly SimNode[];
+  /** Whether nodes connect to those that they hear of, until all are connected. */
+  readonly discovery: boolean;
   readonly random: SeededRandom;
   /** Broken promises, as sentences; empty at the end of a good run. */
   readonly faults: string[] = [];
   /** Per broadcast, by its number: who got it. */
   readonly #received: Map<number, number>[] = [];
-  /** Who holds an address, by its text, as answered to the askers and not released. */
-  readonly #holders = new Map<string, string>();
-  #allocations = 0;
+  readonly addresses: AddressBook;
 
   constructor(options: SimMeshOptions) {
     this.random = new SeededRandom(options.seed);
+    this.discovery = options.discovery ?? true;
+    this.addresses = new AddressBook(this.faults);
     this.network = new SimNetwork(this.clock, this.random, options.terms);
     const world: SimWorld = {
       clock: this.clock,
@@ -48,7 +50,7 @@ export class SimMesh {
       seed: options.seed,
       init: options.init ?? { type: 'consensus', voters: options.nodes },
       range: options.range ?? '10.32.0.0/22',
-      discovery: options.discovery ?? true,
+      discovery: this.discovery,
       onFrame: (node, frame) => this.#onFrame(node, frame),
     };
     this.nodes = Array.from({ length: options.nodes }, (_, i) => new SimNode(world, i + 1));
@@ -61,13 +63,21 @@ export class SimMesh {
   /** Everybody starts within `spread` ms, knowing up to `known` nodes with lower numbers, at least one. */
   boot(known: number, spread: Millis): void {
     for (const node of this.nodes) {
-      const elders = this.nodes.slice(0, node.number - 1);
-      const peers =
-        elders.length === 0
-          ? []
-          : Array.from({ length: known }, () => elders[randomBelow(this.random, elders.length)]!);
-      this.clock.after(randomFraction(this.random) * spread, () => node.start([...new Set(peers)]));
+      const peers = this.#some(this.nodes.slice(0, node.number - 1), known);
+      this.clock.after(randomFraction(this.random) * spread, () => node.start(peers));
     }
+  }
+
+  /** Power off. */
+  crash(node: SimNode): void {
+    node.crash();
+    this.addresses.forgetOpen(node);
+  }
+
+  /** Starts a node with what it had stored, knowing up to `known` others; nothing if it runs. */
+  restart(node: SimNode, known: number): void {
+    const others = this.nodes.filter((other) => other !== node);
+    if (!node.alive) node.start(this.#some(others, known));
   }
 
   /** Cuts the network between two halves, each node thrown into one by lot; returns the first half. */
@@ -95,22 +105,6 @@ export class SimMesh {
     return this.#received[number]!.size;
   }
 
-  /** Asks `node` for an address and judges the answer. */
-  allocate(node: SimNode): void {
-    const id = `n${node.number}-${this.#allocations++}`;
-    node.ask({ type: 'allocate', id }, (result) => {
-      if (result.type !== 'addresses') return;
-      const address = formatIp(result.addresses[0]!.ip);
-      const holder = this.#holders.get(address);
-      if (holder !== undefined) this.faults.push(`${address} is held by ${holder} and by ${id}`);
-      this.#holders.set(address, id);
-    });
-  }
-
-  get allocated(): number {
-    return this.#holders.size;
-  }
-
   /** Every living node routes to every other living one, and to nobody else. */
   hasOneView(): boolean {
     const want = this.living.map(({ name }) => name).sort();
@@ -118,6 +112,12 @@ export class SimMesh {
       const names = node.routes?.names ?? [];
       return names.length === want.length && names.every((name, i) => name === want[i]);
     });
+  }
+
+  #some(nodes: readonly SimNode[], count: number): SimNode[] {
+    if (nodes.length === 0) return [];
+    const drawn = Array.from({ length: count }, () => nodes[randomBelow(this.random, nodes.length)]!);
+    return [...new Set(drawn)];
   }
 
   #onFrame(node: SimNode, frame: Uint8Array): void {

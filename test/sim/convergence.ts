@@ -1,0 +1,75 @@
+import type { ControlStatus } from '../../router/control-status.ts';
+import type { SimMesh } from './sim-mesh.ts';
+import type { SimNode } from './sim-node.ts';
+
+/** For both mailboxes between the threads, there and back. */
+const STATUS_TAKES = 20;
+
+/**
+ * What keeps the mesh from being whole, as sentences: every living node sees the same full mesh, has a direct link that
+ * is up to every other, and knows one owner for every address. Takes some virtual ms.
+ */
+export function unconverged(mesh: SimMesh, addresses: number): string[] {
+  const views = mesh.living.flatMap((node) => viewProblem(mesh, node));
+  if (views.length > 0) return views;
+  const open = mesh.addresses.open;
+  if (open.length > 0) return [`requests without an answer: ${open.join(', ')}`];
+  const statuses = statusesOf(mesh);
+  return [...statuses].flatMap(([node, status]) => [
+    ...linkProblems(mesh, node, status),
+    ...ownerProblems(node, status, statuses.get(mesh.living[0]!)!, addresses),
+  ]);
+}
+
+function viewProblem(mesh: SimMesh, node: SimNode): string[] {
+  const want = mesh.living.length;
+  const names = node.routes?.names ?? [];
+  const missing = mesh.living.filter(({ name }) => !names.includes(name)).map(({ number }) => number);
+  if (missing.length > 0) return [`node ${node.number} does not see ${missing.join(', ')}`];
+  if (names.length > want) return [`node ${node.number} sees ${names.length} nodes, not ${want}`];
+  const edges = node.routes!.adjacency.length;
+  if (!mesh.discovery || edges === want * (want - 1)) return [];
+  return [`node ${node.number} sees ${edges / 2} connections, not ${(want * (want - 1)) / 2}`];
+}
+
+function statusesOf(mesh: SimMesh): Map<SimNode, ControlStatus> {
+  const statuses = new Map<SimNode, ControlStatus>();
+  for (const node of mesh.living) node.askStatus((status) => statuses.set(node, status));
+  mesh.clock.runFor(STATUS_TAKES);
+  return statuses;
+}
+
+function linkProblems(mesh: SimMesh, node: SimNode, { router }: ControlStatus): string[] {
+  const links = new Map(router.links.map((link) => [link.peer, link]));
+  return mesh.living.flatMap((peer) => {
+    if (peer === node) return [];
+    const link = links.get(peer.name);
+    const isGood = link?.state === 'up' && link.path === 'direct' && link.error === undefined;
+    return isGood ? [] : [`node ${node.number} to ${peer.number}: ${describe(link)}`];
+  });
+}
+
+function describe(link: ControlStatus['router']['links'][number] | undefined): string {
+  if (link === undefined) return 'no link';
+  return `link ${link.state}, ${link.path}${link.error === undefined ? '' : `, ${link.error}`}`;
+}
+
+function ownerProblems(
+  node: SimNode,
+  { ipam }: ControlStatus,
+  first: ControlStatus,
+  addresses: number,
+): string[] {
+  const total = ipam.owned.reduce((sum, owner) => sum + owner.addresses, 0);
+  const problems: string[] = [];
+  if (total !== addresses) problems.push(`node ${node.number} knows owners of ${total} addresses`);
+  if (ipam.conflicts.length > 0) problems.push(`node ${node.number} lost ${ipam.conflicts.join(', ')}`);
+  if (ownersOf(ipam) !== ownersOf(first.ipam)) problems.push(`node ${node.number} knows other owners`);
+  const strangers = ipam.owned.filter(({ reachable }) => !reachable).map(({ name }) => name);
+  if (strangers.length > 0) problems.push(`node ${node.number} cannot reach owners ${strangers.join(', ')}`);
+  return problems;
+}
+
+function ownersOf({ clusterId, owned }: ControlStatus['ipam']): string {
+  return JSON.stringify([clusterId, owned.map(({ name, addresses }) => [name, addresses])]);
+}

@@ -1,0 +1,117 @@
+import { randomBelow, randomFraction } from '../../core/random.ts';
+import { SECOND } from '../../core/time.ts';
+import type { Millis } from '../../core/time.ts';
+import type { Primitives } from '../../router/crypto/primitives.ts';
+import { unconverged } from './convergence.ts';
+import type { NetworkTerms } from './network.ts';
+import { SimMesh } from './sim-mesh.ts';
+
+const RANGE = '10.32.0.0/22';
+const RANGE_ADDRESSES = 1_024;
+/** From the later of healing and the last restart until the mesh is whole. */
+const CONVERGES_WITHIN: Millis = 60 * SECOND;
+const KNOWN_AT_START = 2;
+const BOOT_SPREAD: Millis = SECOND;
+const ALLOCATIONS = 20;
+const BROADCASTS = 30;
+const LAST_BROADCASTS = 3;
+const LAST_ACTS_TAKE: Millis = 2 * SECOND;
+const ROUGH: NetworkTerms = { loss: 0.05, duplication: 0.02, leastDelay: 1, mostDelay: 60 };
+
+/** A run is a function of these alone. */
+export interface ScenarioOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly primitives: Primitives;
+}
+
+export interface ScenarioResult {
+  /** Sentences; none if all that is promised was kept. */
+  readonly faults: readonly string[];
+  /** From the end of all trouble until the mesh was whole; undefined if it never was. */
+  readonly convergedAfter: Millis | undefined;
+}
+
+/** What befalls the mesh, drawn from the seed. */
+interface Trouble {
+  readonly cutAt: Millis;
+  readonly healAt: Millis;
+  readonly crashes: readonly { readonly node: number; readonly at: Millis; readonly restartAt: Millis }[];
+  /** When the last of it is over. */
+  readonly overAt: Millis;
+}
+
+/**
+ * One life of a mesh: all start within a second, the network loses, doubles, delays and reorders; it parts into two
+ * halves and heals; nodes crash and come back with their stores; addresses are asked for and broadcasts sent throughout.
+ * Then the mesh has to become whole, and every broadcast has to reach everyone once.
+ */
+export function runScenario({ seed, nodes, primitives }: ScenarioOptions): ScenarioResult {
+  const mesh = new SimMesh({ seed, nodes, terms: ROUGH, primitives, range: RANGE });
+  const trouble = drawTrouble(mesh);
+  mesh.boot(KNOWN_AT_START, BOOT_SPREAD);
+  schedule(mesh, trouble);
+  mesh.clock.runUntil(trouble.overAt);
+  let problems: string[] = [];
+  const isWhole = () => (problems = unconverged(mesh, RANGE_ADDRESSES)).length === 0;
+  const convergedAfter = mesh.clock.runWhileNot(isWhole, CONVERGES_WITHIN, SECOND);
+  if (convergedAfter === undefined) mesh.faults.push(...problems);
+  else judgeWholeMesh(mesh);
+  return { faults: mesh.faults, convergedAfter };
+}
+
+function drawTrouble(mesh: SimMesh): Trouble {
+  const between = (least: Millis, most: Millis) => least + randomFraction(mesh.random) * (most - least);
+  const cutAt = between(0.5 * SECOND, 12 * SECOND);
+  const healAt = cutAt + between(5 * SECOND, 70 * SECOND);
+  const crashes = Array.from({ length: Math.max(0, randomBelow(mesh.random, 5) - 2) }, () => {
+    const at = between(2 * SECOND, healAt);
+    return {
+      node: randomBelow(mesh.random, mesh.nodes.length),
+      at,
+      restartAt: at + between(SECOND, 40 * SECOND),
+    };
+  });
+  const overAt = Math.max(healAt, ...crashes.map(({ restartAt }) => restartAt));
+  return { cutAt, healAt, crashes, overAt };
+}
+
+function schedule(mesh: SimMesh, { cutAt, healAt, crashes, overAt }: Trouble): void {
+  const { clock, random } = mesh;
+  clock.at(cutAt, () => mesh.partition());
+  clock.at(healAt, () => mesh.network.heal());
+  for (const { node, at, restartAt } of crashes) {
+    clock.at(at, () => mesh.crash(mesh.nodes[node]!));
+    clock.at(restartAt, () => mesh.restart(mesh.nodes[node]!, KNOWN_AT_START));
+  }
+  const atAnyNode = (act: (node: SimMesh['nodes'][number]) => void) => {
+    clock.at(BOOT_SPREAD + randomFraction(random) * (overAt - BOOT_SPREAD), () => {
+      const node = mesh.nodes[randomBelow(random, mesh.nodes.length)]!;
+      if (node.alive) act(node);
+    });
+  };
+  for (let i = 0; i < ALLOCATIONS; i++) atAnyNode((node) => mesh.addresses.allocate(node));
+  for (let i = 0; i < BROADCASTS; i++) atAnyNode((node) => mesh.broadcast(node));
+}
+
+/** On a network that loses nothing any more, broadcasts reach every other node, and all nodes get addresses. */
+function judgeWholeMesh(mesh: SimMesh): void {
+  const { addresses, clock, living, network } = mesh;
+  network.terms = { ...ROUGH, loss: 0 };
+  clock.runFor(ROUGH.mostDelay);
+  const refusals = addresses.refusals.length;
+  for (const node of living) addresses.allocate(node);
+  const senders = Array.from(
+    { length: LAST_BROADCASTS },
+    () => living[randomBelow(mesh.random, living.length)]!,
+  );
+  const numbers = senders.map((node) => mesh.broadcast(node));
+  clock.runFor(LAST_ACTS_TAKE);
+  for (const number of numbers) {
+    const missing = living.length - 1 - mesh.reached(number);
+    if (missing > 0) mesh.faults.push(`broadcast ${number} did not reach ${missing} nodes`);
+  }
+  mesh.faults.push(...addresses.refusals.slice(refusals));
+  for (const id of addresses.open) mesh.faults.push(`${id} got no answer`);
+  addresses.audit(living);
+}
