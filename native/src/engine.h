@@ -5,6 +5,7 @@
 #include "engine_state.h"
 #include "event_log.h"
 #include "frame_layout.h"
+#include "join.h"
 #include "send_queue.h"
 #include "watcher.h"
 
@@ -51,6 +52,7 @@ typedef struct {
   frame_batch frames;
   message_batch messages;
   send_queue queue;
+  joiner joiner;
   /* Sealed datagrams until the queue is flushed: OUT_BYTES. */
   uint8_t *out;
   size_t out_used;

@@ -1,4 +1,5 @@
 /* To the socket: entries of a plan are sealed one behind the other and leave in trains. */
+#include "cut.h"
 #include "datagram.h"
 #include "engine.h"
 
@@ -17,7 +18,11 @@ typedef struct {
 
 static void send_entry(engine *self, const send_plan *plan, uint32_t i);
 static bool find_bytes(const engine *self, const send_plan *plan, uint32_t i, message *out);
+static bool is_super_frame(const engine *self, const send_plan *plan, uint32_t i);
+static void send_segments(engine *self, const message *frame, uint32_t segment);
 static void send_message(engine *self, const message *entry);
+static uint8_t *begin(engine *self, const message *entry);
+static bool finish(engine *self, const message *entry, uint8_t *out);
 static uint8_t *reserve(engine *self, uint32_t bytes);
 static bool finish_sealed(engine *self, const message *entry, uint8_t *out, uint32_t inner);
 static bool finish_plain(engine *self, const message *entry, uint8_t *out, uint32_t inner);
@@ -40,7 +45,30 @@ static void send_entry(engine *self, const send_plan *plan, uint32_t i) {
   if (entry.to == NULL) return event_drop(&self->log, DROP_PATH_UNKNOWN, 1);
   if (entry.from == NULL) return event_drop(&self->log, DROP_KEY_UNKNOWN, 1);
   if (!find_bytes(self, plan, i, &entry)) return event_drop(&self->log, DROP_FRAME_MALFORMED, 1);
-  send_message(self, &entry);
+  if (is_super_frame(self, plan, i)) send_segments(self, &entry, self->frames.segment[plan->item[i]]);
+  else send_message(self, &entry);
+}
+
+/* Only a frame of the TAP that is planned whole can be cut. */
+static bool is_super_frame(const engine *self, const send_plan *plan, uint32_t i) {
+  uint32_t item = plan->item[i];
+  if (plan->source[i] != SOURCE_TAP || item >= self->frames.count) return false;
+  return plan->offset[i] == self->frames.offset[item] && plan->length[i] == self->frames.length[item] &&
+         self->frames.segment[item] < plan->length[i];
+}
+
+/* Every segment is a message of its own with the prefix of the frame. */
+static void send_segments(engine *self, const message *frame, uint32_t segment) {
+  cutter cut;
+  if (!cut_begin(&cut, frame->bytes, frame->length, segment))
+    return event_drop(&self->log, DROP_FRAME_MALFORMED, 1);
+  message piece = *frame;
+  while ((piece.length = cut_next_length(&cut)) > 0) {
+    uint8_t *body = begin(self, &piece);
+    if (body == NULL) return;
+    cut_next(&cut, body);
+    if (!finish(self, &piece, body)) return;
+  }
 }
 
 /* False if the entry does not lie within its source. */
@@ -62,16 +90,32 @@ static bool find_bytes(const engine *self, const send_plan *plan, uint32_t i, me
 }
 
 static void send_message(engine *self, const message *entry) {
+  uint8_t *body = begin(self, entry);
+  if (body == NULL) return;
+  memcpy(body, entry->bytes, entry->length);
+  finish(self, entry, body);
+}
+
+/* Writes the prefix; returns where the bytes belong, or null if they are too many. */
+static uint8_t *begin(engine *self, const message *entry) {
+  if (entry->length > LONGEST_DATAGRAM - DATAGRAM_OVERHEAD - entry->prefix_length) {
+    event_drop(&self->log, DROP_FRAME_TOO_LONG, 1);
+    return NULL;
+  }
+  uint8_t *out = reserve(self, DATAGRAM_OVERHEAD + entry->prefix_length + entry->length);
+  memcpy(out + DATAGRAM_HEADER, entry->prefix, entry->prefix_length);
+  return out + DATAGRAM_HEADER + entry->prefix_length;
+}
+
+/* False if it could not be sealed, and no other of the session can. */
+static bool finish(engine *self, const message *entry, uint8_t *body) {
   uint32_t inner = entry->prefix_length + entry->length;
-  if (inner > LONGEST_DATAGRAM - DATAGRAM_OVERHEAD) return event_drop(&self->log, DROP_FRAME_TOO_LONG, 1);
-  uint8_t *out = reserve(self, inner + DATAGRAM_OVERHEAD);
-  uint8_t *text = out + DATAGRAM_HEADER;
-  memcpy(text, entry->prefix, entry->prefix_length);
-  memcpy(text + entry->prefix_length, entry->bytes, entry->length);
+  uint8_t *out = body - entry->prefix_length - DATAGRAM_HEADER;
   bool finished = entry->plain ? finish_plain(self, entry, out, inner) : finish_sealed(self, entry, out, inner);
-  if (!finished) return;
+  if (!finished) return false;
   self->out_used += inner + DATAGRAM_OVERHEAD;
   send_queue_add(&self->queue, entry->to, out, inner + DATAGRAM_OVERHEAD);
+  return true;
 }
 
 static uint8_t *reserve(engine *self, uint32_t bytes) {

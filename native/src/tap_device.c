@@ -106,8 +106,12 @@ tap_write_result tap_device_write(int fd, const uint8_t *frame, size_t length, u
   memset(&header, 0, sizeof header);
   if ((flags & FLAG_CHECKSUM_PARTIAL) != 0 && !describe_partial(frame, length, &header)) return TAP_REFUSED;
   struct iovec parts[] = {{&header, sizeof header}, {(void *)(uintptr_t)frame, length}};
+  return tap_device_write_parts(fd, parts, 2);
+}
+
+tap_write_result tap_device_write_parts(int fd, const struct iovec *parts, int count) {
   ssize_t done;
-  do done = writev(fd, parts, 2);
+  do done = writev(fd, parts, count);
   while (done < 0 && errno == EINTR);
   if (done >= 0) return TAP_WRITTEN;
   if (errno == EBADFD || errno == EBADF) return TAP_WRITE_GONE;

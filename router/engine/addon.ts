@@ -44,6 +44,16 @@ export interface Addon {
   ): number;
   /** Writes one frame; returns one of the TAP_ results. */
   tapWrite(tap: TapHandle, data: Uint8Array, offset: number, length: number, flags: number): number;
+  /**
+   * Cuts a TCP super-frame into frames of at most `segment` bytes, written to `out` one after another. Returns their
+   * number, or -1 if the frame cannot be cut or the arrays are too short. The engine does the same by itself.
+   */
+  cutFrame(frame: Uint8Array, segment: number, out: Uint8Array, lengths: Uint32Array): number;
+  /**
+   * Joins as many as possible of the frames that lie in `data` one after another, from the first on; returns how many,
+   * 0 if the first cannot be joined at all. `out` gets the virtio-net header (10 bytes) and the frame.
+   */
+  joinFrames(data: Uint8Array, lengths: Uint32Array, flags: Uint8Array, out: Uint8Array): number;
   /** Overwrites an environment variable where other processes can see it, then removes it. */
   wipeEnvironment(name: string): void;
   /**

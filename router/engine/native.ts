@@ -124,7 +124,7 @@ export class NativeEngine implements Engine {
     }
     if (tap === undefined) return;
     try {
-      this.#addon.engineAttach(this.#handle, tap, false, onReady);
+      this.#addon.engineAttach(this.#handle, tap, true, onReady);
     } catch (error) {
       throw tapFailure(error, tap);
     }

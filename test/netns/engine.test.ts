@@ -117,11 +117,13 @@ async function transfer(
       socket.end(() => console.log(hash.digest('hex'))); };
     socket.on('connect', more);`;
   const listener = start(['ip', 'netns', 'exec', to, process.execPath, '-e', receiver]);
+  // It may be gone before the sender is.
+  const closed = once(listener, 'close');
   let heard = '';
   listener.stdout?.on('data', (chunk) => (heard += String(chunk)));
   await until('listening', 10_000, () => Promise.resolve(heard.includes('listening\n')));
   const sent = (await must(['ip', 'netns', 'exec', from, process.execPath, '-e', sender])).trim();
-  await once(listener, 'close');
+  await closed;
   const [digest, seconds] = heard.split('\n')[1]!.split(' ');
   return { same: digest === sent, seconds: Number(seconds) };
 }
@@ -162,7 +164,8 @@ for (const kinds of pairs) {
       }
       const seen = await stop();
       t.log(JSON.stringify(seen));
-      for (const { events, dropped } of seen) {
+      for (const [i, { events, dropped, superFrames }] of seen.entries()) {
+        t.is(superFrames > 0, kinds[i] === 'native');
         t.deepEqual(events, []);
         const {
           'socket-queue-full': _full,
