@@ -157,7 +157,6 @@ export class RunningDaemon implements Daemon {
       topology: topology.map(printable),
       details,
       attachments: await this.ps(),
-      hostFirewall: this.#edge.firewallProblems(),
     };
   }
 
@@ -227,10 +226,12 @@ export class RunningDaemon implements Daemon {
     const { engine, version } = this.#edge;
     const { name, nickname, incarnation, encryption, mtu, ...rest } = document.router;
     const uptimeSeconds = this.#edge.uptimeSeconds();
+    const warnings = this.#edge.firewallProblems();
     return {
       version,
       router: { name, nickname, incarnation, encryption, engine, mtu, uptimeSeconds, ...rest },
       ipam: document.ipam,
+      ...(warnings.length === 0 ? {} : { warnings }),
     };
   }
 }

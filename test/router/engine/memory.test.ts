@@ -99,7 +99,10 @@ function scratchPlan(length: number): SendPlan {
 
 test('a key seals no more datagrams than its counter allows', async (t) => {
   let sent = 0;
-  const engine = await lone({ counterLimit: 2, transmit: () => void sent++ });
+  const transmit = (): undefined => {
+    sent++;
+  };
+  const engine = await lone({ counterLimit: 2, transmit });
   for (let i = 0; i < 3; i++) engine.send(scratchPlan(2));
   t.is(sent, 2);
   t.deepEqual(engine.drainEvents(), [{ type: 'dropped', reason: 'counter-exhausted', count: 1 }]);
