@@ -30,6 +30,7 @@ bool join_add(joiner *self, const uint8_t *frame, uint32_t length, uint8_t flags
   frame_layout layout;
   if (self->count == 0 || self->closed || self->count == JOIN_SEGMENTS) return false;
   if (!joinable(frame, length, flags, &layout)) return false;
+  /* From here on the offsets of the open frame lie within this one too. */
   if (memcmp(&layout, &self->layout, sizeof layout) != 0) return false;
   uint32_t payload = length - layout.payload;
   if (payload > self->chunk || layout.payload - layout.network + self->payload + payload > IP_LONGEST) return false;
