@@ -39,7 +39,12 @@ export class Backbone {
     const chosen = this.#sparse ? chooseNeighbours(this.#config, peers) : undefined;
     const wanted = peers
       .filter(({ name, acceptsInbound }) => acceptsInbound && (chosen?.has(name) ?? true))
-      .map(({ name, addresses }) => ({ name, addresses, mayDialUs: this.#config.acceptsInbound }));
+      .map(({ name, addresses }) => ({
+        name,
+        addresses,
+        mayDialUs: this.#config.acceptsInbound,
+        reachable: this.#topology.isReachable(name),
+      }));
     this.#neighbourhood.maker.discover(wanted, now);
   }
 

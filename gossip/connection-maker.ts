@@ -30,6 +30,8 @@ export interface WantedPeer {
   readonly addresses: readonly Endpoint[];
   /** It could dial us as well. */
   readonly mayDialUs: boolean;
+  /** There is a way to it through others, so it lives and a dial should succeed. */
+  readonly reachable: boolean;
 }
 
 /** A peer once connected, as it is persisted. */
@@ -235,15 +237,14 @@ export class ConnectionMaker {
   #want(peer: WantedPeer, now: Millis): void {
     if (peer.addresses.length === 0) return;
     const addresses = peer.addresses.map(dialAddress);
-    const known = this.#targets.get(peer.name);
-    if (known !== undefined) {
-      known.addresses = addresses;
-      if (known.candidateUntil !== undefined) known.resetBackOff(now);
-      known.candidateUntil = undefined;
-      return;
-    }
     const yields = peer.mayDialUs && peer.name < this.#options.self;
-    const target = new Target(addresses, false, yields ? now + YIELD : now);
+    const soon = yields ? now + YIELD : now;
+    const target = this.#targets.get(peer.name) ?? new Target(addresses, false, soon);
+    const isBack = peer.reachable && !target.reachable;
+    if (isBack || target.candidateUntil !== undefined) target.resetBackOff(soon);
+    target.addresses = addresses;
+    target.candidateUntil = undefined;
+    target.reachable = peer.reachable;
     target.peer = peer.name;
     this.#targets.set(peer.name, target);
   }

@@ -24,6 +24,8 @@ export class Target {
   peer: PeerName | undefined;
   /** Kept for a peer that left the topology, until then. */
   candidateUntil: Millis | undefined;
+  /** There was a way to the peer through others when we last looked. */
+  reachable = true;
   addresses: readonly DialAddress[];
   attempt: Attempt | undefined;
   /** Of the last attempt that failed. */
@@ -59,10 +61,10 @@ export class Target {
     return this.attempt;
   }
 
-  /** Forgets earlier failures: the next attempt may come at once. */
-  resetBackOff(now: Millis): void {
+  /** Forgets earlier failures: the next attempt may come at `at`. */
+  resetBackOff(at: Millis): void {
     this.#failures = 0;
-    this.nextAttempt = Math.min(this.nextAttempt, now);
+    this.nextAttempt = Math.min(this.nextAttempt, at);
   }
 
   /** The attempt, or the connection that came of it, ended. */

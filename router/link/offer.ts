@@ -222,7 +222,11 @@ export class Offers implements Machine<OfferEffect> {
   #joinMesh(state: PeerState, now: Millis): void {
     const { name } = state.remote;
     const meshed = this.#mesh.has(name);
-    if (meshed && !state.meshed) state.notBefore = Math.max(state.notBefore, now + this.#courtesy(name));
+    if (meshed && !state.meshed) {
+      // Offers made in its absence were lost; what they made wait is void.
+      state.attempts = 0;
+      state.notBefore = now + this.#courtesy(name);
+    }
     state.meshed = meshed;
   }
 

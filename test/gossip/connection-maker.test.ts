@@ -75,7 +75,7 @@ test('a target whose peer is connected otherwise is not dialled until that ends'
 
 test('of two peers that discover each other the lower name dials at once and the higher waits', (t) => {
   const wanted = (index: number, mayDialUs: boolean): Parameters<ConnectionMaker['discover']>[0] => [
-    { name: peerName(index), addresses: [endpoint('192.0.2.9')], mayDialUs },
+    { name: peerName(index), addresses: [endpoint('192.0.2.9')], mayDialUs, reachable: true },
   ];
   const low = maker(1);
   low.discover(wanted(2, true), 100);
@@ -91,7 +91,7 @@ test('of two peers that discover each other the lower name dials at once and the
 test('the addresses of a discovered peer are tried in turn, and it is dropped when no longer wanted', (t) => {
   const m = maker();
   const addresses = [endpoint('192.0.2.8'), endpoint('192.0.2.9')];
-  m.discover([{ name: peerName(2), addresses, mayDialUs: false }], 0);
+  m.discover([{ name: peerName(2), addresses, mayDialUs: false, reachable: true }], 0);
   const hosts: string[] = [];
   for (let i = 0; i < 3; i++) {
     const now = m.nextTimeout()!;
@@ -122,8 +122,30 @@ test('a candidate is tried for 24 h, and its back-off is forgotten when it is he
   for (let i = 0; i < 20; i++) {
     for (const { conn } of m.onTimeout((now = m.nextTimeout()!))) m.onEnded(conn, 'no', now);
   }
-  m.discover([{ name: peerName(2), addresses: [endpoint('192.0.2.10')], mayDialUs: true }], now);
+  m.discover(
+    [{ name: peerName(2), addresses: [endpoint('192.0.2.10')], mayDialUs: false, reachable: true }],
+    now,
+  );
   t.is(m.nextTimeout(), now);
+});
+
+test('the back-off of a peer is forgotten when there is a way to it again, not while there is none', (t) => {
+  const m = maker();
+  const hear = (reachable: boolean, now: number): void => {
+    m.discover([{ name: peerName(2), addresses: [endpoint('192.0.2.9')], mayDialUs: false, reachable }], now);
+  };
+  hear(true, 0);
+  let now = 0;
+  for (let i = 0; i < 20; i++) {
+    for (const { conn } of m.onTimeout((now = m.nextTimeout()!))) m.onEnded(conn, 'no', now);
+  }
+  const waits = m.nextTimeout()!;
+  t.true(waits > now + 30_000);
+  hear(true, now);
+  hear(false, now);
+  t.is(m.nextTimeout(), waits);
+  hear(true, now + 1);
+  t.is(m.nextTimeout(), now + 1);
 });
 
 test('candidates are bounded, the oldest go first', (t) => {

@@ -106,6 +106,7 @@ export class SimNetwork {
 }
 
 export interface SimStreamHandle {
+  /** The stream keeps `bytes`. */
   write(bytes: Uint8Array): void;
   close(): void;
 }
@@ -157,7 +158,7 @@ class SimStream {
     const inward = side === 'dialler' ? this.#toDialler : this.#toAcceptor;
     return {
       write: (bytes) => {
-        outward.held.push(bytes.slice());
+        outward.held.push(bytes);
         this.#flush(outward);
       },
       close: () => {

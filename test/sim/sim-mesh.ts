@@ -18,7 +18,9 @@ export interface SimMeshOptions {
   readonly discovery?: boolean;
 }
 
-const BROADCAST = 0xff;
+const BROADCAST = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff] as const;
+/** 224.0.0.251 (RFC 1112, section 6.4). */
+const MULTICAST = [0x01, 0x00, 0x5e, 0x00, 0x00, 0xfb] as const;
 /** IEEE 802 local experimental. */
 const EXPERIMENTAL_ETHERTYPE = [0x88, 0xb5] as const;
 const FRAME_BYTES = 60;
@@ -92,9 +94,18 @@ export class SimMesh {
 
   /** A broadcast from `node`; returns its number. */
   broadcast(node: SimNode): number {
+    return this.#sendToAll(node, BROADCAST);
+  }
+
+  /** A multicast from `node`; returns its number, counted together with broadcasts. */
+  multicast(node: SimNode): number {
+    return this.#sendToAll(node, MULTICAST);
+  }
+
+  #sendToAll(node: SimNode, destination: readonly number[]): number {
     const number = this.#received.push(new Map()) - 1;
-    const frame = new Uint8Array(FRAME_BYTES).fill(BROADCAST, 0, 6);
-    frame.set([0x02, 0xaa, 0, 0, 0, node.number, ...EXPERIMENTAL_ETHERTYPE], 6);
+    const frame = new Uint8Array(FRAME_BYTES);
+    frame.set([...destination, 0x02, 0xaa, 0, 0, 0, node.number, ...EXPERIMENTAL_ETHERTYPE]);
     new DataView(frame.buffer).setUint32(14, number);
     node.sendFrame(frame);
     return number;

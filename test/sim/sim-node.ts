@@ -1,6 +1,6 @@
 import type { Endpoint } from '../../core/address.ts';
 import { parseEndpoint } from '../../core/address.ts';
-import { utf8 } from '../../core/bytes.ts';
+import { concatBytes, utf8 } from '../../core/bytes.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import { randomFraction, SeededRandom } from '../../core/random.ts';
 import type { RoutesSnapshot } from '../../core/routes.ts';
@@ -56,6 +56,7 @@ export class SimNode implements SimHost {
   readonly #store = new Map<string, Uint8Array>();
   #engine!: MemoryEngine;
   readonly #streams = new Map<number, SimStreamHandle>();
+  readonly #unwritten = new Map<number, Uint8Array[]>();
   #mailToData: ToData[] = [];
   #mailToControl: ToControl[] = [];
   /** Transactions keep their order. */
@@ -114,6 +115,7 @@ export class SimNode implements SimHost {
     this.#life++;
     this.#alive = false;
     this.#streams.clear();
+    this.#unwritten.clear();
     this.#replies.clear();
     this.#world.network.detach(this.endpoint);
   }
@@ -224,6 +226,7 @@ export class SimNode implements SimHost {
 
   #settleControl(): void {
     for (const effect of this.control.drain()) this.#perform(effect);
+    if (this.#unwritten.size > 0) this.#writeStreams();
     this.#armControl(this.control.nextTimeout());
   }
 
@@ -278,9 +281,9 @@ export class SimNode implements SimHost {
       case 'dial':
         return this.#dial(effect.conn, effect.host, effect.port);
       case 'write':
-        this.#streams.get(effect.conn)?.write(effect.bytes);
-        return this.#later(0, () => this.#tellControl((now) => this.control.onWritable(effect.conn, now)));
+        return this.#queueWrite(effect.conn, effect.bytes);
       case 'close-connection':
+        this.#writeStreams();
         this.#streams.get(effect.conn)?.close();
         this.#streams.delete(effect.conn);
         return;
@@ -311,6 +314,24 @@ export class SimNode implements SimHost {
       case 'failed':
         throw new Error(effect.error);
     }
+  }
+
+  #queueWrite(conn: number, bytes: Uint8Array): void {
+    const queued = this.#unwritten.get(conn);
+    if (queued === undefined) this.#unwritten.set(conn, [bytes]);
+    else queued.push(bytes);
+  }
+
+  /** What is written at one moment leaves as one segment. */
+  #writeStreams(): void {
+    const conns = [...this.#unwritten.keys()];
+    for (const [conn, parts] of this.#unwritten) this.#streams.get(conn)?.write(concatBytes(...parts));
+    this.#unwritten.clear();
+    this.#later(0, () =>
+      this.#tellControl((now) => {
+        for (const conn of conns) this.control.onWritable(conn, now);
+      }),
+    );
   }
 
   #commit({ token, changes }: Extract<ControlEffect, { type: 'commit' }>): void {

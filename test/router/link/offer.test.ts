@@ -203,6 +203,17 @@ test('an unanswered offer is made afresh after 2, 4, 8, 16, 30 and 30 seconds', 
   t.is(low.indexes.used, 1);
 });
 
+test('a peer that comes back into the mesh is offered a session at once, whatever its absence made wait', (t) => {
+  const [low] = pair();
+  low.offers.setMesh(new Set([HIGH]), 0);
+  for (const now of [2_000, 6_000, 14_000]) low.offers.onTimeout(now);
+  low.offers.setMesh(new Set(), 15_000);
+  low.take();
+  low.offers.setMesh(new Set([HIGH]), 16_000);
+  t.is(low.take().length, 1);
+  t.is(low.offers.nextTimeout(), 18_000);
+});
+
 test('offers stop a minute after the data plane asked for the last time', (t) => {
   const low = new End(LOW);
   low.offers.onPeer(new End(HIGH).remote, 0);

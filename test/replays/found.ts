@@ -1,0 +1,16 @@
+import type { ScenarioOptions } from '../sim/scenario.ts';
+
+/** A run of the simulation that once broke a promise, and which. */
+export interface Replay extends Omit<ScenarioOptions, 'primitives'> {
+  readonly found: string;
+}
+
+/** New ones come from `npm run sim`; a row stays for good. */
+export const REPLAYS: readonly Replay[] = [
+  {
+    seed: 4,
+    nodes: 20,
+    found: 'after healing, connections and links waited for the back-off of the time apart',
+  },
+  { seed: 5, nodes: 20, found: 'after healing, offers of sessions waited half a minute for their next turn' },
+];

@@ -1,0 +1,6 @@
+import test from 'ava';
+import { runSeeds } from './seeds.ts';
+
+test('a mesh of 20 becomes whole after any trouble, delivers once and gives no address twice (even seeds)', async (t) => {
+  await runSeeds(t, 2, 2);
+});

@@ -1,0 +1,22 @@
+import type { ExecutionContext } from 'ava';
+import { loadSodium } from '../../router/crypto/sodium.ts';
+import { fakePrimitives } from './fake-primitives.ts';
+import { runScenario } from './scenario.ts';
+
+const SEEDS = 200;
+const NODES = 20;
+/** Every so many seeds run with real cryptography. */
+const REAL_EVERY = 20;
+
+/** Runs the seeds `first`, `first + step`, ... up to {@link SEEDS}; what went wrong is told with its seed. */
+export async function runSeeds(t: ExecutionContext, first: number, step: number): Promise<void> {
+  t.timeout(10 * 60_000);
+  const sodium = await loadSodium();
+  for (let seed = first; seed <= SEEDS; seed += step) {
+    const primitives = seed % (step * REAL_EVERY) === first ? sodium : fakePrimitives;
+    const { faults } = runScenario({ seed, nodes: NODES, primitives });
+    t.deepEqual(faults.slice(0, 20), [], `seed ${seed}, ${NODES} nodes`);
+    // The test runner hears of us between seeds only.
+    await new Promise(setImmediate);
+  }
+}
