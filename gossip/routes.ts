@@ -10,15 +10,20 @@ export type TopologyView = Iterable<{ readonly entry: TopologyEntry }>;
 
 /**
  * Breadth-first search from `self` over edges that both ends list as established, neighbours in order of name: two
- * nodes with one topology agree on every distance, so that hop by hop forwarding never loops. Cost O(edges).
+ * nodes with one topology agree on every distance, so that hop by hop forwarding never loops. Where edges that are
+ * direct lead to a peer, only those do: the control connection of an edge whose data link lost its path has most
+ * likely stalled, too, which it would not notice for long. Cost O(edges).
  */
 export function computeRoutes(view: TopologyView, self: PeerName, version: number): RoutesSnapshot {
   const graph = readGraph(view);
-  const firstHop = search(graph, self);
+  const overDirect = search(graph, self, ESTABLISHED | DIRECT);
+  const firstHop = search(graph, self, ESTABLISHED);
   const names = [...firstHop.keys()].sort(compareNames);
   const index = new Map(names.map((name, i) => [name, i]));
   const nextHop = new Int32Array(names.length);
-  names.forEach((name, i) => (nextHop[i] = name === self ? -1 : index.get(firstHop.get(name)!)!));
+  names.forEach((name, i) => {
+    nextHop[i] = name === self ? -1 : index.get(overDirect.get(name) ?? firstHop.get(name)!)!;
+  });
   return {
     version,
     names,
@@ -76,13 +81,13 @@ function commonFlags(graph: Graph, from: PeerName, to: PeerName, flags: number):
   return flags & (graph.get(to)?.edges.get(from) ?? 0);
 }
 
-/** The first hop to every reachable peer; `self` maps to itself. */
-function search(graph: Graph, self: PeerName): Map<PeerName, PeerName> {
+/** The first hop to every peer that edges with all of `flags` lead to; `self` maps to itself. */
+function search(graph: Graph, self: PeerName, flags: number): Map<PeerName, PeerName> {
   const firstHop = new Map<PeerName, PeerName>([[self, self]]);
   // A Map iterates over what is added to it meanwhile: it is the queue, too.
   for (const [at, hop] of firstHop) {
-    for (const [to, flags] of graph.get(at)!.edges) {
-      if (firstHop.has(to) || !(commonFlags(graph, at, to, flags) & ESTABLISHED)) continue;
+    for (const [to, own] of graph.get(at)!.edges) {
+      if (firstHop.has(to) || (commonFlags(graph, at, to, own) & flags) !== flags) continue;
       firstHop.set(to, at === self ? to : hop);
     }
   }

@@ -120,11 +120,10 @@ test('a circuit takes over when direct is lost, and gives way after three answer
   t.true(net.b.frames.length >= came + 9);
   const healedAt = net.now;
   net.passes = () => true;
-  net.run(9 * SECOND);
+  net.run(2 * SECOND - 1);
   t.is(net.a.link.report().path, 'relay');
-  net.run(7 * SECOND);
+  net.run(healedAt + 8 * SECOND - net.now);
   t.is(net.a.link.report().path, 'direct');
-  t.true(net.now - healedAt <= 16 * SECOND);
   net.run(75 * SECOND);
   for (const side of [net.a, net.b]) {
     t.deepEqual(
