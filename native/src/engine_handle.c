@@ -81,7 +81,7 @@ static bool take_arrays(napi_env env, napi_value arrays, engine *self) {
 }
 
 static bool take_array(napi_env env, napi_value arrays, const provided_array *wanted) {
-  napi_value value;
+  napi_value value = NULL;
   size_t bytes = 0;
   MUST(napi_get_named_property(env, arrays, wanted->name, &value));
   *wanted->place = glue_array(env, value, &bytes);

@@ -39,9 +39,8 @@ const seen = {
   dropped: {} as Record<string, number>,
   events: [] as string[],
 };
-let engine: Engine | undefined;
 
-function forward(frames: FrameBatch): void {
+function forward(engine: Engine, frames: FrameBatch): void {
   sends.count = frames.count;
   for (let i = 0; i < frames.count; i++) {
     if (frames.segment[i]! < frames.length[i]!) seen.superFrames++;
@@ -56,10 +55,10 @@ function forward(frames: FrameBatch): void {
     sends.path[i] = PATH;
   }
   seen.frames += frames.count;
-  engine?.send(sends);
+  engine.send(sends);
 }
 
-function deliver(messages: MessageBatch): void {
+function deliver(engine: Engine, messages: MessageBatch): void {
   writes.count = messages.count;
   for (let i = 0; i < messages.count; i++) {
     writes.source[i] = SOURCE_RECEIVED;
@@ -68,20 +67,19 @@ function deliver(messages: MessageBatch): void {
     writes.flags[i] = messages.flags[i]!;
   }
   seen.messages += messages.count;
-  engine?.writeFrames(writes);
+  engine.writeFrames(writes);
 }
 
-function move(): boolean {
-  const frames = engine!.readFrames();
-  if (frames.count > 0) forward(frames);
-  const messages = engine!.receive();
-  if (messages.count > 0) deliver(messages);
+function move(engine: Engine): boolean {
+  const frames = engine.readFrames();
+  if (frames.count > 0) forward(engine, frames);
+  const messages = engine.receive();
+  if (messages.count > 0) deliver(engine, messages);
   return frames.count + messages.count > 0;
 }
 
-function onReady(): void {
-  if (engine === undefined) return;
-  for (let budget = 8; budget > 0 && move(); budget--);
+function pump(engine: Engine): void {
+  for (let budget = 8; budget > 0 && move(engine); budget--);
   for (const event of engine.drainEvents()) {
     if (event.type === 'dropped')
       seen.dropped[event.reason] = (seen.dropped[event.reason] ?? 0) + event.count;
@@ -94,8 +92,13 @@ function onReady(): void {
 
 const remote = parseEndpoint(settings.remote, settings.port)!;
 const { tap, port } = settings;
-const opened = await openEngine(settings.engine, { tap, address: undefined, port, onReady });
-engine = opened.engine;
+let onReady = (): void => undefined;
+const { engine } = await openEngine(settings.engine, {
+  tap,
+  address: undefined,
+  port,
+  onReady: () => onReady(),
+});
 engine.configure([
   { type: 'session', session: SESSION, cookies: { send: randomBytes(16), receive: randomBytes(16) } },
   {
@@ -110,8 +113,9 @@ engine.configure([
   { type: 'direct-address', session: SESSION, endpoint: remote },
   { type: 'path', path: PATH, to: remote, sendIndex: INDEX },
 ]);
+onReady = () => pump(engine);
 process.stdout.write('open\n');
 process.on('SIGTERM', () => {
   process.stdout.write(JSON.stringify(seen) + '\n');
-  void engine?.close().then(() => process.exit(0));
+  void engine.close().then(() => process.exit(0));
 });

@@ -11,7 +11,7 @@ const PEER = fileURLToPath(new URL('engine-peer.js', import.meta.url));
 const UNDERLAY_MTU = 1_500;
 /** IPv6 40, UDP 8, datagram 32, inner 2, Ethernet 14 and some more. */
 const TAP_MTU = UNDERLAY_MTU - 112;
-const TRANSFER_BYTES = 64 << 20;
+const TRANSFER_BYTES = { native: 64 << 20, portable: 8 << 20 };
 
 interface Seen {
   readonly superFrames: number;
@@ -26,7 +26,7 @@ interface Tunnel {
   readonly a: string;
   readonly b: string;
   /** Ends both processes; what each of them saw. */
-  stop(): Promise<Seen[]>;
+  readonly stop: () => Promise<Seen[]>;
 }
 
 let tunnels = 0;
@@ -117,7 +117,6 @@ async function transfer(
       socket.end(() => console.log(hash.digest('hex'))); };
     socket.on('connect', more);`;
   const listener = start(['ip', 'netns', 'exec', to, process.execPath, '-e', receiver]);
-  // It may be gone before the sender is.
   const closed = once(listener, 'close');
   let heard = '';
   listener.stdout?.on('data', (chunk) => (heard += String(chunk)));
@@ -138,6 +137,7 @@ for (const kinds of pairs) {
   for (const family of [4, 6] as const) {
     test(`hosts reach each other through ${kinds.join(' and ')} engines over IPv${family}`, async (t) => {
       const { a, b, stop } = await tunnel(t, kinds, family);
+      const bytes = Math.min(...kinds.map((kind) => TRANSFER_BYTES[kind]));
       for (const address of ['10.32.0.2', '2001:db8:32::2']) {
         await must([
           'ip',
@@ -158,22 +158,17 @@ for (const kinds of pairs) {
         [a, b, '10.32.0.2'],
         [b, a, '2001:db8:32::1'],
       ] as const) {
-        const { same, seconds } = await transfer(from, to, address, TRANSFER_BYTES);
+        const { same, seconds } = await transfer(from, to, address, bytes);
         t.true(same);
-        t.log(`${((TRANSFER_BYTES * 8) / seconds / 1e9).toFixed(2)} Gbit/s by TCP to ${address}`);
+        t.log(`${((bytes * 8) / seconds / 1e9).toFixed(2)} Gbit/s by TCP to ${address}`);
       }
       const seen = await stop();
+      for (const [i, kind] of kinds.entries()) t.is(seen[i]!.superFrames > 0, kind === 'native');
       t.log(JSON.stringify(seen));
-      for (const [i, { events, dropped, superFrames }] of seen.entries()) {
-        t.is(superFrames > 0, kinds[i] === 'native');
+      for (const { events, dropped } of seen) {
         t.deepEqual(events, []);
-        const {
-          'socket-queue-full': _full,
-          'receive-queue-full': _lost,
-          'tap-queue-full': _down,
-          ...wrong
-        } = dropped;
-        t.deepEqual(wrong, {});
+        const wrong = Object.keys(dropped).filter((reason) => !reason.endsWith('-queue-full'));
+        t.deepEqual(wrong, []);
       }
     });
   }

@@ -6,6 +6,7 @@ import { openEngine } from '../../../router/engine/choose.ts';
 import { NativeEngine } from '../../../router/engine/native.ts';
 import { PortableEngine } from '../../../router/engine/portable.ts';
 import { EngineError } from '../../../router/engine/port.ts';
+import { run } from '../../../scripts/run.ts';
 import { chacha } from './chacha.ts';
 import { engineContract } from './contract.ts';
 import { freePort, udpNet } from './udp-net.ts';
@@ -48,4 +49,42 @@ test('the engine is native unless another is asked for', async (t) => {
   const { engine, kind } = await openEngine('auto', options);
   t.is(kind, 'native');
   await engine.close();
+});
+
+test('a thread that is terminated while datagrams pour in leaves the process alone', async (t) => {
+  const choose = new URL('../../../router/engine/choose.js', import.meta.url).href;
+  const port = await freePort();
+  const thread = `
+    const { parentPort } = require('worker_threads');
+    import(${JSON.stringify(choose)}).then(async ({ openEngine }) => {
+      let engine;
+      const onReady = () => {
+        engine?.receive();
+        engine?.drainEvents();
+        for (const began = performance.now(); performance.now() - began < 1; );
+      };
+      ({ engine } = await openEngine('native', { tap: undefined, address: undefined, port: ${port}, onReady }));
+      parentPort.postMessage('open');
+    });`;
+  const program = `
+    const { Worker } = require('worker_threads');
+    const socket = require('dgram').createSocket('udp4');
+    const flood = setInterval(() => {
+      for (let i = 0; i < 50; i++) socket.send(Buffer.alloc(60), ${port}, '127.0.0.1');
+    }, 1);
+    const round = () => new Promise((resolve, reject) => {
+      const worker = new Worker(${JSON.stringify(thread)}, { eval: true });
+      worker.once('error', reject);
+      worker.once('message', () => setTimeout(() => resolve(worker.terminate()), 20));
+    });
+    (async () => {
+      for (let i = 0; i < 8; i++) await round();
+      clearInterval(flood);
+      socket.close();
+      console.log('alive');
+    })();`;
+  const { stdout, stderr, code } = await run([process.execPath, '-e', program]);
+  t.is(stderr, '');
+  t.is(stdout, 'alive\n');
+  t.is(code, 0);
 });
