@@ -1,9 +1,12 @@
 #include "cut.h"
 
 #include "bytes.h"
+#include "checksum.h"
 #include "segment.h"
 
 #include <string.h>
+
+static void complete_checksum(const cutter *self, uint8_t *out, uint32_t payload);
 
 bool cut_begin(cutter *self, const uint8_t *frame, uint32_t length, uint32_t segment) {
   frame_layout layout;
@@ -35,6 +38,20 @@ void cut_next(cutter *self, uint8_t *out) {
   if (!last) tcp[TCP_AT_FLAGS] &= (uint8_t)~(TCP_FIN | TCP_PSH);
   if (self->index > 0) tcp[TCP_AT_FLAGS] &= (uint8_t)~TCP_CWR;
   segment_set_length(out, layout, payload);
+  if (!layout->plain) complete_checksum(self, out, payload);
   self->next += payload;
   self->index++;
+}
+
+/*
+ * The pseudo-header names the final destination, which a routing header may hide; all that differs between the frame
+ * and its segments is the length.
+ */
+static void complete_checksum(const cutter *self, uint8_t *out, uint32_t payload) {
+  const frame_layout *layout = &self->layout;
+  uint64_t sum = be16(self->frame + layout->transport + TCP_AT_CHECKSUM);
+  sum += (uint16_t)~(self->length - layout->transport);
+  sum += layout->payload - layout->transport + payload;
+  put_be16(out + layout->transport + TCP_AT_CHECKSUM, checksum_fold(sum));
+  frame_complete_checksum(out, layout->payload + payload, layout->transport, TCP_AT_CHECKSUM);
 }

@@ -27,7 +27,7 @@ bool cut_begin(cutter *self, const uint8_t *frame, uint32_t length, uint32_t seg
 /* Length of the next segment's frame; 0 = there is none. */
 uint32_t cut_next_length(const cutter *self);
 
-/* Writes the next segment's frame, with a partial checksum. */
+/* Writes the next segment's frame, with a partial checksum if the layout is plain and a complete one if not. */
 void cut_next(cutter *self, uint8_t *out);
 
 #endif

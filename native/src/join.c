@@ -75,7 +75,7 @@ static void append(joiner *self, const uint8_t *frame, uint32_t length) {
 static bool joinable(const uint8_t *frame, uint32_t length, uint8_t flags, frame_layout *layout) {
   memset(layout, 0, sizeof *layout);
   if ((flags & FLAG_CHECKSUM_PARTIAL) == 0 || !frame_layout_parse(frame, length, layout)) return false;
-  if (layout->protocol != PROTOCOL_TCP || layout->payload == length) return false;
+  if (!layout->plain || layout->protocol != PROTOCOL_TCP || layout->payload == length) return false;
   if (!segment_length_agrees(frame, length, layout)) return false;
   if ((frame[layout->transport + TCP_AT_FLAGS] & TCP_NEVER_JOINED) != 0) return false;
   if (layout->family == 6) return true;

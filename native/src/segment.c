@@ -21,7 +21,7 @@ void segment_set_length(uint8_t *headers, const frame_layout *layout, uint32_t p
     put_be16(ip + IP_AT_CHECKSUM, (uint16_t)~checksum_fold(checksum_add(0, ip, ip_header)));
     pseudo = checksum_add(pseudo, ip + IP_AT_SOURCE, 8);
   } else {
-    put_be16(ip + IPV6_AT_LENGTH, (uint16_t)tcp);
+    put_be16(ip + IPV6_AT_LENGTH, (uint16_t)(ip_header - IPV6_HEADER_BYTES + tcp));
     pseudo = checksum_add(pseudo, ip + IPV6_AT_SOURCE, 32);
   }
   put_be16(headers + layout->transport + TCP_AT_CHECKSUM, checksum_fold(pseudo));

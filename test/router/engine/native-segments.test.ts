@@ -163,6 +163,29 @@ test('a super-frame is cut into what the oracle makes of each segment', (t) => {
   );
 });
 
+test('behind IPv6 extension headers each segment gets a complete checksum, and none is joined', (t) => {
+  const flow: Flow = { ...PLAIN, family: 6 };
+  const plain = frameOf(flow, bytesOf(3_000));
+  const transport = transportOf(flow);
+  const options = Uint8Array.of(6, 0, 1, 4, 0, 0, 0, 0);
+  const frame = new Uint8Array([...plain.subarray(0, transport), ...options, ...plain.subarray(transport)]);
+  frame[networkOf(flow) + 6] = 60;
+  const view = new DataView(frame.buffer);
+  view.setUint16(networkOf(flow) + 4, frame.length - transport);
+  const frames = cut(frame, headersOf(flow) + options.length + 1_300)!;
+  t.deepEqual(
+    frames.map((segment) => segment.length - headersOf(flow) - options.length),
+    [1_300, 1_300, 400],
+  );
+  for (const segment of frames) {
+    const tcp = segment.subarray(transport + options.length);
+    const addresses = segment.subarray(networkOf(flow) + 8, transport);
+    t.is(sum16(tcp, sum16(addresses, 6 + tcp.length)), 0xffff);
+    t.is(new DataView(segment.buffer).getUint16(networkOf(flow) + 4), segment.length - transport);
+  }
+  t.is(join(frames).count, 0);
+});
+
 test('the segments of one super-frame are joined into it again', (t) => {
   fc.assert(
     fc.property(
