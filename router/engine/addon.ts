@@ -17,8 +17,7 @@ export interface TapHandle {
   readonly [handle]: 'tap';
 }
 
-/** Results of {@link Addon.tapWrite}. */
-export const TAP_WRITTEN = 0;
+/** Results of {@link Addon.tapWrite}; 0 = written. */
 export const TAP_QUEUE_FULL = 1;
 export const TAP_REFUSED = 2;
 export const TAP_GONE = 3;

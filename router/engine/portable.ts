@@ -1,7 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket, type SocketType } from 'node:dgram';
 import { once } from 'node:events';
 import { formatIp, parseIp, type Endpoint, type IpAddress } from '../../core/address.ts';
-import { loadAddon, TAP_GONE, TAP_REFUSED, TAP_WRITTEN, type Addon, type TapHandle } from './addon.ts';
+import { loadAddon, TAP_GONE, TAP_REFUSED, TAP_QUEUE_FULL, type Addon, type TapHandle } from './addon.ts';
 import { MemoryFrames } from './memory-batches.ts';
 import { MemoryEvents } from './memory-events.ts';
 import { MemoryEngine, type DatagramCipher } from './memory.ts';
@@ -168,7 +168,7 @@ export class PortableEngine implements Engine {
     const result = this.#addon!.tapWrite(this.#tap, frame, 0, frame.length, flags);
     if (result === TAP_GONE) this.#failTap();
     else if (result === TAP_REFUSED) this.#events.dropped('frame-malformed');
-    else if (result !== TAP_WRITTEN) this.#events.dropped('tap-queue-full');
+    else if (result === TAP_QUEUE_FULL) this.#events.dropped('tap-queue-full');
   }
 
   #transmit(to: Endpoint, datagram: Uint8Array, path: number): undefined {
