@@ -14,16 +14,16 @@ export type TopologyView = Iterable<{ readonly entry: TopologyEntry }>;
  */
 export function computeRoutes(view: TopologyView, self: PeerName, version: number): RoutesSnapshot {
   const graph = readGraph(view);
-  const firstHop = search(graph, self);
-  const names = [...firstHop.keys()].sort(compareNames);
+  const reached = search(graph, self);
+  const names = [...reached.keys()].sort(compareNames);
   const index = new Map(names.map((name, i) => [name, i]));
   const nextHop = new Int32Array(names.length);
-  names.forEach((name, i) => (nextHop[i] = name === self ? -1 : index.get(firstHop.get(name)!)!));
+  names.forEach((name, i) => (nextHop[i] = name === self ? -1 : index.get(reached.get(name)!.firstHop)!));
   return {
     version,
     names,
     self: index.get(self)!,
-    ...adjacency(graph, names, index),
+    ...adjacency(reached, names, index),
     nextHop,
     epoch: Uint8Array.from(names, (name) => graph.get(name)!.entry.incarnation % 256),
     bridgeMtu: Int32Array.from(names, (name) => graph.get(name)!.entry.bridgeMtu),
@@ -71,26 +71,42 @@ function edgesOf(entry: TopologyEntry): ReadonlyMap<PeerName, number> {
   return edges;
 }
 
-/** Flags on which both ends agree; 0 if there is no edge. */
-function commonFlags(graph: Graph, from: PeerName, to: PeerName, flags: number): number {
-  return flags & (graph.get(to)?.edges.get(from) ?? 0);
+/** An edge that both ends list as established. */
+interface Edge {
+  readonly to: PeerName;
+  readonly direct: boolean;
 }
 
-/** The first hop to every reachable peer; `self` maps to itself. */
-function search(graph: Graph, self: PeerName): Map<PeerName, PeerName> {
-  const firstHop = new Map<PeerName, PeerName>([[self, self]]);
+interface Reached {
+  /** Of this node itself: its own name. */
+  readonly firstHop: PeerName;
+  /** In order of name. */
+  readonly edges: readonly Edge[];
+}
+
+function search(graph: Graph, self: PeerName): ReadonlyMap<PeerName, Reached> {
+  const reached = new Map<PeerName, Reached>([[self, { firstHop: self, edges: agreedEdges(graph, self) }]]);
   // A Map iterates over what is added to it meanwhile: it is the queue, too.
-  for (const [at, hop] of firstHop) {
-    for (const [to, flags] of graph.get(at)!.edges) {
-      if (firstHop.has(to) || !(commonFlags(graph, at, to, flags) & ESTABLISHED)) continue;
-      firstHop.set(to, at === self ? to : hop);
+  for (const [at, { firstHop, edges }] of reached) {
+    for (const { to } of edges) {
+      if (reached.has(to)) continue;
+      reached.set(to, { firstHop: at === self ? to : firstHop, edges: agreedEdges(graph, to) });
     }
   }
-  return firstHop;
+  return reached;
+}
+
+function agreedEdges(graph: Graph, from: PeerName): readonly Edge[] {
+  const edges: Edge[] = [];
+  for (const [to, flags] of graph.get(from)!.edges) {
+    const common = flags & (graph.get(to)?.edges.get(from) ?? 0);
+    if (common & ESTABLISHED && to !== from) edges.push({ to, direct: (common & DIRECT) !== 0 });
+  }
+  return edges;
 }
 
 function adjacency(
-  graph: Graph,
+  reached: ReadonlyMap<PeerName, Reached>,
   names: readonly PeerName[],
   index: ReadonlyMap<PeerName, number>,
 ): Pick<RoutesSnapshot, 'adjacencyStart' | 'adjacency' | 'direct'> {
@@ -98,11 +114,9 @@ function adjacency(
   const neighbours: number[] = [];
   const direct: number[] = [];
   names.forEach((name, i) => {
-    for (const [to, flags] of graph.get(name)!.edges) {
-      const common = commonFlags(graph, name, to, flags);
-      if (!(common & ESTABLISHED) || to === name) continue;
-      neighbours.push(index.get(to)!);
-      direct.push(common & DIRECT ? 1 : 0);
+    for (const edge of reached.get(name)!.edges) {
+      neighbours.push(index.get(edge.to)!);
+      direct.push(edge.direct ? 1 : 0);
     }
     adjacencyStart[i + 1] = neighbours.length;
   });
