@@ -21,6 +21,8 @@ export class Backbone {
   readonly #neighbourhood: Neighbourhood;
   readonly #topology: Topology;
   #sparse = false;
+  /** Of the topology that was looked at last. */
+  #revision = -1;
   #shedAt: Millis | undefined;
 
   constructor(config: BackboneConfig, neighbourhood: Neighbourhood, topology: Topology) {
@@ -29,9 +31,10 @@ export class Backbone {
     this.#topology = topology;
   }
 
-  /** The topology changed. */
+  /** The topology may have changed. */
   refresh(now: Millis): void {
-    if (!this.#config.discovery) return;
+    if (!this.#config.discovery || this.#topology.revision === this.#revision) return;
+    this.#revision = this.#topology.revision;
     const peers = this.#peers();
     this.#sparse = isSparse(this.#sparse, peers.length + 1, this.#config.fullMeshLimit);
     if (this.#sparse) this.#shedAt ??= now + SHED_EVERY;

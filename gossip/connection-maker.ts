@@ -3,7 +3,7 @@ import { CachedDeadline } from '../core/cached-deadline.ts';
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import { earlier, HOUR, SECOND, type Millis } from '../core/time.ts';
-import { dialAddress, formatDialAddress, parseTarget, type DialAddress } from './target-address.ts';
+import { formatDialAddress, parseTarget, type DialAddress } from './target-address.ts';
 import { Target } from './target.ts';
 
 /** How long, and how many, peers that left the topology are still tried. */
@@ -236,13 +236,12 @@ export class ConnectionMaker {
 
   #want(peer: WantedPeer, now: Millis): void {
     if (peer.addresses.length === 0) return;
-    const addresses = peer.addresses.map(dialAddress);
     const yields = peer.mayDialUs && peer.name < this.#options.self;
     const soon = yields ? now + YIELD : now;
-    const target = this.#targets.get(peer.name) ?? new Target(addresses, false, soon);
+    const target = this.#targets.get(peer.name) ?? new Target([], false, soon);
     const isBack = peer.reachable && !target.reachable;
     if (isBack || target.candidateUntil !== undefined) target.resetBackOff(soon);
-    target.addresses = addresses;
+    target.takePublished(peer.addresses);
     target.candidateUntil = undefined;
     target.reachable = peer.reachable;
     target.peer = peer.name;

@@ -9,6 +9,7 @@ export class OwnAddresses {
   readonly #configured: readonly Endpoint[];
   /** Least recently seen first. */
   readonly #seen = new Map<string, Endpoint>();
+  #list: readonly Endpoint[] | undefined;
 
   constructor(configured: readonly Endpoint[]) {
     this.#configured = configured.slice(0, MAX_ADDRESSES);
@@ -18,13 +19,17 @@ export class OwnAddresses {
   onSeen(endpoint: Endpoint): void {
     if (UNUSABLE.some((cidr) => cidrContains(cidr, endpoint.ip))) return;
     const key = formatEndpoint(endpoint);
-    this.#seen.delete(key);
+    if (!this.#seen.delete(key)) this.#list = undefined;
     this.#seen.set(key, endpoint);
     if (this.#seen.size > MAX_ADDRESSES) this.#seen.delete(this.#seen.keys().next().value!);
   }
 
   /** Configured ones first, then by address, so that the order does not change with who connects when. */
-  list(): Endpoint[] {
+  list(): readonly Endpoint[] {
+    return (this.#list ??= this.#compose());
+  }
+
+  #compose(): readonly Endpoint[] {
     const configured = new Set(this.#configured.map(formatEndpoint));
     const seen = [...this.#seen.values()]
       .filter((endpoint) => !configured.has(formatEndpoint(endpoint)))

@@ -16,19 +16,19 @@ export type TopologyView = Iterable<{ readonly entry: TopologyEntry }>;
  */
 export function computeRoutes(view: TopologyView, self: PeerName, version: number): RoutesSnapshot {
   const graph = readGraph(view);
-  const overDirect = search(graph, self, ESTABLISHED | DIRECT);
-  const firstHop = search(graph, self, ESTABLISHED);
-  const names = [...firstHop.keys()].sort(compareNames);
+  const reached = search(graph, self);
+  const names = [...reached.keys()].sort(compareNames);
   const index = new Map(names.map((name, i) => [name, i]));
   const nextHop = new Int32Array(names.length);
+  const overDirect = directHops(reached, self);
   names.forEach((name, i) => {
-    nextHop[i] = name === self ? -1 : index.get(overDirect.get(name) ?? firstHop.get(name)!)!;
+    nextHop[i] = name === self ? -1 : index.get(overDirect.get(name) ?? reached.get(name)!.firstHop)!;
   });
   return {
     version,
     names,
     self: index.get(self)!,
-    ...adjacency(graph, names, index),
+    ...adjacency(reached, names, index),
     nextHop,
     epoch: Uint8Array.from(names, (name) => graph.get(name)!.entry.incarnation % 256),
     bridgeMtu: Int32Array.from(names, (name) => graph.get(name)!.entry.bridgeMtu),
@@ -76,26 +76,53 @@ function edgesOf(entry: TopologyEntry): ReadonlyMap<PeerName, number> {
   return edges;
 }
 
-/** Flags on which both ends agree; 0 if there is no edge. */
-function commonFlags(graph: Graph, from: PeerName, to: PeerName, flags: number): number {
-  return flags & (graph.get(to)?.edges.get(from) ?? 0);
+/** An edge that both ends list as established. */
+interface Edge {
+  readonly to: PeerName;
+  readonly direct: boolean;
 }
 
-/** The first hop to every peer that edges with all of `flags` lead to; `self` maps to itself. */
-function search(graph: Graph, self: PeerName, flags: number): Map<PeerName, PeerName> {
-  const firstHop = new Map<PeerName, PeerName>([[self, self]]);
+interface Reached {
+  /** Of this node itself: its own name. */
+  readonly firstHop: PeerName;
+  /** In order of name. */
+  readonly edges: readonly Edge[];
+}
+
+function search(graph: Graph, self: PeerName): ReadonlyMap<PeerName, Reached> {
+  const reached = new Map<PeerName, Reached>([[self, { firstHop: self, edges: agreedEdges(graph, self) }]]);
   // A Map iterates over what is added to it meanwhile: it is the queue, too.
-  for (const [at, hop] of firstHop) {
-    for (const [to, own] of graph.get(at)!.edges) {
-      if (firstHop.has(to) || (commonFlags(graph, at, to, own) & flags) !== flags) continue;
-      firstHop.set(to, at === self ? to : hop);
+  for (const [at, { firstHop, edges }] of reached) {
+    for (const { to } of edges) {
+      if (reached.has(to)) continue;
+      reached.set(to, { firstHop: at === self ? to : firstHop, edges: agreedEdges(graph, to) });
     }
   }
-  return firstHop;
+  return reached;
+}
+
+/** The first hop to every peer that direct edges alone lead to; `self` maps to itself. */
+function directHops(reached: ReadonlyMap<PeerName, Reached>, self: PeerName): ReadonlyMap<PeerName, PeerName> {
+  const hops = new Map<PeerName, PeerName>([[self, self]]);
+  for (const [at, hop] of hops) {
+    for (const { to, direct } of reached.get(at)!.edges) {
+      if (direct && !hops.has(to)) hops.set(to, at === self ? to : hop);
+    }
+  }
+  return hops;
+}
+
+function agreedEdges(graph: Graph, from: PeerName): readonly Edge[] {
+  const edges: Edge[] = [];
+  for (const [to, flags] of graph.get(from)!.edges) {
+    const common = flags & (graph.get(to)?.edges.get(from) ?? 0);
+    if (common & ESTABLISHED && to !== from) edges.push({ to, direct: (common & DIRECT) !== 0 });
+  }
+  return edges;
 }
 
 function adjacency(
-  graph: Graph,
+  reached: ReadonlyMap<PeerName, Reached>,
   names: readonly PeerName[],
   index: ReadonlyMap<PeerName, number>,
 ): Pick<RoutesSnapshot, 'adjacencyStart' | 'adjacency' | 'direct'> {
@@ -103,11 +130,9 @@ function adjacency(
   const neighbours: number[] = [];
   const direct: number[] = [];
   names.forEach((name, i) => {
-    for (const [to, flags] of graph.get(name)!.edges) {
-      const common = commonFlags(graph, name, to, flags);
-      if (!(common & ESTABLISHED) || to === name) continue;
-      neighbours.push(index.get(to)!);
-      direct.push(common & DIRECT ? 1 : 0);
+    for (const edge of reached.get(name)!.edges) {
+      neighbours.push(index.get(edge.to)!);
+      direct.push(edge.direct ? 1 : 0);
     }
     adjacencyStart[i + 1] = neighbours.length;
   });

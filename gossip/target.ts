@@ -1,8 +1,9 @@
 import type { PeerName } from '../core/peer-name.ts';
+import type { Endpoint } from '../core/address.ts';
 import { randomFraction, type RandomSource } from '../core/random.ts';
 import { SECOND, type Millis } from '../core/time.ts';
 import { backOff, PROVEN_AFTER } from './back-off.ts';
-import { formatDialAddress, type DialAddress } from './target-address.ts';
+import { dialAddress, formatDialAddress, type DialAddress } from './target-address.ts';
 
 const AFTER_DUPLICATE: Millis = 2 * SECOND;
 
@@ -27,6 +28,8 @@ export class Target {
   /** There was a way to the peer through others when we last looked. */
   reachable = true;
   addresses: readonly DialAddress[];
+  /** What {@link addresses} were made from, if the peer published them. */
+  #published: readonly Endpoint[] | undefined;
   attempt: Attempt | undefined;
   /** Of the last attempt that failed. */
   error: string | undefined;
@@ -52,6 +55,13 @@ export class Target {
 
   get text(): string {
     return formatDialAddress(this.address);
+  }
+
+  /** Takes over the addresses that the peer says it has. */
+  takePublished(endpoints: readonly Endpoint[]): void {
+    if (endpoints === this.#published) return;
+    this.#published = endpoints;
+    this.addresses = endpoints.map(dialAddress);
   }
 
   begin(conn: number): Attempt {

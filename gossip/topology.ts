@@ -1,3 +1,4 @@
+import { equalBytes } from '../core/bytes.ts';
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import { earlier, SECOND, type Millis } from '../core/time.ts';
 import { BucketDigest } from './bucket-digest.ts';
@@ -6,6 +7,7 @@ import { decodeDelta, encodeBody, encodeDelta, type EncodedEntry } from './topol
 import {
   compareStamps,
   MAX_INCARNATION,
+  MAX_NEIGHBOURS,
   MAX_VERSION,
   type EntryStamp,
   type TopologyEntry,
@@ -103,10 +105,15 @@ export class Topology implements Channel {
   updateSelf(change: SelfChange): boolean {
     const before = this.#entries.get(this.#self)!;
     const entry = { ...before.entry, ...change };
-    const body = encodeBody(entry);
-    if (sameBytes(body, before.body) && sameNeighbours(entry, before.entry)) return false;
+    const { neighbours, ...rest } = change;
+    const mayDiffer = (Object.keys(rest) as (keyof typeof rest)[]).some(
+      (key) => rest[key] !== before.entry[key],
+    );
+    const body = mayDiffer ? encodeBody(entry) : before.body;
+    const isSameBody = body === before.body || equalBytes(body, before.body);
+    if (isSameBody && sameNeighbours(entry, before.entry)) return false;
     const encoded = { entry: { ...entry, version: entry.version + 1 }, body };
-    for (const row of decodeDelta(encodeDelta([encoded]))) row.decode();
+    if (!isSameBody || neighbours!.length > MAX_NEIGHBOURS) assertAcceptable(encoded);
     this.#storeSelf(encoded);
     return true;
   }
@@ -248,6 +255,11 @@ export class Topology implements Channel {
   }
 }
 
+/** Throws MalformedDelta if others would refuse the entry. */
+function assertAcceptable(encoded: EncodedEntry): void {
+  for (const row of decodeDelta(encodeDelta([encoded]))) row.decode();
+}
+
 /** The next stamp after `stamp`, or undefined if there is none: only a forged one comes near the end. */
 function stampPast(stamp: EntryStamp): Pick<EntryStamp, 'incarnation' | 'version'> | undefined {
   if (stamp.version < MAX_VERSION) return { incarnation: stamp.incarnation, version: stamp.version + 1 };
@@ -262,10 +274,6 @@ function stampBytes(entry: EntryStamp): Uint8Array {
   view.setBigUint64(8, BigInt(entry.version));
   for (let i = 0; i < 16; i++) out[16 + i] = entry.uid.charCodeAt(i);
   return out;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 function sameNeighbours(a: TopologyEntry, b: TopologyEntry): boolean {

@@ -46,21 +46,23 @@ export class AddressBook {
     for (const [id, asker] of this.#open) if (asker === node) this.#open.delete(id);
   }
 
-  /** Asks all nodes what they hold: every address at most once, and every promise kept. Judged some ms later. */
+  /** Asks all `nodes` what they hold: every address at most once, and every promise kept. A list is answered at once. */
   audit(nodes: readonly SimNode[]): void {
     const held = new Map<string, string>();
+    let lists = 0;
     for (const node of nodes) {
       node.ask({ type: 'list' }, (result) => {
-        if (result.type !== 'allocations') return void this.#faults.push(`${node.name} lists nothing`);
-        for (const { id, addresses } of result.allocations) {
+        if (result.type === 'allocations') lists++;
+        for (const { id, addresses } of result.type === 'allocations' ? result.allocations : []) {
           for (const { ip } of addresses) this.#hold(held, formatIp(ip), id);
         }
-        for (const [address, promise] of this.#promised) {
-          if (promise.node === node && held.get(address) !== promise.id) {
-            this.#faults.push(`${address} was promised to ${promise.id} and is lost`);
-          }
-        }
       });
+    }
+    if (lists < nodes.length) this.#faults.push(`${nodes.length - lists} nodes do not list what they hold`);
+    for (const [address, { id, node }] of this.#promised) {
+      if (nodes.includes(node) && held.get(address) !== id) {
+        this.#faults.push(`${address} was promised to ${id} and is lost`);
+      }
     }
   }
 
