@@ -76,7 +76,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
       random,
       counters,
       indexes: this.#indexes,
-      hasSession: (peer) => this.#rekeys.hasSession(peer),
+      sessions: this.#rekeys,
     });
   }
 
@@ -139,7 +139,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
         for (const index of message.indexes) this.#indexes.release(index, now);
         break;
       case 'need-circuit':
-        this.#circuits.onNeed(message.peer, message.avoid, now);
+        this.#circuits.onNeed(message.peer, message.session, message.avoid, now);
         break;
       case 'circuit-ended':
         this.#circuits.onCircuitEnded(message.peer, message.circuit, now);

@@ -61,6 +61,11 @@ export class SessionSlots {
     return this.#retiring?.number === number ? this.#retiring : undefined;
   }
 
+  /** The current and the pending session. */
+  lasting(): LinkSession[] {
+    return [this.#current, this.#pending].filter((session) => session !== undefined);
+  }
+
   all(): LinkSession[] {
     return [this.#current, this.#pending, this.#retiring].filter((session) => session !== undefined);
   }

@@ -58,7 +58,10 @@ export class FailoverMesh {
       const delay = randomBelow(this.random, 2 * SECOND);
       this.clock.after(delay, () => node.start(this.nodes.slice(0, node.number - 1)));
     }
-    const formed = this.clock.runWhileNot(() => this.nodes.every((node) => this.#seesAll(node)), FORMATION_LIMIT);
+    const formed = this.clock.runWhileNot(
+      () => this.nodes.every((node) => this.#seesAll(node)),
+      FORMATION_LIMIT,
+    );
     if (formed === undefined) throw new Error('the mesh did not form');
     for (const node of this.nodes) node.sendFrame(frameOf(node.number, BROADCAST));
     this.clock.runFor(SECOND);

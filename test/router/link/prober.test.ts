@@ -7,7 +7,7 @@ const token = (n: number): Uint8Array => new Uint8Array(8).fill(n);
 /** One round per second, each of one probe; `answered` says which are, at once. */
 function inRowAfter(answered: string): number {
   const prober = new Prober(0);
-  [...answered].forEach((sign, i) => {
+  answered.split('').forEach((sign, i) => {
     prober.beginRound(SECOND, i * SECOND);
     prober.onSent(token(i), 100, i * SECOND);
     if (sign === '+') prober.onAck(token(i), i * SECOND + 10);
