@@ -70,9 +70,9 @@ export class LinkNeeds {
    * the pending one, which is left to itself for as long as the current one may still find a path.
    */
   #circuitNotBefore(session: LinkSession, now: Millis): NotBefore {
-    const { current, hadPath } = this.#slots;
+    const { current, hadPath, tookOverLost } = this.#slots;
     if (current?.paths.confirmed) return undefined;
-    if (session === current && hadPath) return now;
+    if (session === current && (hadPath || tookOverLost)) return now;
     const since = Math.max(session.paths.searchingSince, current?.paths.searchingSince ?? 0);
     return since + DIRECT_TRIAL;
   }

@@ -155,6 +155,41 @@ test('a one-way cut leaves the good direction direct and sends the other over th
   t.like(net.b.link.report(), { state: 'up', path: 'direct' });
 });
 
+test('an end that has nothing to send follows the other to the circuit within three seconds', (t) => {
+  const net = upNet();
+  net.onControl = (side, { type }) => {
+    if (type === 'need-circuit' && side === net.a) net.openCircuit();
+  };
+  cutDirect(net);
+  const relayed = (side: Side) => side.link.report().path === 'relay';
+  while (!relayed(net.a)) net.run(100, () => void net.sendFrame(net.a));
+  t.is(net.b.link.report().path, 'direct');
+  net.run(3 * SECOND);
+  t.true(relayed(net.b));
+});
+
+test('a session that only one direction brought alive does not take the circuit from the one before it', (t) => {
+  const net = upNet();
+  cutDirect(net, 'a-to-b');
+  net.run(8 * SECOND, () => void net.sendFrame(net.a));
+  net.openCircuit();
+  net.run(SECOND);
+  for (let session = 2; session <= 3; session++) {
+    net.connect();
+    net.run(2 * SECOND);
+    t.is(net.a.told('session-live').at(-1)?.id, session);
+    t.like(net.a.link.report(), { state: 'up', path: 'relay' });
+  }
+  const came = net.b.frames.length;
+  net.run(15 * SECOND, () => void net.sendFrame(net.a));
+  t.true(net.b.frames.length - came >= 149);
+  t.is(net.a.told('need-circuit').at(-1)?.session, 3);
+  net.openCircuit(8);
+  net.run(10 * SECOND);
+  t.like(net.a.link.report(), { state: 'up', path: 'relay' });
+  for (const side of [net.a, net.b]) t.is(side.engine.sessions.size, 1);
+});
+
 test('when a circuit is lost too, the next one is asked to avoid its edges', (t) => {
   const net = upNet();
   cutDirect(net);
