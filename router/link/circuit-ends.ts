@@ -1,8 +1,10 @@
+import { compareNames } from '../../core/peer-name.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import { toHex } from '../../core/bytes.ts';
 import type { RandomSource } from '../../core/random.ts';
-import { earlier } from '../../core/time.ts';
+import { SECOND, earlier } from '../../core/time.ts';
 import type { Millis } from '../../core/time.ts';
+import type { RoutesSnapshot } from '../../core/routes.ts';
 import { openTimeout } from './circuit-context.ts';
 import type { CircuitContext } from './circuit-context.ts';
 import { CIRCUIT_ID_BYTES } from './circuit-message.ts';
@@ -15,6 +17,8 @@ import type { Edge } from './circuit-route.ts';
  * that for the session in use and the one that is to replace it.
  */
 const MAX_PER_PEER = 8;
+/** The data plane repeats its wish at least this often. */
+const WISH_LIFETIME: Millis = 30 * SECOND;
 /** How many paths are tried before the data plane is told that there is none. */
 const MAX_ATTEMPTS = 8;
 
@@ -48,12 +52,19 @@ interface Attempt extends Pick<Opening, 'avoid' | 'attempt'>, Pick<End, 'peer' |
   readonly otherwise: string;
 }
 
+/** A circuit that was wanted while no path led there. */
+interface Wish extends Pick<End, 'session'> {
+  readonly until: Millis;
+}
+
 /** Opens circuits to peers that cannot be reached directly, and takes part in those that others open to us. */
 export class CircuitEnds {
   readonly #context: CircuitContext;
   readonly #random: RandomSource;
   readonly #open = new Map<string, End>();
   readonly #opening = new Map<string, Opening>();
+  /** By peer, what was in vain so far. */
+  readonly #wishes = new Map<PeerName, Wish>();
   #lastNumber = 0;
 
   constructor(context: CircuitContext, random: RandomSource) {
@@ -69,15 +80,28 @@ export class CircuitEnds {
     return this.#open.has(id) || this.#opening.has(id);
   }
 
-  /** The data plane wants a circuit for a session; repeats while one is being opened are ignored. */
+  /**
+   * The data plane wants a circuit for a session; repeats while one is being opened are ignored. Edges are avoided only
+   * if there is a way round them: they may work again.
+   */
   onNeed(peer: PeerName, id: number, avoid: readonly Edge[], now: Millis): void {
     for (const { end } of this.#opening.values()) if (end.peer === peer && end.session.id === id) return;
     const name = this.#context.sessions.nameOf(peer, id);
     if (name === undefined) this.#fail(peer, 'the session has ended');
     else if (this.#countOf(peer) >= MAX_PER_PEER) this.#fail(peer, 'too many circuits');
     else {
+      const session = { id, name };
+      this.#wishes.set(peer, { session, until: now + WISH_LIFETIME });
       const otherwise = 'no relay has direct links towards both ends';
-      this.#tryPath({ peer, session: { id, name }, avoid, attempt: 1, otherwise }, now);
+      this.#tryPath({ peer, session, avoid: this.#avoidable(peer, avoid), attempt: 1, otherwise }, now);
+    }
+  }
+
+  /** There may be a path now where there was none. */
+  onRoutes(routes: RoutesSnapshot, now: Millis): void {
+    for (const [peer, { session, until }] of [...this.#wishes].sort(([a], [b]) => compareNames(a, b))) {
+      if (until <= now) this.#wishes.delete(peer);
+      else if (circuitRoute(routes, peer, []) !== undefined) this.onNeed(peer, session.id, [], now);
     }
   }
 
@@ -147,6 +171,11 @@ export class CircuitEnds {
     }
   }
 
+  #avoidable(peer: PeerName, avoid: readonly Edge[]): readonly Edge[] {
+    const routes = this.#context.routes();
+    return routes !== undefined && circuitRoute(routes, peer, avoid) !== undefined ? avoid : [];
+  }
+
   #tryPath({ peer, session, avoid, attempt, otherwise }: Attempt, now: Millis): void {
     const routes = this.#context.routes();
     const path = routes === undefined ? undefined : circuitRoute(routes, peer, avoid);
@@ -154,6 +183,7 @@ export class CircuitEnds {
       this.#fail(peer, otherwise);
       return;
     }
+    this.#wishes.delete(peer);
     const id = toHex(this.#random.bytes(CIRCUIT_ID_BYTES));
     const alias = this.#context.indexes.allocate(now);
     const end = { id, number: ++this.#lastNumber, peer, session, path, alias };

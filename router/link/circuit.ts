@@ -57,8 +57,9 @@ export class Circuits implements Machine<CircuitEffect> {
     return this.#ends.size + this.#relays.size;
   }
 
-  onRoutes(routes: RoutesSnapshot): void {
+  onRoutes(routes: RoutesSnapshot, now: Millis): void {
     this.#routes = routes;
+    this.#ends.onRoutes(routes, now);
   }
 
   /** The session with this id has no path. */

@@ -109,7 +109,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
 
   onRoutes(routes: RoutesSnapshot, now: Millis): void {
     this.#chosen = this.#mesh.onRoutes(routes);
-    this.#circuits.onRoutes(routes);
+    this.#circuits.onRoutes(routes, now);
     this.#offers.setMesh(this.#chosen, now);
     this.#noteAbsent(new Set(routes.names), now);
     this.#effects.push({ type: 'to-data', message: { type: 'routes', routes } });

@@ -48,7 +48,7 @@ class Mesh {
         idOf: (_peer: PeerName, name: string) => ifAny(name === NAME ? SESSION : undefined),
       };
       const circuits = new Circuits({ self, random, indexes, counters, sessions });
-      circuits.onRoutes(routesOf(self, count, direct, established));
+      circuits.onRoutes(routesOf(self, count, direct, established), 0);
       this.nodes.set(self, { circuits, counters, indexes, data: [], hasSession: true });
     }
   }
@@ -131,10 +131,45 @@ test('where no relay has direct links the data plane is told', (t) => {
   t.is(mesh.find(A, 'circuit-failed')[0]?.peer, C);
 });
 
+test('a circuit that found no way is opened as soon as there is one', (t) => {
+  const mesh = new Mesh(3, [[A, B]], [[B, C]]);
+  mesh.node(A).circuits.onNeed(C, SESSION, [], 0);
+  mesh.settle();
+  for (const self of [C, B, A])
+    mesh.node(self).circuits.onRoutes(routesOf(self, 3, line.slice(0, 2), []), 5_000);
+  mesh.settle();
+  t.deepEqual(mesh.find(A, 'circuit')[0]?.route, [B]);
+  mesh.node(A).circuits.onRoutes(routesOf(A, 3, line.slice(0, 2), []), 6_000);
+  mesh.settle();
+  t.is(mesh.find(A, 'circuit').length, 1);
+});
+
+test('a circuit that the data plane has not asked for in half a minute is not opened any more', (t) => {
+  const mesh = new Mesh(3, [[A, B]], [[B, C]]);
+  mesh.node(A).circuits.onNeed(C, SESSION, [], 0);
+  mesh.settle();
+  for (const self of [C, B, A])
+    mesh.node(self).circuits.onRoutes(routesOf(self, 3, line.slice(0, 2), []), 30_000);
+  mesh.settle();
+  t.deepEqual(mesh.find(A, 'circuit'), []);
+});
+
+test('an edge that failed is avoided if there is a way round it, and else tried again', (t) => {
+  const avoid: TestEdge[] = [[A, B]];
+  const square = new Mesh(4, [...line, [A, C], [B, D]]);
+  square.node(A).circuits.onNeed(D, SESSION, avoid, 0);
+  square.settle();
+  t.deepEqual(square.find(A, 'circuit')[0]?.route, [C]);
+  const mesh = new Mesh(4, line);
+  mesh.node(A).circuits.onNeed(D, SESSION, avoid, 0);
+  mesh.settle();
+  t.deepEqual(mesh.find(A, 'circuit')[0]?.route, [B, C]);
+});
+
 test('a relay whose own view of an edge differs refuses, and the initiator goes round that edge', (t) => {
   const square: TestEdge[] = [...line, [A, C], [B, D]];
   const mesh = new Mesh(4, square);
-  mesh.node(B).circuits.onRoutes(routesOf(B, 4, [...line, [A, C]], [[B, D]]));
+  mesh.node(B).circuits.onRoutes(routesOf(B, 4, [...line, [A, C]], [[B, D]]), 0);
   mesh.node(A).circuits.onNeed(D, SESSION, [], 0);
   mesh.settle();
   t.deepEqual(mesh.find(A, 'circuit')[0]?.route, [C]);
