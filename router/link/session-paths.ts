@@ -59,6 +59,11 @@ export class SessionPaths {
     return this.#current?.liveness !== undefined;
   }
 
+  /** Since when there is no path, or was none. */
+  get searchingSince(): Millis {
+    return this.#searchingSince;
+  }
+
   get lostRoute(): readonly PeerName[] | undefined {
     return this.#lostRoute;
   }

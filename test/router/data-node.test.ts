@@ -396,6 +396,7 @@ function randomMessage(random: SeededRandom, net: DataNet): ToData {
     () => ({
       type: 'circuit',
       peer,
+      session: small(),
       circuit: small(),
       route: net.nodes.slice(0, small()).map(({ name }) => name),
       alias: random.u32(),

@@ -17,6 +17,8 @@ interface Flow {
   readonly from: SimNode;
   readonly to: SimNode;
   readonly interval: Millis;
+  /** `to` answers each frame, and what counts is the answers' arrival. */
+  readonly echoed: boolean;
   running: boolean;
   lastArrival: Millis;
   /** The longest time without an arrival since it was last asked for. */
@@ -52,14 +54,14 @@ export class FailoverMesh {
     return this.nodes[number - 1]!;
   }
 
-  /** Starts all nodes and waits until every edge is published as direct and every node has been heard by all. */
-  form(): void {
+  /** Starts all nodes and waits until every edge is published, as direct if `settled`, and every node has been heard by all. */
+  form(settled = true): void {
     for (const node of this.nodes) {
       const delay = randomBelow(this.random, 2 * SECOND);
       this.clock.after(delay, () => node.start(this.nodes.slice(0, node.number - 1)));
     }
     const formed = this.clock.runWhileNot(
-      () => this.nodes.every((node) => this.#seesAll(node)),
+      () => this.nodes.every((node) => this.#seesAll(node, settled)),
       FORMATION_LIMIT,
     );
     if (formed === undefined) throw new Error('the mesh did not form');
@@ -73,10 +75,10 @@ export class FailoverMesh {
     if (!oneWay) this.network.cut(this.node(b).endpoint.ip, this.node(a).endpoint.ip);
   }
 
-  startFlow(from: number, to: number, interval: Millis): void {
+  startFlow(from: number, to: number, interval: Millis, echoed = false): void {
     const { now } = this.clock;
     const ends = { from: this.node(from), to: this.node(to) };
-    const flow: Flow = { ...ends, interval, running: true, lastArrival: now, longestGap: 0 };
+    const flow: Flow = { ...ends, interval, echoed, running: true, lastArrival: now, longestGap: 0 };
     this.#flows.push(flow);
     this.#tick(flow);
   }
@@ -95,6 +97,12 @@ export class FailoverMesh {
       flow.lastArrival = now;
     }
     return longest;
+  }
+
+  gaps(): string {
+    return this.#flows
+      .map((f) => `${f.from.number}>${f.to.number} ${(this.clock.now - f.lastArrival).toFixed(0)}`)
+      .join(' ');
   }
 
   /** Whether all flows had an arrival since `since`. */
@@ -119,9 +127,9 @@ export class FailoverMesh {
     return this.path(a, b) === 'direct' && this.path(b, a) === 'direct';
   }
 
-  #seesAll({ routes }: SimNode): boolean {
+  #seesAll({ routes }: SimNode, settled: boolean): boolean {
     const edges = this.nodes.length * (this.nodes.length - 1);
-    return routes?.direct.length === edges && routes.direct.every((flag) => flag === 1);
+    return routes?.direct.length === edges && (!settled || routes.direct.every((flag) => flag === 1));
   }
 
   #tick(flow: Flow): void {
@@ -133,7 +141,10 @@ export class FailoverMesh {
   #onFrame(node: SimNode, frame: Uint8Array): void {
     const source = frame[11]!;
     for (const flow of this.#flows) {
-      if (flow.to !== node || flow.from.number !== source) continue;
+      const forth = flow.to === node && flow.from.number === source;
+      if (forth && flow.echoed) node.sendFrame(frameOf(node.number, source));
+      const back = flow.from === node && flow.to.number === source;
+      if (!(flow.echoed ? back : forth)) continue;
       flow.longestGap = Math.max(flow.longestGap, this.clock.now - flow.lastArrival);
       flow.lastArrival = this.clock.now;
     }
