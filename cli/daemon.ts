@@ -1,7 +1,6 @@
 import type { Cidr } from '../core/address.ts';
 import { formatCidr, formatEndpoint, parseCidr } from '../core/address.ts';
 import { toHex } from '../core/bytes.ts';
-import type { Log } from '../core/log.ts';
 import type { Millis } from '../core/time.ts';
 import type { TopologyEntry } from '../gossip/topology-entry.ts';
 import type { IpamRequest, IpamResult } from '../ipam/effects.ts';
@@ -105,7 +104,6 @@ function firstAddress(result: IpamResult): Cidr {
 export interface DaemonEdge {
   readonly version: string;
   readonly engine: 'native' | 'portable';
-  readonly log: Log;
   uptimeSeconds(): number;
   /** Sentences for `status` about chains of others that drop our packets. */
   firewallProblems(): readonly string[];

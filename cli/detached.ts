@@ -3,9 +3,14 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { HostCommands } from '../plugin/host/commands.ts';
+import { checkHost } from '../plugin/host/preflight.ts';
 import { BadValue } from './exit.ts';
 import { filesBeside } from './daemon-files.ts';
 import type { LaunchSettings } from './settings.ts';
+
+/** The state directory's lock may take 10 s of it. */
+const READY_LIMIT_MS = 60_000;
 
 /** What the parent writes to the daemon's standard input. */
 export interface DaemonInput {
@@ -21,6 +26,7 @@ export type DaemonReport = { readonly ready: string } | { readonly failed: strin
  * own sentence if it could not start. The passwords go through a pipe: they are in no argument and no environment.
  */
 export async function startDetached(settings: LaunchSettings, passwords: readonly string[]): Promise<string> {
+  await checkHost(new HostCommands());
   const files = filesBeside(settings.socket);
   mkdirSync(dirname(settings.socket), { recursive: true, mode: 0o700 });
   const log = openSync(files.log, 'a', 0o600);
@@ -32,7 +38,9 @@ export async function startDetached(settings: LaunchSettings, passwords: readonl
   closeSync(log);
   const input: DaemonInput = { settings, passwords };
   (child.stdin as Writable).on('error', () => undefined).end(JSON.stringify(input));
+  const giveUp = setTimeout(() => child.kill('SIGKILL'), READY_LIMIT_MS);
   const report = await readReport(child.stdio[3] as Readable);
+  clearTimeout(giveUp);
   child.unref();
   if (report === undefined) throw new BadValue(`the daemon ended before it was ready: see ${files.log}`);
   if ('failed' in report) throw new BadValue(report.failed);

@@ -14,6 +14,7 @@ export interface HostPlan {
   readonly network: HostNetwork;
   /** No bridge of a former run is there: whatever appears is ours to remove if the start fails. */
   readonly isFresh: boolean;
+  readonly hasTap: boolean;
   /** Where others may reach us. */
   readonly addresses: readonly Endpoint[];
 }
@@ -38,7 +39,8 @@ export async function planHost(
   });
   return {
     network,
-    isFresh: (await findLink(commands, settings.bridge)) === undefined,
+    isFresh: (await findLink(commands, names.bridge)) === undefined,
+    hasTap: (await findLink(commands, names.tap)) !== undefined,
     addresses: ownAddresses(settings),
   };
 }

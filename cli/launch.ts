@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
-import { claimSocketPath, createApi, listenOnSocket } from '../router/api/server.ts';
+import { checkSocketPath, createApi, listenOnSocket } from '../router/api/server.ts';
 import type { Log } from '../core/log.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { StorePort } from '../core/store.ts';
 import { Attachments } from '../plugin/host/attachments.ts';
 import type { HostNetwork } from '../plugin/host/host-network.ts';
 import { ControlNode } from '../router/control-node.ts';
+import { loadAddon } from '../router/engine/addon.ts';
 import { loadSodium } from '../router/crypto/sodium.ts';
 import { ControlLoop } from '../router/loop/control-loop.ts';
 import { DataPlane } from '../router/loop/data-plane.ts';
@@ -15,6 +16,7 @@ import { monotonicNow } from '../router/loop/deadline-timer.ts';
 import { NodeAddresses, Requests, RunningDaemon } from './daemon.ts';
 import { filesBeside } from './daemon-files.ts';
 import { planHost, type HostPlan } from './host-plan.ts';
+import { claimNamespace } from './namespace-claim.ts';
 import { createLog } from './pino-log.ts';
 import { prepareNode, type PreparedNode } from './prepare-node.ts';
 import { RotatingLog } from './rotating-log.ts';
@@ -36,7 +38,7 @@ export async function runDaemon(
   passwords: readonly string[],
   { foreground }: { readonly foreground: boolean },
 ): Promise<string> {
-  await claimSocketPath(settings.socket);
+  await checkSocketPath(settings.socket);
   const files = filesBeside(settings.socket);
   const log = createLog(settings.logLevel, foreground ? process.stdout : new RotatingLog(files.log));
   const undo: (() => unknown)[] = [];
@@ -46,7 +48,10 @@ export async function runDaemon(
     const primitives = await loadSodium();
     const prepared = prepareNode(settings, passwords, state.store, { primitives, random });
     const host = await planHost(settings, prepared.identity.name, prepared.ipam);
+    const namespace = await claimNamespace();
+    undo.push(() => namespace.close());
     if (host.isFresh) undo.push(() => host.network.clean());
+    else if (!host.hasTap) undo.push(() => loadAddon().tapDelete(host.network.settings.tap));
     const daemon = new DaemonProcess(settings, prepared, host, state.store, log);
     undo.push(() => daemon.close());
     await daemon.start();
@@ -103,7 +108,6 @@ class DaemonProcess {
     const daemon = new RunningDaemon(node, loop, this.#requests, addresses, attachments, {
       version: VERSION,
       engine: data.engine,
-      log: this.#log,
       uptimeSeconds: () => Math.floor((monotonicNow() - this.#began) / 1_000),
       firewallProblems: () => network.firewallProblems(),
       stop: (clean) => void this.#end(clean, 0),
@@ -176,6 +180,9 @@ class DaemonProcess {
   #obeySignals(): void {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void this.#end(false, 0));
     process.on('SIGHUP', () => undefined);
+    process.on('unhandledRejection', (error) =>
+      this.#fail(error instanceof Error ? error : new Error(String(error))),
+    );
   }
 
   #fail(error: Error): void {

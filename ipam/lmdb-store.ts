@@ -63,6 +63,8 @@ class LmdbStore implements StorePort {
       });
       await this.#database.flushed;
     } catch (error) {
+      // lmdb tells of a failed commit a second time, by a promise that nobody else handles.
+      (error as { commitError?: Promise<unknown> }).commitError?.catch(() => undefined);
       throw new StoreError(`cannot write ${this.#path}: ${textOf(error)}`);
     }
   }

@@ -21,9 +21,11 @@ interface DemoFlags {
 
 async function demo(flags: DemoFlags): Promise<void> {
   say('three hosts in network namespaces, on one underlay');
-  const lab = await Lab.create('wtdemo', 3);
-  const removeOnSignal = () => void lab.remove().then(() => process.exit(130));
-  process.once('SIGINT', removeOnSignal).once('SIGTERM', removeOnSignal);
+  const prefix = `wtdemo${process.pid}`;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => void Lab.sweep(prefix).finally(() => process.exit(130)));
+  }
+  const lab = await Lab.create(prefix, 3);
   try {
     if (flags.forwardDrop) {
       say('every host drops forwarded packets by default (iptables -P FORWARD DROP)');

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,7 +27,7 @@ export class Lab {
 
   /** Makes `count` hosts (at most 250) that all reach one another. What an interrupted lab of this prefix left is removed. */
   static async create(prefix: string, count: number): Promise<Lab> {
-    await sweep(prefix);
+    await Lab.sweep(prefix);
     const lab = new Lab(prefix, count);
     try {
       await lab.#build();
@@ -36,6 +36,19 @@ export class Lab {
       throw error;
     }
     return lab;
+  }
+
+  /** Removes every namespace and file of a prefix, and ends, by its id, whatever still runs in one. */
+  static async sweep(prefix: string): Promise<void> {
+    const listed = (await must(['ip', 'netns', 'list'])).split('\n').map((line) => line.split(' ')[0]!);
+    for (const name of listed.filter((line) => line.startsWith(`${prefix}-`))) {
+      const pids = (await must(['ip', 'netns', 'pids', name])).split('\n').filter((line) => line !== '');
+      for (const pid of pids) if (isAlive(Number(pid))) process.kill(Number(pid), 'SIGKILL');
+      await must(['ip', 'netns', 'del', name]);
+    }
+    for (const name of readdirSync(tmpdir()).filter((file) => file.startsWith(`${prefix}-`))) {
+      rmSync(join(tmpdir(), name), { recursive: true, force: true });
+    }
   }
 
   /** The namespace that bridges the hosts; `tcpdump` on its br0 sees the whole underlay. */
@@ -85,8 +98,7 @@ export class Lab {
   /** Stops every daemon and removes every namespace and file. Never rejects; what fails is reported on stderr. */
   async remove(): Promise<void> {
     for (const host of this.hosts) await host.kill().catch(report);
-    await sweep(this.prefix).catch(report);
-    rmSync(this.dir, { recursive: true, force: true });
+    await Lab.sweep(this.prefix).catch(report);
   }
 
   async #build(): Promise<void> {
@@ -246,16 +258,6 @@ export class LabHost {
       return;
     }
     await until(`process ${pid} gone`, 5_000, () => Promise.resolve(!isAlive(pid)));
-  }
-}
-
-/** Removes every namespace whose name begins with `prefix` and a dash, and ends, by its id, whatever still runs in one. */
-async function sweep(prefix: string): Promise<void> {
-  const listed = (await must(['ip', 'netns', 'list'])).split('\n').map((line) => line.split(' ')[0]!);
-  for (const name of listed.filter((line) => line.startsWith(`${prefix}-`))) {
-    const pids = (await must(['ip', 'netns', 'pids', name])).split('\n').filter((line) => line !== '');
-    for (const pid of pids) if (isAlive(Number(pid))) process.kill(Number(pid), 'SIGKILL');
-    await must(['ip', 'netns', 'del', name]);
   }
 }
 

@@ -11,7 +11,9 @@ void engine_read_frames(engine *self) {
   frame_batch *batch = &self->frames;
   batch->count = 0;
   size_t used = 0;
-  while (self->tap_watch != NULL && batch->count < FRAME_CAPACITY && used + LONGEST_FRAME <= FRAME_BYTES) {
+  /* What is dropped counts too: an error that stays must not hold the thread. */
+  for (uint32_t tries = 0; tries < FRAME_CAPACITY; tries++) {
+    if (self->tap_watch == NULL || used + LONGEST_FRAME > FRAME_BYTES) break;
     tap_frame frame;
     tap_read_result result = tap_device_read(self->tap, batch->data + used, LONGEST_FRAME, &frame);
     if (result == TAP_GONE) self->tap_broken = true;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/udp.h>
+#include <openssl/crypto.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -118,7 +119,7 @@ static void relay(engine *self, const arrival *datagram) {
 static void take_plain(engine *self, const receive_index *index, const arrival *datagram) {
   const session *owner = index->owner;
   const uint8_t *cookie = datagram->bytes + datagram->length - DATAGRAM_TAG;
-  if (owner->has_cookies && memcmp(cookie, owner->receive_cookie, COOKIE_BYTES) == 0)
+  if (owner->has_cookies && CRYPTO_memcmp(cookie, owner->receive_cookie, COOKIE_BYTES) == 0)
     add_message(self, index, datagram, true);
   else event_drop(&self->log, DROP_COOKIE_INVALID, 1);
 }

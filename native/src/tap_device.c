@@ -70,7 +70,8 @@ tap_read_result tap_device_read(int fd, uint8_t *frame, size_t room, tap_frame *
   ssize_t got;
   do got = readv(fd, parts, 2);
   while (got < 0 && errno == EINTR);
-  if (got < 0) return errno == EAGAIN ? TAP_EMPTY : TAP_GONE;
+  /* The kernel consumes a frame that it cannot describe and says EINVAL; only these two mean the device. */
+  if (got < 0) return errno == EAGAIN ? TAP_EMPTY : errno == EBADFD || errno == EBADF ? TAP_GONE : TAP_MALFORMED;
   if ((size_t)got < sizeof header + ETHERNET_HEADER) return TAP_MALFORMED;
   out->length = (uint32_t)((size_t)got - sizeof header);
   return describe(&header, frame, out) ? TAP_FRAME : TAP_MALFORMED;

@@ -99,7 +99,7 @@ static napi_value tap_read(napi_env env, napi_callback_info info) {
   if (data == NULL || offsets == NULL || lengths == NULL || segments == NULL || flags == NULL) return NULL;
   uint32_t count = 0;
   size_t used = 0;
-  while (self->watch != NULL && count < capacity && used + LONGEST_FRAME <= room) {
+  for (size_t tries = 0; tries < capacity && self->watch != NULL && used + LONGEST_FRAME <= room; tries++) {
     tap_frame frame;
     tap_read_result result = tap_device_read(self->fd, data + used, LONGEST_FRAME, &frame);
     if (result == TAP_GONE) return glue_number(env, -1);

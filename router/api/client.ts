@@ -11,11 +11,12 @@ export class Refused extends Error {
   override name = 'Refused';
 }
 
+const QUERY_LIMIT_MS = 15_000;
 const ANSWER_LIMIT_BYTES = 64 << 20;
 
 /**
- * One call of the API on the unix socket `socketPath`. Waits as long as the daemon does: requests that block
- * (an allocation that awaits consensus) end when the caller does.
+ * One call of the API on the unix socket `socketPath`. Queries (GET) have 15 s; the others wait as long as the daemon
+ * does: requests that block (an allocation that awaits consensus) end when the caller does.
  */
 export function callApi(
   socketPath: string,
@@ -42,6 +43,11 @@ export function callApi(
       );
     });
     call.on('error', (error: NodeJS.ErrnoException) => reject(callFailed(socketPath, error)));
+    if (method === 'GET') {
+      call.setTimeout(QUERY_LIMIT_MS, () =>
+        call.destroy(new Error(`no answer in ${QUERY_LIMIT_MS / 1_000} s`)),
+      );
+    }
     call.end(payload);
   });
 }

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Log } from '../../core/log.ts';
@@ -18,6 +18,8 @@ import {
 } from './schema.ts';
 
 const BODY_LIMIT_BYTES = 1 << 20;
+/** sun_path less its end mark (unix(7)). */
+const LONGEST_SOCKET_PATH = 107;
 
 /** The API over `daemon`, not yet listening. Refusals are answered 400 with `{ error }`, one line. */
 export function createApi(daemon: Daemon, log: Log): FastifyInstance {
@@ -27,7 +29,9 @@ export function createApi(daemon: Daemon, log: Log): FastifyInstance {
   });
   app.setErrorHandler<Error & { statusCode?: number; validation?: unknown }>(
     async (error, request, reply) => {
-      const status = error.statusCode ?? 400;
+      const isBug =
+        error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+      const status = error.statusCode ?? (isBug ? 500 : 400);
       if (status >= 500) log.log('error', 'request failed', { url: request.url, error: error.stack });
       await reply.code(status).send({ error: oneLine(error.message) });
     },
@@ -47,19 +51,27 @@ export function createApi(daemon: Daemon, log: Log): FastifyInstance {
  * refused with an error that names it.
  */
 export async function listenOnSocket(app: FastifyInstance, path: string): Promise<void> {
+  await checkSocketPath(path);
+  rmSync(path, { force: true });
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   await app.listen({ path });
   chmodSync(path, 0o600);
 }
 
-/** Removes a socket file that nobody serves. Rejects if somebody does. */
-export async function claimSocketPath(path: string): Promise<void> {
+/** Rejects if a daemon serves the socket, or if something else than a socket is there. Changes nothing. */
+export async function checkSocketPath(path: string): Promise<void> {
+  if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH) {
+    throw new Error(`the socket path ${path} is too long: at most ${LONGEST_SOCKET_PATH} bytes`);
+  }
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found !== undefined && !found.isSocket()) {
+    throw new Error(`${path} is there and is not a socket: choose another --socket`);
+  }
   if (await answers(path)) {
     throw new Error(
       `a daemon already answers on ${path}: stop it first, or choose another --socket and --state-dir`,
     );
   }
-  rmSync(path, { force: true });
 }
 
 function addQueries(app: FastifyInstance, daemon: Daemon): void {

@@ -4,7 +4,7 @@ import type { StoreChange, StorePort } from '../../core/store.ts';
 import type { Millis } from '../../core/time.ts';
 import type { ControlEffect } from '../control-effect.ts';
 import type { ControlNode } from '../control-node.ts';
-import type { ToControl } from '../node-messages.ts';
+import type { ToControl, ToData } from '../node-messages.ts';
 import type { CryptoThreadJob, CryptoThreadResult } from './crypto-thread.ts';
 import type { DataPlane } from './data-plane.ts';
 import { DeadlineTimer, monotonicNow } from './deadline-timer.ts';
@@ -64,10 +64,15 @@ export class ControlLoop {
     this.#performAll();
   }
 
-  /** Gives the node one input, such as a request, and does what follows from it. */
+  /** Gives the node one input, such as a request, and does what follows from it. A throw is a bug, and the end. */
   tell(input: (now: Millis) => void): void {
-    input(monotonicNow());
-    this.#performAll();
+    try {
+      input(monotonicNow());
+      this.#performAll();
+    } catch (error) {
+      this.#owner.onFailure(error instanceof Error ? error : new Error(String(error)));
+      throw error;
+    }
   }
 
   onDataMessages(messages: readonly ToControl[]): void {
@@ -88,10 +93,13 @@ export class ControlLoop {
   #performAll(): void {
     if (this.#performing) return;
     this.#performing = true;
-    for (let effects = this.#node.drain(); effects.length > 0; effects = this.#node.drain()) {
-      for (const effect of effects) this.#perform(effect);
+    try {
+      for (let effects = this.#node.drain(); effects.length > 0; effects = this.#node.drain()) {
+        for (const effect of effects) this.#perform(effect);
+      }
+    } finally {
+      this.#performing = false;
     }
-    this.#performing = false;
     this.#timer.arm(this.#node.nextTimeout());
   }
 
@@ -106,7 +114,8 @@ export class ControlLoop {
       case 'task':
         return this.#crypto.post({ task: effect.task, job: effect.job });
       case 'to-data':
-        return this.#data.send(effect.message);
+        this.#data.send(effect.message);
+        return wipeKeys(effect.message);
       case 'commit':
         return this.#commit(effect.token, effect.changes);
       case 'ipam-reply':
@@ -126,4 +135,16 @@ export class ControlLoop {
       (error: unknown) => this.#owner.onFailure(error instanceof Error ? error : new Error(String(error))),
     );
   }
+}
+
+/** Keys were copied to the other thread; this one forgets them. */
+function wipeKeys(message: ToData): void {
+  const keys =
+    message.type === 'rekey-keys'
+      ? message.keys
+      : message.type === 'session'
+        ? message.session.keys
+        : undefined;
+  keys?.send.fill(0);
+  keys?.receive.fill(0);
 }

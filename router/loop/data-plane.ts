@@ -47,6 +47,7 @@ export class DataPlane {
         }
       };
       const onFailure = (error: Error) => {
+        onClosed();
         reject(error);
         events.onFailure(error);
       };

@@ -46,8 +46,17 @@ function run(engine: Engine, node: DataNode): { onReady(): void } {
     node.onTimeout(monotonicNow());
     pump();
   });
+  // The engine's descriptors are level-triggered and call again at every turn: one turn of ours is enough.
+  let turnIsDue = false;
   const onReady = () => {
-    if (node.onReady(monotonicNow())) setImmediate(onReady);
+    if (turnIsDue) return;
+    if (node.onReady(monotonicNow())) {
+      turnIsDue = true;
+      setImmediate(() => {
+        turnIsDue = false;
+        onReady();
+      });
+    }
     pump();
   };
   port.on('message', (message: ToDataThread) => {

@@ -8,18 +8,23 @@ export interface StreamEvents {
   onConnected(conn: number, remote: Endpoint): void;
   onDialFailed(conn: number, error: string): void;
   onBytes(conn: number, bytes: Uint8Array): void;
-  /** All that was written has left this process. */
+  /** What was written, but for a few KiB, has left this process. */
   onDrained(conn: number): void;
   onClosed(conn: number, error: string | undefined): void;
 }
 
 const DIAL_LIMIT_MS = 10_000;
+/** Of one host name, tried in one dial. */
+const MOST_ADDRESSES = 4;
+/** What a neighbour that does not read may hold up. */
+const CLOSE_LIMIT_MS = 1_000;
 const MOST_SOCKETS = 8_192;
 
 /** The control plane's TCP sockets: one listener, and a stream for each connection number. */
 export class Streams {
   readonly #events: StreamEvents;
   readonly #sockets = new Map<number, Socket>();
+  readonly #dialling = new Set<Socket>();
   readonly #server: Server;
   #nextInbound = 1;
 
@@ -44,7 +49,7 @@ export class Streams {
   /** Resolves the host name afresh and connects; the owner hears onConnected or onDialFailed. */
   dial(conn: number, host: string, port: number): void {
     void this.#resolve(host).then(
-      (ip) => this.#connect(conn, { ip, port }),
+      (ips) => this.#connect(conn, ips, port),
       (error: unknown) =>
         this.#events.onDialFailed(conn, error instanceof Error ? error.message : String(error)),
     );
@@ -56,16 +61,20 @@ export class Streams {
     if (socket.write(bytes)) this.#events.onDrained(conn);
   }
 
-  /** Sends what was written, then closes; nothing more is reported of it. */
+  /** Sends what was written, for a second at most, then closes; nothing more is reported of it. */
   closeStream(conn: number): void {
     const socket = this.#sockets.get(conn);
     if (socket === undefined) return;
     this.#sockets.delete(conn);
     socket.destroySoon();
+    const timer = setTimeout(() => socket.destroy(), CLOSE_LIMIT_MS);
+    socket.once('close', () => clearTimeout(timer));
   }
 
   /** Stops listening and closes all streams. */
   async close(): Promise<void> {
+    for (const socket of this.#dialling) socket.destroy();
+    this.#dialling.clear();
     for (const conn of [...this.#sockets.keys()]) this.closeStream(conn);
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
@@ -84,29 +93,39 @@ export class Streams {
     this.#events.onAccepted(conn, { ip, port });
   }
 
-  async #resolve(host: string): Promise<IpAddress> {
+  async #resolve(host: string): Promise<IpAddress[]> {
     const literal = parseIp(host);
-    if (literal !== undefined) return literal;
-    const { address } = await lookup(host);
-    return parseIp(address)!;
+    if (literal !== undefined) return [literal];
+    const found = await lookup(host, { all: true });
+    return found.flatMap(({ address }) => parseIp(address) ?? []).slice(0, MOST_ADDRESSES);
   }
 
-  #connect(conn: number, remote: Endpoint): void {
+  /** Tries the addresses in turn until one answers. */
+  #connect(conn: number, [ip, ...others]: readonly IpAddress[], port: number): void {
+    if (ip === undefined) {
+      this.#events.onDialFailed(conn, 'the name has no address');
+      return;
+    }
+    const remote = { ip, port };
     const socket = new Socket();
+    this.#dialling.add(socket);
     const fail = (error: string) => {
       socket.removeAllListeners().on('error', () => undefined);
       socket.destroy();
-      this.#events.onDialFailed(conn, error);
+      if (!this.#dialling.delete(socket)) return;
+      if (others.length > 0) this.#connect(conn, others, port);
+      else this.#events.onDialFailed(conn, error);
     };
     socket.setNoDelay(true);
     socket.setTimeout(DIAL_LIMIT_MS, () => fail(`no answer from ${formatEndpoint(remote)}`));
     socket.once('error', (error) => fail(error.message));
     socket.once('connect', () => {
       socket.removeAllListeners().setTimeout(0);
+      this.#dialling.delete(socket);
       this.#adopt(conn, socket);
       this.#events.onConnected(conn, remote);
     });
-    socket.connect({ host: formatIp(remote.ip), port: remote.port });
+    socket.connect({ host: formatIp(ip), port });
   }
 
   #adopt(conn: number, socket: Socket): void {

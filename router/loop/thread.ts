@@ -16,8 +16,13 @@ export class Thread<Told, Tells> {
   ) {
     this.#worker = new Worker(new URL(`./${name}-thread.js`, import.meta.url), { workerData: data, name });
     this.#worker.on('message', onMessage);
-    this.#worker.once('error', onFailure);
-    this.#worker.once('exit', () => onFailure(new Error(`the ${name} thread ended`)));
+    let failed = false;
+    const fail = (error: Error) => {
+      if (!failed) onFailure(error);
+      failed = true;
+    };
+    this.#worker.once('error', fail);
+    this.#worker.once('exit', () => fail(new Error(`the ${name} thread ended`)));
   }
 
   post(message: Told): void {

@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { silentLog } from '../../../core/log.ts';
 import { callApi, NoDaemon, Refused } from '../../../router/api/client.ts';
 import type { Daemon } from '../../../router/api/daemon.ts';
-import { claimSocketPath, createApi, listenOnSocket } from '../../../router/api/server.ts';
+import { checkSocketPath, createApi, listenOnSocket } from '../../../router/api/server.ts';
 
 /** A daemon that notes what it is asked and answers `answers`. */
 function fakeDaemon(calls: unknown[][], answers: Partial<Record<keyof Daemon, unknown>> = {}): Daemon {
@@ -120,7 +120,7 @@ test('a client that goes away aborts what it asked for', async (t) => {
   t.pass();
 });
 
-test('without a daemon the client says so, and a dead socket file is cleared away', async (t) => {
+test('without a daemon the client says so, and a file that is no socket is left alone', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'weave-ts-api-'));
   t.teardown(() => rmSync(dir, { recursive: true }));
   const path = join(dir, 'api.sock');
@@ -128,12 +128,12 @@ test('without a daemon the client says so, and a dead socket file is cleared awa
     instanceOf: NoDaemon,
     message: /no daemon answers on/,
   });
-  writeFileSync(path, '');
-  await claimSocketPath(path);
-  t.throws(() => statSync(path));
+  writeFileSync(path, 'precious');
+  await t.throwsAsync(checkSocketPath(path), { message: /is not a socket/ });
+  t.is(readFileSync(path, 'utf8'), 'precious');
 });
 
 test('a socket that a daemon serves is not taken from it', async (t) => {
   const socket = await serve(t, fakeDaemon([]));
-  await t.throwsAsync(claimSocketPath(socket), { message: /a daemon already answers on/ });
+  await t.throwsAsync(checkSocketPath(socket), { message: /a daemon already answers on/ });
 });
