@@ -26,7 +26,7 @@ const impureGlobals = [
 ].map((name) => ({ name, message: 'Pure folders take time and effects as arguments.' }));
 
 export default tseslint.config(
-  { ignores: ['dist', 'node_modules', 'native/build', 'coverage', '*.js', '*.cjs', '*.mjs'] },
+  { ignores: ['dist', 'node_modules', 'native/build', 'coverage', '**/*.js', '**/*.cjs', '**/*.mjs'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },

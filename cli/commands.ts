@@ -1,8 +1,9 @@
+import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { AttachmentRow, AttachResult } from '../router/api/daemon.ts';
 import type { StatusDocument } from '../router/status.ts';
-import { callApi } from '../router/api/client.ts';
-import { UsageError } from './exit.ts';
+import { answers, callApi } from '../router/api/client.ts';
+import { BadValue, UsageError } from './exit.ts';
 import { table } from './render.ts';
 import { isStatusPart, overviewText, STATUS_PARTS } from './status-text.ts';
 import { peerValue } from './settings.ts';
@@ -22,7 +23,7 @@ export function addClientCommands(program: Command, terminal: Terminal): void {
   const call = (method: 'GET' | 'POST', path: string, body?: object) =>
     callApi(terminal.socket(), method, path, body);
   addStatusCommands(program, terminal, call);
-  addMeshCommands(program, call);
+  addMeshCommands(program, terminal, call);
   addAttachCommands(program, terminal, call);
   addExposeCommands(program, terminal, call);
   addAddressCommands(program, terminal, call);
@@ -78,13 +79,14 @@ function psText(attachments: readonly AttachmentRow[]): string {
   return table(attachments.map((a) => [a.id, a.target, a.interface, a.mac, a.addresses.join(' '), a.state]));
 }
 
-function addMeshCommands(program: Command, call: Call): void {
+function addMeshCommands(program: Command, terminal: Terminal, call: Call): void {
   program
     .command('stop')
     .description('stop the daemon; interfaces and attached namespaces stay, so that a restart finds them')
     .option('--clean', 'remove bridge, TAP, host rules and attached interfaces too')
     .action(async (flags: { clean?: boolean }) => {
       await call('POST', '/stop', { clean: flags.clean ?? false });
+      await untilGone(terminal.socket());
     });
   program
     .command('connect')
@@ -103,6 +105,17 @@ function addMeshCommands(program: Command, call: Call): void {
       await call('POST', '/forget', { peers: peers.map(peerValue) });
     });
 }
+
+/** The daemon closes its API last; a script that goes on after `stop` finds ports and interfaces free. */
+async function untilGone(socket: string): Promise<void> {
+  for (let waited = 0; await answers(socket); waited += STOP_POLL_MS) {
+    if (waited >= STOP_LIMIT_MS) throw new BadValue('the daemon was told to stop and still runs after 10 s');
+    await setTimeout(STOP_POLL_MS);
+  }
+}
+
+const STOP_POLL_MS = 50;
+const STOP_LIMIT_MS = 10_000;
 
 const ADDRESS_HELP = 'ip:CIDR, net:CIDR, net:default or CIDR; without one, from the default subnet';
 

@@ -1,7 +1,9 @@
 import type { Cidr } from '../core/address.ts';
-import { formatCidr, parseCidr } from '../core/address.ts';
+import { formatCidr, formatEndpoint, parseCidr } from '../core/address.ts';
+import { toHex } from '../core/bytes.ts';
 import type { Log } from '../core/log.ts';
 import type { Millis } from '../core/time.ts';
+import type { TopologyEntry } from '../gossip/topology-entry.ts';
 import type { IpamRequest, IpamResult } from '../ipam/effects.ts';
 import type { AddressPort } from '../plugin/host/host-port.ts';
 import type { Attachments } from '../plugin/host/attachments.ts';
@@ -152,10 +154,9 @@ export class RunningDaemon implements Daemon {
     const { topology, details, ...status } = document;
     return {
       ...this.#whole(status),
-      topology,
+      topology: topology.map(printable),
       details,
       attachments: await this.ps(),
-      hostFirewall: this.#edge.firewallProblems(),
     };
   }
 
@@ -225,12 +226,19 @@ export class RunningDaemon implements Daemon {
     const { engine, version } = this.#edge;
     const { name, nickname, incarnation, encryption, mtu, ...rest } = document.router;
     const uptimeSeconds = this.#edge.uptimeSeconds();
+    const warnings = this.#edge.firewallProblems();
     return {
       version,
       router: { name, nickname, incarnation, encryption, engine, mtu, uptimeSeconds, ...rest },
       ipam: document.ipam,
+      ...(warnings.length === 0 ? {} : { warnings }),
     };
   }
+}
+
+/** A topology entry with addresses and keys as text. */
+function printable(entry: TopologyEntry): Record<string, unknown> {
+  return { ...entry, key: toHex(entry.key), addresses: entry.addresses.map(formatEndpoint) };
 }
 
 function cidrOf(text: string): Cidr {

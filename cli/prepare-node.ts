@@ -8,6 +8,7 @@ import { parseIpamSettings, type IpamSettings } from '../ipam/settings.ts';
 import type { ControlNodeConfig, ControlNodeDeps } from '../router/control-config.ts';
 import type { Primitives } from '../router/crypto/primitives.ts';
 import { loadIdentity, type Identity } from '../router/identity.ts';
+import { loadTargets } from '../router/stored-targets.ts';
 import { BadValue } from './exit.ts';
 import type { LaunchSettings } from './settings.ts';
 import { VERSION } from './version.ts';
@@ -60,7 +61,9 @@ export function prepareNode(
     },
     deps: { ...tools, stored },
     changes: loaded.changes,
-    targets: settings.peers,
+    targets: settings.resume
+      ? [...new Set([...settings.peers, ...loadTargets(stored).targets])]
+      : settings.peers,
     listen: settings.host === undefined ? undefined : parseIp(settings.host),
     trustedSubnets,
   };

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { join } from 'node:path';
 import type { StorePort } from '../core/store.ts';
@@ -42,7 +42,10 @@ async function acquire(path: string): Promise<number> {
   const addon = loadAddon();
   for (let waited = 0; ; waited += LOCK_RETRY_MS) {
     const lock = addon.tryLock(path);
-    if (lock !== undefined) return lock;
+    if (lock !== undefined) {
+      writeFileSync(path, `${process.pid}\n`);
+      return lock;
+    }
     if (waited >= LOCK_PATIENCE_MS) {
       throw new BadValue(
         `${path} is held by ${holderOf(path)}: stop that daemon, or choose another --state-dir`,

@@ -40,7 +40,10 @@ export function isStatusPart(text: string): text is StatusPart {
 /** The overview that `status` prints. */
 export function overviewText(document: StatusDocument): string {
   return [
-    fields([['Version', document.version]]),
+    fields([
+      ['Version', document.version],
+      ...(document.warnings ?? []).map((warning): [string, string] => ['Warning', warning]),
+    ]),
     'Service: router\n' + fields(routerFields(document.router)),
     'Service: ipam\n' + fields(ipamFields(document.ipam)),
   ].join('\n');

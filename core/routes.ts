@@ -17,7 +17,7 @@ export interface RoutesSnapshot {
   readonly adjacency: Int32Array;
   /** Parallel to `adjacency`: 1 where both ends also list the edge as direct (UDP link up on a direct path). */
   readonly direct: Uint8Array;
-  /** First hop from this node to peer i; -1 for this node itself. */
+  /** First hop of control messages from this node to peer i, over direct edges where they lead there; -1 for this node itself. */
   readonly nextHop: Int32Array;
   /** Per peer: incarnation modulo 256, the epoch of its broadcasts. */
   readonly epoch: Uint8Array;

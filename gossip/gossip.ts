@@ -341,8 +341,9 @@ export class Gossip implements Machine<GossipEffect> {
 
   #forward(unicast: Unicast, now: Millis): boolean {
     const { neighbours } = this.#neighbourhood;
-    const hop = neighbours.has(unicast.to) ? unicast.to : this.#routes.nextHop(unicast.to);
-    const neighbour = hop === undefined ? undefined : neighbours.get(hop);
+    const hop = this.#routes.nextHop(unicast.to);
+    // A neighbour that is new or about to be lost has no route, but perhaps a connection.
+    const neighbour = (hop && neighbours.get(hop)) ?? neighbours.get(unicast.to);
     if (!neighbour?.isWritable) return false;
     neighbour.send(encodeMessage(unicast), now);
     return true;

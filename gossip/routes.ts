@@ -10,7 +10,9 @@ export type TopologyView = Iterable<{ readonly entry: TopologyEntry }>;
 
 /**
  * Breadth-first search from `self` over edges that both ends list as established, neighbours in order of name: two
- * nodes with one topology agree on every distance, so that hop by hop forwarding never loops. Cost O(edges).
+ * nodes with one topology agree on every distance, so that hop by hop forwarding never loops. Where edges that are
+ * direct lead to a peer, only those do: the control connection of an edge whose data link lost its path has most
+ * likely stalled, too, which it would not notice for long. Cost O(edges).
  */
 export function computeRoutes(view: TopologyView, self: PeerName, version: number): RoutesSnapshot {
   const graph = readGraph(view);
@@ -18,7 +20,10 @@ export function computeRoutes(view: TopologyView, self: PeerName, version: numbe
   const names = [...reached.keys()].sort(compareNames);
   const index = new Map(names.map((name, i) => [name, i]));
   const nextHop = new Int32Array(names.length);
-  names.forEach((name, i) => (nextHop[i] = name === self ? -1 : index.get(reached.get(name)!.firstHop)!));
+  const overDirect = directHops(reached, self);
+  names.forEach((name, i) => {
+    nextHop[i] = name === self ? -1 : index.get(overDirect.get(name) ?? reached.get(name)!.firstHop)!;
+  });
   return {
     version,
     names,
@@ -94,6 +99,17 @@ function search(graph: Graph, self: PeerName): ReadonlyMap<PeerName, Reached> {
     }
   }
   return reached;
+}
+
+/** The first hop to every peer that direct edges alone lead to; `self` maps to itself. */
+function directHops(reached: ReadonlyMap<PeerName, Reached>, self: PeerName): ReadonlyMap<PeerName, PeerName> {
+  const hops = new Map<PeerName, PeerName>([[self, self]]);
+  for (const [at, hop] of hops) {
+    for (const { to, direct } of reached.get(at)!.edges) {
+      if (direct && !hops.has(to)) hops.set(to, at === self ? to : hop);
+    }
+  }
+  return hops;
 }
 
 function agreedEdges(graph: Graph, from: PeerName): readonly Edge[] {

@@ -8,7 +8,7 @@ import { asInteger, asList, pack, SchemaViolation, unpack } from './closed-schem
 import type { AddressRange } from './range.ts';
 
 /** An address is not used again for this long unless nothing else is left: stale ARP entries die out meanwhile. */
-export const REST: Millis = 5 * MINUTE;
+const REST: Millis = 5 * MINUTE;
 
 export const ALLOCATION_KEY = 'ipam/allocation/';
 

@@ -14,13 +14,13 @@ export interface Need {
 }
 
 /** How far a request gets with what this peer has at the moment. */
-export type Attempt =
+type Attempt =
   | { readonly type: 'answered'; readonly result: IpamResult }
   /** Until there is a ring and it is known to be recent. */
   | { readonly type: 'waits' }
   | { readonly type: 'needs'; readonly need: Need };
 
-export interface AttemptContext {
+interface AttemptContext {
   readonly holdings: Holdings;
   readonly defaultSubnet: Cidr;
   /** May space be given out? False before there is a ring, and just after a start. */

@@ -39,7 +39,7 @@ export function asInteger(value: unknown, min: number, max: number, what: string
   return value;
 }
 
-export function asBytes(value: unknown, length: number, what: string): Uint8Array {
+function asBytes(value: unknown, length: number, what: string): Uint8Array {
   if (!(value instanceof Uint8Array) || value.length !== length) {
     throw new SchemaViolation(`${what} is not ${length} bytes`);
   }

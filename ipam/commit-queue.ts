@@ -1,7 +1,7 @@
 import type { StoreChange } from '../core/store.ts';
 
 /** One transaction to make. `token` comes back when it is durable. */
-export interface Batch {
+interface Batch {
   readonly token: number;
   readonly changes: readonly StoreChange[];
 }

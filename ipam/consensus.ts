@@ -15,7 +15,7 @@ import { CLUSTER_ID_BYTES } from './seed.ts';
 const PROPOSAL_PATIENCE: Millis = 2 * SECOND;
 const MOST_PATIENT_ROUND = 15;
 
-export interface ConsensusConfig {
+interface ConsensusConfig {
   readonly self: Owner;
   /** The range voted about, as text. */
   readonly range: string;
@@ -26,7 +26,7 @@ export interface ConsensusConfig {
   readonly restored: VoterEntry | undefined;
 }
 
-export interface Standing {
+interface Standing {
   readonly quorum: number;
   /** Voters that are reachable, this one included. */
   readonly known: number;

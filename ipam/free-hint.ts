@@ -4,7 +4,7 @@ import { SECOND } from '../core/time.ts';
 import type { HintEntry } from './entries.ts';
 
 /** A hint is refreshed at most this often, and only when it is off by a factor. */
-export const HINT_INTERVAL: Millis = 10 * SECOND;
+const HINT_INTERVAL: Millis = 10 * SECOND;
 const FACTOR = 2;
 
 /** Tells the others roughly how much this peer could donate, without a message for every allocation. */

@@ -22,7 +22,7 @@ export interface DonorCandidate {
   readonly weight: number;
 }
 
-export interface Ask {
+interface Ask {
   readonly to: PeerName;
   readonly id: string;
 }

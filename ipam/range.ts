@@ -8,7 +8,7 @@ export interface Span {
 }
 
 /** Offsets are exact integers of a double: a range holds at most 2^52 addresses (an IPv6 /76). */
-export const MAX_RANGE_BITS = 52;
+const MAX_RANGE_BITS = 52;
 
 /** A /30: two addresses that can be handed out. */
 export const MIN_SUBNET_BITS = 2;

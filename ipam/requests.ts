@@ -18,7 +18,7 @@ const DEFAULT_TIMEOUT: Millis = 1 * MINUTE;
 const OUT_OF_REACH: Millis = 5 * SECOND;
 const MAX_PENDING = 4_096;
 
-export interface RequestsPorts {
+interface RequestsPorts {
   readonly holdings: Holdings;
   readonly defaultSubnet: Cidr;
   readonly random: RandomSource;

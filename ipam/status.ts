@@ -18,7 +18,7 @@ export interface IpamStatus {
   readonly conflicts: readonly string[];
 }
 
-export interface OwnedStatus {
+interface OwnedStatus {
   readonly name: string;
   readonly nickname: string;
   readonly addresses: number;
@@ -26,7 +26,7 @@ export interface OwnedStatus {
   readonly reachable: boolean;
 }
 
-export interface StatusParts {
+interface StatusParts {
   readonly status: IpamStatus['status'];
   readonly detail: string | undefined;
   readonly defaultSubnet: Cidr;

@@ -14,13 +14,13 @@ import type { RingEntry, VoterEntry } from './entries.ts';
  *   ipam/allocation/ID    [[address bytes, prefix], ...]
  */
 export const PREFIX = 'ipam/';
-export const META_KEY = 'ipam/meta';
+const META_KEY = 'ipam/meta';
 export const RING_KEY = 'ipam/ring';
 export const VOTER_KEY = 'ipam/voter';
 
 const FORMAT = 1;
 
-export interface StoreOwner {
+interface StoreOwner {
   /** Of the range, as text. */
   readonly range: string;
   readonly name: PeerName;

@@ -71,6 +71,7 @@ const { status } = spawnSync(
   compiler,
   [
     '-std=gnu11',
+    '-D_GNU_SOURCE',
     ...mode,
     ...warnings,
     '-fPIC',

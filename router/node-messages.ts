@@ -29,10 +29,11 @@ export type ToData =
       readonly initiator: boolean;
       readonly keys: DirectionKeys;
     }
-  /** A circuit to the peer is open: send as `sendIndex` to the first of `route` (the relays, from here); `alias` is the index we receive it on. */
+  /** A circuit to the peer is open, for the session with this id: send as `sendIndex` to the first of `route` (the relays, from here); `alias` is the index we receive it on. */
   | {
       readonly type: 'circuit';
       readonly peer: PeerName;
+      readonly session: number;
       readonly circuit: number;
       readonly route: readonly PeerName[];
       readonly alias: number;
@@ -60,10 +61,11 @@ export type ToControl =
   | { readonly type: 'session-live'; readonly peer: PeerName; readonly id: number }
   /** These indexes are out of use (an old session or circuit ended). */
   | { readonly type: 'indexes-released'; readonly indexes: readonly number[] }
-  /** The direct path is lost: open a circuit that avoids these edges. */
+  /** The session with this id has no path: open a circuit for it that avoids these edges. */
   | {
       readonly type: 'need-circuit';
       readonly peer: PeerName;
+      readonly session: number;
       readonly avoid: readonly (readonly [PeerName, PeerName])[];
     }
   /** This end no longer uses the circuit. */

@@ -3,6 +3,8 @@ export interface StatusDocument {
   readonly version: string;
   readonly router: RouterStatus;
   readonly ipam: IpamStatus;
+  /** What the operator should see to, such as a firewall that drops our packets; absent if there is nothing. */
+  readonly warnings?: readonly string[];
 }
 
 export interface RouterStatus {

@@ -110,7 +110,12 @@ export class Lab {
     });
     const ruleset = `table bridge lab
 delete table bridge lab
-table bridge lab { chain cuts { type filter hook forward priority 0; ${rules.join('; ')} } }
+table bridge lab {
+chain cuts {
+type filter hook forward priority 0
+${rules.join('\n')}
+}
+}
 `;
     await must(['ip', 'netns', 'exec', this.underlay, 'nft', '-f', '-'], { input: ruleset });
   }

@@ -13,6 +13,9 @@
 #define IPV4_HEADER 20
 #define IPV4_FRAGMENT_BITS 0x3fff
 #define IPV6_HEADER 40
+#define IPV6_HOP_OPTIONS 0
+#define IPV6_ROUTING 43
+#define IPV6_DESTINATION_OPTIONS 60
 #define TCP_HEADER 20
 #define TCP_CHECKSUM 16
 #define UDP_HEADER 8
@@ -20,6 +23,7 @@
 
 static bool parse_ipv4(const uint8_t *frame, size_t length, frame_layout *out);
 static bool parse_ipv6(const uint8_t *frame, size_t length, frame_layout *out);
+static bool skip_extensions(const uint8_t *frame, size_t length, frame_layout *out);
 static bool parse_transport(const uint8_t *frame, size_t length, frame_layout *out);
 
 bool frame_layout_parse(const uint8_t *frame, size_t length, frame_layout *out) {
@@ -32,10 +36,10 @@ bool frame_layout_parse(const uint8_t *frame, size_t length, frame_layout *out) 
     type = be16(frame + at - 2);
   }
   out->network = at;
-  bool plain = type == ETHERTYPE_IPV4   ? parse_ipv4(frame, length, out)
+  bool known = type == ETHERTYPE_IPV4   ? parse_ipv4(frame, length, out)
                : type == ETHERTYPE_IPV6 ? parse_ipv6(frame, length, out)
                                         : false;
-  return plain && parse_transport(frame, length, out);
+  return known && parse_transport(frame, length, out);
 }
 
 static bool parse_ipv4(const uint8_t *frame, size_t length, frame_layout *out) {
@@ -46,6 +50,7 @@ static bool parse_ipv4(const uint8_t *frame, size_t length, frame_layout *out) {
   if ((be16(ip + 6) & IPV4_FRAGMENT_BITS) != 0) return false;
   out->family = 4;
   out->protocol = ip[9];
+  out->plain = true;
   out->transport = out->network + header;
   return true;
 }
@@ -57,6 +62,20 @@ static bool parse_ipv6(const uint8_t *frame, size_t length, frame_layout *out) {
   out->family = 6;
   out->protocol = ip[6];
   out->transport = out->network + IPV6_HEADER;
+  return skip_extensions(frame, length, out);
+}
+
+/* Each is at least 8 bytes long, so the walk ends within the frame (RFC 8200, section 4). */
+static bool skip_extensions(const uint8_t *frame, size_t length, frame_layout *out) {
+  out->plain = true;
+  while (out->protocol == IPV6_HOP_OPTIONS || out->protocol == IPV6_ROUTING ||
+         out->protocol == IPV6_DESTINATION_OPTIONS) {
+    if (length < out->transport + 8) return false;
+    const uint8_t *header = frame + out->transport;
+    out->plain = false;
+    out->protocol = header[0];
+    out->transport += (header[1] + 1u) * 8;
+  }
   return true;
 }
 

@@ -23,11 +23,13 @@ typedef struct {
   uint32_t checksum;
   uint8_t family;
   uint8_t protocol;
+  /* No IPv6 extension headers: a partial checksum may stay partial on the wire. */
+  bool plain;
 } frame_layout;
 
 /*
- * Whole TCP or UDP over IPv4 (options allowed) or IPv6 (no extension headers), with at most two VLAN tags: all
- * headers lie within `length`. False for anything else.
+ * Whole TCP or UDP over IPv4 (options allowed) or IPv6 (behind options and routing headers too), with at most two
+ * VLAN tags: all headers lie within `length`. False for anything else.
  */
 bool frame_layout_parse(const uint8_t *frame, size_t length, frame_layout *out);
 

@@ -5,7 +5,7 @@
 #include <uv.h>
 
 void glue_must(napi_status status, const char *file, int line) {
-  if (status == napi_ok) return;
+  if (status == napi_ok || status == napi_pending_exception || status == napi_cannot_run_js) return;
   char text[160];
   snprintf(text, sizeof text, "%s:%d: Node-API status %d", file, line, (int)status);
   napi_fatal_error("weave_ts", NAPI_AUTO_LENGTH, text, NAPI_AUTO_LENGTH);
@@ -26,6 +26,9 @@ bool glue_text(napi_env env, napi_value value, char *out, size_t room) {
   return false;
 }
 
+/* Where an empty array points. */
+static uint32_t no_bytes;
+
 void *glue_array(napi_env env, napi_value value, size_t *bytes) {
   napi_typedarray_type type;
   size_t length = 0;
@@ -35,7 +38,7 @@ void *glue_array(napi_env env, napi_value value, size_t *bytes) {
     return NULL;
   }
   *bytes = length * (type == napi_uint32_array ? sizeof(uint32_t) : 1);
-  return data;
+  return data == NULL ? &no_bytes : data;
 }
 
 void *glue_pointer(napi_env env, napi_value value) {
@@ -64,13 +67,13 @@ bool glue_is_undefined(napi_env env, napi_value value) {
 }
 
 napi_value glue_number(napi_env env, double value) {
-  napi_value number;
+  napi_value number = NULL;
   MUST(napi_create_double(env, value, &number));
   return number;
 }
 
 napi_value glue_undefined(napi_env env) {
-  napi_value undefined;
+  napi_value undefined = NULL;
   MUST(napi_get_undefined(env, &undefined));
   return undefined;
 }
@@ -82,7 +85,7 @@ void glue_throw_errno(napi_env env, const char *what, int error) {
 }
 
 void glue_export(napi_env env, napi_value exports, const char *name, napi_callback function) {
-  napi_value value;
+  napi_value value = NULL;
   MUST(napi_create_function(env, name, NAPI_AUTO_LENGTH, function, NULL, &value));
   MUST(napi_set_named_property(env, exports, name, value));
 }

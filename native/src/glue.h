@@ -7,7 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A Node-API call that fails only by a bug of ours, or when no memory is left. */
+/*
+ * A Node-API call that fails only by a bug of ours, or when no memory is left. That the thread is being terminated,
+ * so that JavaScript may not run, is no failure: results stay as they were, and all later calls end likewise.
+ */
 #define MUST(call) glue_must((call), __FILE__, __LINE__)
 
 void glue_must(napi_status status, const char *file, int line);

@@ -78,14 +78,15 @@ tap_read_result tap_device_read(int fd, uint8_t *frame, size_t room, tap_frame *
 
 static bool describe(const struct virtio_net_hdr *header, uint8_t *frame, tap_frame *out) {
   frame_layout layout;
-  bool plain = frame_layout_parse(frame, out->length, &layout);
+  bool known = frame_layout_parse(frame, out->length, &layout);
   out->segment = out->length;
   out->flags = 0;
   if (header->gso_type == VIRTIO_NET_HDR_GSO_NONE)
-    return describe_checksum(header, frame, plain ? &layout : NULL, out);
-  /* The kernel cuts whatever cannot be cut by us: it hands over TCP only. */
-  if (!plain || layout.protocol != PROTOCOL_TCP || header->gso_size == 0) return false;
-  out->flags = FLAG_CHECKSUM_PARTIAL;
+    return describe_checksum(header, frame, known && layout.plain ? &layout : NULL, out);
+  /* The kernel hands over uncut what the offloads allow: TCP. */
+  if (!known || layout.protocol != PROTOCOL_TCP || header->gso_size == 0) return false;
+  /* Where it may not stay partial, cutting completes it. */
+  out->flags = layout.plain ? FLAG_CHECKSUM_PARTIAL : 0;
   uint32_t segment = layout.payload + header->gso_size;
   if (segment < out->length) out->segment = segment;
   return true;
@@ -106,8 +107,12 @@ tap_write_result tap_device_write(int fd, const uint8_t *frame, size_t length, u
   memset(&header, 0, sizeof header);
   if ((flags & FLAG_CHECKSUM_PARTIAL) != 0 && !describe_partial(frame, length, &header)) return TAP_REFUSED;
   struct iovec parts[] = {{&header, sizeof header}, {(void *)(uintptr_t)frame, length}};
+  return tap_device_write_parts(fd, parts, 2);
+}
+
+tap_write_result tap_device_write_parts(int fd, const struct iovec *parts, int count) {
   ssize_t done;
-  do done = writev(fd, parts, 2);
+  do done = writev(fd, parts, count);
   while (done < 0 && errno == EINTR);
   if (done >= 0) return TAP_WRITTEN;
   if (errno == EBADFD || errno == EBADF) return TAP_WRITE_GONE;
@@ -117,7 +122,7 @@ tap_write_result tap_device_write(int fd, const uint8_t *frame, size_t length, u
 
 static bool describe_partial(const uint8_t *frame, size_t length, struct virtio_net_hdr *header) {
   frame_layout layout;
-  if (!frame_layout_parse(frame, length, &layout)) return false;
+  if (!frame_layout_parse(frame, length, &layout) || !layout.plain) return false;
   header->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
   header->csum_start = (uint16_t)layout.transport;
   header->csum_offset = (uint16_t)layout.checksum;

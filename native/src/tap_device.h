@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /* Which step failed goes to `*step`. Returns the descriptor, non-blocking, or -errno. */
 int tap_device_open(const char *name, bool super_frames, const char **step);
@@ -31,5 +32,8 @@ typedef enum { TAP_WRITTEN, TAP_QUEUE_FULL, TAP_REFUSED, TAP_WRITE_GONE } tap_wr
 
 /* Writes one frame; `flags` as of the wire. TAP_REFUSED: a partial checksum that stands nowhere. */
 tap_write_result tap_device_write(int fd, const uint8_t *frame, size_t length, uint8_t flags);
+
+/* Writes one frame that lies in pieces, the virtio-net header first. */
+tap_write_result tap_device_write_parts(int fd, const struct iovec *parts, int count);
 
 #endif

@@ -9,7 +9,7 @@
 #include <linux/if.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 typedef struct {
   int fd;
@@ -44,6 +44,11 @@ static napi_value tap_open(napi_env env, napi_callback_info info) {
     return NULL;
   }
   tap *self = calloc(1, sizeof *self);
+  if (self == NULL) {
+    close(fd);
+    MUST(napi_throw_error(env, "ENOMEM", "No memory is left for the TAP."));
+    return NULL;
+  }
   self->fd = fd;
   if (!watcher_start(env, fd, arguments[2], &self->watch, &self->broken)) {
     free(self);

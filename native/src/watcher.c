@@ -3,6 +3,7 @@
 #include "glue.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -18,6 +19,8 @@ struct watcher {
 };
 
 static void on_poll(uv_poll_t *poll, int status, int events);
+static bool survives(watcher *self);
+static void report_exception(napi_env env);
 static void on_thread_end(napi_async_cleanup_hook_handle hook, void *data);
 static void on_closed(uv_handle_t *handle);
 static void begin_close(watcher *self);
@@ -57,22 +60,31 @@ void watcher_stop(watcher **slot) {
 static void on_poll(uv_poll_t *poll, int status, int events) {
   (void)events;
   watcher *self = (watcher *)poll;
-  if (status < 0) {
-    *self->broken = true;
-    uv_poll_stop(poll);
-  }
+  if (status < 0) *self->broken = !survives(self);
   napi_env env = self->env;
   napi_handle_scope scope;
   MUST(napi_open_handle_scope(env, &scope));
   napi_value function, receiver;
   MUST(napi_get_reference_value(env, self->on_readable, &function));
   MUST(napi_get_global(env, &receiver));
-  if (napi_make_callback(env, self->context, receiver, function, 0, NULL, NULL) == napi_pending_exception) {
-    napi_value error;
-    MUST(napi_get_and_clear_last_exception(env, &error));
-    MUST(napi_fatal_exception(env, error));
-  }
+  if (napi_make_callback(env, self->context, receiver, function, 0, NULL, NULL) != napi_ok) report_exception(env);
   MUST(napi_close_handle_scope(env, scope));
+}
+
+/* A socket may report the error of one datagram, which is over when it has been read; a TAP reports its end only. */
+static bool survives(watcher *self) {
+  int error;
+  socklen_t length = sizeof error;
+  return getsockopt(self->fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 &&
+         uv_poll_start(&self->poll, UV_READABLE, on_poll) == 0;
+}
+
+/* A thread that is being terminated ends its callbacks by an exception of which nothing is to be said. */
+static void report_exception(napi_env env) {
+  bool pending = false;
+  napi_value error = NULL;
+  if (napi_is_exception_pending(env, &pending) != napi_ok || !pending) return;
+  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
 }
 
 /* JavaScript may not run any more, and what refers to it is freed by Node. */

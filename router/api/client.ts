@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { connect } from 'node:net';
 
 /** The daemon does not answer on its socket. */
 export class NoDaemon extends Error {
@@ -42,6 +43,18 @@ export function callApi(
     });
     call.on('error', (error: NodeJS.ErrnoException) => reject(callFailed(socketPath, error)));
     call.end(payload);
+  });
+}
+
+/** Whether a daemon listens on the unix socket `path`. */
+export function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
   });
 }
 

@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Log } from '../../core/log.ts';
+import { answers } from './client.ts';
 import type { AttachRequest, Daemon, ExposeRequest } from './daemon.ts';
 import {
   allocateBody,
@@ -54,23 +54,12 @@ export async function listenOnSocket(app: FastifyInstance, path: string): Promis
 
 /** Removes a socket file that nobody serves. Rejects if somebody does. */
 export async function claimSocketPath(path: string): Promise<void> {
-  if (await isServed(path)) {
+  if (await answers(path)) {
     throw new Error(
       `a daemon already answers on ${path}: stop it first, or choose another --socket and --state-dir`,
     );
   }
   rmSync(path, { force: true });
-}
-
-function isServed(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }
 
 function addQueries(app: FastifyInstance, daemon: Daemon): void {

@@ -2,17 +2,22 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { EngineArrays } from './native-layout.ts';
 import { EngineError } from './port.ts';
 
 declare const handle: unique symbol;
+
+/** A native engine; native.ts says what its functions do. It belongs to the thread that made it. */
+export interface EngineHandle {
+  readonly [handle]: 'engine';
+}
 
 /** An attached TAP. It belongs to the thread that opened it. */
 export interface TapHandle {
   readonly [handle]: 'tap';
 }
 
-/** Results of {@link Addon.tapWrite}. */
-export const TAP_WRITTEN = 0;
+/** Results of {@link Addon.tapWrite}; 0 = written. */
 export const TAP_QUEUE_FULL = 1;
 export const TAP_REFUSED = 2;
 export const TAP_GONE = 3;
@@ -38,6 +43,16 @@ export interface Addon {
   ): number;
   /** Writes one frame; returns one of the TAP_ results. */
   tapWrite(tap: TapHandle, data: Uint8Array, offset: number, length: number, flags: number): number;
+  /**
+   * Cuts a TCP super-frame into frames of at most `segment` bytes, written to `out` one after another. Returns their
+   * number, or -1 if the frame cannot be cut or the arrays are too short. The engine does the same by itself.
+   */
+  cutFrame(frame: Uint8Array, segment: number, out: Uint8Array, lengths: Uint32Array): number;
+  /**
+   * Joins as many as possible of the frames that lie in `data` one after another, from the first on; returns how many,
+   * 0 if the first cannot be joined at all. `out` gets the virtio-net header (10 bytes) and the frame.
+   */
+  joinFrames(data: Uint8Array, lengths: Uint32Array, flags: Uint8Array, out: Uint8Array): number;
   /** Overwrites an environment variable where other processes can see it, then removes it. */
   wipeEnvironment(name: string): void;
   /**
@@ -46,6 +61,63 @@ export interface Addon {
    */
   tryLock(path: string): number | undefined;
   unlock(lock: number): void;
+
+  /** The caller keeps `arrays` alive as long as the handle. */
+  engineCreate(arrays: EngineArrays): EngineHandle;
+  /** `address` has 0 bytes (every address), 4 or 16. */
+  engineBind(engine: EngineHandle, address: Uint8Array, port: number, onReady: () => void): void;
+  engineAttach(engine: EngineHandle, tap: string, superFrames: boolean, onReady: () => void): void;
+  engineClose(engine: EngineHandle): void;
+  /** The functions up to engineRemoveLabel are the changes of the engine port; endpoints as in native-layout.ts. */
+  engineAddSession(engine: EngineHandle, session: number, send?: Uint8Array, receive?: Uint8Array): void;
+  engineRemoveSession(engine: EngineHandle, session: number): void;
+  engineAddKey(
+    engine: EngineHandle,
+    session: number,
+    phase: number,
+    send: Uint8Array,
+    receive: Uint8Array,
+  ): void;
+  engineRemoveKey(engine: EngineHandle, session: number, phase: number): void;
+  engineSetSendPhase(engine: EngineHandle, session: number, phase: number): void;
+  engineSetDirect(engine: EngineHandle, session: number, endpoint?: Uint8Array): void;
+  engineAddIndex(engine: EngineHandle, index: number, session: number, tag: number, roams: boolean): void;
+  engineRemoveIndex(engine: EngineHandle, index: number): void;
+  engineSetPath(engine: EngineHandle, path: number, endpoint: Uint8Array, sendIndex: number): void;
+  engineRemovePath(engine: EngineHandle, path: number): void;
+  engineSetLabel(engine: EngineHandle, index: number, from: number, to: number, nextIndex: number): void;
+  engineRemoveLabel(engine: EngineHandle, index: number): void;
+  /** Number of frames that are in the arrays now. */
+  engineReadFrames(engine: EngineHandle): number;
+  /** Number of messages that are in the arrays now. */
+  engineReceive(engine: EngineHandle): number;
+  engineSend(
+    engine: EngineHandle,
+    count: number,
+    source: Uint8Array,
+    item: Uint32Array,
+    offset: Uint32Array,
+    length: Uint32Array,
+    prefixes: Uint8Array,
+    prefixLength: Uint8Array,
+    session: Uint32Array,
+    path: Uint32Array,
+    plain: Uint8Array,
+    scratch: Uint8Array,
+  ): void;
+  engineWriteFrames(
+    engine: EngineHandle,
+    count: number,
+    source: Uint8Array,
+    offset: Uint32Array,
+    length: Uint32Array,
+    flags: Uint8Array,
+    scratch: Uint8Array,
+  ): void;
+  /** Number of events that are in the arrays now; drops are there at any time. */
+  engineDrain(engine: EngineHandle): number;
+  /** 0 = no, 1 = the UDP socket, 2 = the TAP is gone. Said once. */
+  engineBroken(engine: EngineHandle): number;
 }
 
 /** The addon of this package. Throws an {@link EngineError} that names the remedy if it is missing or does not load. */

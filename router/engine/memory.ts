@@ -52,9 +52,9 @@ export interface MemoryEngineOptions {
   readonly cipher: DatagramCipher;
   /**
    * Gives a datagram to the network, which owns it then and does not deliver it before this returns.
-   * Returns the errno name if it cannot leave; EMSGSIZE becomes `too-big`.
+   * Returns the errno name if it cannot leave; EMSGSIZE becomes `too-big`. `path` is the one that `to` belongs to.
    */
-  readonly transmit: (to: Endpoint, datagram: Uint8Array) => string | undefined;
+  readonly transmit: (to: Endpoint, datagram: Uint8Array, path: number) => string | undefined;
   /** A frame was written to the TAP; the copy is the callee's. */
   readonly onHostReceives: (frame: Uint8Array, flags: number) => void;
   /** Datagrams that one key may seal. */
@@ -113,6 +113,11 @@ export class MemoryEngine implements Engine {
     if (this.#onReady === undefined || !this.#hasTap) return;
     if (this.#fromHost.push({ frame, flags })) this.#events.dropped('tap-queue-full');
     this.#onReady();
+  }
+
+  /** Whether readFrames or receive has something left. */
+  get waiting(): boolean {
+    return !this.#fromHost.empty || !this.#fromNetwork.empty;
   }
 
   readFrames(): FrameBatch {
@@ -286,7 +291,7 @@ export class MemoryEngine implements Engine {
   }
 
   #transmit(path: number, to: Endpoint, datagram: Uint8Array): void {
-    const errno = this.#options.transmit(to, datagram);
+    const errno = this.#options.transmit(to, datagram, path);
     if (errno === 'EMSGSIZE') this.#events.tooBig(path, datagram.length);
     else if (errno !== undefined) this.#events.sendFailed(path, errno);
   }
@@ -321,6 +326,10 @@ class DropOldest<T> {
 
   constructor(limit: number) {
     this.#limit = limit;
+  }
+
+  get empty(): boolean {
+    return this.#head === this.#items.length;
   }
 
   /** True if the oldest had to go. */

@@ -6,13 +6,18 @@ import type { ToData } from '../node-messages.ts';
 import type { CircuitMessage } from './circuit-message.ts';
 import type { IndexAllocator } from './index-allocator.ts';
 
+/** The sessions that the data plane holds: by its id, and by the name that both ends know. */
+export interface SessionNames {
+  nameOf(peer: PeerName, id: number): string | undefined;
+  idOf(peer: PeerName, name: string): number | undefined;
+}
+
 /** What relays and ends of circuits share with their node. */
 export interface CircuitContext {
   readonly self: PeerName;
   readonly indexes: IndexAllocator;
   routes(): RoutesSnapshot | undefined;
-  /** Whether the data plane holds a session with the peer, so that it can carry a circuit. */
-  hasSession(peer: PeerName): boolean;
+  readonly sessions: SessionNames;
   /** Sends to a neighbour on the control plane. */
   send(to: PeerName, message: CircuitMessage): void;
   toData(message: ToData): void;

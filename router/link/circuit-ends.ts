@@ -1,8 +1,10 @@
+import { compareNames } from '../../core/peer-name.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import { toHex } from '../../core/bytes.ts';
 import type { RandomSource } from '../../core/random.ts';
-import { earlier } from '../../core/time.ts';
+import { SECOND, earlier } from '../../core/time.ts';
 import type { Millis } from '../../core/time.ts';
+import type { RoutesSnapshot } from '../../core/routes.ts';
 import { openTimeout } from './circuit-context.ts';
 import type { CircuitContext } from './circuit-context.ts';
 import { CIRCUIT_ID_BYTES } from './circuit-message.ts';
@@ -10,8 +12,13 @@ import type { CircuitMessage, Refusal } from './circuit-message.ts';
 import { circuitRoute, isDirectEdge } from './circuit-route.ts';
 import type { Edge } from './circuit-route.ts';
 
-/** Circuits to one peer at a time, those it opened included: an old one, a new one, and both again the other way. */
-const MAX_PER_PEER = 4;
+/**
+ * Circuits to one peer at a time, those it opened included: an old one, a new one, both again the other way, and all
+ * that for the session in use and the one that is to replace it.
+ */
+const MAX_PER_PEER = 8;
+/** The data plane repeats its wish at least this often. */
+const WISH_LIFETIME: Millis = 30 * SECOND;
 /** How many paths are tried before the data plane is told that there is none. */
 const MAX_ATTEMPTS = 8;
 
@@ -24,6 +31,8 @@ interface End {
   /** The data plane's name for it, unique in this process. */
   readonly number: number;
   readonly peer: PeerName;
+  /** The data plane's id of the session that it is for, and the name that the peer knows, too. */
+  readonly session: { readonly id: number; readonly name: string };
   /** All peers on the way, this node first. */
   readonly path: readonly PeerName[];
   /** Where this end receives. */
@@ -38,12 +47,24 @@ interface Opening {
   readonly attempt: number;
 }
 
+/** One more path to try, and what to say if there is none. */
+interface Attempt extends Pick<Opening, 'avoid' | 'attempt'>, Pick<End, 'peer' | 'session'> {
+  readonly otherwise: string;
+}
+
+/** A circuit that was wanted while no path led there. */
+interface Wish extends Pick<End, 'session'> {
+  readonly until: Millis;
+}
+
 /** Opens circuits to peers that cannot be reached directly, and takes part in those that others open to us. */
 export class CircuitEnds {
   readonly #context: CircuitContext;
   readonly #random: RandomSource;
   readonly #open = new Map<string, End>();
   readonly #opening = new Map<string, Opening>();
+  /** By peer, what was in vain so far. */
+  readonly #wishes = new Map<PeerName, Wish>();
   #lastNumber = 0;
 
   constructor(context: CircuitContext, random: RandomSource) {
@@ -59,22 +80,41 @@ export class CircuitEnds {
     return this.#open.has(id) || this.#opening.has(id);
   }
 
-  /** The data plane wants a circuit; repeats while one is being opened are ignored. */
-  onNeed(peer: PeerName, avoid: readonly Edge[], now: Millis): void {
-    for (const { end } of this.#opening.values()) if (end.peer === peer) return;
-    if (this.#countOf(peer) >= MAX_PER_PEER) this.#fail(peer, 'too many circuits');
-    else this.#tryPath(peer, avoid, 1, 'no relay has direct links towards both ends', now);
+  /**
+   * The data plane wants a circuit for a session; repeats while one is being opened are ignored. Edges are avoided only
+   * if there is a way round them: they may work again.
+   */
+  onNeed(peer: PeerName, id: number, avoid: readonly Edge[], now: Millis): void {
+    for (const { end } of this.#opening.values()) if (end.peer === peer && end.session.id === id) return;
+    const name = this.#context.sessions.nameOf(peer, id);
+    if (name === undefined) this.#fail(peer, 'the session has ended');
+    else if (this.#countOf(peer) >= MAX_PER_PEER) this.#fail(peer, 'too many circuits');
+    else {
+      const session = { id, name };
+      this.#wishes.set(peer, { session, until: now + WISH_LIFETIME });
+      const otherwise = 'no relay has direct links towards both ends';
+      this.#tryPath({ peer, session, avoid: this.#avoidable(peer, avoid), attempt: 1, otherwise }, now);
+    }
+  }
+
+  /** There may be a path now where there was none. */
+  onRoutes(routes: RoutesSnapshot, now: Millis): void {
+    for (const [peer, { session, until }] of [...this.#wishes].sort(([a], [b]) => compareNames(a, b))) {
+      if (until <= now) this.#wishes.delete(peer);
+      else if (circuitRoute(routes, peer, []) !== undefined) this.onNeed(peer, session.id, [], now);
+    }
   }
 
   onOpen(from: PeerName, open: Open, now: Millis): void {
     const { id, path, position, index } = open;
-    const reason = this.#refusalOf(from, open);
-    if (reason !== undefined) {
-      this.#context.send(from, { type: 'refused', id, position: position - 1, reason });
+    const peer = path[0]!;
+    const session = this.#refusalOf(from, open) ?? this.#sessionOf(peer, open.session) ?? 'no-session';
+    if (typeof session === 'string') {
+      this.#context.send(from, { type: 'refused', id, position: position - 1, reason: session });
       return;
     }
     const alias = this.#context.indexes.allocate(now);
-    const end = { id, number: ++this.#lastNumber, peer: path[0]!, path: [...path].reverse(), alias };
+    const end = { id, number: ++this.#lastNumber, peer, session, path: [...path].reverse(), alias };
     this.#open.set(id, end);
     this.#install(end, index);
     this.#context.send(from, { type: 'opened', id, index: alias });
@@ -131,18 +171,31 @@ export class CircuitEnds {
     }
   }
 
-  #tryPath(peer: PeerName, avoid: readonly Edge[], attempt: number, otherwise: string, now: Millis): void {
+  #avoidable(peer: PeerName, avoid: readonly Edge[]): readonly Edge[] {
+    const routes = this.#context.routes();
+    return routes !== undefined && circuitRoute(routes, peer, avoid) !== undefined ? avoid : [];
+  }
+
+  #tryPath({ peer, session, avoid, attempt, otherwise }: Attempt, now: Millis): void {
     const routes = this.#context.routes();
     const path = routes === undefined ? undefined : circuitRoute(routes, peer, avoid);
     if (path === undefined || attempt > MAX_ATTEMPTS) {
       this.#fail(peer, otherwise);
       return;
     }
+    this.#wishes.delete(peer);
     const id = toHex(this.#random.bytes(CIRCUIT_ID_BYTES));
     const alias = this.#context.indexes.allocate(now);
-    const end = { id, number: ++this.#lastNumber, peer, path, alias };
+    const end = { id, number: ++this.#lastNumber, peer, session, path, alias };
     this.#opening.set(id, { end, deadline: now + openTimeout(path.length, 0), avoid, attempt });
-    this.#context.send(path[1]!, { type: 'open', id, position: 1, index: alias, path });
+    this.#context.send(path[1]!, {
+      type: 'open',
+      id,
+      session: session.name,
+      position: 1,
+      index: alias,
+      path,
+    });
   }
 
   /** The edge after `position` is of no use, or, where that lies outside the path, the first one. */
@@ -152,7 +205,9 @@ export class CircuitEnds {
     this.#context.indexes.release(end.alias, now);
     const at = position + 1 < end.path.length ? position : 0;
     const edge: Edge = [end.path[at]!, end.path[at + 1]!];
-    this.#tryPath(end.peer, [...avoid, edge], attempt + 1, `refused by a relay: ${reason}`, now);
+    const otherwise = `refused by a relay: ${reason}`;
+    const { peer, session } = end;
+    this.#tryPath({ peer, session, avoid: [...avoid, edge], attempt: attempt + 1, otherwise }, now);
   }
 
   #refusalOf(from: PeerName, open: Open): Refusal | undefined {
@@ -162,8 +217,12 @@ export class CircuitEnds {
     if (this.has(id)) return 'duplicate';
     if (this.#countOf(path[0]!) >= MAX_PER_PEER) return 'too-many-circuits';
     const routes = this.#context.routes();
-    if (routes === undefined || !isDirectEdge(routes, from, self)) return 'edge-not-direct';
-    return this.#context.hasSession(path[0]!) ? undefined : 'no-session';
+    return routes === undefined || !isDirectEdge(routes, from, self) ? 'edge-not-direct' : undefined;
+  }
+
+  #sessionOf(peer: PeerName, name: string): End['session'] | undefined {
+    const id = this.#context.sessions.idOf(peer, name);
+    return id === undefined ? undefined : { id, name };
   }
 
   #countOf(peer: PeerName): number {
@@ -173,9 +232,10 @@ export class CircuitEnds {
   }
 
   #install(end: End, sendIndex: number): void {
-    const { peer, number, path, alias } = end;
+    const { peer, session, number, path, alias } = end;
     const route = path.slice(1, -1);
-    this.#context.toData({ type: 'circuit', peer, circuit: number, route, alias, sendIndex });
+    const circuit = { session: session.id, circuit: number, route, alias, sendIndex };
+    this.#context.toData({ type: 'circuit', peer, ...circuit });
   }
 
   #fail(peer: PeerName, reason: string): void {

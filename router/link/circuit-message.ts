@@ -1,5 +1,6 @@
 import type { PeerName } from '../../core/peer-name.ts';
 import { ByteReader, ByteWriter } from './byte-cursor.ts';
+import { SESSION_NAME_BYTES } from './session-name.ts';
 
 /** Peers of a circuit, both ends included. */
 export const MAX_CIRCUIT_PEERS = 16;
@@ -17,9 +18,10 @@ export const REFUSALS = {
 export type Refusal = keyof typeof REFUSALS;
 
 /**
- * Messages between the neighbours along a circuit. `id` is 8 random bytes of its initiator, as hexadecimal digits.
+ * Messages between the neighbours along a circuit. `id` is 8 random bytes of its initiator, as hexadecimal digits;
+ * `session` is the name that both ends know the session by that the circuit is for.
  *
- *   open     1 | id 8 | position u8 | index u32 LE | peers u8 | n x name 6
+ *   open     1 | id 8 | session 8 | position u8 | index u32 LE | peers u8 | n x name 6
  *   opened   2 | id 8 | index u32 LE
  *   refused  3 | id 8 | position u8 | reason u8
  *   close    4 | id 8
@@ -29,6 +31,7 @@ export type CircuitMessage =
   | {
       readonly type: 'open';
       readonly id: string;
+      readonly session: string;
       readonly position: number;
       readonly index: number;
       readonly path: readonly PeerName[];
@@ -46,7 +49,7 @@ export function encodeCircuitMessage(message: CircuitMessage): Uint8Array {
   const writer = new ByteWriter().u8(TYPES[message.type]).hex(message.id);
   switch (message.type) {
     case 'open':
-      writer.u8(message.position).u32(message.index).u8(message.path.length);
+      writer.hex(message.session).u8(message.position).u32(message.index).u8(message.path.length);
       for (const name of message.path) writer.name(name);
       break;
     case 'opened':
@@ -86,13 +89,14 @@ function readBody(reader: ByteReader, type: number, id: string): CircuitMessage 
 }
 
 function readOpen(reader: ByteReader, id: string): CircuitMessage | undefined {
+  const session = reader.hex(SESSION_NAME_BYTES);
   const position = reader.u8();
   const index = reader.index();
   const count = reader.u8();
   if (count < MIN_CIRCUIT_PEERS || count > MAX_CIRCUIT_PEERS) return undefined;
   if (position < 1 || position >= count) return undefined;
   const path = Array.from({ length: count }, () => reader.name());
-  return new Set(path).size === count ? { type: 'open', id, position, index, path } : undefined;
+  return new Set(path).size === count ? { type: 'open', id, session, position, index, path } : undefined;
 }
 
 /** A reason of a later version reads as `malformed`: the edge is avoided all the same. */

@@ -59,7 +59,7 @@ export class CircuitRelays {
       return;
     }
     const backLabel = this.#context.indexes.allocate(now);
-    const { id, path, position } = open;
+    const { id, session, path, position } = open;
     const deadline = now + openTimeout(path.length, position);
     const forthLabel = undefined;
     const idle = new Map<number, Millis>();
@@ -67,7 +67,7 @@ export class CircuitRelays {
     this.#byId.set(id, relayed);
     this.#opening.add(relayed);
     this.#install(relayed, backLabel, next, from, open.index);
-    this.#context.send(next, { type: 'open', id, position: position + 1, index: backLabel, path });
+    this.#context.send(next, { type: 'open', id, session, position: position + 1, index: backLabel, path });
   }
 
   onOpened(from: PeerName, id: string, index: number, now: Millis): void {

@@ -5,7 +5,7 @@ import type { RoutesSnapshot } from '../../core/routes.ts';
 import { earlier } from '../../core/time.ts';
 import type { Machine, Millis } from '../../core/time.ts';
 import type { ToData } from '../node-messages.ts';
-import type { CircuitContext } from './circuit-context.ts';
+import type { CircuitContext, SessionNames } from './circuit-context.ts';
 import { CircuitEnds } from './circuit-ends.ts';
 import { encodeCircuitMessage, parseCircuitMessage } from './circuit-message.ts';
 import { CircuitRelays } from './circuit-relay.ts';
@@ -24,8 +24,7 @@ export interface CircuitOptions {
   readonly indexes: IndexAllocator;
   readonly random: RandomSource;
   readonly counters: Pick<Counters<CircuitDrop>, 'add'>;
-  /** Whether the data plane holds a session with the peer. */
-  hasSession(peer: PeerName): boolean;
+  readonly sessions: SessionNames;
 }
 
 /**
@@ -45,7 +44,7 @@ export class Circuits implements Machine<CircuitEffect> {
       self: options.self,
       indexes: options.indexes,
       routes: () => this.#routes,
-      hasSession: (peer) => options.hasSession(peer),
+      sessions: options.sessions,
       send: (to, message) => this.#effects.push({ type: 'send', to, bytes: encodeCircuitMessage(message) }),
       toData: (message) => this.#effects.push({ type: 'to-data', message }),
     };
@@ -58,12 +57,14 @@ export class Circuits implements Machine<CircuitEffect> {
     return this.#ends.size + this.#relays.size;
   }
 
-  onRoutes(routes: RoutesSnapshot): void {
+  onRoutes(routes: RoutesSnapshot, now: Millis): void {
     this.#routes = routes;
+    this.#ends.onRoutes(routes, now);
   }
 
-  onNeed(peer: PeerName, avoid: readonly Edge[], now: Millis): void {
-    this.#ends.onNeed(peer, avoid, now);
+  /** The session with this id has no path. */
+  onNeed(peer: PeerName, session: number, avoid: readonly Edge[], now: Millis): void {
+    this.#ends.onNeed(peer, session, avoid, now);
   }
 
   /** A message from a neighbour; malformed ones and those of unknown circuits are counted. */

@@ -75,7 +75,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
       random,
       counters,
       indexes: this.#indexes,
-      hasSession: (peer) => this.#rekeys.hasSession(peer),
+      sessions: this.#rekeys,
     });
   }
 
@@ -106,8 +106,9 @@ export class LinkControl implements Machine<LinkControlEffect> {
   }
 
   onRoutes(routes: RoutesSnapshot, now: Millis): void {
-    this.#circuits.onRoutes(routes);
-    this.#offers.setMesh(this.#mesh.onRoutes(routes), now);
+    this.#chosen = this.#mesh.onRoutes(routes);
+    this.#circuits.onRoutes(routes, now);
+    this.#offers.setMesh(this.#chosen, now);
     this.#noteAbsent(new Set(routes.names), now);
     this.#effects.push({ type: 'to-data', message: { type: 'routes', routes } });
     this.#collect();
@@ -136,7 +137,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
         for (const index of message.indexes) this.#indexes.release(index, now);
         break;
       case 'need-circuit':
-        this.#circuits.onNeed(message.peer, message.avoid, now);
+        this.#circuits.onNeed(message.peer, message.session, message.avoid, now);
         break;
       case 'circuit-ended':
         this.#circuits.onCircuitEnded(message.peer, message.circuit, now);

@@ -132,9 +132,9 @@ export class Link implements Machine<LinkEffect> {
     this.#settle(now);
   }
 
-  /** Opens a path in the newest session; refused if there is none or the route is senseless. */
-  onCircuit({ circuit, route, alias, sendIndex }: CircuitOpened, now: Millis): void {
-    const session = this.#slots.newest;
+  /** Opens a path in the session that the circuit is for; refused if that has gone or the route is senseless. */
+  onCircuit({ session: id, circuit, route, alias, sendIndex }: CircuitOpened, now: Millis): void {
+    const session = this.#slots.lasting().find((each) => each.id === id);
     const firstHop = route.find((name) => name !== this.#context.self);
     if (session === undefined || firstHop === undefined || firstHop === this.peer) {
       this.#tell({ type: 'circuit-ended', peer: this.peer, circuit });

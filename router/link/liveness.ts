@@ -5,6 +5,8 @@ import type { PathQuality } from './path-quality.ts';
 /** A heartbeat that is unanswered for so long makes the next ones come faster. */
 export const OVERDUE_AFTER: Millis = 1 * SECOND;
 export const LOST_AFTER: Millis = 4 * SECOND;
+/** The peer has lost its path already. */
+export const LOST_AFTER_IN_DOUBT: Millis = 2 * SECOND;
 export const INTERVAL_OVERDUE: Millis = 0.5 * SECOND;
 export const INTERVAL_SENDING: Millis = 2 * SECOND;
 export const INTERVAL_IDLE: Millis = 10 * SECOND;
@@ -49,9 +51,9 @@ export class Liveness {
     this.#urgent = urgent;
   }
 
-  /** Something speaks against the path: the next heartbeat comes soon. */
+  /** Something speaks against the path: until an answer comes heartbeats go every 0.5 s, and fewer may be missed. */
   onDoubt(): void {
-    if (this.#open.length === 0) this.#doubted = true;
+    this.#doubted = true;
   }
 
   dueAt(): Millis {
@@ -66,7 +68,7 @@ export class Liveness {
   /** When the path is lost unless an answer comes before. */
   lostAt(): Millis | undefined {
     const oldest = this.#open.find((heartbeat) => !heartbeat.excused);
-    return oldest && oldest.sentAt + LOST_AFTER;
+    return oldest && oldest.sentAt + (this.#doubted ? LOST_AFTER_IN_DOUBT : LOST_AFTER);
   }
 
   nextTimeout(): Millis {
@@ -82,13 +84,13 @@ export class Liveness {
     this.#open.push({ token, sentAt: now, padded, excused: false });
     this.#lastSent = now;
     this.#sentData = false;
-    this.#doubted = false;
   }
 
   /** False if no such heartbeat is open. An answer also clears what is older; a small one leaves the sizes in doubt. */
   onAck(token: Uint8Array, now: Millis): boolean {
     const acked = this.#open.find((heartbeat) => equalBytes(heartbeat.token, token));
     if (acked === undefined) return false;
+    this.#doubted = false;
     this.#quality.onAnswered(now - acked.sentAt);
     this.#open = this.#open.filter((heartbeat) => this.#staysOpen(heartbeat, acked));
     return true;

@@ -20,6 +20,8 @@ const COURTESY: Millis = 2 * SECOND;
 /** The first unanswered offer is made afresh after this, each later one after twice as long. */
 const FIRST_RETRY: Millis = 2 * SECOND;
 const LAST_RETRY: Millis = 30 * SECOND;
+/** A request of the data plane that comes so soon after a session was made did not know of it. */
+const CROSSING: Millis = 1 * SECOND;
 /** How long one request of the data plane keeps offers going; it repeats it while it lasts. */
 const NEED: Millis = MINUTE;
 
@@ -61,6 +63,8 @@ interface PeerState {
   neededUntil: Millis;
   /** The peer's run that the newest session was made with. */
   sessionUid: Uint8Array | undefined;
+  /** When that was. */
+  madeAt: Millis;
   outgoing: OutgoingOffer | undefined;
   sentAt: Millis;
   /** Offers since a session of this peer last came alive. */
@@ -133,10 +137,10 @@ export class Offers implements Machine<OfferEffect> {
     this.onTimeout(now);
   }
 
-  /** The data plane has frames for the peer, or lost its path to it. */
+  /** The data plane has frames for the peer, or lost its path to it; it repeats that while it lasts. */
   onNeed(peer: PeerName, now: Millis): void {
     const state = this.#peers.get(peer);
-    if (state === undefined) return;
+    if (state === undefined || now < state.madeAt + CROSSING) return;
     this.#deadline.invalidate();
     state.neededUntil = now + NEED;
     if (state.attempts === 0) state.notBefore = now;
@@ -333,6 +337,7 @@ export class Offers implements Machine<OfferEffect> {
   #finish(state: PeerState, made: MadeSession, now: Millis): void {
     state.outgoing = undefined;
     state.sessionUid = state.remote.uid;
+    state.madeAt = now;
     state.neededUntil = now;
     state.attempts = Math.max(state.attempts, 1);
     state.notBefore = Math.max(state.notBefore, now + FIRST_RETRY);
@@ -380,6 +385,7 @@ function newState(remote: RemoteEnd, now: Millis): PeerState {
     meshed: false,
     neededUntil: now,
     sessionUid: undefined,
+    madeAt: Number.NEGATIVE_INFINITY,
     outgoing: undefined,
     sentAt: now,
     attempts: 0,

@@ -30,9 +30,9 @@ export class Prober {
     this.#nextRoundAt = now;
   }
 
-  /** Rounds in a row that were answered. */
+  /** Rounds in a row that were answered, the last one before the round that is open among them. */
   get answersInRow(): number {
-    return this.#inRow;
+    return this.#answeredRound >= this.#round - 1 ? this.#inRow : 0;
   }
 
   nextRoundAt(): Millis {

@@ -8,6 +8,7 @@ import { rekeyPrologue } from '../crypto/noise-prologue.ts';
 import { KEY_BYTES } from '../crypto/primitives.ts';
 import type { KeyPair, Primitives } from '../crypto/primitives.ts';
 import type { ToData } from '../node-messages.ts';
+import { sessionName } from './session-name.ts';
 
 /** Steps of a rekey on the wire: the responder's request, and the two messages of Noise IK. */
 const ASK = 0;
@@ -33,6 +34,7 @@ export interface SessionRoot {
 }
 
 interface SessionRecord {
+  readonly id: number;
   readonly root: SessionRoot;
   /** Of the newest completed handshake. */
   hash: Uint8Array;
@@ -53,22 +55,28 @@ export class RekeyHandshakes {
   /** Per peer the session in use. */
   readonly #current = new Map<PeerName, SessionRecord>();
   /** Per peer the newest session that is not in use yet. */
-  readonly #pending = new Map<PeerName, { readonly id: number; readonly record: SessionRecord }>();
+  readonly #pending = new Map<PeerName, SessionRecord>();
   #effects: ToData[] = [];
 
   constructor(options: RekeyOptions) {
     this.#options = options;
   }
 
-  /** Whether the data plane has been given a session with the peer. */
-  hasSession(peer: PeerName): boolean {
-    return this.#current.has(peer) || this.#pending.has(peer);
+  /** The name under which the peer knows the session too; undefined if the session was replaced. */
+  nameOf(peer: PeerName, id: number): string | undefined {
+    const record = this.#recordsOf(peer).find((each) => each.id === id);
+    return record && sessionName(record.root.handshakeHash);
+  }
+
+  /** The id of the session that both ends know by `name`; undefined if the data plane was given none. */
+  idOf(peer: PeerName, name: string): number | undefined {
+    return this.#recordsOf(peer).find(({ root }) => sessionName(root.handshakeHash) === name)?.id;
   }
 
   /** A session was handed to the data plane; it replaces a pending one. */
   onSession(peer: PeerName, id: number, root: SessionRoot): void {
-    const record = { root, hash: root.handshakeHash, phase: 0, running: undefined, answered: undefined };
-    this.#pending.set(peer, { id, record });
+    const hash = root.handshakeHash;
+    this.#pending.set(peer, { id, root, hash, phase: 0, running: undefined, answered: undefined });
   }
 
   onSessionLive(peer: PeerName, id: number): void {
@@ -76,7 +84,7 @@ export class RekeyHandshakes {
     if (pending?.id !== id) return;
     this.#pending.delete(peer);
     this.#current.get(peer)?.running?.noise.wipe();
-    this.#current.set(peer, pending.record);
+    this.#current.set(peer, pending);
   }
 
   /** All sessions with the peer have ended. */
@@ -107,6 +115,10 @@ export class RekeyHandshakes {
     const effects = this.#effects;
     this.#effects = [];
     return effects;
+  }
+
+  #recordsOf(peer: PeerName): SessionRecord[] {
+    return [this.#current.get(peer), this.#pending.get(peer)].filter((record) => record !== undefined);
   }
 
   #toInitiator(peer: PeerName, record: SessionRecord, phase: number, step: number, bytes: Uint8Array): void {

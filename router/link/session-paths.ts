@@ -9,7 +9,7 @@ import { PathTable, type PathOwner } from './path-table.ts';
 import type { Circuit, LinkPath } from './path.ts';
 import { trustedByBoth } from './trust.ts';
 
-/** Rounds of probes: while we look for a path, after looking in vain, and while a circuit serves. */
+/** Rounds of probes: while we look for a path or one has begun to answer, after looking in vain, and while a circuit serves. */
 const PROBE_INTERVAL: Millis = 1 * SECOND;
 const EAGER_FOR: Millis = 10 * SECOND;
 const PROBE_INTERVAL_TIRED: Millis = 5 * SECOND;
@@ -57,6 +57,11 @@ export class SessionPaths {
   /** The current path is confirmed by answers. */
   get confirmed(): boolean {
     return this.#current?.liveness !== undefined;
+  }
+
+  /** Since when there is no path, or was none. */
+  get searchingSince(): Millis {
+    return this.#searchingSince;
   }
 
   get lostRoute(): readonly PeerName[] | undefined {
@@ -111,6 +116,7 @@ export class SessionPaths {
     const path = this.#paths.byId(message.path);
     if (!path?.onAck(message.token, now)) return;
     path.plainWelcome = message.plainWelcome;
+    path.prober.hasten(now + PROBE_INTERVAL);
     this.#settle(now);
   }
 
@@ -289,7 +295,7 @@ export class SessionPaths {
   }
 
   #probeInterval(path: LinkPath, now: Millis): Millis {
-    if (path.roaming) return PROBE_INTERVAL;
+    if (path.roaming || path.prober.answersInRow > 0) return PROBE_INTERVAL;
     if (this.confirmed) return DIRECT_RETRY_INTERVAL;
     return now < this.#searchingSince + EAGER_FOR ? PROBE_INTERVAL : PROBE_INTERVAL_TIRED;
   }

@@ -5,9 +5,13 @@ import { LinkSession } from './session.ts';
 
 /** A session that never got a valid datagram. */
 const PENDING_LIFETIME: Millis = 60 * SECOND;
-/** A replaced session receives for so long after its replacement has a path, or, at most, after it was replaced. */
+/**
+ * A replaced session receives for so long after its replacement has a path; or else after it was replaced, which is
+ * longer while it alone has a path.
+ */
 const RETIRE_AFTER_PATH: Millis = 2 * SECOND;
 const RETIRE_AFTER: Millis = 10 * SECOND;
+const RETIRE_SERVING_AFTER: Millis = 60 * SECOND;
 
 /**
  * The sessions with one peer. Nothing drops a session but its replacement: the current one serves until a valid
@@ -18,8 +22,10 @@ export class SessionSlots {
   #current: LinkSession | undefined;
   #pending: LinkSession | undefined;
   #retiring: LinkSession | undefined;
-  #retireAt: Millis | undefined;
-  #hadPath = false;
+  #replacedAt: Millis = 0;
+  /** When the current session first had a path. */
+  #pathSince: Millis | undefined;
+  #tookOverLost = false;
 
   constructor(context: LinkContext) {
     this.#context = context;
@@ -39,7 +45,12 @@ export class SessionSlots {
 
   /** The current session has a confirmed path, or had one. */
   get hadPath(): boolean {
-    return this.#hadPath;
+    return this.#pathSince !== undefined;
+  }
+
+  /** The current session took over from one that had lost its path. */
+  get tookOverLost(): boolean {
+    return this.#tookOverLost;
   }
 
   /** Frames leave on a path that is confirmed. */
@@ -61,6 +72,11 @@ export class SessionSlots {
     return this.#retiring?.number === number ? this.#retiring : undefined;
   }
 
+  /** The current and the pending session. */
+  lasting(): LinkSession[] {
+    return [this.#current, this.#pending].filter((session) => session !== undefined);
+  }
+
   all(): LinkSession[] {
     return [this.#current, this.#pending, this.#retiring].filter((session) => session !== undefined);
   }
@@ -71,22 +87,29 @@ export class SessionSlots {
     this.#pending = new LinkSession(this.#context, material, now);
   }
 
-  /** The pending session becomes the current one, and the current one bows out. */
+  /**
+   * The pending session becomes the current one, and the current one bows out. A datagram proves but one direction: if
+   * the current session has no path and the one before it has, that one stays instead.
+   */
   goLive(now: Millis): void {
-    this.#retiring?.remove();
-    this.#retiring = this.#current;
-    this.#retiring?.paths.stop();
-    this.#retireAt = now + RETIRE_AFTER;
+    this.#tookOverLost = this.#current?.paths.confirmed === false && (this.hadPath || this.#tookOverLost);
+    if (this.#servesAlone) {
+      this.#current?.remove();
+    } else {
+      this.#retiring?.remove();
+      this.#retiring = this.#current;
+      this.#replacedAt = now;
+    }
     this.#current = this.#pending;
     this.#pending = undefined;
-    this.#hadPath = false;
+    this.#pathSince = undefined;
   }
 
   /** To be called whenever the paths may have changed. */
   followPaths(now: Millis): void {
-    if (!this.#current?.paths.confirmed || this.#hadPath) return;
-    this.#hadPath = true;
-    this.#retireAt = Math.min(this.#retireAt ?? Infinity, now + RETIRE_AFTER_PATH);
+    if (!this.#current?.paths.confirmed || this.hadPath) return;
+    this.#pathSince = now;
+    this.#retiring?.paths.stop();
   }
 
   drop(session: LinkSession): void {
@@ -95,12 +118,13 @@ export class SessionSlots {
     if (session === this.#pending) this.#pending = undefined;
     if (session !== this.#current) return;
     this.#current = undefined;
-    this.#hadPath = false;
+    this.#pathSince = undefined;
+    this.#tookOverLost = false;
   }
 
   nextTimeout(): Millis | undefined {
     const pending = earlier(this.#pending?.nextTimeout(), this.#pendingUntil());
-    const retiring = this.#retiring && this.#retireAt;
+    const retiring = earlier(this.#retiring?.paths.nextTimeout(), this.#retireAt());
     return earlier(earlier(this.#current?.nextTimeout(), pending), retiring);
   }
 
@@ -108,7 +132,18 @@ export class SessionSlots {
     this.#current?.onTimeout(now);
     this.#pending?.onTimeout(now);
     if (this.#pending && now >= this.#pendingUntil()!) this.drop(this.#pending);
-    if (this.#retiring && now >= (this.#retireAt ?? now)) this.drop(this.#retiring);
+    this.#retiring?.paths.onTimeout(now);
+    if (this.#retiring && now >= this.#retireAt()!) this.drop(this.#retiring);
+  }
+
+  get #servesAlone(): boolean {
+    return this.#retiring?.paths.confirmed === true && !this.#current?.paths.confirmed;
+  }
+
+  #retireAt(): Millis | undefined {
+    if (this.#retiring === undefined) return undefined;
+    if (this.#servesAlone) return this.#replacedAt + RETIRE_SERVING_AFTER;
+    return Math.min(this.#replacedAt + RETIRE_AFTER, (this.#pathSince ?? Infinity) + RETIRE_AFTER_PATH);
   }
 
   #pendingUntil(): Millis | undefined {

@@ -1,6 +1,7 @@
 import { earlier, type Millis } from '../../core/time.ts';
 import type { EngineChange } from '../engine/port.ts';
 import type { SessionMaterial } from '../node-messages.ts';
+import { BackOff } from './back-off.ts';
 import type { LinkContext } from './context.ts';
 import type { LinkMessage } from '../wire/inner.ts';
 import { SessionKeys } from './session-keys.ts';
@@ -18,6 +19,8 @@ export class LinkSession {
   readonly installedAt: Millis;
   readonly paths: SessionPaths;
   readonly keys: SessionKeys | undefined;
+  /** For a circuit, while there is no path. */
+  readonly circuitAsks = new BackOff();
   readonly #context: LinkContext;
   readonly #localIndex: number;
 

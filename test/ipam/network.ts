@@ -16,7 +16,7 @@ export interface Faults {
   readonly delay: Millis;
 }
 
-export const NO_FAULTS: Faults = { loss: 0, duplication: 0, delay: 0 };
+const NO_FAULTS: Faults = { loss: 0, duplication: 0, delay: 0 };
 
 const DIGEST_INTERVAL = 3_000;
 

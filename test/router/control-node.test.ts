@@ -134,12 +134,13 @@ test('a circuit is opened through the node in the middle, and joins both ends', 
   const [net, a, b, c] = line(3);
   net.data(a!, { type: 'link-changed', peer: c!.name, state: 'up', direct: false });
   net.run(1_000);
-  net.data(a!, { type: 'need-circuit', peer: c!.name, avoid: [] });
+  const session = a!.sessions(c!)[0]!.id;
+  net.data(a!, { type: 'need-circuit', peer: c!.name, session, avoid: [] });
   net.run(1_000);
   const near = a!.sent('circuit').at(-1)!;
   const far = c!.sent('circuit').at(-1)!;
-  t.deepEqual([near.peer, near.route], [c!.name, [b!.name]]);
-  t.deepEqual([far.peer, far.route], [a!.name, [b!.name]]);
+  t.deepEqual([near.peer, near.session, near.route], [c!.name, session, [b!.name]]);
+  t.deepEqual([far.peer, far.session, far.route], [a!.name, c!.sessions(a!)[0]!.id, [b!.name]]);
   const labels = b!.sent('label');
   const forth = labels.find(({ index }) => index === near.sendIndex)!;
   const back = labels.find(({ index }) => index === far.sendIndex)!;
@@ -153,7 +154,7 @@ test('a circuit is opened through the node in the middle, and joins both ends', 
 
 test('where no path of direct links leads round, the data plane is told', (t) => {
   const [net, a, b] = line(2);
-  net.data(a!, { type: 'need-circuit', peer: b!.name, avoid: [] });
+  net.data(a!, { type: 'need-circuit', peer: b!.name, session: a!.sessions(b!)[0]!.id, avoid: [] });
   t.is(a!.sent('circuit-failed').length, 1);
 });
 

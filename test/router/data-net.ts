@@ -60,6 +60,8 @@ export class DataNet {
   #flying: { at: number; datagram: NetDatagram }[] = [];
   #nextIndex = 100;
   #nextId = 1;
+  /** Per pair of names the id of its newest session. */
+  readonly #newest = new Map<string, number>();
 
   constructor(seed = 1) {
     this.random = new SeededRandom(seed);
@@ -101,6 +103,7 @@ export class DataNet {
     const [indexA, indexB, id] = [this.#nextIndex++, this.#nextIndex++, this.#nextId++];
     const [ab, ba] = [this.random.bytes(32), this.random.bytes(32)];
     const [ca, cb] = [this.random.bytes(16), this.random.bytes(16)];
+    this.#newest.set(`${a.name} ${b.name}`, id);
     const common = { id, remoteBridgeMtu: 1388, remoteTrusted: [] };
     this.tell(b, {
       type: 'session',
@@ -132,8 +135,9 @@ export class DataNet {
     });
   }
 
-  /** A circuit between `a` and `b` whose one relay is `relay`. */
+  /** A circuit for the newest session between `a`, its initiator, and `b`, whose one relay is `relay`. */
   openCircuit(a: NetNode, relay: NetNode, b: NetNode, circuit = 1): void {
+    const session = this.#newest.get(`${a.name} ${b.name}`)!;
     const [aliasA, aliasB, labelAB, labelBA] = [0, 0, 0, 0].map(() => this.#nextIndex++) as [
       number,
       number,
@@ -145,6 +149,7 @@ export class DataNet {
     this.tell(b, {
       type: 'circuit',
       peer: a.name,
+      session,
       circuit,
       route: [relay.name],
       alias: aliasB,
@@ -153,6 +158,7 @@ export class DataNet {
     this.tell(a, {
       type: 'circuit',
       peer: b.name,
+      session,
       circuit,
       route: [relay.name],
       alias: aliasA,

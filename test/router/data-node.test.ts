@@ -191,6 +191,11 @@ test('a relay carries a link whose direct path is cut, and the link returns to d
   const before = b.frames.length;
   net.run(10 * SECOND, send);
   t.true(b.frames.length >= before + 98);
+  // The relay gets a new session with its neighbour: the labels follow to its new path, and the circuit stays.
+  net.connect(a, relay);
+  net.run(15 * SECOND, send);
+  t.is(circuit, 1);
+  t.true(b.frames.length >= before + 248);
   // The relay's neighbour moves; the labels and the circuit follow it.
   a.address = parseEndpoint('192.0.2.99', 6783)!;
   direct.add(a.address.ip.value);
@@ -391,6 +396,7 @@ function randomMessage(random: SeededRandom, net: DataNet): ToData {
     () => ({
       type: 'circuit',
       peer,
+      session: small(),
       circuit: small(),
       route: net.nodes.slice(0, small()).map(({ name }) => name),
       alias: random.u32(),

@@ -118,13 +118,18 @@ interface Half {
   readonly to: IpAddress;
   /** Written and not yet under way: the way is cut. */
   readonly held: Uint8Array[];
+  /** When the first of them was sent in vain. */
+  stalledAt: Millis | undefined;
   end: StreamEnd | undefined;
   /** Order is kept: nothing arrives before what was written earlier. */
   lastArrival: Millis;
   closing: boolean;
 }
 
-/** An ordered, reliable stream. A cut holds bytes back; healing lets them go, as TCP's retransmission does. */
+/** The first retransmission of what a cut swallowed comes after this, each later one after twice as long. */
+const FIRST_RETRANSMISSION: Millis = 200;
+
+/** An ordered, reliable stream. A cut holds bytes back; the first retransmission after it healed lets them go. */
 class SimStream {
   readonly #network: SimNetwork;
   readonly #clock: VirtualClock;
@@ -142,7 +147,7 @@ class SimStream {
     this.#network = network;
     this.#clock = clock;
     const half = (from: IpAddress, to: IpAddress, at: StreamEnd | undefined): Half => {
-      return { from, to, held: [], end: at, lastArrival: 0, closing: false };
+      return { from, to, held: [], stalledAt: undefined, end: at, lastArrival: 0, closing: false };
     };
     this.#toAcceptor = half(dialler, acceptor, undefined);
     this.#toDialler = half(acceptor, dialler, end);
@@ -188,7 +193,16 @@ class SimStream {
   }
 
   #flush(half: Half): void {
-    if (this.#network.isCut(half.from, half.to)) return;
+    if (this.#network.isCut(half.from, half.to)) {
+      if (half.held.length > 0) half.stalledAt ??= this.#clock.now;
+      return;
+    }
+    const resumesAt = half.stalledAt === undefined ? 0 : retransmissionAfter(half.stalledAt, this.#clock.now);
+    if (resumesAt > this.#clock.now) {
+      this.#clock.at(resumesAt, () => this.#flush(half));
+      return;
+    }
+    half.stalledAt = undefined;
     for (const bytes of half.held.splice(0)) this.#arrive(half, (end) => end.onBytes(bytes));
     if (!half.closing) return;
     half.closing = false;
@@ -204,4 +218,12 @@ class SimStream {
       if (half.end !== undefined) deliver(half.end);
     });
   }
+}
+
+/** The first moment not before `now` at which a sender that doubles its pause tries again what it sent at `sentAt`. */
+function retransmissionAfter(sentAt: Millis, now: Millis): Millis {
+  let pause = FIRST_RETRANSMISSION;
+  let at = sentAt + pause;
+  while (at < now) at += pause *= 2;
+  return at;
 }

@@ -19,6 +19,9 @@ import type { TestEdge } from './routes-of.ts';
 
 const [A, B, C, D] = [1, 2, 3, 4].map(nameOf) as [PeerName, PeerName, PeerName, PeerName];
 const ID = '0011223344556677';
+/** The one session that every node has with every other, and its name. */
+const SESSION = 5;
+const NAME = 'aabbccddeeff0011';
 
 interface Node {
   readonly circuits: Circuits;
@@ -39,9 +42,13 @@ class Mesh {
       const random = new SeededRandom(i);
       const indexes = new IndexAllocator(random);
       const counters = new Counters<CircuitDrop>();
-      const hasSession = () => this.nodes.get(self)!.hasSession;
-      const circuits = new Circuits({ self, random, indexes, counters, hasSession });
-      circuits.onRoutes(routesOf(self, count, direct, established));
+      const ifAny = <T>(answer: T) => (this.nodes.get(self)!.hasSession ? answer : undefined);
+      const sessions = {
+        nameOf: (_peer: PeerName, id: number) => ifAny(id === SESSION ? NAME : undefined),
+        idOf: (_peer: PeerName, name: string) => ifAny(name === NAME ? SESSION : undefined),
+      };
+      const circuits = new Circuits({ self, random, indexes, counters, sessions });
+      circuits.onRoutes(routesOf(self, count, direct, established), 0);
       this.nodes.set(self, { circuits, counters, indexes, data: [], hasSession: true });
     }
   }
@@ -92,12 +99,12 @@ const line: TestEdge[] = [
 
 test('a circuit joins both ends by labels: what one end sends arrives as the alias of the other', (t) => {
   const mesh = new Mesh(4, line);
-  mesh.node(A).circuits.onNeed(D, [], 0);
+  mesh.node(A).circuits.onNeed(D, SESSION, [], 0);
   mesh.settle();
   const [near] = mesh.find(A, 'circuit');
   const [far] = mesh.find(D, 'circuit');
-  t.deepEqual(near?.route, [B, C]);
-  t.deepEqual(far?.route, [C, B]);
+  t.deepEqual([near?.session, near?.route], [SESSION, [B, C]]);
+  t.deepEqual([far?.session, far?.route], [SESSION, [C, B]]);
   t.is(follow(mesh, A, B, near!.sendIndex), `${D} ${far!.alias}`);
   t.is(follow(mesh, D, C, far!.sendIndex), `${A} ${near!.alias}`);
   t.is(mesh.find(B, 'label').length, 2);
@@ -111,24 +118,59 @@ function follow(mesh: Mesh, from: PeerName, to: PeerName, index: number): string
 
 test('a second need while one circuit is being opened changes nothing', (t) => {
   const mesh = new Mesh(4, line);
-  mesh.node(A).circuits.onNeed(D, [], 0);
-  mesh.node(A).circuits.onNeed(D, [], 0);
+  mesh.node(A).circuits.onNeed(D, SESSION, [], 0);
+  mesh.node(A).circuits.onNeed(D, SESSION, [], 0);
   mesh.settle();
   t.is(mesh.find(A, 'circuit').length, 1);
 });
 
 test('where no relay has direct links the data plane is told', (t) => {
   const mesh = new Mesh(3, [[A, B]], [[B, C]]);
-  mesh.node(A).circuits.onNeed(C, [], 0);
+  mesh.node(A).circuits.onNeed(C, SESSION, [], 0);
   mesh.settle();
   t.is(mesh.find(A, 'circuit-failed')[0]?.peer, C);
+});
+
+test('a circuit that found no way is opened as soon as there is one', (t) => {
+  const mesh = new Mesh(3, [[A, B]], [[B, C]]);
+  mesh.node(A).circuits.onNeed(C, SESSION, [], 0);
+  mesh.settle();
+  for (const self of [C, B, A])
+    mesh.node(self).circuits.onRoutes(routesOf(self, 3, line.slice(0, 2), []), 5_000);
+  mesh.settle();
+  t.deepEqual(mesh.find(A, 'circuit')[0]?.route, [B]);
+  mesh.node(A).circuits.onRoutes(routesOf(A, 3, line.slice(0, 2), []), 6_000);
+  mesh.settle();
+  t.is(mesh.find(A, 'circuit').length, 1);
+});
+
+test('a circuit that the data plane has not asked for in half a minute is not opened any more', (t) => {
+  const mesh = new Mesh(3, [[A, B]], [[B, C]]);
+  mesh.node(A).circuits.onNeed(C, SESSION, [], 0);
+  mesh.settle();
+  for (const self of [C, B, A])
+    mesh.node(self).circuits.onRoutes(routesOf(self, 3, line.slice(0, 2), []), 30_000);
+  mesh.settle();
+  t.deepEqual(mesh.find(A, 'circuit'), []);
+});
+
+test('an edge that failed is avoided if there is a way round it, and else tried again', (t) => {
+  const avoid: TestEdge[] = [[A, B]];
+  const square = new Mesh(4, [...line, [A, C], [B, D]]);
+  square.node(A).circuits.onNeed(D, SESSION, avoid, 0);
+  square.settle();
+  t.deepEqual(square.find(A, 'circuit')[0]?.route, [C]);
+  const mesh = new Mesh(4, line);
+  mesh.node(A).circuits.onNeed(D, SESSION, avoid, 0);
+  mesh.settle();
+  t.deepEqual(mesh.find(A, 'circuit')[0]?.route, [B, C]);
 });
 
 test('a relay whose own view of an edge differs refuses, and the initiator goes round that edge', (t) => {
   const square: TestEdge[] = [...line, [A, C], [B, D]];
   const mesh = new Mesh(4, square);
-  mesh.node(B).circuits.onRoutes(routesOf(B, 4, [...line, [A, C]], [[B, D]]));
-  mesh.node(A).circuits.onNeed(D, [], 0);
+  mesh.node(B).circuits.onRoutes(routesOf(B, 4, [...line, [A, C]], [[B, D]]), 0);
+  mesh.node(A).circuits.onNeed(D, SESSION, [], 0);
   mesh.settle();
   t.deepEqual(mesh.find(A, 'circuit')[0]?.route, [C]);
   t.is(mesh.node(B).indexes.used, 0);
@@ -137,7 +179,7 @@ test('a relay whose own view of an edge differs refuses, and the initiator goes 
 test('a relay that does not answer is gone round after its time, and nothing stays behind', (t) => {
   const mesh = new Mesh(4, [...line, [A, C], [B, D]]);
   mesh.lost = (from, to, message) => from === B && to === D && message.type === 'open';
-  mesh.node(A).circuits.onNeed(D, [], 0);
+  mesh.node(A).circuits.onNeed(D, SESSION, [], 0);
   mesh.settle();
   t.is(mesh.find(A, 'circuit').length, 0);
   t.is(mesh.runTimers(), 4_000);
@@ -149,7 +191,7 @@ test('a relay that does not answer is gone round after its time, and nothing sta
 test('an initiator that hears nothing gives up in the end and releases its aliases', (t) => {
   const mesh = new Mesh(4, [...line, [A, C], [B, D]]);
   mesh.lost = (from) => from === A;
-  mesh.node(A).circuits.onNeed(D, [], 0);
+  mesh.node(A).circuits.onNeed(D, SESSION, [], 0);
   mesh.settle();
   mesh.runTimers();
   t.is(mesh.find(A, 'circuit-failed').length, 1);
@@ -157,10 +199,18 @@ test('an initiator that hears nothing gives up in the end and releases its alias
   t.is(mesh.node(A).circuits.size, 0);
 });
 
-test('the end refuses a circuit of a peer that it has no session with', (t) => {
+test('a circuit for a session that was replaced is not begun', (t) => {
+  const mesh = new Mesh(4, line);
+  mesh.node(A).circuits.onNeed(D, SESSION + 1, [], 0);
+  mesh.settle();
+  t.is(mesh.find(A, 'circuit-failed').length, 1);
+  t.is(mesh.node(B).circuits.size, 0);
+});
+
+test('the end refuses a circuit for a session that it does not hold', (t) => {
   const mesh = new Mesh(4, line);
   mesh.node(D).hasSession = false;
-  mesh.node(A).circuits.onNeed(D, [], 0);
+  mesh.node(A).circuits.onNeed(D, SESSION, [], 0);
   mesh.settle();
   t.regex(mesh.find(A, 'circuit-failed')[0]!.reason, /no-session/);
   t.is(mesh.node(C).circuits.size, 0);
@@ -175,7 +225,7 @@ for (const [what, end] of [
 ] as const) {
   test(`a circuit ends everywhere when ${what}`, (t) => {
     const mesh = new Mesh(4, line);
-    mesh.node(A).circuits.onNeed(D, [], 0);
+    mesh.node(A).circuits.onNeed(D, SESSION, [], 0);
     mesh.settle();
     end(mesh);
     mesh.settle();
@@ -190,7 +240,7 @@ for (const [what, end] of [
 
 test('a circuit ends when both labels of a relay are idle, not when one is', (t) => {
   const mesh = new Mesh(4, line);
-  mesh.node(A).circuits.onNeed(D, [], 0);
+  mesh.node(A).circuits.onNeed(D, SESSION, [], 0);
   mesh.settle();
   const [one, other] = mesh.find(B, 'label').map(({ index }) => index) as [number, number];
   mesh.node(B).circuits.onLabelIdle(one, 60_000);
@@ -209,7 +259,7 @@ test('a circuit ends when both labels of a relay are idle, not when one is', (t)
 
 test('what strangers to a circuit say of it is ignored', (t) => {
   const mesh = new Mesh(4, line);
-  mesh.node(A).circuits.onNeed(D, [], 0);
+  mesh.node(A).circuits.onNeed(D, SESSION, [], 0);
   let id = '';
   mesh.lost = (_from, _to, message) => {
     id = message.id;
@@ -230,7 +280,7 @@ test('what strangers to a circuit say of it is ignored', (t) => {
 
 test('opens that do not fit their receiver are refused', (t) => {
   const mesh = new Mesh(4, line);
-  const open = { type: 'open', id: ID, position: 1, index: 5, path: [A, B, C] } as const;
+  const open = { type: 'open', id: ID, session: NAME, position: 1, index: 5, path: [A, B, C] } as const;
   const tried: [PeerName, CircuitMessage, string][] = [
     [C, open, 'malformed'],
     [A, { ...open, position: 2 }, 'malformed'],
@@ -250,23 +300,24 @@ test('one neighbour cannot make a relay hold more than its share of circuits', (
   const mesh = new Mesh(4, line);
   for (let i = 0; i < 600; i++) {
     const id = i.toString(16).padStart(16, '0');
-    const open = { type: 'open', id, position: 1, index: 5, path: [A, B, C] } as const;
+    const open = { type: 'open', id, session: NAME, position: 1, index: 5, path: [A, B, C] } as const;
     mesh.node(B).circuits.onMessage(A, encodeCircuitMessage(open), 0);
   }
   t.is(mesh.node(B).circuits.size, 512);
 });
 
-test('one peer cannot open more than four circuits to an end', (t) => {
+test('one peer cannot open more than eight circuits to an end', (t) => {
   const mesh = new Mesh(4, line);
   for (let i = 0; i < 10; i++) {
-    const open = { type: 'open', id: `000000000000000${i}`, position: 2, index: 5, path: [A, B, C] } as const;
+    const id = `000000000000000${i}`;
+    const open = { type: 'open', id, session: NAME, position: 2, index: 5, path: [A, B, C] } as const;
     mesh.node(C).circuits.onMessage(B, encodeCircuitMessage(open), 0);
   }
-  t.is(mesh.node(C).circuits.size, 4);
+  t.is(mesh.node(C).circuits.size, 8);
 });
 
 const samples: CircuitMessage[] = [
-  { type: 'open', id: ID, position: 1, index: 0xffffffff, path: [A, B, C] },
+  { type: 'open', id: ID, session: NAME, position: 1, index: 0xffffffff, path: [A, B, C] },
   { type: 'opened', id: ID, index: 1 },
   ...(Object.keys(REFUSALS) as (keyof typeof REFUSALS)[]).map(
     (reason) => ({ type: 'refused', id: ID, position: 2, reason }) as const,
@@ -292,7 +343,15 @@ for (const [what, change] of [
   ['index 0', { index: 0 }],
 ] as const) {
   test(`an open with ${what} is malformed`, (t) => {
-    const open = { type: 'open', id: ID, position: 1, index: 5, path: [A, B, C], ...change } as const;
+    const open = {
+      type: 'open',
+      id: ID,
+      session: NAME,
+      position: 1,
+      index: 5,
+      path: [A, B, C],
+      ...change,
+    } as const;
     t.is(parseCircuitMessage(encodeCircuitMessage(open)), undefined);
   });
 }

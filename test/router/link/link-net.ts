@@ -194,8 +194,8 @@ export class LinkNet {
     this.#pump();
   }
 
-  /** Opens a circuit through the relay for both ends. */
-  openCircuit(circuit = 7): void {
+  /** Opens a circuit through the relay for both ends, for the newest session or the one with the id `session`. */
+  openCircuit(circuit = 7, session = this.#nextId - 1): void {
     const [aliasA, aliasB, labelAB, labelBA] = [0, 0, 0, 0].map(() => this.#nextIndex++) as [
       number,
       number,
@@ -205,11 +205,11 @@ export class LinkNet {
     this.labels.set(labelAB, { to: () => this.b.address, index: aliasB });
     this.labels.set(labelBA, { to: () => this.a.address, index: aliasA });
     this.b.link.onCircuit(
-      { type: 'circuit', peer: A, circuit, route: [B, RELAY, A], alias: aliasB, sendIndex: labelBA },
+      { type: 'circuit', peer: A, session, circuit, route: [B, RELAY, A], alias: aliasB, sendIndex: labelBA },
       this.now,
     );
     this.a.link.onCircuit(
-      { type: 'circuit', peer: B, circuit, route: [A, RELAY, B], alias: aliasA, sendIndex: labelAB },
+      { type: 'circuit', peer: B, session, circuit, route: [A, RELAY, B], alias: aliasA, sendIndex: labelAB },
       this.now,
     );
     this.#pump();

@@ -231,13 +231,22 @@ test('offers stop a minute after the data plane asked for the last time', (t) =>
 test('a session that never came alive is not replaced before the next delay', (t) => {
   const [low, high] = pair();
   settle(low, high, 0);
-  low.offers.onNeed(HIGH, 100);
-  high.offers.onNeed(LOW, 100);
+  low.offers.onNeed(HIGH, 1_100);
+  high.offers.onNeed(LOW, 1_100);
   t.is(low.take().length + high.take().length, 0);
   t.is(low.offers.nextTimeout(), 2_000);
   low.offers.onSessionLive(HIGH);
-  low.offers.onNeed(HIGH, 200);
+  low.offers.onNeed(HIGH, 1_200);
   t.is(low.take().length, 1);
+});
+
+test('a request that crossed the session on its way is not one for another', (t) => {
+  const [low, high] = pair();
+  settle(low, high, 0);
+  low.offers.onSessionLive(HIGH);
+  low.offers.onNeed(HIGH, 100);
+  t.deepEqual(low.take(), []);
+  t.is(low.offers.nextTimeout(), undefined);
 });
 
 test('a later run of a peer is offered a session at once, and the old offer to it is dropped', (t) => {

@@ -4,6 +4,7 @@ import { Deadlines } from '../../../router/link/deadlines.ts';
 import { FrameQueue, FrameQueues, HELD_FOR, MOST_FRAMES } from '../../../router/link/frame-queue.ts';
 import { MacsReceiver, MacsSender } from '../../../router/link/macs.ts';
 import { Numbers } from '../../../router/link/numbers.ts';
+import { Prober } from '../../../router/link/prober.ts';
 import { RelayLabels } from '../../../router/link/relay-labels.ts';
 import { A, B, RELAY } from './link-net.ts';
 
@@ -102,7 +103,7 @@ test('parts that are unsound, outdated or at odds with their list are ignored', 
   const receiver = new MacsReceiver();
   receiver.onPart({ ...part, version: 5 });
   for (const bad of [
-    { ...part, version: 4 },
+    { ...part, version: 4, part: 1 },
     { ...part, version: 5, parts: 3 },
     { ...part, version: 6, part: 2 },
     { ...part, version: 6, parts: 0 },
@@ -125,6 +126,35 @@ test('an empty list is told too, and an answer to an older version does not end 
   t.is(sender.nextTimeout(), 1000);
   sender.onAck(2);
   t.is(sender.nextTimeout(), undefined);
+});
+
+test('only rounds of probes that are answered without a gap count in a row', (t) => {
+  const prober = new Prober(0);
+  const answer = (round: number, answered: boolean) => {
+    prober.beginRound(1000, round * 1000);
+    const token = new Uint8Array(8).fill(round);
+    prober.onSent(token, 1232, round * 1000);
+    if (answered) prober.onAck(token, round * 1000 + 50);
+    return prober.answersInRow;
+  };
+  t.deepEqual(
+    [1, 2, 3].map((round) => answer(round, true)),
+    [1, 2, 3],
+  );
+  answer(4, false);
+  t.is(answer(5, true), 1);
+  t.is(answer(6, true), 2);
+});
+
+test('an answer to a probe counts once, and not after four seconds', (t) => {
+  const prober = new Prober(0);
+  const token = new Uint8Array(8);
+  prober.beginRound(1000, 0);
+  prober.onSent(token, 1232, 0);
+  t.deepEqual(prober.onAck(token, 30), { size: 1232, rtt: 30 });
+  t.is(prober.onAck(token, 31), undefined);
+  prober.onSent(token, 1232, 40);
+  t.is(prober.onAck(token, 4040), undefined);
 });
 
 test('labels join the direct paths of two neighbours and follow them', (t) => {

@@ -161,13 +161,26 @@ test('a new session counts from when it is in use, and then begins at phase 0', 
   const [a, b] = rekey(initiator, responder, 1);
   t.deepEqual(a.keys.send, b.keys.receive);
   initiator.rekeys.onSessionLive(RESPONDER, 1);
-  t.true(initiator.rekeys.hasSession(RESPONDER));
+  t.not(initiator.rekeys.nameOf(RESPONDER, 2), undefined);
+});
+
+test('the session in use and the pending one are known by their names at both ends, a replaced one is not', (t) => {
+  const [initiator, responder] = ends();
+  const names = (end: End) => [1, 2].map((id) => end.rekeys.nameOf(end.peer, id));
+  for (const end of [initiator, responder]) end.onSession(end === initiator, keys[0]!.public, 2);
+  t.deepEqual(names(initiator), ['01'.repeat(8), '02'.repeat(8)]);
+  t.deepEqual(names(responder), names(initiator));
+  t.is(responder.rekeys.idOf(INITIATOR, '02'.repeat(8)), 2);
+  rekey(initiator, responder, 1);
+  t.is(responder.rekeys.idOf(INITIATOR, '01'.repeat(8)), 1, 'a rekey leaves the name as it is');
+  responder.rekeys.onSessionLive(INITIATOR, 2);
+  t.is(responder.rekeys.idOf(INITIATOR, '01'.repeat(8)), undefined);
 });
 
 test('after a session was forgotten there is nothing to rekey', (t) => {
   const [initiator] = ends();
   initiator.rekeys.forget(RESPONDER);
-  t.false(initiator.rekeys.hasSession(RESPONDER));
+  t.is(initiator.rekeys.nameOf(RESPONDER, 1), undefined);
   initiator.rekeys.onDue(RESPONDER, 1);
   t.deepEqual(initiator.take().messages, []);
   t.is(initiator.counters.get('rekey-unexpected'), 1);

@@ -1,0 +1,106 @@
+/* The packet engine behind the port in router/engine/port.ts. */
+#ifndef WEAVE_ENGINE_H
+#define WEAVE_ENGINE_H
+
+#include "engine_state.h"
+#include "event_log.h"
+#include "frame_layout.h"
+#include "join.h"
+#include "send_queue.h"
+#include "watcher.h"
+
+/* Sizes of the arrays that JavaScript provides: the same as in router/engine/native-layout.ts. */
+#define FRAME_CAPACITY 64
+#define FRAME_BYTES (1 << 20)
+/* A slot takes what one call of recvmmsg gives for one message: up to 64 datagrams that the kernel has joined. */
+#define RECEIVE_SLOTS 32
+#define SLOT_BYTES 65536
+#define SLOT_DATAGRAMS 64
+#define MESSAGE_CAPACITY (RECEIVE_SLOTS * SLOT_DATAGRAMS)
+
+#define OUT_BYTES (1 << 20)
+
+/* Frames read from the TAP, as FrameBatch. */
+typedef struct {
+  uint32_t count;
+  uint8_t *data;
+  uint32_t *offset;
+  uint32_t *length;
+  uint32_t *segment;
+  uint8_t *flags;
+} frame_batch;
+
+/* Opened datagrams, as MessageBatch; `data` is the slots, `sources` ENDPOINT_BYTES for each of them. */
+typedef struct {
+  uint32_t count;
+  uint8_t *data;
+  uint32_t *offset;
+  uint32_t *length;
+  uint8_t *kind;
+  uint8_t *flags;
+  uint32_t *session;
+  uint32_t *tag;
+  uint8_t *phase;
+  uint8_t *plain;
+  uint32_t *wire_length;
+  uint8_t *sources;
+} message_batch;
+
+typedef struct {
+  engine_state state;
+  event_log log;
+  frame_batch frames;
+  message_batch messages;
+  send_queue queue;
+  joiner joiner;
+  /* Sealed datagrams until the queue is flushed: OUT_BYTES. */
+  uint8_t *out;
+  size_t out_used;
+  int socket;
+  int family;
+  watcher *socket_watch;
+  bool socket_broken;
+  int tap;
+  watcher *tap_watch;
+  bool tap_broken;
+  /* SO_RXQ_OVFL at the last receive. */
+  uint32_t overflows;
+} engine;
+
+/* A send plan; all arrays have `count` entries at least. */
+typedef struct {
+  uint32_t count;
+  const uint8_t *source;
+  const uint32_t *item;
+  const uint32_t *offset;
+  const uint32_t *length;
+  const uint8_t *prefixes;
+  const uint8_t *prefix_length;
+  const uint32_t *session;
+  const uint32_t *path;
+  const uint8_t *plain;
+  const uint8_t *scratch;
+  size_t scratch_bytes;
+} send_plan;
+
+typedef struct {
+  uint32_t count;
+  const uint8_t *source;
+  const uint32_t *offset;
+  const uint32_t *length;
+  const uint8_t *flags;
+  uint8_t *scratch;
+  size_t scratch_bytes;
+} write_plan;
+
+#define SOURCE_TAP 0
+#define SOURCE_RECEIVED 1
+#define SOURCE_SCRATCH 2
+#define PREFIX_STRIDE 32
+
+void engine_read_frames(engine *self);
+void engine_receive(engine *self);
+void engine_send(engine *self, const send_plan *plan);
+void engine_write_frames(engine *self, const write_plan *plan);
+
+#endif

@@ -1,0 +1,188 @@
+/* The engine for JavaScript: its life and its events. */
+#include "engine_handle.h"
+
+#include "glue.h"
+#include "tap_device.h"
+#include "udp_socket.h"
+
+#include <linux/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* An array that JavaScript provides. */
+typedef struct {
+  const char *name;
+  size_t bytes;
+  void **place;
+} provided_array;
+
+static bool take_arrays(napi_env env, napi_value arrays, engine *self);
+static bool take_array(napi_env env, napi_value arrays, const provided_array *wanted);
+static void finalize(napi_env env, void *data, void *hint);
+
+engine *engine_arguments(napi_env env, napi_callback_info info, size_t count, napi_value *out) {
+  glue_arguments(env, info, count, out);
+  return glue_pointer(env, out[0]);
+}
+
+/* engineCreate(arrays): handle. `arrays` as in router/engine/native-layout.ts; the caller keeps them alive. */
+static napi_value create(napi_env env, napi_callback_info info) {
+  napi_value arrays, handle;
+  glue_arguments(env, info, 1, &arrays);
+  engine *self = calloc(1, sizeof *self);
+  if (self != NULL) self->out = malloc(OUT_BYTES);
+  if (self == NULL || self->out == NULL) {
+    free(self);
+    MUST(napi_throw_error(env, "ENOMEM", "No memory is left for the packet engine."));
+    return NULL;
+  }
+  self->socket = self->tap = -1;
+  self->queue.log = &self->log;
+  if (!take_arrays(env, arrays, self)) {
+    finalize(env, self, NULL);
+    return NULL;
+  }
+  MUST(napi_create_external(env, self, finalize, NULL, &handle));
+  return handle;
+}
+
+static bool take_arrays(napi_env env, napi_value arrays, engine *self) {
+  frame_batch *frames = &self->frames;
+  message_batch *messages = &self->messages;
+  uint32_t *drops = NULL, *events = NULL;
+  uint8_t *event_sources = NULL;
+  const size_t words = sizeof(uint32_t);
+  const provided_array wanted[] = {
+      {"frameData", FRAME_BYTES, (void **)&frames->data},
+      {"frameOffset", FRAME_CAPACITY * words, (void **)&frames->offset},
+      {"frameLength", FRAME_CAPACITY * words, (void **)&frames->length},
+      {"frameSegment", FRAME_CAPACITY * words, (void **)&frames->segment},
+      {"frameFlags", FRAME_CAPACITY, (void **)&frames->flags},
+      {"messageData", (size_t)RECEIVE_SLOTS * SLOT_BYTES, (void **)&messages->data},
+      {"messageOffset", MESSAGE_CAPACITY * words, (void **)&messages->offset},
+      {"messageLength", MESSAGE_CAPACITY * words, (void **)&messages->length},
+      {"messageKind", MESSAGE_CAPACITY, (void **)&messages->kind},
+      {"messageFlags", MESSAGE_CAPACITY, (void **)&messages->flags},
+      {"messageSession", MESSAGE_CAPACITY * words, (void **)&messages->session},
+      {"messageTag", MESSAGE_CAPACITY * words, (void **)&messages->tag},
+      {"messagePhase", MESSAGE_CAPACITY, (void **)&messages->phase},
+      {"messagePlain", MESSAGE_CAPACITY, (void **)&messages->plain},
+      {"messageWireLength", MESSAGE_CAPACITY * words, (void **)&messages->wire_length},
+      {"slotSources", RECEIVE_SLOTS * ENDPOINT_BYTES, (void **)&messages->sources},
+      {"drops", DROP_REASONS * words, (void **)&drops},
+      {"events", EVENT_CAPACITY * EVENT_WORDS * words, (void **)&events},
+      {"eventSources", EVENT_CAPACITY * ENDPOINT_BYTES, (void **)&event_sources},
+  };
+  for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+    if (!take_array(env, arrays, &wanted[i])) return false;
+  }
+  event_log_begin(&self->log, drops, events, event_sources);
+  return true;
+}
+
+static bool take_array(napi_env env, napi_value arrays, const provided_array *wanted) {
+  napi_value value = NULL;
+  size_t bytes = 0;
+  MUST(napi_get_named_property(env, arrays, wanted->name, &value));
+  *wanted->place = glue_array(env, value, &bytes);
+  if (*wanted->place == NULL) return false;
+  if (bytes == wanted->bytes) return true;
+  char text[96];
+  snprintf(text, sizeof text, "%s has %zu bytes instead of %zu.", wanted->name, bytes, wanted->bytes);
+  MUST(napi_throw_range_error(env, NULL, text));
+  return false;
+}
+
+static void finalize(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  engine *self = data;
+  watcher_stop(&self->socket_watch);
+  watcher_stop(&self->tap_watch);
+  state_clear(&self->state);
+  free(self->out);
+  free(self);
+}
+
+/* engineBind(handle, address, port, onReady): address of 0, 4 or 16 bytes. */
+static napi_value bind_socket(napi_env env, napi_callback_info info) {
+  napi_value arguments[4];
+  size_t bytes = 0;
+  engine *self = engine_arguments(env, info, 4, arguments);
+  if (self == NULL) return NULL;
+  const uint8_t *address = glue_array(env, arguments[1], &bytes);
+  if (bytes != 0 && bytes != 4 && bytes != 16) {
+    MUST(napi_throw_range_error(env, NULL, "An address has 4 or 16 bytes."));
+    return NULL;
+  }
+  int fd = udp_socket_open(address, bytes, (uint16_t)glue_uint32(env, arguments[2]), &self->family);
+  if (fd < 0) {
+    glue_throw_errno(env, "UDP socket", -fd);
+    return NULL;
+  }
+  self->socket = self->queue.fd = fd;
+  if (!watcher_start(env, fd, arguments[3], &self->socket_watch, &self->socket_broken))
+    MUST(napi_throw_error(env, NULL, "The event loop does not take the UDP socket."));
+  return glue_undefined(env);
+}
+
+/* engineAttach(handle, name, superFrames, onReady): to the TAP, which is made if need be. */
+static napi_value attach_tap(napi_env env, napi_callback_info info) {
+  napi_value arguments[4];
+  char name[IFNAMSIZ];
+  const char *step = "";
+  engine *self = engine_arguments(env, info, 4, arguments);
+  if (self == NULL || !glue_text(env, arguments[1], name, sizeof name)) return NULL;
+  int fd = tap_device_open(name, glue_boolean(env, arguments[2]), &step);
+  if (fd < 0) {
+    glue_throw_errno(env, step, -fd);
+    return NULL;
+  }
+  self->tap = fd;
+  if (!watcher_start(env, fd, arguments[3], &self->tap_watch, &self->tap_broken))
+    MUST(napi_throw_error(env, NULL, "The event loop does not take the TAP."));
+  return glue_undefined(env);
+}
+
+/* engineClose(handle): wipes all keys; every later call does nothing. */
+static napi_value close_engine(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  engine *self = engine_arguments(env, info, 1, &argument);
+  if (self == NULL) return NULL;
+  watcher_stop(&self->socket_watch);
+  watcher_stop(&self->tap_watch);
+  state_clear(&self->state);
+  return glue_undefined(env);
+}
+
+/* engineDrain(handle): number of events in `events`. */
+static napi_value drain(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  engine *self = engine_arguments(env, info, 1, &argument);
+  if (self == NULL) return NULL;
+  return glue_number(env, event_log_drain(&self->log));
+}
+
+/*
+ * engineBroken(handle): 0 = no, 1 = the socket, 2 = the TAP is gone. Said once: what is gone is closed, so that it does
+ * not call for attention for ever.
+ */
+static napi_value broken(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  engine *self = engine_arguments(env, info, 1, &argument);
+  if (self == NULL) return NULL;
+  int what = self->socket_broken ? 1 : self->tap_broken ? 2 : 0;
+  if (what == 1) watcher_stop(&self->socket_watch);
+  if (what == 2) watcher_stop(&self->tap_watch);
+  self->socket_broken = self->tap_broken = false;
+  return glue_number(env, what);
+}
+
+void engine_register(napi_env env, napi_value exports) {
+  glue_export(env, exports, "engineCreate", create);
+  glue_export(env, exports, "engineBind", bind_socket);
+  glue_export(env, exports, "engineAttach", attach_tap);
+  glue_export(env, exports, "engineClose", close_engine);
+  glue_export(env, exports, "engineDrain", drain);
+  glue_export(env, exports, "engineBroken", broken);
+}

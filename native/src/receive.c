@@ -1,0 +1,168 @@
+/* From the socket: datagrams are opened where they lie, or relayed. */
+#include "datagram.h"
+#include "engine.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+typedef struct {
+  uint8_t *bytes;
+  uint32_t length;
+  const endpoint *from;
+} arrival;
+
+/* Room for UDP_GRO and SO_RXQ_OVFL. */
+typedef struct {
+  alignas(struct cmsghdr) uint8_t bytes[2 * CMSG_SPACE(sizeof(uint32_t))];
+} receive_control;
+
+static int receive_slots(engine *self, struct mmsghdr *slots, socket_address *from, receive_control *controls);
+static uint32_t read_control(engine *self, struct msghdr *message);
+static void take_slot(engine *self, uint8_t *bytes, uint32_t length, uint32_t segment, const endpoint *from);
+static void take(engine *self, const arrival *datagram);
+static void relay(engine *self, const arrival *datagram);
+static void take_plain(engine *self, const receive_index *index, const arrival *datagram);
+static void take_sealed(engine *self, const receive_index *index, const arrival *datagram);
+static bool accept_counter(engine *self, const receive_index *index, phase_keys *keys, const arrival *datagram);
+static void note_source(engine *self, session *owner, const phase_keys *keys, const endpoint *from);
+static void add_message(engine *self, const receive_index *index, const arrival *datagram, bool plain);
+
+void engine_receive(engine *self) {
+  struct mmsghdr slots[RECEIVE_SLOTS];
+  socket_address from[RECEIVE_SLOTS];
+  receive_control controls[RECEIVE_SLOTS];
+  self->messages.count = 0;
+  if (self->socket_watch == NULL) return;
+  int count = receive_slots(self, slots, from, controls);
+  for (int i = 0; i < count; i++) {
+    endpoint source = endpoint_of(&from[i]);
+    memcpy(self->messages.sources + i * ENDPOINT_BYTES, source.bytes, ENDPOINT_BYTES);
+    uint32_t segment = read_control(self, &slots[i].msg_hdr);
+    take_slot(self, self->messages.data + (size_t)i * SLOT_BYTES, slots[i].msg_len, segment, &source);
+  }
+  /* Relayed datagrams lie in the slots, which the next call fills anew. */
+  send_queue_flush(&self->queue);
+}
+
+/* Returns the number of filled slots. */
+static int receive_slots(engine *self, struct mmsghdr *slots, socket_address *from, receive_control *controls) {
+  struct iovec parts[RECEIVE_SLOTS];
+  for (size_t i = 0; i < RECEIVE_SLOTS; i++) {
+    parts[i] = (struct iovec){self->messages.data + i * SLOT_BYTES, SLOT_BYTES};
+    slots[i].msg_hdr = (struct msghdr){
+        .msg_name = &from[i],
+        .msg_namelen = sizeof from[i],
+        .msg_iov = &parts[i],
+        .msg_iovlen = 1,
+        .msg_control = controls[i].bytes,
+        .msg_controllen = sizeof controls[i].bytes,
+    };
+  }
+  int count;
+  do count = recvmmsg(self->socket, slots, RECEIVE_SLOTS, MSG_DONTWAIT, NULL);
+  while (count < 0 && errno == EINTR);
+  if (count < 0 && (errno == EBADF || errno == ENOTSOCK)) self->socket_broken = true;
+  return count < 0 ? 0 : count;
+}
+
+/* The size of the datagrams that the kernel has joined, or 0 if there is but one. */
+static uint32_t read_control(engine *self, struct msghdr *message) {
+  uint32_t segment = 0;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {
+    uint32_t value;
+    memcpy(&value, CMSG_DATA(header), sizeof value);
+    if (header->cmsg_level == SOL_UDP && header->cmsg_type == UDP_GRO) segment = value;
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SO_RXQ_OVFL) continue;
+    event_drop(&self->log, DROP_RECEIVE_QUEUE_FULL, value - self->overflows);
+    self->overflows = value;
+  }
+  return segment;
+}
+
+static void take_slot(engine *self, uint8_t *bytes, uint32_t length, uint32_t segment, const endpoint *from) {
+  if (segment == 0) segment = SLOT_BYTES;
+  uint32_t at = 0, datagrams = 0;
+  do {
+    uint32_t rest = length - at;
+    arrival datagram = {.bytes = bytes + at, .length = rest < segment ? rest : segment, .from = from};
+    take(self, &datagram);
+    at += segment;
+  } while (at < length && ++datagrams < SLOT_DATAGRAMS);
+}
+
+static void take(engine *self, const arrival *datagram) {
+  const uint8_t *bytes = datagram->bytes;
+  if (datagram->length < SHORTEST_DATAGRAM) return event_drop(&self->log, DROP_TOO_SHORT, 1);
+  if (bytes[0] != TYPE_SEALED && bytes[0] != TYPE_PLAIN) return event_drop(&self->log, DROP_TYPE_UNKNOWN, 1);
+  if (bytes[2] != 0 || bytes[3] != 0) return event_drop(&self->log, DROP_RESERVED_BITS, 1);
+  const receive_index *index = u32_map_get(&self->state.indexes, datagram_index(bytes));
+  if (index == NULL) relay(self, datagram);
+  else if (bytes[0] == TYPE_PLAIN) take_plain(self, index, datagram);
+  else take_sealed(self, index, datagram);
+}
+
+static void relay(engine *self, const arrival *datagram) {
+  label *entry = u32_map_get(&self->state.labels, datagram_index(datagram->bytes));
+  if (entry == NULL) return event_drop(&self->log, DROP_INDEX_UNKNOWN, 1);
+  const path *previous = state_path(&self->state, entry->from);
+  path *next = state_path(&self->state, entry->to);
+  if (previous == NULL || next == NULL) return event_drop(&self->log, DROP_PATH_UNKNOWN, 1);
+  if (!endpoint_equal(&previous->to, datagram->from)) return event_drop(&self->log, DROP_LABEL_SOURCE_WRONG, 1);
+  datagram_set_index(datagram->bytes, entry->next_index);
+  event_label_used(&self->log, &entry->used, entry->index, datagram->length);
+  send_queue_add(&self->queue, next, datagram->bytes, datagram->length);
+}
+
+static void take_plain(engine *self, const receive_index *index, const arrival *datagram) {
+  const session *owner = index->owner;
+  const uint8_t *cookie = datagram->bytes + datagram->length - DATAGRAM_TAG;
+  if (owner->has_cookies && memcmp(cookie, owner->receive_cookie, COOKIE_BYTES) == 0)
+    add_message(self, index, datagram, true);
+  else event_drop(&self->log, DROP_COOKIE_INVALID, 1);
+}
+
+static void take_sealed(engine *self, const receive_index *index, const arrival *datagram) {
+  phase_keys *keys = session_phase(index->owner, datagram->bytes[1]);
+  if (keys == NULL) return event_drop(&self->log, DROP_KEY_UNKNOWN, 1);
+  uint64_t counter = datagram_counter(datagram->bytes);
+  if (counter >= COUNTER_LIMIT) return event_drop(&self->log, DROP_COUNTER_EXHAUSTED, 1);
+  if (!aead_open(keys->opener, counter, datagram->bytes + DATAGRAM_HEADER, datagram->length - DATAGRAM_OVERHEAD))
+    return event_drop(&self->log, DROP_TAG_INVALID, 1);
+  if (accept_counter(self, index, keys, datagram)) add_message(self, index, datagram, false);
+}
+
+static bool accept_counter(engine *self, const receive_index *index, phase_keys *keys, const arrival *datagram) {
+  uint64_t counter = datagram_counter(datagram->bytes);
+  bool highest = !keys->window.any || counter > keys->window.highest;
+  replay_verdict verdict = replay_window_accept(&keys->window, counter);
+  if (verdict == COUNTER_REPLAYED) event_drop(&self->log, DROP_COUNTER_REPLAYED, 1);
+  if (verdict == COUNTER_TOO_OLD) event_drop(&self->log, DROP_COUNTER_TOO_OLD, 1);
+  if (verdict == COUNTER_NEW && index->roams && highest) note_source(self, index->owner, keys, datagram->from);
+  return verdict == COUNTER_NEW;
+}
+
+/* The highest counter says where the peer is now; a late datagram of a phase before the newest one does not. */
+static void note_source(engine *self, session *owner, const phase_keys *keys, const endpoint *from) {
+  for (const phase_keys *newer = owner->newest; newer != keys; newer = newer->older) {
+    if (newer->window.any) return;
+  }
+  if (owner->has_direct && endpoint_equal(&owner->direct, from)) return;
+  event_roamed(&self->log, &owner->roamed, owner->number, from);
+}
+
+static void add_message(engine *self, const receive_index *index, const arrival *datagram, bool plain) {
+  message_batch *batch = &self->messages;
+  uint32_t i = batch->count++;
+  const uint8_t *inner = datagram->bytes + DATAGRAM_HEADER;
+  batch->offset[i] = (uint32_t)(inner + INNER_HEADER - batch->data);
+  batch->length[i] = datagram->length - SHORTEST_DATAGRAM;
+  batch->kind[i] = inner[0];
+  batch->flags[i] = inner[1];
+  batch->session[i] = index->owner->number;
+  batch->tag[i] = index->tag;
+  batch->phase[i] = plain ? 0 : datagram->bytes[1];
+  batch->plain[i] = plain;
+  batch->wire_length[i] = datagram->length;
+}

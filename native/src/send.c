@@ -1,0 +1,150 @@
+/* To the socket: entries of a plan are sealed one behind the other and leave in trains. */
+#include "cut.h"
+#include "datagram.h"
+#include "engine.h"
+
+#include <string.h>
+
+/* One inner message: a prefix, then the bytes. */
+typedef struct {
+  session *from;
+  path *to;
+  const uint8_t *prefix;
+  uint32_t prefix_length;
+  const uint8_t *bytes;
+  uint32_t length;
+  bool plain;
+} message;
+
+static void send_entry(engine *self, const send_plan *plan, uint32_t i);
+static bool find_bytes(const engine *self, const send_plan *plan, uint32_t i, message *out);
+static bool is_super_frame(const engine *self, const send_plan *plan, uint32_t i);
+static void send_segments(engine *self, const message *frame, uint32_t segment);
+static void send_message(engine *self, const message *entry);
+static uint8_t *begin(engine *self, const message *entry);
+static bool finish(engine *self, const message *entry, uint8_t *out);
+static uint8_t *reserve(engine *self, uint32_t bytes);
+static bool finish_sealed(engine *self, const message *entry, uint8_t *out, uint32_t inner);
+static bool finish_plain(engine *self, const message *entry, uint8_t *out, uint32_t inner);
+
+void engine_send(engine *self, const send_plan *plan) {
+  if (self->socket_watch == NULL) return;
+  for (uint32_t i = 0; i < plan->count; i++) send_entry(self, plan, i);
+  send_queue_flush(&self->queue);
+  self->out_used = 0;
+}
+
+static void send_entry(engine *self, const send_plan *plan, uint32_t i) {
+  message entry = {
+      .from = state_session(&self->state, plan->session[i]),
+      .to = state_path(&self->state, plan->path[i]),
+      .prefix = plan->prefixes + (size_t)i * PREFIX_STRIDE,
+      .prefix_length = plan->prefix_length[i],
+      .plain = plan->plain[i] == 1,
+  };
+  if (entry.to == NULL) return event_drop(&self->log, DROP_PATH_UNKNOWN, 1);
+  if (entry.from == NULL) return event_drop(&self->log, DROP_KEY_UNKNOWN, 1);
+  if (!find_bytes(self, plan, i, &entry)) return event_drop(&self->log, DROP_FRAME_MALFORMED, 1);
+  if (is_super_frame(self, plan, i)) send_segments(self, &entry, self->frames.segment[plan->item[i]]);
+  else send_message(self, &entry);
+}
+
+/* Only a frame of the TAP that is planned whole can be cut. */
+static bool is_super_frame(const engine *self, const send_plan *plan, uint32_t i) {
+  uint32_t item = plan->item[i];
+  if (plan->source[i] != SOURCE_TAP || item >= self->frames.count) return false;
+  return plan->offset[i] == self->frames.offset[item] && plan->length[i] == self->frames.length[item] &&
+         self->frames.segment[item] < plan->length[i];
+}
+
+/* Every segment is a message of its own with the prefix of the frame. */
+static void send_segments(engine *self, const message *frame, uint32_t segment) {
+  cutter cut;
+  if (!cut_begin(&cut, frame->bytes, frame->length, segment))
+    return event_drop(&self->log, DROP_FRAME_MALFORMED, 1);
+  message piece = *frame;
+  while ((piece.length = cut_next_length(&cut)) > 0) {
+    uint8_t *body = begin(self, &piece);
+    if (body == NULL) return;
+    cut_next(&cut, body);
+    if (!finish(self, &piece, body)) return;
+  }
+}
+
+/* False if the entry does not lie within its source. */
+static bool find_bytes(const engine *self, const send_plan *plan, uint32_t i, message *out) {
+  const uint8_t *data = plan->scratch;
+  size_t room = plan->scratch_bytes;
+  if (plan->source[i] == SOURCE_TAP) {
+    data = self->frames.data;
+    room = FRAME_BYTES;
+  } else if (plan->source[i] == SOURCE_RECEIVED) {
+    data = self->messages.data;
+    room = (size_t)RECEIVE_SLOTS * SLOT_BYTES;
+  }
+  if (plan->offset[i] > room || plan->length[i] > room - plan->offset[i]) return false;
+  if (out->prefix_length > PREFIX_STRIDE) return false;
+  out->bytes = data + plan->offset[i];
+  out->length = plan->length[i];
+  return out->prefix_length + out->length >= INNER_HEADER;
+}
+
+static void send_message(engine *self, const message *entry) {
+  uint8_t *body = begin(self, entry);
+  if (body == NULL) return;
+  memcpy(body, entry->bytes, entry->length);
+  finish(self, entry, body);
+}
+
+/* Writes the prefix; returns where the bytes belong, or null if they are too many. */
+static uint8_t *begin(engine *self, const message *entry) {
+  if (entry->length > LONGEST_DATAGRAM - DATAGRAM_OVERHEAD - entry->prefix_length) {
+    event_drop(&self->log, DROP_FRAME_TOO_LONG, 1);
+    return NULL;
+  }
+  uint8_t *out = reserve(self, DATAGRAM_OVERHEAD + entry->prefix_length + entry->length);
+  memcpy(out + DATAGRAM_HEADER, entry->prefix, entry->prefix_length);
+  return out + DATAGRAM_HEADER + entry->prefix_length;
+}
+
+/* False if it could not be sealed, and no other of the session can. */
+static bool finish(engine *self, const message *entry, uint8_t *body) {
+  uint32_t inner = entry->prefix_length + entry->length;
+  uint8_t *out = body - entry->prefix_length - DATAGRAM_HEADER;
+  bool finished = entry->plain ? finish_plain(self, entry, out, inner) : finish_sealed(self, entry, out, inner);
+  if (!finished) return false;
+  self->out_used += inner + DATAGRAM_OVERHEAD;
+  send_queue_add(&self->queue, entry->to, out, inner + DATAGRAM_OVERHEAD);
+  return true;
+}
+
+static uint8_t *reserve(engine *self, uint32_t bytes) {
+  if (self->out_used + bytes > OUT_BYTES) {
+    send_queue_flush(&self->queue);
+    self->out_used = 0;
+  }
+  return self->out + self->out_used;
+}
+
+static bool finish_sealed(engine *self, const message *entry, uint8_t *out, uint32_t inner) {
+  const session *from = entry->from;
+  phase_keys *keys = from->send_phase < 0 ? NULL : session_phase(from, (uint8_t)from->send_phase);
+  if (keys == NULL || keys->send_counter >= COUNTER_LIMIT) {
+    event_drop(&self->log, keys == NULL ? DROP_KEY_UNKNOWN : DROP_COUNTER_EXHAUSTED, 1);
+    return false;
+  }
+  uint64_t counter = keys->send_counter++;
+  datagram_write_header(out, TYPE_SEALED, keys->phase, entry->to->send_index, counter);
+  return aead_seal(keys->sealer, counter, out + DATAGRAM_HEADER, inner);
+}
+
+static bool finish_plain(engine *self, const message *entry, uint8_t *out, uint32_t inner) {
+  session *from = entry->from;
+  if (!from->has_cookies || from->plain_counter >= COUNTER_LIMIT) {
+    event_drop(&self->log, from->has_cookies ? DROP_COUNTER_EXHAUSTED : DROP_KEY_UNKNOWN, 1);
+    return false;
+  }
+  datagram_write_header(out, TYPE_PLAIN, 0, entry->to->send_index, from->plain_counter++);
+  memcpy(out + DATAGRAM_HEADER + inner, from->send_cookie, COOKIE_BYTES);
+  return true;
+}

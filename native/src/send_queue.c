@@ -1,0 +1,127 @@
+#include "send_queue.h"
+
+#include "datagram.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <string.h>
+
+/* UDP_MAX_SEGMENTS of all kernels that have UDP_SEGMENT. */
+#define TRAIN_DATAGRAMS 64
+
+static size_t couple_trains(send_queue *queue);
+static size_t train_end(const send_queue *queue, size_t first);
+static size_t gather(send_queue *queue, size_t first, size_t end, struct iovec *parts);
+static void announce_segments(struct msghdr *message, segment_control *control, uint16_t size);
+static void on_refused(send_queue *queue, size_t train, int error);
+static void send_singly(send_queue *queue, size_t train);
+static void note_error(send_queue *queue, const queued_datagram *datagram, int error);
+
+void send_queue_add(send_queue *queue, path *to, uint8_t *bytes, uint32_t length) {
+  if (queue->count == SEND_QUEUE_CAPACITY) send_queue_flush(queue);
+  queued_datagram datagram = {.bytes = bytes, .length = length, .to = to};
+  if (to->address_length == 0) note_error(queue, &datagram, EAFNOSUPPORT);
+  else queue->datagrams[queue->count++] = datagram;
+}
+
+void send_queue_flush(send_queue *queue) {
+  size_t trains = queue->count == 0 ? 0 : couple_trains(queue);
+  for (size_t sent = 0; sent < trains;) {
+    int done = sendmmsg(queue->fd, queue->trains + sent, (unsigned)(trains - sent), MSG_DONTWAIT);
+    if (done > 0) {
+      sent += (size_t)done;
+    } else if (errno == EAGAIN) {
+      event_drop(queue->log, DROP_SOCKET_QUEUE_FULL, (uint32_t)(queue->count - queue->first[sent]));
+      break;
+    } else if (errno != EINTR) {
+      on_refused(queue, sent++, errno);
+    }
+  }
+  queue->count = 0;
+}
+
+/* Returns the number of trains. */
+static size_t couple_trains(send_queue *queue) {
+  size_t trains = 0, parts = 0;
+  for (size_t first = 0; first < queue->count; trains++) {
+    size_t end = train_end(queue, first);
+    path *to = queue->datagrams[first].to;
+    struct msghdr *message = &queue->trains[trains].msg_hdr;
+    memset(message, 0, sizeof *message);
+    message->msg_name = &to->address;
+    message->msg_namelen = to->address_length;
+    message->msg_iov = queue->parts + parts;
+    message->msg_iovlen = gather(queue, first, end, queue->parts + parts);
+    if (end - first > 1)
+      announce_segments(message, &queue->controls[trains], (uint16_t)queue->datagrams[first].length);
+    parts += message->msg_iovlen;
+    queue->first[trains] = (uint32_t)first;
+    first = end;
+  }
+  queue->first[trains] = (uint32_t)queue->count;
+  return trains;
+}
+
+static size_t train_end(const send_queue *queue, size_t first) {
+  const queued_datagram *head = &queue->datagrams[first];
+  size_t bytes = head->length;
+  size_t end = first + 1;
+  while (end < queue->count && end - first < TRAIN_DATAGRAMS) {
+    const queued_datagram *next = &queue->datagrams[end];
+    bytes += next->length;
+    if (next->to != head->to || next->length > head->length || bytes > LONGEST_DATAGRAM) break;
+    end++;
+    if (next->length < head->length) break;
+  }
+  return end;
+}
+
+/* Datagrams that lie one behind the other in memory are one part. */
+static size_t gather(send_queue *queue, size_t first, size_t end, struct iovec *parts) {
+  size_t count = 0;
+  uint8_t *behind = NULL;
+  for (size_t i = first; i < end; i++) {
+    queued_datagram *datagram = &queue->datagrams[i];
+    if (datagram->bytes == behind) parts[count - 1].iov_len += datagram->length;
+    else parts[count++] = (struct iovec){datagram->bytes, datagram->length};
+    behind = datagram->bytes + datagram->length;
+  }
+  return count;
+}
+
+static void announce_segments(struct msghdr *message, segment_control *control, uint16_t size) {
+  message->msg_control = control->bytes;
+  message->msg_controllen = sizeof control->bytes;
+  struct cmsghdr *header = CMSG_FIRSTHDR(message);
+  header->cmsg_level = SOL_UDP;
+  header->cmsg_type = UDP_SEGMENT;
+  header->cmsg_len = CMSG_LEN(sizeof size);
+  memcpy(CMSG_DATA(header), &size, sizeof size);
+}
+
+/* What kernels answer to a train that they or the device cannot take need not hold for its datagrams. */
+static void on_refused(send_queue *queue, size_t train, int error) {
+  size_t first = queue->first[train];
+  bool single = queue->first[train + 1] - first == 1;
+  if (!single && (error == EINVAL || error == EIO || error == EMSGSIZE)) send_singly(queue, train);
+  else note_error(queue, &queue->datagrams[first], error);
+}
+
+static void send_singly(send_queue *queue, size_t train) {
+  for (size_t i = queue->first[train]; i < queue->first[train + 1]; i++) {
+    queued_datagram *datagram = &queue->datagrams[i];
+    ssize_t done;
+    do {
+      done = sendto(queue->fd, datagram->bytes, datagram->length, MSG_DONTWAIT, &datagram->to->address.any,
+                    datagram->to->address_length);
+    } while (done < 0 && errno == EINTR);
+    if (done < 0) note_error(queue, datagram, errno);
+  }
+}
+
+static void note_error(send_queue *queue, const queued_datagram *datagram, int error) {
+  path *to = datagram->to;
+  if (error == EMSGSIZE) event_too_big(queue->log, &to->too_big, to->number, datagram->length);
+  else if (error == EAGAIN) event_drop(queue->log, DROP_SOCKET_QUEUE_FULL, 1);
+  else event_send_failed(queue->log, &to->failed, to->number, error);
+}

@@ -1,0 +1,43 @@
+/*
+ * Datagrams on their way out. Adjacent ones of equal size (the last may be shorter) to one path leave as one train:
+ * one message with UDP_SEGMENT, which passes the kernel's stack once.
+ */
+#ifndef WEAVE_SEND_QUEUE_H
+#define WEAVE_SEND_QUEUE_H
+
+#include "engine_state.h"
+#include "event_log.h"
+
+#include <stdalign.h>
+#include <sys/socket.h>
+
+#define SEND_QUEUE_CAPACITY 512
+
+typedef struct {
+  uint8_t *bytes;
+  uint32_t length;
+  path *to;
+} queued_datagram;
+
+typedef struct {
+  alignas(struct cmsghdr) uint8_t bytes[CMSG_SPACE(sizeof(uint16_t))];
+} segment_control;
+
+typedef struct {
+  int fd;
+  event_log *log;
+  size_t count;
+  queued_datagram datagrams[SEND_QUEUE_CAPACITY];
+  struct iovec parts[SEND_QUEUE_CAPACITY];
+  struct mmsghdr trains[SEND_QUEUE_CAPACITY];
+  /* Position of each train's first datagram. */
+  uint32_t first[SEND_QUEUE_CAPACITY + 1];
+  segment_control controls[SEND_QUEUE_CAPACITY];
+} send_queue;
+
+/* `bytes` and `to` stay as they are until the flush; a full queue flushes itself first. */
+void send_queue_add(send_queue *queue, path *to, uint8_t *bytes, uint32_t length);
+
+void send_queue_flush(send_queue *queue);
+
+#endif

@@ -1,0 +1,13 @@
+#ifndef WEAVE_UDP_SOCKET_H
+#define WEAVE_UDP_SOCKET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Binds a non-blocking UDP socket to an address of 4 or 16 bytes; 0 bytes = every address by one dual-stack socket,
+ * or every IPv4 address on a host without IPv6. Returns the descriptor or -errno; `*family` is the socket's.
+ */
+int udp_socket_open(const uint8_t *address, size_t bytes, uint16_t port, int *family);
+
+#endif

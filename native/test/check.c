@@ -1,0 +1,138 @@
+/* Checks the parts that need neither Node nor the kernel; built with sanitizers and run by test/native/check.test.ts. */
+#include "../src/bytes.h"
+#include "../src/cut.h"
+#include "../src/frame_layout.h"
+#include "../src/join.h"
+#include "../src/replay_window.h"
+#include "../src/u32_map.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUNDS 60000
+#define LONGEST_SAMPLE 512
+#define CHECK(condition) check((condition), #condition, __LINE__)
+
+static void check(bool holds, const char *what, int line) {
+  if (holds) return;
+  printf("line %d: not so: %s\n", line, what);
+  exit(1);
+}
+
+static uint32_t random_state = 0x9e3779b9;
+
+/* xorshift32: the same in every run. */
+static uint32_t random_below(uint32_t limit) {
+  random_state ^= random_state << 13;
+  random_state ^= random_state >> 17;
+  random_state ^= random_state << 5;
+  return random_state % limit;
+}
+
+/* TCP over IPv4 or IPv6, with tags, options and an extension header as it comes. Returns its length. */
+static uint32_t sample_frame(uint8_t *frame) {
+  bool v4 = random_below(2) == 0, extended = random_below(2) == 0;
+  uint32_t at = ETHERNET_HEADER - 2, options = random_below(11) * 4, payload = random_below(300);
+  for (uint32_t i = 0; i < LONGEST_SAMPLE; i++) frame[i] = (uint8_t)random_below(256);
+  for (uint32_t tags = random_below(3); tags > 0; tags--, at += 4) put_be16(frame + at, 0x8100);
+  put_be16(frame + at, v4 ? 0x0800 : 0x86dd);
+  uint8_t *ip = frame + at + 2;
+  uint8_t *tcp = ip + (v4 ? 20 : extended ? 48 : 40);
+  uint32_t bytes = (uint32_t)(tcp - ip) + 20 + options + payload;
+  ip[0] = v4 ? 0x45 : 0x60;
+  put_be16(ip + (v4 ? 2 : 4), (uint16_t)(v4 ? bytes : bytes - 40));
+  if (v4) {
+    put_be16(ip + 6, 0x4000);
+    ip[9] = PROTOCOL_TCP;
+  } else {
+    ip[6] = extended ? 60 : PROTOCOL_TCP;
+    if (extended) put_be16(ip + 40, PROTOCOL_TCP << 8);
+  }
+  tcp[12] = (uint8_t)((20 + options) / 4 << 4);
+  tcp[13] = 0x10;
+  return at + 2 + bytes;
+}
+
+/* Bytes of any kind are cut, joined and summed within their bounds: the sanitizers watch exact allocations. */
+static void check_hostile_frames(void) {
+  static uint8_t frame[LONGEST_SAMPLE];
+  static joiner join;
+  int cuts = 0, joins = 0;
+  for (int round = 0; round < ROUNDS; round++) {
+    uint32_t length = sample_frame(frame);
+    for (uint32_t i = random_below(3); i > 0; i--) frame[random_below(90)] = (uint8_t)random_below(256);
+    if (random_below(2) == 0) length = random_below(length + 1);
+    uint8_t *exact = malloc(length + 1);
+    uint8_t *end = exact + 1 + length;
+    memcpy(end - length, frame, length);
+    cutter cut;
+    if (cut_begin(&cut, end - length, length, random_below(length + 2))) {
+      for (uint32_t next = cut_next_length(&cut); next > 0; next = cut_next_length(&cut), cuts++) {
+        uint8_t *out = malloc(next);
+        cut_next(&cut, out);
+        free(out);
+      }
+    }
+    if (join_begin(&join, end - length, length, FLAG_CHECKSUM_PARTIAL)) {
+      int parts;
+      join_add(&join, end - length, length, FLAG_CHECKSUM_PARTIAL);
+      join_take(&join, &parts);
+      joins++;
+    }
+    frame_complete_checksum(end - length, length, random_below(length + 3), random_below(40));
+    free(exact);
+  }
+  CHECK(cuts > ROUNDS / 10 && joins > ROUNDS / 20);
+}
+
+static void check_replay_window(void) {
+  static replay_window window;
+  static bool seen[4 * REPLAY_COUNTERS];
+  uint64_t highest = 0;
+  bool any = false;
+  for (int round = 0; round < 400000; round++) {
+    uint64_t base = (uint64_t)round / 2;
+    uint64_t counter = base + random_below(REPLAY_COUNTERS / 2) * (random_below(3) == 0);
+    replay_verdict expected = COUNTER_NEW;
+    if (any && counter <= highest && highest - counter >= REPLAY_COUNTERS) expected = COUNTER_TOO_OLD;
+    else if (seen[counter]) expected = COUNTER_REPLAYED;
+    CHECK(replay_window_accept(&window, counter) == expected);
+    if (expected == COUNTER_NEW) seen[counter] = true;
+    if (!any || counter > highest) highest = counter;
+    any = true;
+  }
+}
+
+static void check_map(void) {
+  static int values[256];
+  bool present[256] = {false};
+  u32_map map = {0};
+  size_t count = 0;
+  for (int round = 0; round < 200000; round++) {
+    uint32_t name = random_below(256);
+    uint32_t key = name * (name % 2 == 0 ? 1 : 0x01000193);
+    if (random_below(2) == 0) {
+      CHECK(u32_map_put(&map, key, &values[name]));
+      count += !present[name];
+      present[name] = true;
+    } else {
+      CHECK(u32_map_take(&map, key) == (present[name] ? &values[name] : NULL));
+      count -= present[name];
+      present[name] = false;
+    }
+    uint32_t other = random_below(256);
+    uint32_t other_key = other * (other % 2 == 0 ? 1 : 0x01000193);
+    CHECK(u32_map_get(&map, other_key) == (present[other] ? &values[other] : NULL));
+    CHECK(map.count == count);
+  }
+  u32_map_free(&map);
+}
+
+int main(void) {
+  check_hostile_frames();
+  check_replay_window();
+  check_map();
+  puts("all of it holds");
+  return 0;
+}

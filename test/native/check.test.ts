@@ -1,0 +1,29 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { run } from '../../scripts/run.ts';
+
+/** The package, from dist/test/native. */
+const NATIVE = fileURLToPath(new URL('../../../native/', import.meta.url));
+const SOURCES = ['checksum', 'cut', 'frame_layout', 'join', 'replay_window', 'segment', 'u32_map'];
+
+test('replay window and tables in C do as slow models, and no frame is read beyond its end', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'weave-native-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const program = join(folder, 'check');
+  const compiled = await run([
+    process.env['CC'] ?? 'cc',
+    ...['-std=gnu11', '-D_GNU_SOURCE', '-O1', '-g', '-Wall', '-Wextra', '-Werror'],
+    ...['-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'],
+    join(NATIVE, 'test', 'check.c'),
+    ...SOURCES.map((name) => join(NATIVE, 'src', `${name}.c`)),
+    ...['-o', program],
+  ]);
+  t.is(compiled.stderr, '');
+  const { stdout, stderr, code } = await run([program]);
+  t.is(stderr, '');
+  t.is(stdout, 'all of it holds\n');
+  t.is(code, 0);
+});

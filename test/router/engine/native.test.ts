@@ -1,0 +1,90 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import test from 'ava';
+import { parseIp } from '../../../core/address.ts';
+import { openEngine } from '../../../router/engine/choose.ts';
+import { NativeEngine } from '../../../router/engine/native.ts';
+import { PortableEngine } from '../../../router/engine/portable.ts';
+import { EngineError } from '../../../router/engine/port.ts';
+import { run } from '../../../scripts/run.ts';
+import { chacha } from './chacha.ts';
+import { engineContract } from './contract.ts';
+import { freePort, udpNet } from './udp-net.ts';
+
+const native = (): NativeEngine => new NativeEngine();
+const portable = (): PortableEngine => new PortableEngine(chacha);
+
+engineContract('native', () => udpNet(native, native), { tap: false });
+engineContract('native to portable', () => udpNet(native, portable), { tap: false });
+engineContract('portable to native', () => udpNet(portable, native), { tap: false });
+
+test('a port that is in use is named in the error', async (t) => {
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  const options = { tap: undefined, address: undefined, port, onReady: () => undefined };
+  await t.throwsAsync(native().open(options), {
+    instanceOf: EngineError,
+    message: `port ${port} is in use (UDP): stop the program that has it, or choose another port`,
+  });
+  socket.close();
+});
+
+test('an address that the host lacks is named in the error', async (t) => {
+  const options = {
+    tap: undefined,
+    address: parseIp('192.0.2.1'),
+    port: await freePort(),
+    onReady: () => undefined,
+  };
+  await t.throwsAsync(native().open(options), {
+    instanceOf: EngineError,
+    message: 'this host does not have the address 192.0.2.1',
+  });
+});
+
+test('the engine is native unless another is asked for', async (t) => {
+  const options = { tap: undefined, address: undefined, port: await freePort(), onReady: () => undefined };
+  const { engine, kind } = await openEngine('auto', options);
+  t.is(kind, 'native');
+  await engine.close();
+});
+
+test('a thread that is terminated while datagrams pour in leaves the process alone', async (t) => {
+  const choose = new URL('../../../router/engine/choose.js', import.meta.url).href;
+  const port = await freePort();
+  const thread = `
+    const { parentPort } = require('worker_threads');
+    import(${JSON.stringify(choose)}).then(async ({ openEngine }) => {
+      let engine;
+      const onReady = () => {
+        engine?.receive();
+        engine?.drainEvents();
+        for (const began = performance.now(); performance.now() - began < 1; );
+      };
+      ({ engine } = await openEngine('native', { tap: undefined, address: undefined, port: ${port}, onReady }));
+      parentPort.postMessage('open');
+    });`;
+  const program = `
+    const { Worker } = require('worker_threads');
+    const socket = require('dgram').createSocket('udp4');
+    const flood = setInterval(() => {
+      for (let i = 0; i < 50; i++) socket.send(Buffer.alloc(60), ${port}, '127.0.0.1');
+    }, 1);
+    const round = () => new Promise((resolve, reject) => {
+      const worker = new Worker(${JSON.stringify(thread)}, { eval: true });
+      worker.once('error', reject);
+      worker.once('message', () => setTimeout(() => resolve(worker.terminate()), 20));
+    });
+    (async () => {
+      for (let i = 0; i < 8; i++) await round();
+      clearInterval(flood);
+      socket.close();
+      console.log('alive');
+    })();`;
+  const { stdout, stderr, code } = await run([process.execPath, '-e', program]);
+  t.is(stderr, '');
+  t.is(stdout, 'alive\n');
+  t.is(code, 0);
+});

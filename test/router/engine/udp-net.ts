@@ -1,0 +1,50 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { parseIp, type Endpoint } from '../../../core/address.ts';
+import type { Engine } from '../../../router/engine/port.ts';
+import type { ContractEnd, ContractNet, ContractSocket } from './contract.ts';
+
+const LOOPBACK = parseIp('127.0.0.1')!;
+
+/** Two open engines and two outsiders on the loopback address, without TAPs. */
+export async function udpNet(makeA: () => Engine, makeB: () => Engine): Promise<ContractNet> {
+  const [a, b] = [await openEnd(makeA()), await openEnd(makeB())];
+  const [outsider, stranger] = [await openSocket(), await openSocket()];
+  const close = async (): Promise<void> => {
+    await Promise.all([a.engine.close(), b.engine.close()]);
+    outsider.close();
+    stranger.close();
+  };
+  return { a, b, outsider, stranger, close };
+}
+
+async function openEnd(engine: Engine): Promise<ContractEnd> {
+  const endpoint = { ip: LOOPBACK, port: await freePort() };
+  let ready = 0;
+  await engine.open({ tap: undefined, address: LOOPBACK, port: endpoint.port, onReady: () => ready++ });
+  return { engine, endpoint, readyCalls: () => ready, host: undefined };
+}
+
+async function openSocket(): Promise<ContractSocket & { close(): void }> {
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const received: Uint8Array[] = [];
+  socket.on('message', (datagram) => received.push(Uint8Array.from(datagram)));
+  return {
+    endpoint: { ip: LOOPBACK, port: socket.address().port },
+    send: (to: Endpoint, datagram) => socket.send(datagram, to.port, '127.0.0.1'),
+    takeReceived: () => received.splice(0),
+    close: () => socket.close(),
+  };
+}
+
+/** A UDP port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const socket = createSocket('udp6');
+  socket.bind(0);
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  await new Promise<void>((resolve) => socket.close(resolve));
+  return port;
+}
