@@ -106,9 +106,8 @@ export class LinkControl implements Machine<LinkControlEffect> {
   }
 
   onRoutes(routes: RoutesSnapshot, now: Millis): void {
-    this.#chosen = this.#mesh.onRoutes(routes);
     this.#circuits.onRoutes(routes, now);
-    this.#offers.setMesh(this.#chosen, now);
+    this.#offers.setMesh(this.#mesh.onRoutes(routes), now);
     this.#noteAbsent(new Set(routes.names), now);
     this.#effects.push({ type: 'to-data', message: { type: 'routes', routes } });
     this.#collect();

@@ -142,7 +142,7 @@ export class SimMesh {
 }
 
 /** The datagrams' AEAD on the same primitives as everything else: nonce = 4 zero bytes | counter u64 LE. */
-function cipherOf(primitives: Primitives): DatagramCipher {
+export function cipherOf(primitives: Primitives): DatagramCipher {
   const nonce = new Uint8Array(12);
   const view = new DataView(nonce.buffer);
   const nothing = new Uint8Array(0);
