@@ -191,12 +191,14 @@ export class DataNode implements Machine<ToControl> {
       this.#drops.add('peer-unknown');
       return;
     }
-    const dropped = message === undefined ? 0 : this.#held.push(peer, message);
+    const dropped = message === undefined ? 0 : this.#held.push(peer, message, this.#now);
     if (dropped > 0) this.#drops.add('held-frame', dropped);
     this.#links.touch(peer).onNeeded(this.#now);
   }
 
   #sendHeld(peer: PeerName, now: Millis): void {
+    const expired = this.#held.expire(peer, now);
+    if (expired > 0) this.#drops.add('held-frame', expired);
     for (const message of this.#held.take(peer)) this.#switch.planHeld(peer, message, this.#plans, now);
     this.#plans.flush();
   }

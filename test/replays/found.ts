@@ -13,4 +13,9 @@ export const REPLAYS: readonly Replay[] = [
     found: 'after healing, connections and links waited for the back-off of the time apart',
   },
   { seed: 5, nodes: 20, found: 'after healing, offers of sessions waited half a minute for their next turn' },
+  {
+    seed: 3,
+    nodes: 20,
+    found: 'a broadcast waited 20 s for a session and reached a node again after its restart',
+  },
 ];

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { BackOff } from '../../../router/link/back-off.ts';
 import { Deadlines } from '../../../router/link/deadlines.ts';
-import { FrameQueue, FrameQueues, MOST_FRAMES } from '../../../router/link/frame-queue.ts';
+import { FrameQueue, FrameQueues, HELD_FOR, MOST_FRAMES } from '../../../router/link/frame-queue.ts';
 import { MacsReceiver, MacsSender } from '../../../router/link/macs.ts';
 import { Numbers } from '../../../router/link/numbers.ts';
 import { Prober } from '../../../router/link/prober.ts';
@@ -11,7 +11,7 @@ import { A, B, RELAY } from './link-net.ts';
 test('a frame queue keeps the newest 64 frames in order and says how many it dropped', (t) => {
   const queue = new FrameQueue();
   let dropped = 0;
-  for (let i = 0; i < MOST_FRAMES + 10; i++) dropped += queue.push(Uint8Array.of(i));
+  for (let i = 0; i < MOST_FRAMES + 10; i++) dropped += queue.push(Uint8Array.of(i), 0);
   t.is(queue.length, MOST_FRAMES);
   t.is(dropped, 10);
   t.deepEqual(
@@ -25,9 +25,9 @@ test('queues bound their bytes, copy what they keep, and keep the peers apart', 
   const queues = new FrameQueues();
   const frame = new Uint8Array(65_000).fill(1);
   let dropped = 0;
-  for (let i = 0; i < 10; i++) dropped += queues.push(A, frame);
+  for (let i = 0; i < 10; i++) dropped += queues.push(A, frame, 0);
   frame.fill(2);
-  queues.push(B, frame);
+  queues.push(B, frame, 0);
   t.is(dropped, 6);
   t.deepEqual(
     queues.take(A).map((kept) => kept[0]),
@@ -35,6 +35,17 @@ test('queues bound their bytes, copy what they keep, and keep the peers apart', 
   );
   t.deepEqual(queues.take(A), []);
   t.is(queues.take(B).length, 1);
+});
+
+test('frames that have waited for five seconds are dropped, newer ones are not', (t) => {
+  const queues = new FrameQueues();
+  queues.push(A, Uint8Array.of(1), 0);
+  queues.push(A, Uint8Array.of(2), 3_000);
+  t.is(queues.expire(A, HELD_FOR), 0);
+  t.is(queues.expire(A, HELD_FOR + 1), 1);
+  t.is(queues.push(A, Uint8Array.of(3), 3_001 + HELD_FOR), 1);
+  t.deepEqual(queues.take(A), [Uint8Array.of(3)]);
+  t.is(queues.expire(B, 0), 0);
 });
 
 test('numbers are dense and the lowest free one comes first', (t) => {

@@ -1,8 +1,8 @@
 import { argv, cpuUsage, exit, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
-import { loadSodium } from '../router/crypto/sodium.ts';
-import { fakePrimitives } from '../test/sim/fake-primitives.ts';
-import { runScenario } from '../test/sim/scenario.ts';
+import { loadSodium } from '../../router/crypto/sodium.ts';
+import { fakePrimitives } from './fake-primitives.ts';
+import { runScenario } from './scenario.ts';
 
 /** Runs more seeds than the tests do: `npm run sim -- --nodes 20 --seed 1 --count 1000`. Exits 1 at the end if one failed. */
 const { values } = parseArgs({
