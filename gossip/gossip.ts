@@ -9,6 +9,7 @@ import { MalformedDelta, type Channel } from './channel.ts';
 import { Channels, type GossipMessage } from './channels.ts';
 import { candidateAddresses, ownEntry, ownHello, type GossipConfig } from './gossip-config.ts';
 import type { GossipEffect } from './gossip-effect.ts';
+import { DEAD_AFTER } from './connection.ts';
 import { encodeMessage, MAX_KIND, MAX_UNICAST, type NeighbourMessage, type Unicast } from './messages.ts';
 import type { Neighbour } from './neighbour.ts';
 import { Neighbourhood, type NeighbourhoodDeps, type NeighbourhoodEvent } from './neighbourhood.ts';
@@ -28,6 +29,7 @@ const FLUSH_GAP: Millis = 250;
 /** That a link is direct again only offers circuits one more way: no hurry, and links tend to recover together. */
 const COALESCE_DIRECT: Millis = 2 * SECOND;
 const REPAIR_EVERY: Millis = 30 * SECOND;
+const REPAIR_IN_DOUBT_EVERY: Millis = 2 * SECOND;
 /** After a neighbour was lost, with what it may not have passed on. */
 const REPAIR_AFTER_LOSS: Millis = SECOND;
 const MAX_HOPS = 64;
@@ -51,7 +53,11 @@ export class Gossip implements Machine<GossipEffect> {
   readonly #channels: Channels;
   readonly #backbone: Backbone;
   readonly #addresses: OwnAddresses;
+  /** Peers that the UDP link is up to, and those of them that it is directly. */
+  readonly #up = new Set<PeerName>();
   readonly #direct = new Set<PeerName>();
+  /** A connection may have stalled; while it is not found to be dead, others cannot know what does not get through. */
+  #doubtUntil = Number.NEGATIVE_INFINITY;
   readonly #random: RandomSource;
   #routes: RouteView;
   #effects: GossipEffect[] = [];
@@ -148,8 +154,11 @@ export class Gossip implements Machine<GossipEffect> {
     return error;
   }
 
-  /** Whether the UDP link to `peer` is up on a direct path. */
-  onLinkChanged(peer: PeerName, direct: boolean, now: Millis): void {
+  /** Whether the UDP link to `peer` is up, and whether on a direct path. */
+  onLinkChanged(peer: PeerName, { up, direct }: { up: boolean; direct: boolean }, now: Millis): void {
+    if (!up && this.#up.has(peer)) this.#onPathLost(peer, now);
+    if (up) this.#up.add(peer);
+    else this.#up.delete(peer);
     if (direct) this.#direct.add(peer);
     else this.#direct.delete(peer);
     if (this.#neighbourhood.neighbours.has(peer)) this.#touch(now, direct ? COALESCE_DIRECT : COALESCE);
@@ -308,6 +317,12 @@ export class Gossip implements Machine<GossipEffect> {
     this.#touch(now);
   }
 
+  #onPathLost(peer: PeerName, now: Millis): void {
+    if (!this.#neighbourhood.neighbours.has(peer)) return;
+    this.#doubtUntil = now + DEAD_AFTER;
+    this.#repairAt = Math.min(this.#repairAt, now + REPAIR_AFTER_LOSS);
+  }
+
   #onMessage(neighbour: Neighbour, message: NeighbourMessage, now: Millis): void {
     if (this.#neighbourhood.neighbours.get(neighbour.name) !== neighbour) return; // ended meanwhile
     if (message.type !== 'unicast') this.#onGossip(neighbour, message, now);
@@ -406,7 +421,7 @@ export class Gossip implements Machine<GossipEffect> {
   }
 
   #repair(now: Millis): void {
-    this.#repairAt = now + REPAIR_EVERY;
+    this.#repairAt = now + (now < this.#doubtUntil ? REPAIR_IN_DOUBT_EVERY : REPAIR_EVERY);
     this.#channels.startRepair(this.#routes.snapshot.names.length, now);
   }
 

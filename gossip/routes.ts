@@ -102,7 +102,10 @@ function search(graph: Graph, self: PeerName): ReadonlyMap<PeerName, Reached> {
 }
 
 /** The first hop to every peer that direct edges alone lead to; `self` maps to itself. */
-function directHops(reached: ReadonlyMap<PeerName, Reached>, self: PeerName): ReadonlyMap<PeerName, PeerName> {
+function directHops(
+  reached: ReadonlyMap<PeerName, Reached>,
+  self: PeerName,
+): ReadonlyMap<PeerName, PeerName> {
   const hops = new Map<PeerName, PeerName>([[self, self]]);
   for (const [at, hop] of hops) {
     for (const { to, direct } of reached.get(at)!.edges) {

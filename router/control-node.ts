@@ -254,8 +254,8 @@ export class ControlNode implements Machine<ControlEffect> {
       case 'to-data':
         this.#toData(effect.message);
         break;
-      case 'direct-changed':
-        this.#gossip.onLinkChanged(effect.peer, effect.direct, this.#now);
+      case 'link-changed':
+        this.#gossip.onLinkChanged(effect.peer, effect, this.#now);
         break;
       case 'log':
         this.#effects.push(effect);

@@ -32,7 +32,12 @@ export type LinkControlEffect =
       readonly bytes: Uint8Array;
     }
   | { readonly type: 'to-data'; readonly message: ToData }
-  | { readonly type: 'direct-changed'; readonly peer: PeerName; readonly direct: boolean }
+  | {
+      readonly type: 'link-changed';
+      readonly peer: PeerName;
+      readonly up: boolean;
+      readonly direct: boolean;
+    }
   | {
       readonly type: 'log';
       readonly level: LogLevel;
@@ -188,7 +193,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
 
   #onLinkChanged(message: Extract<ToControl, { type: 'link-changed' }>, now: Millis): void {
     const { peer, state, direct } = message;
-    this.#effects.push({ type: 'direct-changed', peer, direct });
+    this.#effects.push({ type: 'link-changed', peer, up: state === 'up', direct });
     // A link that is down may still hold its session, and with it its circuits.
     if (state === 'idle') this.#circuits.onSessionEnded(peer, now);
     if (state === 'idle' || state === 'down') this.#offers.onSessionEnded(peer, now);

@@ -4,6 +4,8 @@ import { LastWriterChannel } from './last-writer-channel.ts';
 import { endpoint, Mesh, neighbours, peerName, reached, type SimulatedNode } from './mesh.ts';
 
 const SECOND = 1_000;
+const DIRECT = { up: true, direct: true };
+const LOST = { up: false, direct: false };
 
 /** `count` nodes of which all know the first. */
 function start(mesh: Mesh, count: number): SimulatedNode[] {
@@ -253,16 +255,54 @@ test('link states are published and count when both ends say so', (t) => {
   const mesh = new Mesh(13);
   const nodes = start(mesh, 3);
   mesh.run(10 * SECOND);
-  mesh.act(nodes[0]!, (gossip, now) => gossip.onLinkChanged(peerName(2), true, now));
+  mesh.act(nodes[0]!, (gossip, now) => gossip.onLinkChanged(peerName(2), DIRECT, now));
   mesh.run(3 * SECOND);
   t.false(nodes[2]!.gossip.routes().direct.includes(1));
-  mesh.act(nodes[1]!, (gossip, now) => gossip.onLinkChanged(peerName(1), true, now));
+  mesh.act(nodes[1]!, (gossip, now) => gossip.onLinkChanged(peerName(1), DIRECT, now));
   mesh.run(3 * SECOND);
   t.is(nodes[2]!.gossip.routes().direct.filter((flag) => flag === 1).length, 2);
-  mesh.act(nodes[1]!, (gossip, now) => gossip.onLinkChanged(peerName(1), false, now));
+  mesh.act(nodes[1]!, (gossip, now) => gossip.onLinkChanged(peerName(1), LOST, now));
   mesh.run(3 * SECOND);
   t.false(nodes[2]!.gossip.routes().direct.includes(1));
 });
+
+/** Three nodes, all links direct, of which the first two lose each other without a word. */
+function cutPair(seed: number): [Mesh, SimulatedNode[]] {
+  const mesh = new Mesh(seed);
+  const nodes = start(mesh, 3);
+  mesh.run(10 * SECOND);
+  for (const node of nodes) {
+    for (const { name } of nodes.filter((other) => other !== node)) {
+      mesh.act(node, (gossip, now) => gossip.onLinkChanged(name, DIRECT, now));
+    }
+  }
+  mesh.run(3 * SECOND);
+  mesh.cut(nodes[0]!, nodes[1]!);
+  mesh.act(nodes[0]!, (gossip, now) => gossip.onLinkChanged(peerName(2), LOST, now));
+  mesh.act(nodes[1]!, (gossip, now) => gossip.onLinkChanged(peerName(1), LOST, now));
+  return [mesh, nodes];
+}
+
+test('a unicast goes round a neighbour connection whose link lost its path', (t) => {
+  const [mesh, [one, two]] = cutPair(15);
+  mesh.run(SECOND);
+  mesh.act(one!, (gossip, now) => gossip.unicast(peerName(2), 'offer', Uint8Array.of(7), now));
+  mesh.run(SECOND);
+  t.deepEqual(
+    two!.of('unicast').map(({ from, bytes }) => [from, ...bytes]),
+    [[peerName(1), 7]],
+  );
+});
+
+for (const seed of [16, 17, 18]) {
+  test(`what a neighbour announces behind a stalled connection is known soon all the same (seed ${seed})`, (t) => {
+    const [mesh, [one, two]] = cutPair(seed);
+    mesh.run(2 * SECOND);
+    mesh.act(two!, (gossip, now) => gossip.announce({ info: { cluster: 'news' } }, now));
+    mesh.run(3 * SECOND);
+    t.deepEqual(one!.gossip.entry(peerName(2))?.info, { cluster: 'news' });
+  });
+}
 
 test('what a peer announces reaches the others', (t) => {
   const mesh = new Mesh(14);

@@ -61,6 +61,7 @@ export class Mesh {
   #incarnation = 0;
   #channelId = 1;
   #sides = new Map<string, number>();
+  readonly #cuts = new Set<string>();
 
   constructor(seed: number) {
     this.#random = new SeededRandom(seed);
@@ -146,8 +147,14 @@ export class Mesh {
     this.#sides = new Map(groups.flatMap((group, side) => group.map((node) => [node.ip, side])));
   }
 
+  /** The two nodes do not reach each other. */
+  cut(a: SimulatedNode, b: SimulatedNode): void {
+    this.#cuts.add(`${a.ip} ${b.ip}`).add(`${b.ip} ${a.ip}`);
+  }
+
   heal(): void {
     this.#sides.clear();
+    this.#cuts.clear();
     for (const node of this.nodes) {
       for (const stream of node.streams.values()) {
         for (const deliver of stream.held.splice(0)) this.queue.schedule(this.now, deliver);
@@ -245,7 +252,7 @@ export class Mesh {
   }
 
   #reaches(a: SimulatedNode, b: SimulatedNode): boolean {
-    return this.#sides.get(a.ip) === this.#sides.get(b.ip);
+    return this.#sides.get(a.ip) === this.#sides.get(b.ip) && !this.#cuts.has(`${a.ip} ${b.ip}`);
   }
 }
 

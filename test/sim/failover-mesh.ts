@@ -99,17 +99,6 @@ export class FailoverMesh {
     return longest;
   }
 
-  gaps(): string {
-    return this.#flows
-      .map((f) => `${f.from.number}>${f.to.number} ${(this.clock.now - f.lastArrival).toFixed(0)}`)
-      .join(' ');
-  }
-
-  /** Whether all flows had an arrival since `since`. */
-  allArrivedSince(since: Millis): boolean {
-    return this.#flows.every(({ lastArrival }) => lastArrival > since);
-  }
-
   /** By what the link from one host to the other goes, as its status says. */
   path(from: number, to: number): string {
     const peer = this.node(to).name;
@@ -123,8 +112,10 @@ export class FailoverMesh {
     return answer;
   }
 
-  isDirect(a: number, b: number): boolean {
-    return this.path(a, b) === 'direct' && this.path(b, a) === 'direct';
+  /** Lets time pass until the link is direct on both ends; returns the ms, or undefined after `limit`. */
+  timeToDirect(a: number, b: number, limit: Millis): Millis | undefined {
+    const isDirect = () => this.path(a, b) === 'direct' && this.path(b, a) === 'direct';
+    return this.clock.runWhileNot(isDirect, limit);
   }
 
   #seesAll({ routes }: SimNode, settled: boolean): boolean {

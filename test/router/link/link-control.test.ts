@@ -114,9 +114,10 @@ test('a link that went down is offered a new session, and its direct flag is pub
   a.links.onData({ type: 'session-live', peer: b.name, id: 1 }, 100);
   a.links.onData({ type: 'link-changed', peer: b.name, state: 'down', direct: false }, MINUTE);
   t.is(a.unicasts()[0]?.kind, 'offer');
-  t.deepEqual(a.effects.filter(({ type }) => type === 'direct-changed').at(-1), {
-    type: 'direct-changed',
+  t.deepEqual(a.effects.filter(({ type }) => type === 'link-changed').at(-1), {
+    type: 'link-changed',
     peer: b.name,
+    up: false,
     direct: false,
   });
 });
