@@ -94,17 +94,20 @@ export class RekeyHandshakes {
     this.#pending.delete(peer);
   }
 
-  /** The data plane wants keys of this phase: step 1 (the same one again, if there is one), or the request for it. */
-  onDue(peer: PeerName, phase: number): void {
-    const record = this.#current.get(peer);
+  /**
+   * The data plane wants keys of this phase for the session with this id: step 1 (the same one again, if there is
+   * one), or the request for it.
+   */
+  onDue(peer: PeerName, id: number, phase: number): void {
+    const record = this.#inUse(peer, id);
     if (record === undefined || phase !== following(record.phase)) this.#drop('rekey-unexpected');
     else if (record.root.initiator) this.#begin(peer, record);
-    else this.#send(peer, phase, ASK, NO_PAYLOAD);
+    else this.#send(peer, record, phase, ASK, NO_PAYLOAD);
   }
 
-  /** Bytes that came under the session's current key. */
-  onReceived(peer: PeerName, phase: number, step: number, bytes: Uint8Array): void {
-    const record = this.#current.get(peer);
+  /** Bytes that came under the current key of the session with this id. */
+  onReceived(peer: PeerName, id: number, phase: number, step: number, bytes: Uint8Array): void {
+    const record = this.#inUse(peer, id);
     if (record === undefined) this.#drop('rekey-unexpected');
     else if (record.root.initiator) this.#toInitiator(peer, record, phase, step, bytes);
     else if (step === MESSAGE_1) this.#toResponder(peer, record, phase, bytes);
@@ -115,6 +118,12 @@ export class RekeyHandshakes {
     const effects = this.#effects;
     this.#effects = [];
     return effects;
+  }
+
+  /** Undefined if another session has taken its place. */
+  #inUse(peer: PeerName, id: number): SessionRecord | undefined {
+    const record = this.#current.get(peer);
+    return record?.id === id ? record : undefined;
   }
 
   #recordsOf(peer: PeerName): SessionRecord[] {
@@ -131,7 +140,7 @@ export class RekeyHandshakes {
   #begin(peer: PeerName, record: SessionRecord): void {
     record.running ??= this.#start(record);
     const { phase, step1 } = record.running;
-    if (step1.length > 0) this.#send(peer, phase, MESSAGE_1, step1);
+    if (step1.length > 0) this.#send(peer, record, phase, MESSAGE_1, step1);
   }
 
   /** Step 1 is empty if the peer's key is of low order; a session with such a key cannot have come about. */
@@ -156,7 +165,7 @@ export class RekeyHandshakes {
   #toResponder(peer: PeerName, record: SessionRecord, phase: number, step1: Uint8Array): void {
     const { answered } = record;
     if (answered?.phase === phase && equalBytes(answered.step1, step1)) {
-      this.#send(peer, phase, MESSAGE_2, answered.step2);
+      this.#send(peer, record, phase, MESSAGE_2, answered.step2);
     } else if (phase === following(record.phase)) {
       this.#answer(peer, record, phase, step1);
     } else {
@@ -180,19 +189,19 @@ export class RekeyHandshakes {
     }
     record.answered = { phase, step1: step1.slice(), step2: written.message };
     this.#handOver(peer, record, written.session, false);
-    this.#send(peer, phase, MESSAGE_2, written.message);
+    this.#send(peer, record, phase, MESSAGE_2, written.message);
   }
 
   /** Before the answer leaves, the data plane must be able to open what it brings about. */
   #handOver(peer: PeerName, record: SessionRecord, session: NoiseSession, initiator: boolean): void {
     record.phase = following(record.phase);
     record.hash = session.handshakeHash;
-    const { phase } = record;
-    this.#effects.push({ type: 'rekey-keys', peer, phase, initiator, keys: session.keys });
+    const { id, phase } = record;
+    this.#effects.push({ type: 'rekey-keys', peer, session: id, phase, initiator, keys: session.keys });
   }
 
-  #send(peer: PeerName, phase: number, step: number, bytes: Uint8Array): void {
-    this.#effects.push({ type: 'rekey-message', peer, phase, step, bytes });
+  #send(peer: PeerName, { id }: SessionRecord, phase: number, step: number, bytes: Uint8Array): void {
+    this.#effects.push({ type: 'rekey-message', peer, session: id, phase, step, bytes });
   }
 
   #drop(reason: RekeyDrop): void {
