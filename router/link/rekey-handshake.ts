@@ -15,6 +15,9 @@ const ASK = 0;
 const MESSAGE_1 = 1;
 const MESSAGE_2 = 2;
 
+/** Handshakes with one peer that may be complete here while the data plane has yet to say which one is in use. */
+const MAX_PENDING = 4;
+
 const NO_PAYLOAD = new Uint8Array(0);
 
 export type RekeyDrop = 'rekey-unexpected' | 'rekey-undecipherable' | 'rekey-wrong-key';
@@ -54,8 +57,8 @@ export class RekeyHandshakes {
   readonly #options: RekeyOptions;
   /** Per peer the session in use. */
   readonly #current = new Map<PeerName, SessionRecord>();
-  /** Per peer the newest session that is not in use yet. */
-  readonly #pending = new Map<PeerName, SessionRecord>();
+  /** Per peer the newest sessions that are not in use yet, in the order in which the data plane gets them. */
+  readonly #pending = new Map<PeerName, readonly SessionRecord[]>();
   #effects: ToData[] = [];
 
   constructor(options: RekeyOptions) {
@@ -73,18 +76,24 @@ export class RekeyHandshakes {
     return this.#recordsOf(peer).find(({ root }) => sessionName(root.handshakeHash) === name)?.id;
   }
 
-  /** A session was handed to the data plane; it replaces a pending one. */
+  /**
+   * A session was handed to the data plane. It replaces a pending one there, which may have come into use just before
+   * that: its record stays until another session is known to be in use.
+   */
   onSession(peer: PeerName, id: number, root: SessionRoot): void {
     const hash = root.handshakeHash;
-    this.#pending.set(peer, { id, root, hash, phase: 0, running: undefined, answered: undefined });
+    const record = { id, root, hash, phase: 0, running: undefined, answered: undefined };
+    this.#pending.set(peer, [...this.#pendingOf(peer), record].slice(-MAX_PENDING));
   }
 
   onSessionLive(peer: PeerName, id: number): void {
-    const pending = this.#pending.get(peer);
-    if (pending?.id !== id) return;
-    this.#pending.delete(peer);
+    const pending = this.#pendingOf(peer);
+    const at = pending.findIndex((record) => record.id === id);
+    if (at < 0) return;
+    if (at + 1 < pending.length) this.#pending.set(peer, pending.slice(at + 1));
+    else this.#pending.delete(peer);
     this.#current.get(peer)?.running?.noise.wipe();
-    this.#current.set(peer, pending);
+    this.#current.set(peer, pending[at]!);
   }
 
   /** All sessions with the peer have ended. */
@@ -127,7 +136,12 @@ export class RekeyHandshakes {
   }
 
   #recordsOf(peer: PeerName): SessionRecord[] {
-    return [this.#current.get(peer), this.#pending.get(peer)].filter((record) => record !== undefined);
+    const current = this.#current.get(peer);
+    return current === undefined ? [...this.#pendingOf(peer)] : [current, ...this.#pendingOf(peer)];
+  }
+
+  #pendingOf(peer: PeerName): readonly SessionRecord[] {
+    return this.#pending.get(peer) ?? [];
   }
 
   #toInitiator(peer: PeerName, record: SessionRecord, phase: number, step: number, bytes: Uint8Array): void {

@@ -165,6 +165,29 @@ test('a new session counts from when it is in use, and then begins at phase 0', 
   t.not(initiator.rekeys.nameOf(RESPONDER, 2), undefined);
 });
 
+test('a session that comes into use after a newer one was made is rekeyed, then the newer one is', (t) => {
+  const [initiator, responder] = ends();
+  for (const end of [initiator, responder])
+    for (const id of [2, 3]) end.onSession(end === initiator, keys[end === initiator ? 1 : 0]!.public, id);
+  for (const session of [2, 3]) {
+    for (const end of [initiator, responder]) end.rekeys.onSessionLive(end.peer, session);
+    const [a, b] = rekey(initiator, responder, 1, session);
+    t.deepEqual(a.keys.send, b.keys.receive);
+    t.deepEqual([a.session, b.session], [session, session]);
+  }
+  initiator.rekeys.onSessionLive(RESPONDER, 2);
+  t.is(initiator.rekeys.nameOf(RESPONDER, 2), undefined, 'it had its turn');
+});
+
+test('of many sessions that never come into use only the newest are remembered', (t) => {
+  const [initiator] = ends();
+  for (let id = 2; id <= 100; id++) initiator.onSession(true, keys[1]!.public, id);
+  const known = Array.from({ length: 100 }, (_, i) => i + 1).filter(
+    (id) => initiator.rekeys.nameOf(RESPONDER, id) !== undefined,
+  );
+  t.deepEqual(known, [1, 97, 98, 99, 100]);
+});
+
 test('the session in use and the pending one are known by their names at both ends, a replaced one is not', (t) => {
   const [initiator, responder] = ends();
   const names = (end: End) => [1, 2].map((id) => end.rekeys.nameOf(end.peer, id));
