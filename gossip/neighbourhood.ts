@@ -16,12 +16,12 @@ import { RefusedAttempts } from './refused-attempts.ts';
 import { Remakes } from './remakes.ts';
 import type { CryptoResult, SecureChannel } from './secure-channel.ts';
 import { dialAddress } from './target-address.ts';
-import type { TopologyEntry } from './topology-entry.ts';
+import { MAX_NEIGHBOURS, type TopologyEntry } from './topology-entry.ts';
 
 export interface NeighbourhoodConfig {
   /** Our hello but for what depends on the connection. */
   readonly hello: Omit<Hello, 'type' | 'replaces' | 'seenAt'>;
-  /** Most neighbours; 0 = no limit. */
+  /** Most neighbours; 0 = as many as an entry of the topology can name. */
   readonly connLimit: number;
 }
 
@@ -72,6 +72,7 @@ export class Neighbourhood {
   readonly refused = new RefusedAttempts();
   readonly failures = new Counters<string>();
   readonly #config: NeighbourhoodConfig;
+  readonly #limit: number;
   readonly #deps: NeighbourhoodDeps;
   readonly #neighbours = new Map<PeerName, Neighbour>();
   /** Dials without an answer yet. */
@@ -87,6 +88,7 @@ export class Neighbourhood {
 
   constructor(config: NeighbourhoodConfig, deps: NeighbourhoodDeps) {
     this.#config = config;
+    this.#limit = Math.min(config.connLimit || MAX_NEIGHBOURS, MAX_NEIGHBOURS);
     this.#deps = deps;
     const newConn = (): number => {
       this.#nextConn += 2;
@@ -279,10 +281,8 @@ export class Neighbourhood {
         const error = `name in use by ${hello.nickname} at ${formatEndpoint(connection.remote)}`;
         return this.#end(connection, { reason: 'name-in-use', error }, now);
       }
-      case 'full': {
-        const error = `connection limit reached (${this.#config.connLimit})`;
-        return this.#end(connection, { reason: 'connection-limit', error, bye: true }, now);
-      }
+      case 'full':
+        return this.#refuseAsFull(connection, now);
       case 'contest':
         return this.#contest(connection, hello.name, admission.incumbentUid, now);
     }
@@ -295,7 +295,14 @@ export class Neighbourhood {
 
   #acceptContested(conn: number, now: Millis): void {
     const connection = this.connections.get(conn);
-    if (connection?.hello !== undefined) this.#register(connection, connection.hello, false, now);
+    if (connection?.hello === undefined) return;
+    if (this.#isFull() && !this.#neighbours.has(connection.hello.name)) this.#refuseAsFull(connection, now);
+    else this.#register(connection, connection.hello, false, now);
+  }
+
+  #refuseAsFull(connection: Connection, now: Millis): void {
+    const error = `connection limit reached (${this.#limit})`;
+    this.#end(connection, { reason: 'connection-limit', error, bye: true }, now);
   }
 
   #refuseName(conn: number, name: PeerName, now: Millis): void {
@@ -420,7 +427,7 @@ export class Neighbourhood {
   }
 
   #isFull(): boolean {
-    return this.#config.connLimit > 0 && this.#neighbours.size >= this.#config.connLimit;
+    return this.#neighbours.size >= this.#limit;
   }
 }
 

@@ -14,17 +14,23 @@ export type ToData =
   | { readonly type: 'session'; readonly peer: PeerName; readonly session: SessionMaterial }
   /** Forget every session with the peer at once; `notify` sends `close` first. */
   | { readonly type: 'session-closed'; readonly peer: PeerName; readonly notify: boolean }
-  /** A rekey handshake message to send under the current key. Resending step 1 is the DataNode's business. */
+  /**
+   * A rekey handshake message to send under the current key of the session with this id; dropped if another one is in
+   * use by now. Resending step 1 is the DataNode's business.
+   */
   | {
       readonly type: 'rekey-message';
       readonly peer: PeerName;
+      readonly session: number;
       readonly phase: number;
       readonly step: number;
       readonly bytes: Uint8Array;
     }
+  /** New keys of the session with this id; dropped if another one is in use by now. */
   | {
       readonly type: 'rekey-keys';
       readonly peer: PeerName;
+      readonly session: number;
       readonly phase: number;
       readonly initiator: boolean;
       readonly keys: DirectionKeys;
@@ -70,10 +76,17 @@ export type ToControl =
     }
   /** This end no longer uses the circuit. */
   | { readonly type: 'circuit-ended'; readonly peer: PeerName; readonly circuit: number }
-  | { readonly type: 'rekey-due'; readonly peer: PeerName; readonly phase: number }
+  /** The session with this id is in use and wants keys of this phase. */
+  | {
+      readonly type: 'rekey-due';
+      readonly peer: PeerName;
+      readonly session: number;
+      readonly phase: number;
+    }
   | {
       readonly type: 'rekey-received';
       readonly peer: PeerName;
+      readonly session: number;
       readonly phase: number;
       readonly step: number;
       readonly bytes: Uint8Array;

@@ -155,6 +155,7 @@ export class CircuitEnds {
       this.#context.send(end.path[1]!, { type: 'close', id: end.id });
       this.#drop(end, now);
     }
+    for (const opening of [...this.#opening.values()]) this.#endOpening(opening, peer, now);
   }
 
   nextTimeout(): Millis | undefined {
@@ -169,6 +170,16 @@ export class CircuitEnds {
       this.#context.send(opening.end.path[1]!, { type: 'close', id: opening.end.id });
       this.#retry(opening, 0, 'timed-out', now);
     }
+  }
+
+  /** One that was to lead to the peer is of no use any more, one through it goes another way at once. */
+  #endOpening(opening: Opening, peer: PeerName, now: Millis): void {
+    const { end } = opening;
+    if (end.peer !== peer && end.path[1] !== peer) return;
+    this.#context.send(end.path[1]!, { type: 'close', id: end.id });
+    if (end.path[1] === peer) return this.#retry(opening, 0, 'edge-not-direct', now);
+    this.#opening.delete(end.id);
+    this.#context.indexes.release(end.alias, now);
   }
 
   #avoidable(peer: PeerName, avoid: readonly Edge[]): readonly Edge[] {

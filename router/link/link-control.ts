@@ -150,10 +150,10 @@ export class LinkControl implements Machine<LinkControlEffect> {
         this.#circuits.onLabelIdle(message.index, now);
         break;
       case 'rekey-due':
-        this.#rekeys.onDue(message.peer, message.phase);
+        this.#rekeys.onDue(message.peer, message.session, message.phase);
         break;
       case 'rekey-received':
-        this.#rekeys.onReceived(message.peer, message.phase, message.step, message.bytes);
+        this.#onRekeyReceived(message);
         break;
       case 'link-changed':
         this.#onLinkChanged(message, now);
@@ -197,6 +197,11 @@ export class LinkControl implements Machine<LinkControlEffect> {
     // A link that is down may still hold its session, and with it its circuits.
     if (state === 'idle') this.#circuits.onSessionEnded(peer, now);
     if (state === 'idle' || state === 'down') this.#offers.onSessionEnded(peer, now);
+  }
+
+  #onRekeyReceived(message: Extract<ToControl, { type: 'rekey-received' }>): void {
+    const { peer, session, phase, step, bytes } = message;
+    this.#rekeys.onReceived(peer, session, phase, step, bytes);
   }
 
   #noteAbsent(reachable: ReadonlySet<PeerName>, now: Millis): void {

@@ -11,6 +11,7 @@ import { MacsReceiver, MacsSender } from './macs.ts';
 import { BASE_SIZE, innerMtu } from './path-mtu.ts';
 import type { LinkPath } from './path.ts';
 import type { LinkSession } from './session.ts';
+import type { SessionKeys } from './session-keys.ts';
 import { SessionSlots } from './session-slots.ts';
 
 const DOWN_AFTER: Millis = 60 * SECOND;
@@ -122,13 +123,15 @@ export class Link implements Machine<LinkEffect> {
     this.#settle(now);
   }
 
-  onRekeyMessage({ phase, step, bytes }: Rekey, now: Millis): void {
-    this.#slots.current?.keys?.onOutgoing({ kind: 'rekey', phase, step, bytes }, now);
+  /** For the session in use; what is for one that has been replaced comes too late. */
+  onRekeyMessage({ session, phase, step, bytes }: Rekey, now: Millis): void {
+    this.#keysInUse(session)?.onOutgoing({ kind: 'rekey', phase, step, bytes }, now);
     this.#settle(now);
   }
 
+  /** As {@link onRekeyMessage}. */
   onRekeyKeys(message: Keys, now: Millis): void {
-    this.#slots.current?.keys?.onKeys(message, now);
+    this.#keysInUse(message.session)?.onKeys(message, now);
     this.#settle(now);
   }
 
@@ -283,6 +286,11 @@ export class Link implements Machine<LinkEffect> {
         this.#neededAt = undefined;
         break;
     }
+  }
+
+  #keysInUse(id: number): SessionKeys | undefined {
+    const session = this.#slots.current;
+    return session?.id === id ? session.keys : undefined;
   }
 
   #onMacs(session: LinkSession, part: MacsPart): void {

@@ -15,6 +15,9 @@ const ASK = 0;
 const MESSAGE_1 = 1;
 const MESSAGE_2 = 2;
 
+/** Handshakes with one peer that may be complete here while the data plane has yet to say which one is in use. */
+const MAX_PENDING = 4;
+
 const NO_PAYLOAD = new Uint8Array(0);
 
 export type RekeyDrop = 'rekey-unexpected' | 'rekey-undecipherable' | 'rekey-wrong-key';
@@ -54,8 +57,8 @@ export class RekeyHandshakes {
   readonly #options: RekeyOptions;
   /** Per peer the session in use. */
   readonly #current = new Map<PeerName, SessionRecord>();
-  /** Per peer the newest session that is not in use yet. */
-  readonly #pending = new Map<PeerName, SessionRecord>();
+  /** Per peer the newest sessions that are not in use yet, in the order in which the data plane gets them. */
+  readonly #pending = new Map<PeerName, readonly SessionRecord[]>();
   #effects: ToData[] = [];
 
   constructor(options: RekeyOptions) {
@@ -73,18 +76,24 @@ export class RekeyHandshakes {
     return this.#recordsOf(peer).find(({ root }) => sessionName(root.handshakeHash) === name)?.id;
   }
 
-  /** A session was handed to the data plane; it replaces a pending one. */
+  /**
+   * A session was handed to the data plane. It replaces a pending one there, which may have come into use just before
+   * that: its record stays until another session is known to be in use.
+   */
   onSession(peer: PeerName, id: number, root: SessionRoot): void {
     const hash = root.handshakeHash;
-    this.#pending.set(peer, { id, root, hash, phase: 0, running: undefined, answered: undefined });
+    const record = { id, root, hash, phase: 0, running: undefined, answered: undefined };
+    this.#pending.set(peer, [...this.#pendingOf(peer), record].slice(-MAX_PENDING));
   }
 
   onSessionLive(peer: PeerName, id: number): void {
-    const pending = this.#pending.get(peer);
-    if (pending?.id !== id) return;
-    this.#pending.delete(peer);
+    const pending = this.#pendingOf(peer);
+    const at = pending.findIndex((record) => record.id === id);
+    if (at < 0) return;
+    if (at + 1 < pending.length) this.#pending.set(peer, pending.slice(at + 1));
+    else this.#pending.delete(peer);
     this.#current.get(peer)?.running?.noise.wipe();
-    this.#current.set(peer, pending);
+    this.#current.set(peer, pending[at]!);
   }
 
   /** All sessions with the peer have ended. */
@@ -94,17 +103,20 @@ export class RekeyHandshakes {
     this.#pending.delete(peer);
   }
 
-  /** The data plane wants keys of this phase: step 1 (the same one again, if there is one), or the request for it. */
-  onDue(peer: PeerName, phase: number): void {
-    const record = this.#current.get(peer);
+  /**
+   * The data plane wants keys of this phase for the session with this id: step 1 (the same one again, if there is
+   * one), or the request for it.
+   */
+  onDue(peer: PeerName, id: number, phase: number): void {
+    const record = this.#inUse(peer, id);
     if (record === undefined || phase !== following(record.phase)) this.#drop('rekey-unexpected');
     else if (record.root.initiator) this.#begin(peer, record);
-    else this.#send(peer, phase, ASK, NO_PAYLOAD);
+    else this.#send(peer, record, phase, ASK, NO_PAYLOAD);
   }
 
-  /** Bytes that came under the session's current key. */
-  onReceived(peer: PeerName, phase: number, step: number, bytes: Uint8Array): void {
-    const record = this.#current.get(peer);
+  /** Bytes that came under the current key of the session with this id. */
+  onReceived(peer: PeerName, id: number, phase: number, step: number, bytes: Uint8Array): void {
+    const record = this.#inUse(peer, id);
     if (record === undefined) this.#drop('rekey-unexpected');
     else if (record.root.initiator) this.#toInitiator(peer, record, phase, step, bytes);
     else if (step === MESSAGE_1) this.#toResponder(peer, record, phase, bytes);
@@ -117,8 +129,19 @@ export class RekeyHandshakes {
     return effects;
   }
 
+  /** Undefined if another session has taken its place. */
+  #inUse(peer: PeerName, id: number): SessionRecord | undefined {
+    const record = this.#current.get(peer);
+    return record?.id === id ? record : undefined;
+  }
+
   #recordsOf(peer: PeerName): SessionRecord[] {
-    return [this.#current.get(peer), this.#pending.get(peer)].filter((record) => record !== undefined);
+    const current = this.#current.get(peer);
+    return current === undefined ? [...this.#pendingOf(peer)] : [current, ...this.#pendingOf(peer)];
+  }
+
+  #pendingOf(peer: PeerName): readonly SessionRecord[] {
+    return this.#pending.get(peer) ?? [];
   }
 
   #toInitiator(peer: PeerName, record: SessionRecord, phase: number, step: number, bytes: Uint8Array): void {
@@ -131,7 +154,7 @@ export class RekeyHandshakes {
   #begin(peer: PeerName, record: SessionRecord): void {
     record.running ??= this.#start(record);
     const { phase, step1 } = record.running;
-    if (step1.length > 0) this.#send(peer, phase, MESSAGE_1, step1);
+    if (step1.length > 0) this.#send(peer, record, phase, MESSAGE_1, step1);
   }
 
   /** Step 1 is empty if the peer's key is of low order; a session with such a key cannot have come about. */
@@ -156,7 +179,7 @@ export class RekeyHandshakes {
   #toResponder(peer: PeerName, record: SessionRecord, phase: number, step1: Uint8Array): void {
     const { answered } = record;
     if (answered?.phase === phase && equalBytes(answered.step1, step1)) {
-      this.#send(peer, phase, MESSAGE_2, answered.step2);
+      this.#send(peer, record, phase, MESSAGE_2, answered.step2);
     } else if (phase === following(record.phase)) {
       this.#answer(peer, record, phase, step1);
     } else {
@@ -180,19 +203,19 @@ export class RekeyHandshakes {
     }
     record.answered = { phase, step1: step1.slice(), step2: written.message };
     this.#handOver(peer, record, written.session, false);
-    this.#send(peer, phase, MESSAGE_2, written.message);
+    this.#send(peer, record, phase, MESSAGE_2, written.message);
   }
 
   /** Before the answer leaves, the data plane must be able to open what it brings about. */
   #handOver(peer: PeerName, record: SessionRecord, session: NoiseSession, initiator: boolean): void {
     record.phase = following(record.phase);
     record.hash = session.handshakeHash;
-    const { phase } = record;
-    this.#effects.push({ type: 'rekey-keys', peer, phase, initiator, keys: session.keys });
+    const { id, phase } = record;
+    this.#effects.push({ type: 'rekey-keys', peer, session: id, phase, initiator, keys: session.keys });
   }
 
-  #send(peer: PeerName, phase: number, step: number, bytes: Uint8Array): void {
-    this.#effects.push({ type: 'rekey-message', peer, phase, step, bytes });
+  #send(peer: PeerName, { id }: SessionRecord, phase: number, step: number, bytes: Uint8Array): void {
+    this.#effects.push({ type: 'rekey-message', peer, session: id, phase, step, bytes });
   }
 
   #drop(reason: RekeyDrop): void {

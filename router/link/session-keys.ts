@@ -23,7 +23,9 @@ type Keys = Extract<ToData, { type: 'rekey-keys' }>;
  */
 export class SessionKeys {
   readonly #context: LinkContext;
+  /** The engine's number. */
   readonly #session: number;
+  readonly #id: number;
   readonly #initiator: boolean;
   readonly #send: (message: RekeyMessage) => void;
   /** The newest phase whose keys the engine holds, and the one that we seal with. */
@@ -47,6 +49,7 @@ export class SessionKeys {
   ) {
     this.#context = context;
     this.#session = session;
+    this.#id = material.id;
     this.#initiator = material.initiator;
     this.#send = send;
     this.#newestSince = now;
@@ -93,7 +96,8 @@ export class SessionKeys {
     if (message.phase !== this.#nextPhase()) return;
     const { phase, step, bytes } = message;
     const { peer } = this.#context;
-    this.#context.emit({ type: 'control', message: { type: 'rekey-received', peer, phase, step, bytes } });
+    const received = { peer, session: this.#id, phase, step, bytes };
+    this.#context.emit({ type: 'control', message: { type: 'rekey-received', ...received } });
   }
 
   /** From the ControlNode, to be sent under the current key. */
@@ -152,7 +156,7 @@ export class SessionKeys {
       return;
     }
     const { peer } = this.#context;
-    this.#context.emit({ type: 'control', message: { type: 'rekey-due', peer, phase } });
+    this.#context.emit({ type: 'control', message: { type: 'rekey-due', peer, session: this.#id, phase } });
   }
 
   #resend(stepOne: { message: RekeyMessage; sent: number; nextAt: Millis }, now: Millis): void {

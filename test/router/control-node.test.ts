@@ -161,11 +161,23 @@ test('where no path of direct links leads round, the data plane is told', (t) =>
 test('a rekey over the session gives both ends the same new keys', (t) => {
   const [net, a, b] = line(2);
   const [initiator, responder] = a!.sessions(b!)[0]!.initiator ? [a!, b!] : [b!, a!];
-  net.data(initiator, { type: 'rekey-due', peer: responder.name, phase: 1 });
+  const idAt = (host: typeof initiator, other: typeof initiator): number => host.sessions(other)[0]!.id;
+  const session = idAt(responder, initiator);
+  net.data(initiator, {
+    type: 'rekey-due',
+    peer: responder.name,
+    session: idAt(initiator, responder),
+    phase: 1,
+  });
   const step1 = initiator.sent('rekey-message').at(-1)!;
-  net.data(responder, { ...step1, type: 'rekey-received', peer: initiator.name });
+  net.data(responder, { ...step1, type: 'rekey-received', peer: initiator.name, session });
   const step2 = responder.sent('rekey-message').at(-1)!;
-  net.data(initiator, { ...step2, type: 'rekey-received', peer: responder.name });
+  net.data(initiator, {
+    ...step2,
+    type: 'rekey-received',
+    peer: responder.name,
+    session: idAt(initiator, responder),
+  });
   const one = initiator.sent('rekey-keys').at(-1)!;
   const other = responder.sent('rekey-keys').at(-1)!;
   t.deepEqual(one.keys.send, other.keys.receive);

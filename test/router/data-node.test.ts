@@ -122,16 +122,17 @@ function playRekeys(net: DataNet, [a, b]: [NetNode, NetNode]): void {
       net.tell(node, {
         type: 'rekey-message',
         peer,
+        session: message.session,
         phase: message.phase,
         step: 1,
         bytes: new Uint8Array(96),
       });
     } else if (message.type === 'rekey-received') {
-      const { phase, step } = message;
+      const { session, phase, step } = message;
       const keys = keysOf(phase, node === a);
-      net.tell(node, { type: 'rekey-keys', peer, phase, initiator: node === a, keys });
+      net.tell(node, { type: 'rekey-keys', peer, session, phase, initiator: node === a, keys });
       if (step === 1)
-        net.tell(node, { type: 'rekey-message', peer, phase, step: 2, bytes: new Uint8Array(48) });
+        net.tell(node, { type: 'rekey-message', peer, session, phase, step: 2, bytes: new Uint8Array(48) });
     }
   };
 }
@@ -391,8 +392,22 @@ function randomMessage(random: SeededRandom, net: DataNet): ToData {
       },
     }),
     () => ({ type: 'session-closed', peer, notify: small() < 3 }),
-    () => ({ type: 'rekey-message', peer, phase: small(), step: small() % 3, bytes: random.bytes(60) }),
-    () => ({ type: 'rekey-keys', peer, phase: small(), initiator: small() < 3, keys: keys() }),
+    () => ({
+      type: 'rekey-message',
+      peer,
+      session: small(),
+      phase: small(),
+      step: small() % 3,
+      bytes: random.bytes(60),
+    }),
+    () => ({
+      type: 'rekey-keys',
+      peer,
+      session: small(),
+      phase: small(),
+      initiator: small() < 3,
+      keys: keys(),
+    }),
     () => ({
       type: 'circuit',
       peer,

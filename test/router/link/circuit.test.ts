@@ -188,6 +188,36 @@ test('a relay that does not answer is gone round after its time, and nothing sta
   t.is(mesh.node(B).indexes.used, 0);
 });
 
+test('a circuit being opened through a relay whose session ended goes another way at once', (t) => {
+  const mesh = new Mesh(4, [...line, [A, C], [B, D]]);
+  mesh.lost = (from, to) => from === B && to === D;
+  mesh.node(A).circuits.onNeed(D, SESSION, [], 0);
+  mesh.settle();
+  mesh.node(A).circuits.onSessionEnded(B, 0);
+  mesh.settle();
+  t.deepEqual(
+    mesh.find(A, 'circuit').map(({ route }) => route),
+    [[C]],
+  );
+  t.is(mesh.node(B).circuits.size, 0);
+  t.is(mesh.node(A).indexes.used, 1);
+});
+
+test('a circuit being opened to a peer whose session ended is given up', (t) => {
+  const mesh = new Mesh(4, line);
+  mesh.lost = (_from, to) => to === D;
+  mesh.node(A).circuits.onNeed(D, SESSION, [], 0);
+  mesh.settle();
+  mesh.node(A).circuits.onSessionEnded(D, 0);
+  mesh.settle();
+  t.deepEqual(
+    [A, B, C].map((name) => mesh.node(name).circuits.size),
+    [0, 0, 0],
+  );
+  t.is(mesh.node(A).indexes.used, 0);
+  t.deepEqual(mesh.node(A).data, []);
+});
+
 test('an initiator that hears nothing gives up in the end and releases its aliases', (t) => {
   const mesh = new Mesh(4, [...line, [A, C], [B, D]]);
   mesh.lost = (from) => from === A;

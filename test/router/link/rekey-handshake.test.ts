@@ -46,8 +46,9 @@ class End {
     };
   }
 
-  receive({ phase, step, bytes }: RekeyMessage): void {
-    this.rekeys.onReceived(this.peer, phase, step, bytes);
+  /** Ids are alike at both ends here. */
+  receive({ session, phase, step, bytes }: RekeyMessage): void {
+    this.rekeys.onReceived(this.peer, session, phase, step, bytes);
   }
 }
 
@@ -56,8 +57,8 @@ function ends(): [End, End] {
 }
 
 /** One rekey to `phase`; the keys that each end got. */
-function rekey(initiator: End, responder: End, phase: number): [RekeyKeys, RekeyKeys] {
-  initiator.rekeys.onDue(RESPONDER, phase);
+function rekey(initiator: End, responder: End, phase: number, session = 1): [RekeyKeys, RekeyKeys] {
+  initiator.rekeys.onDue(RESPONDER, session, phase);
   responder.receive(initiator.take().messages[0]!);
   const answered = responder.take();
   initiator.receive(answered.messages[0]!);
@@ -80,8 +81,8 @@ test('a rekey gives both ends the same new keys, time after time', (t) => {
 
 test('step 1 stays the same until it is answered, and a repeated one gets the same step 2', (t) => {
   const [initiator, responder] = ends();
-  initiator.rekeys.onDue(RESPONDER, 1);
-  initiator.rekeys.onDue(RESPONDER, 1);
+  initiator.rekeys.onDue(RESPONDER, 1, 1);
+  initiator.rekeys.onDue(RESPONDER, 1, 1);
   const [first, second] = initiator.take().messages;
   t.deepEqual(first, second);
   responder.receive(first!);
@@ -97,7 +98,7 @@ test('step 1 stays the same until it is answered, and a repeated one gets the sa
 
 test('the responder hands over its keys before its answer leaves', (t) => {
   const [initiator, responder] = ends();
-  initiator.rekeys.onDue(RESPONDER, 1);
+  initiator.rekeys.onDue(RESPONDER, 1, 1);
   responder.receive(initiator.take().messages[0]!);
   t.deepEqual(
     responder.rekeys.drain().map(({ type }) => type),
@@ -107,7 +108,7 @@ test('the responder hands over its keys before its answer leaves', (t) => {
 
 test('only the initiator of the session begins: the responder asks it to', (t) => {
   const [initiator, responder] = ends();
-  responder.rekeys.onDue(INITIATOR, 1);
+  responder.rekeys.onDue(INITIATOR, 1, 1);
   const [ask] = responder.take().messages;
   t.is(ask?.step, 0);
   initiator.receive(ask!);
@@ -129,11 +130,11 @@ test('forged, misplaced and unexpected messages are counted and change nothing',
   ];
   for (const [end, phase, step, reason] of tried) {
     const before = end.counters.get(reason);
-    end.rekeys.onReceived(end.peer, phase, step, junk);
+    end.rekeys.onReceived(end.peer, 1, phase, step, junk);
     t.is(end.counters.get(reason), before + 1, `phase ${phase}, step ${step}`);
   }
-  initiator.rekeys.onDue(RESPONDER, 1);
-  initiator.receive({ type: 'rekey-message', peer: INITIATOR, phase: 1, step: 2, bytes: junk });
+  initiator.rekeys.onDue(RESPONDER, 1, 1);
+  initiator.receive({ type: 'rekey-message', peer: INITIATOR, session: 1, phase: 1, step: 2, bytes: junk });
   t.is(initiator.counters.get('rekey-undecipherable'), 1);
   const [a, b] = rekey(initiator, responder, 1);
   t.deepEqual(a.keys.send, b.keys.receive);
@@ -145,7 +146,7 @@ test('a handshake by another key than that of the session is refused', (t) => {
   responder.rekeys.onSessionLive(INITIATOR, 2);
   initiator.onSession(true, keys[1]!.public, 2);
   initiator.rekeys.onSessionLive(RESPONDER, 2);
-  initiator.rekeys.onDue(RESPONDER, 1);
+  initiator.rekeys.onDue(RESPONDER, 2, 1);
   responder.receive(initiator.take().messages[0]!);
   t.is(responder.counters.get('rekey-wrong-key'), 1);
   t.deepEqual(responder.take().keys, []);
@@ -158,10 +159,33 @@ test('a new session counts from when it is in use, and then begins at phase 0', 
     end.onSession(end === initiator, keys[end === initiator ? 1 : 0]!.public, 2);
   rekey(initiator, responder, 2);
   for (const end of [initiator, responder]) end.rekeys.onSessionLive(end.peer, 2);
-  const [a, b] = rekey(initiator, responder, 1);
+  const [a, b] = rekey(initiator, responder, 1, 2);
   t.deepEqual(a.keys.send, b.keys.receive);
   initiator.rekeys.onSessionLive(RESPONDER, 1);
   t.not(initiator.rekeys.nameOf(RESPONDER, 2), undefined);
+});
+
+test('a session that comes into use after a newer one was made is rekeyed, then the newer one is', (t) => {
+  const [initiator, responder] = ends();
+  for (const end of [initiator, responder])
+    for (const id of [2, 3]) end.onSession(end === initiator, keys[end === initiator ? 1 : 0]!.public, id);
+  for (const session of [2, 3]) {
+    for (const end of [initiator, responder]) end.rekeys.onSessionLive(end.peer, session);
+    const [a, b] = rekey(initiator, responder, 1, session);
+    t.deepEqual(a.keys.send, b.keys.receive);
+    t.deepEqual([a.session, b.session], [session, session]);
+  }
+  initiator.rekeys.onSessionLive(RESPONDER, 2);
+  t.is(initiator.rekeys.nameOf(RESPONDER, 2), undefined, 'it had its turn');
+});
+
+test('of many sessions that never come into use only the newest are remembered', (t) => {
+  const [initiator] = ends();
+  for (let id = 2; id <= 100; id++) initiator.onSession(true, keys[1]!.public, id);
+  const known = Array.from({ length: 100 }, (_, i) => i + 1).filter(
+    (id) => initiator.rekeys.nameOf(RESPONDER, id) !== undefined,
+  );
+  t.deepEqual(known, [1, 97, 98, 99, 100]);
 });
 
 test('the session in use and the pending one are known by their names at both ends, a replaced one is not', (t) => {
@@ -177,11 +201,23 @@ test('the session in use and the pending one are known by their names at both en
   t.is(responder.rekeys.idOf(INITIATOR, '01'.repeat(8)), undefined);
 });
 
+test('what is for a session that was replaced is dropped', (t) => {
+  const [initiator, responder] = ends();
+  initiator.rekeys.onDue(RESPONDER, 1, 1);
+  const [step1] = initiator.take().messages;
+  responder.onSession(false, keys[0]!.public, 2);
+  responder.rekeys.onSessionLive(INITIATOR, 2);
+  responder.receive(step1!);
+  responder.rekeys.onDue(INITIATOR, 1, 1);
+  t.deepEqual(responder.take(), { messages: [], keys: [] });
+  t.is(responder.counters.get('rekey-unexpected'), 2);
+});
+
 test('after a session was forgotten there is nothing to rekey', (t) => {
   const [initiator] = ends();
   initiator.rekeys.forget(RESPONDER);
   t.is(initiator.rekeys.nameOf(RESPONDER, 1), undefined);
-  initiator.rekeys.onDue(RESPONDER, 1);
+  initiator.rekeys.onDue(RESPONDER, 1, 1);
   t.deepEqual(initiator.take().messages, []);
   t.is(initiator.counters.get('rekey-unexpected'), 1);
 });

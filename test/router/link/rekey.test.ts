@@ -8,21 +8,21 @@ const SECOND = 1000;
 function playHandshake(net: LinkNet): (side: Side, message: ToControl) => void {
   const keys = () => ({ send: new Uint8Array(32), receive: new Uint8Array(32) });
   return (side, message) => {
+    if (message.type !== 'rekey-due' && message.type !== 'rekey-received') return;
     const { link } = side;
-    const peer = link.peer;
+    const { peer, session, phase } = message;
     if (message.type === 'rekey-due') {
       const bytes = Uint8Array.of(1);
-      link.onRekeyMessage({ type: 'rekey-message', peer, phase: message.phase, step: 1, bytes }, net.now);
+      link.onRekeyMessage({ type: 'rekey-message', peer, session, phase, step: 1, bytes }, net.now);
+      return;
     }
-    if (message.type !== 'rekey-received') return;
-    const { phase } = message;
     link.onRekeyKeys(
-      { type: 'rekey-keys', peer, phase, initiator: message.step === 2, keys: keys() },
+      { type: 'rekey-keys', peer, session, phase, initiator: message.step === 2, keys: keys() },
       net.now,
     );
     if (message.step === 2) return;
     const bytes = Uint8Array.of(2);
-    link.onRekeyMessage({ type: 'rekey-message', peer, phase, step: 2, bytes }, net.now);
+    link.onRekeyMessage({ type: 'rekey-message', peer, session, phase, step: 2, bytes }, net.now);
   };
 }
 
@@ -122,16 +122,38 @@ test('the initiator heartbeats every half second until the peer uses the new key
   t.true(heartbeats.length >= 4);
 });
 
+function giveKeys(net: LinkNet, given: { session: number; phase: number }): void {
+  const keys = { send: new Uint8Array(32), receive: new Uint8Array(32) };
+  const { link } = net.a;
+  const message = { type: 'rekey-keys', peer: link.peer, initiator: true, keys, ...given } as const;
+  net.input(() => link.onRekeyKeys(message, net.now));
+}
+
+test('keys and messages for another session than the one in use are not taken', (t) => {
+  const net = new LinkNet();
+  net.connect();
+  net.run(SECOND);
+  const { link } = net.a;
+  const bytes = Uint8Array.of(1);
+  const sent = () => net.a.sent.filter(({ message }) => message?.kind === 'rekey').length;
+  const ask = (session: number) => {
+    const message = { type: 'rekey-message', peer: link.peer, session, phase: 1, step: 1, bytes } as const;
+    net.input(() => link.onRekeyMessage(message, net.now));
+  };
+  ask(2);
+  giveKeys(net, { session: 2, phase: 1 });
+  t.deepEqual([sent(), phases(net.a).held], [0, [0]]);
+  ask(1);
+  giveKeys(net, { session: 1, phase: 1 });
+  t.deepEqual([sent(), phases(net.a).held], [1, [0, 1]]);
+});
+
 test('keys of any phase but the next are not taken', (t) => {
   const net = new LinkNet();
   net.connect();
   net.run(SECOND);
   for (const phase of [0, 2, 255]) {
-    const keys = { send: new Uint8Array(32), receive: new Uint8Array(32) };
-    const { peer } = net.a.link;
-    net.input(() =>
-      net.a.link.onRekeyKeys({ type: 'rekey-keys', peer, phase, initiator: true, keys }, net.now),
-    );
+    giveKeys(net, { session: 1, phase });
   }
   t.deepEqual(phases(net.a), { held: [0], sending: 0 });
 });
