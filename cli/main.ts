@@ -12,10 +12,9 @@ function buildProgram(): Command {
   const program = new Command('weave-ts')
     .description('A peer-to-peer encrypted mesh network for Linux hosts and Kubernetes')
     .option('--socket <path>', "the daemon's API socket (or WEAVE_TS_SOCKET)")
+    .version(`weave-ts ${VERSION}`)
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'weave-ts: ')) })
-    .showHelpAfterError('(weave-ts --help lists commands and flags)')
-    .action(() => program.help({ error: true }));
+    .configureOutput({ outputError: (text, write) => write(usageLine(text)) });
   const terminal: Terminal = {
     out: (text) => process.stdout.write(text),
     note: (text) => process.stderr.write(`weave-ts: ${text}\n`),
@@ -30,6 +29,15 @@ function buildProgram(): Command {
     .description('print the version')
     .action(() => terminal.out(`weave-ts ${VERSION}\n`));
   return program;
+}
+
+/** commander adds its guesses ("Did you mean ...") on lines of their own. */
+function usageLine(text: string): string {
+  const sentence = text
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll(/\s*\n\s*/g, ' ');
+  return `weave-ts: ${sentence} (weave-ts --help lists commands and flags)\n`;
 }
 
 /** commander's own errors are usage errors; its help and version "errors" are not. */
