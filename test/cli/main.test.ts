@@ -43,3 +43,16 @@ test('help and version are answers, however they are asked for', async (t) => {
   t.regex(version!.stdout, /^weave-ts \d+\.\d+\.\d+\n$/);
   t.is(version!.code, 0);
 });
+
+test('the environment reaches the program and its commands, and a bad variable exits 1', async (t) => {
+  const socket = { WEAVE_TS_SOCKET: '/nonexistent/api.sock' };
+  const absent = await weave(['status'], socket);
+  t.deepEqual([absent.code, absent.stdout], [3, '']);
+  t.regex(absent.stderr, /^weave-ts: .*\/nonexistent\/api\.sock.*\n$/);
+  t.deepEqual(await weave(['stop'], { ...socket, WEAVE_TS_CLEAN: 'maybe' }), {
+    code: 1,
+    stdout: '',
+    stderr: 'weave-ts: WEAVE_TS_CLEAN "maybe" is neither yes nor no: write 1 or 0\n',
+  });
+  t.regex((await weave(['attach', '--help'])).stdout, /WEAVE_TS_DEFAULT_ROUTE/);
+});
