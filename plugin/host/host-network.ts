@@ -9,7 +9,7 @@ import type { Exposure, HostPort } from './host-port.ts';
 import { openNamespace } from './namespace.ts';
 import type { Namespace } from './namespace.ts';
 import { applyRuleset, removeRuleset } from './nftables.ts';
-import { addAddresses, listPorts, plug, rejoin, removeAddresses } from './port.ts';
+import { extend, listPorts, plug, rejoin, removeAddresses } from './port.ts';
 import type { PortPlan } from './port.ts';
 import { checkHost, checkRange } from './preflight.ts';
 import { detectBridgeMtu } from './underlay-mtu.ts';
@@ -91,8 +91,8 @@ export class HostNetwork implements HostPort {
     return removeLinks(this.#host, [hostInterface]);
   }
 
-  addAddresses(namespace: Namespace, plan: PortPlan, addresses: readonly Cidr[]): Promise<void> {
-    return addAddresses(this.#host.inside(namespace.path), plan.interface, plan.mac, addresses);
+  extend(namespace: Namespace, plan: PortPlan, fresh: readonly Cidr[]): Promise<void> {
+    return extend(this.#host.inside(namespace.path), plan, fresh);
   }
 
   removeAddresses(namespace: Namespace, interfaceName: string, addresses: readonly Cidr[]): Promise<void> {

@@ -147,6 +147,22 @@ test('a default route exposes the bridge in the subnet of the address, once', as
   );
 });
 
+test('a default route is added to what is attached already, with a further address or without', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'red', addresses: ['10.32.0.9/12'] });
+  const routed = await bench.service.attach({ target: 'red', addresses: [], defaultRoute: true });
+  t.like(routed, { addresses: ['10.32.0.9/12'], notes: ['forwarding is on'] });
+  const request = { target: 'red', addresses: ['net:10.33.0.0/16'], defaultRoute: true };
+  t.deepEqual((await bench.service.attach(request)).addresses, ['10.32.0.9/12', '10.33.0.1/16']);
+  t.deepEqual(
+    bench.host.plans.map((plan) => plan.gateway),
+    [undefined, cidr('10.32.0.1/12').ip, cidr('10.33.0.2/16').ip],
+  );
+  bench.host.failNext = 'it already has a default route';
+  await t.throwsAsync(bench.service.attach({ target: 'red', addresses: [], defaultRoute: true }));
+  t.is((await bench.service.ps())[0]?.state, 'attached');
+});
+
 test('detach of part of the addresses keeps the rest, and of nothing is no error', async (t) => {
   const bench = new Bench();
   await bench.service.attach({ target: 'red', addresses: ['net:default', 'net:10.33.0.0/16'] });

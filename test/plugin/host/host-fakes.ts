@@ -110,9 +110,10 @@ export class FakeHost implements HostPort {
     return Promise.resolve();
   }
 
-  async addAddresses(_namespace: Namespace, plan: PortPlan, addresses: readonly Cidr[]): Promise<void> {
+  async extend(_namespace: Namespace, plan: PortPlan, fresh: readonly Cidr[]): Promise<void> {
     await this.#step();
-    this.plugged.get(plan.hostInterface)!.push(...addresses.map(formatCidr));
+    this.plans.push(plan);
+    this.plugged.get(plan.hostInterface)!.push(...fresh.map(formatCidr));
   }
 
   removeAddresses(_namespace: Namespace, _name: string, addresses: readonly Cidr[]): Promise<void> {
