@@ -18,6 +18,8 @@ export interface HostPort {
   ports(): Promise<ReadonlySet<string>>;
   /** Sets the host's own addresses on the bridge. Resolves to notes for the operator. */
   expose(exposure: Exposure): Promise<string[]>;
+  /** Puts back the bridge and its TAP if they were taken apart. True if so: it is without the host's addresses then. */
+  repair(): Promise<boolean>;
   /** Puts back what other programs may have flushed. */
   refreshFirewall(): Promise<void>;
 }

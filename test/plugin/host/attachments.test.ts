@@ -261,6 +261,19 @@ test('expose is idempotent, remembers who is masqueraded, and comes back after a
   t.is(bench.store.values.size, 0);
 });
 
+test('a bridge that was made anew gets the addresses of the host again, if need be at the next check', async (t) => {
+  const bench = new Bench();
+  await bench.service.expose([], true);
+  bench.host.exposure = undefined;
+  await bench.service.check();
+  t.is(bench.host.exposure, undefined);
+  bench.host.broken = true;
+  bench.host.failNext = 'no buffer space';
+  await t.throwsAsync(bench.service.check(), { message: 'no buffer space' });
+  await bench.service.check();
+  t.like(bench.host.exposure, { addresses: [cidr('10.32.0.1/12')], remove: [] });
+});
+
 test('an expose that fails gives its address back and keeps what was exposed', async (t) => {
   const bench = new Bench();
   bench.host.failNext = 'no such device';

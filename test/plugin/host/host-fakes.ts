@@ -86,6 +86,8 @@ export class FakeHost implements HostPort {
   readonly plans: PortPlan[] = [];
   exposure: Exposure | undefined;
   failNext: string | undefined;
+  /** Somebody removed the bridge. */
+  broken = false;
   opened = 0;
 
   open(target: string): Promise<Namespace> {
@@ -135,6 +137,12 @@ export class FakeHost implements HostPort {
     await this.#step();
     this.exposure = exposure;
     return ['forwarding is on'];
+  }
+
+  repair(): Promise<boolean> {
+    const wasBroken = this.broken;
+    this.broken = false;
+    return Promise.resolve(wasBroken);
   }
 
   refreshFirewall(): Promise<void> {
