@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { loadAddon } from '../router/engine/addon.ts';
 import type { Terminal } from './commands.ts';
 import { startDetached } from './detached.ts';
@@ -13,7 +13,7 @@ interface AllFlags extends LaunchFlags {
   readonly foreground?: boolean;
 }
 
-/** Flag, default, help; each has the environment variable WEAVE_TS_ + its name in capitals. */
+/** Flag, help, default. */
 const FLAGS: readonly (readonly [flag: string, help: string, standard?: string | boolean])[] = [
   ['--name <name>', 'peer name, six hexadecimal pairs; drawn at random and kept by default'],
   ['--nickname <text>', 'shown beside the name; the host name by default'],
@@ -45,19 +45,12 @@ export function addLaunchCommand(program: Command, terminal: Terminal): void {
     .command('launch')
     .description('start the daemon of this host, wait until it answers, and print its name')
     .argument('[peer...]', 'HOST, HOST:PORT or [IPV6]:PORT of peers that are there already');
-  for (const [flag, help, standard] of FLAGS)
-    command.addOption(withEnvironment(new Option(flag, help), standard));
+  for (const [flag, help, standard] of FLAGS) command.option(flag, help, standard);
   command
-    .addOption(
-      new Option('--password-file <file>', 'one or two passwords, a line each; turns encryption on').env(
-        'WEAVE_TS_PASSWORD_FILE',
-      ),
-    )
-    .addOption(
-      new Option(
-        '--password <text>',
-        'turns encryption on; a file is better: a shell keeps its history, and the process list shows the text for a moment',
-      ),
+    .option('--password-file <file>', 'one or two passwords, a line each; turns encryption on')
+    .option(
+      '--password <text>',
+      'turns encryption on; a file is better: a shell keeps its history, and the process list shows the text for a moment',
     )
     .addHelpText('after', LAUNCH_EXAMPLES)
     .action(async (peers: string[], flags: AllFlags) => launch(peers, flags, terminal));
@@ -69,11 +62,6 @@ WEAVE_PASSWORD holds a password, too.
 Examples:
   weave-ts launch --password-file /etc/weave-ts/password
   weave-ts launch --password-file /etc/weave-ts/password 192.0.2.1 host2.example:6783`;
-
-function withEnvironment(option: Option, standard: string | boolean | undefined): Option {
-  option.env(`WEAVE_TS_${option.name().replace(/^no-/, 'no_').replaceAll('-', '_').toUpperCase()}`);
-  return standard === undefined ? option : option.default(standard);
-}
 
 async function launch(peers: string[], flags: AllFlags, terminal: Terminal): Promise<void> {
   const environment = process.env['WEAVE_PASSWORD'];

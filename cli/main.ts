@@ -1,7 +1,8 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help, type Option } from 'commander';
 import { NoDaemon } from '../router/api/client.ts';
 import { addClientCommands, type Terminal } from './commands.ts';
+import { applyEnvironment, variableOf } from './environment.ts';
 import { EXIT_FAILED, EXIT_NO_DAEMON, EXIT_OK, EXIT_USAGE, UsageError } from './exit.ts';
 import { addLaunchCommand } from './launch-command.ts';
 import { VERSION } from './version.ts';
@@ -11,17 +12,19 @@ const DEFAULT_SOCKET = '/run/weave-ts/api.sock';
 function buildProgram(): Command {
   const program = new Command('weave-ts')
     .description('A peer-to-peer encrypted mesh network for Linux hosts and Kubernetes')
-    .option('--socket <path>', "the daemon's API socket (or WEAVE_TS_SOCKET)")
+    .option('--socket <path>', "the daemon's API socket", DEFAULT_SOCKET)
+    .version(`weave-ts ${VERSION}`)
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'weave-ts: ')) })
-    .showHelpAfterError('(weave-ts --help lists commands and flags)')
-    .action(() => program.help({ error: true }));
+    .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
+    .configureHelp({ optionDescription: (flag) => describedFlag(flag) })
+    .hook('preAction', (_program, command) => {
+      for (const level of [program, command]) applyEnvironment(level, process.env);
+    });
   const terminal: Terminal = {
     out: (text) => process.stdout.write(text),
     note: (text) => process.stderr.write(`weave-ts: ${text}\n`),
     colour: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
-    socket: () =>
-      program.opts<{ socket?: string }>().socket ?? process.env['WEAVE_TS_SOCKET'] ?? DEFAULT_SOCKET,
+    socket: () => program.opts<{ socket: string }>().socket,
   };
   addLaunchCommand(program, terminal);
   addClientCommands(program, terminal);
@@ -30,6 +33,21 @@ function buildProgram(): Command {
     .description('print the version')
     .action(() => terminal.out(`weave-ts ${VERSION}\n`));
   return program;
+}
+
+function describedFlag(flag: Option): string {
+  const variable = variableOf(flag);
+  const text = new Help().optionDescription(flag);
+  return variable === undefined ? text : `${text} (env: ${variable})`;
+}
+
+/** commander adds its guesses ("Did you mean ...") on lines of their own. */
+function usageLine(text: string): string {
+  const sentence = text
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll(/\s*\n\s*/g, ' ');
+  return `weave-ts: ${sentence} (weave-ts --help lists commands and flags)\n`;
 }
 
 /** commander's own errors are usage errors; its help and version "errors" are not. */

@@ -52,7 +52,7 @@ export class Attacher {
     this.#records = records;
   }
 
-  /** A new interface, the missing half of one, or further addresses for the one there is. */
+  /** A new interface, the missing half of one, or further addresses and a default route for the one there is. */
   async attach(namespace: Namespace, order: AttachOrder): Promise<AttachmentResult> {
     const before = this.#records.get(namespace.id);
     const present = before !== undefined && (await this.#options.host.ports()).has(before.hostInterface);
@@ -133,19 +133,17 @@ export class Attacher {
     before: AttachmentRecord,
   ): Promise<AttachmentResult> {
     const { host, addresses } = this.#options;
-    if (order.interface !== undefined && order.interface !== before.interface) {
-      throw new HostError(`it is attached as ${before.interface}, and further addresses go there`);
-    }
-    if (order.wanted.length === 0) throw alreadyAttached(before);
+    checkExtension(order, before);
     await this.#records.put({ ...before, pending: true });
     let fresh: readonly Cidr[] = [];
     try {
       fresh = await acquire(addresses, before.id, order.wanted, before.addresses, order.signal);
-      if (fresh.length === 0) throw alreadyAttached(before);
+      if (fresh.length === 0 && order.gateway === undefined) throw alreadyAttached(before);
       const complete = { ...before, addresses: [...before.addresses, ...fresh] };
-      await host.addAddresses(namespace, this.#plan(complete, undefined), fresh);
+      const gateway = await order.gateway?.(fresh[0] ?? before.addresses[0]!);
+      await host.extend(namespace, this.#plan(complete, gateway?.ip), fresh);
       await this.#records.put(complete);
-      return this.#result(complete, []);
+      return this.#result(complete, gateway?.notes ?? []);
     } catch (error) {
       const clear = (): Promise<void> => host.removeAddresses(namespace, before.interface, fresh);
       await this.#undo(fresh, before, before, clear);
@@ -224,6 +222,13 @@ export class Attacher {
     const addresses = record.addresses.map(formatCidr);
     return { id, addresses, interface: record.interface, mac, mtu: this.#options.mtu, notes };
   }
+}
+
+function checkExtension(order: AttachOrder, before: AttachmentRecord): void {
+  if (order.interface !== undefined && order.interface !== before.interface) {
+    throw new HostError(`it is attached as ${before.interface}, and further addresses go there`);
+  }
+  if (order.wanted.length === 0 && order.gateway === undefined) throw alreadyAttached(before);
 }
 
 function alreadyAttached(record: AttachmentRecord): HostError {

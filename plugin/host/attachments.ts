@@ -55,6 +55,8 @@ export class Attachments {
   readonly #goneSince = new Map<string, Millis>();
   #localMacs: Uint8Array | undefined;
   #firewallChecked: Millis | undefined;
+  /** The bridge was made anew and the host's own addresses are not on it yet. */
+  #exposureLost = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: AttachmentsOptions) {
@@ -132,8 +134,9 @@ export class Attachments {
     await this.check();
   }
 
-  /** Looks for attachments that are gone, releases those that have been for 30 s, and sees to the firewall. */
+  /** Mends the bridge and the firewall, and releases attachments that have been gone for 30 s. */
   async check(): Promise<void> {
+    await this.#mendBridge();
     const time = this.#options.now();
     if (this.#firewallChecked === undefined || time - this.#firewallChecked >= FIREWALL_EVERY) {
       this.#firewallChecked = time;
@@ -165,6 +168,18 @@ export class Attachments {
   close(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  async #mendBridge(): Promise<void> {
+    if (await this.#options.host.repair()) {
+      this.#exposureLost = true;
+      this.#options.log.log('warn', 'the bridge was taken apart and is made anew', {
+        bridge: this.#options.bridge,
+      });
+    }
+    if (!this.#exposureLost) return;
+    await this.#queue.run(EXPOSE_ID, () => this.#exposure.readopt());
+    this.#exposureLost = false;
   }
 
   async #change<Result>(id: string, work: () => Promise<Result>): Promise<Result> {

@@ -4,12 +4,13 @@ import type { BridgeSettings } from './bridge.ts';
 import type { HostCommands } from './commands.ts';
 import { enableForwarding, setBridgeAddresses } from './exposure.ts';
 import { closeForwarding, openForwarding } from './firewall.ts';
-import { HostError } from './host-error.ts';
+import { HostError, messageOf } from './host-error.ts';
 import type { Exposure, HostPort } from './host-port.ts';
+import { findLink } from './link-query.ts';
 import { openNamespace } from './namespace.ts';
 import type { Namespace } from './namespace.ts';
 import { applyRuleset, removeRuleset } from './nftables.ts';
-import { addAddresses, listPorts, plug, rejoin, removeAddresses } from './port.ts';
+import { extend, listPorts, plug, rejoin, removeAddresses } from './port.ts';
 import type { PortPlan } from './port.ts';
 import { checkHost, checkRange } from './preflight.ts';
 import { detectBridgeMtu } from './underlay-mtu.ts';
@@ -34,6 +35,7 @@ export class HostNetwork implements HostPort {
   readonly #host: HostCommands;
   #masquerade: readonly Cidr[] = [];
   #firewallProblems: readonly string[] = [];
+  #bridgeProblem: string | undefined;
 
   constructor(host: HostCommands, settings: HostNetworkSettings) {
     for (const name of [settings.bridge, settings.tap]) {
@@ -57,15 +59,35 @@ export class HostNetwork implements HostPort {
     await adoptTap(this.#host, this.settings, TAP_TIMEOUT_MS);
   }
 
+  /** What {@link HostPort} says; a failure is no reason not to go on, and becomes one of {@link problems}. */
+  async repair(): Promise<boolean> {
+    const { bridge, tap } = this.settings;
+    try {
+      const [bridgeLink, tapLink] = [await findLink(this.#host, bridge), await findLink(this.#host, tap)];
+      const isWhole = bridgeLink?.kind === 'bridge' && tapLink?.master === bridge;
+      if (!isWhole) await this.#rebuild(tapLink !== undefined);
+      this.#bridgeProblem = undefined;
+      return !isWhole;
+    } catch (error) {
+      this.#bridgeProblem = `the bridge ${bridge} is broken and could not be mended: ${messageOf(error)}`;
+      return false;
+    }
+  }
+
   /** Puts back our rules in foreign chains that a reload flushed; to be called now and then. */
   async refreshFirewall(): Promise<void> {
     const { bridge, changeFirewall } = this.settings;
     this.#firewallProblems = await openForwarding(this.#host, bridge, changeFirewall);
   }
 
-  /** Chains of others that drop our packets, in sentences for `status`. */
+  /** What the operator has to see to, in sentences for `status`: a broken bridge, chains of others that drop our packets. */
+  problems(): readonly string[] {
+    return [...(this.#bridgeProblem === undefined ? [] : [this.#bridgeProblem]), ...this.#firewallProblems];
+  }
+
+  /** The former name of {@link problems}. */
   firewallProblems(): readonly string[] {
-    return this.#firewallProblems;
+    return this.problems();
   }
 
   /** Removes all that this daemon and its predecessors made: attached interfaces, TAP, bridge, tables, rules. */
@@ -91,8 +113,8 @@ export class HostNetwork implements HostPort {
     return removeLinks(this.#host, [hostInterface]);
   }
 
-  addAddresses(namespace: Namespace, plan: PortPlan, addresses: readonly Cidr[]): Promise<void> {
-    return addAddresses(this.#host.inside(namespace.path), plan.interface, plan.mac, addresses);
+  extend(namespace: Namespace, plan: PortPlan, fresh: readonly Cidr[]): Promise<void> {
+    return extend(this.#host.inside(namespace.path), plan, fresh);
   }
 
   removeAddresses(namespace: Namespace, interfaceName: string, addresses: readonly Cidr[]): Promise<void> {
@@ -113,6 +135,12 @@ export class HostNetwork implements HostPort {
     await this.#applyRuleset();
     if (exposure.addresses.length === 0 || !(await enableForwarding(this.#host))) return [];
     return ['IP forwarding was off on this host and is now on (net.ipv4.ip_forward=1)'];
+  }
+
+  async #rebuild(hasTap: boolean): Promise<void> {
+    await this.setUp();
+    if (!hasTap) throw new HostError(`the TAP device ${this.settings.tap} is gone: restart the daemon`);
+    await this.adoptTap();
   }
 
   #applyRuleset(): Promise<void> {

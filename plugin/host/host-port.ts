@@ -11,12 +11,15 @@ export interface HostPort {
   plug(plan: PortPlan, namespace: Namespace): Promise<void>;
   /** Removes a pair by its host end; it may be gone. */
   unplug(hostInterface: string): Promise<void>;
-  addAddresses(namespace: Namespace, plan: PortPlan, addresses: readonly Cidr[]): Promise<void>;
+  /** Adds `fresh`, which are among the plan's addresses, and the plan's default route, if any, to a port that is there. */
+  extend(namespace: Namespace, plan: PortPlan, fresh: readonly Cidr[]): Promise<void>;
   removeAddresses(namespace: Namespace, interfaceName: string, addresses: readonly Cidr[]): Promise<void>;
   /** Names of the host ends that exist. One that lost its bridge is put back into it. */
   ports(): Promise<ReadonlySet<string>>;
   /** Sets the host's own addresses on the bridge. Resolves to notes for the operator. */
   expose(exposure: Exposure): Promise<string[]>;
+  /** Puts back the bridge and its TAP if they were taken apart. True if so: it is without the host's addresses then. */
+  repair(): Promise<boolean>;
   /** Puts back what other programs may have flushed. */
   refreshFirewall(): Promise<void>;
 }

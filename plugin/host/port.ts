@@ -51,14 +51,13 @@ export async function plug(
   }
 }
 
-/** Adds addresses to an interface that {@link plug} made, and announces them. */
-export async function addAddresses(
-  inside: HostCommands,
-  interfaceName: string,
-  mac: MacText,
-  addresses: readonly Cidr[],
-): Promise<void> {
-  await ipBatch(inside, [...addressCommands(interfaceName, addresses), announceCommand(interfaceName, mac)]);
+/**
+ * Adds the `fresh` among the plan's addresses, announced, and its default route to an interface that {@link plug} made.
+ * The route comes last, so that nothing of it is left when this fails.
+ */
+export async function extend(inside: HostCommands, plan: PortPlan, fresh: readonly Cidr[]): Promise<void> {
+  const name = plan.interface;
+  await configure(inside, plan, [...addressCommands(name, fresh), announceCommand(name, plan.mac)]);
 }
 
 /** Removes those of the addresses that are there. */
@@ -121,15 +120,25 @@ async function configureInnerEnd(inside: HostCommands, plan: PortPlan): Promise<
     [`/proc/sys/net/ipv4/conf/${name}/arp_notify`, `/proc/sys/net/ipv6/conf/${name}/ndisc_notify`],
     '1',
   );
-  const route = plan.gateway === undefined ? [] : [defaultRoute(name, plan.gateway)];
+  await configure(inside, plan, [
+    ...addressCommands(name, plan.addresses),
+    ['link', 'set', 'dev', name, 'up'],
+  ]);
+}
+
+/** The commands, then the plan's default route. */
+async function configure(
+  inside: HostCommands,
+  plan: PortPlan,
+  commands: readonly IpCommand[],
+): Promise<void> {
+  const route = plan.gateway === undefined ? [] : [defaultRoute(plan.interface, plan.gateway)];
   try {
-    await ipBatch(inside, [
-      ...addressCommands(name, plan.addresses),
-      ['link', 'set', 'dev', name, 'up'],
-      ...route,
-    ]);
+    await ipBatch(inside, [...commands, ...route]);
   } catch (error) {
-    throw error instanceof IpBatchError ? explainInnerFailure(error, plan) : error;
+    const isTaken = error instanceof IpBatchError && error.failedAt === commands.length;
+    if (!isTaken || error.reason !== 'File exists') throw error;
+    throw new HostError('it already has a default route: leave out --default-route', { cause: error });
   }
 }
 
@@ -139,12 +148,6 @@ async function waitForCarrier(host: HostCommands, name: string): Promise<void> {
     if ((await findLink(host, name))?.operational === true) return;
     await setTimeout(CARRIER_POLL_MS);
   }
-}
-
-function explainInnerFailure(error: IpBatchError, plan: PortPlan): Error {
-  const isRoute = plan.gateway !== undefined && error.failedAt === plan.addresses.length + 1;
-  if (!isRoute || error.reason !== 'File exists') return error;
-  return new HostError('it already has a default route: leave out --default-route');
 }
 
 function addressCommands(name: string, addresses: readonly Cidr[]): IpCommand[] {

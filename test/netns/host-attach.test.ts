@@ -68,6 +68,22 @@ test('further addresses go to the same interface and can be taken away one by on
   t.deepEqual(lab.held(), ['10.34.0.7/16']);
 });
 
+test('an attached namespace gets a default route later, once', async (t) => {
+  const lab = await HostLab.start(t);
+  const network = lab.network();
+  await network.setUp();
+  const attachments = lab.attachments(network);
+  const name = await lab.container();
+  await attachments.attach({ target: name, addresses: [] });
+  const request = { target: name, addresses: [], defaultRoute: true };
+  t.deepEqual((await attachments.attach(request)).addresses, ['10.32.0.1/12']);
+  t.is((await lab.run(name, 'ip', 'route', 'show', 'default')).trim(), 'default via 10.32.0.2 dev ethwe');
+  await t.throwsAsync(attachments.attach({ ...request, addresses: ['10.32.0.9/12'] }), {
+    message: `cannot attach ${name}: it already has a default route: leave out --default-route`,
+  });
+  t.deepEqual(lab.held(), ['10.32.0.1/12', '10.32.0.2/12']);
+});
+
 test('an attach that fails half-way leaves neither interface nor address', async (t) => {
   const lab = await HostLab.start(t);
   const network = lab.network();

@@ -27,6 +27,28 @@ test('the bridge is made once, adopted again, and keeps its ports', async (t) =>
   );
 });
 
+test('a bridge that somebody removes is made anew with TAP, ports and addresses, or status tells why not', async (t) => {
+  const lab = await HostLab.start(t);
+  const network = lab.network();
+  await network.setUp();
+  await lab.ip(lab.name, [['tuntap', 'add', 'dev', 'weave-tap', 'mode', 'tap']]);
+  await network.adoptTap();
+  const attachments = lab.attachments(network);
+  await attachments.expose([], true);
+  await attachments.attach({ target: await lab.container(), addresses: [] });
+  await lab.ip(lab.name, [['link', 'delete', 'dev', 'weave']]);
+  await attachments.check();
+  t.deepEqual(network.problems(), []);
+  t.true(await lab.pings(lab.name, '10.32.0.2'));
+  t.is((await listLinks(lab.commands)).find((link) => link.name === 'weave-tap')?.master, 'weave');
+  await lab.ip(lab.name, [
+    ['link', 'delete', 'dev', 'weave'],
+    ['tuntap', 'add', 'dev', 'weave', 'mode', 'tap'],
+  ]);
+  await attachments.check().catch(() => undefined);
+  t.regex(network.problems().join(), /^the bridge weave is broken .*: the interface weave is not a bridge/);
+});
+
 test('an interface of the bridge name that is no bridge is refused', async (t) => {
   const lab = await HostLab.start(t);
   await lab.ip(lab.name, [['tuntap', 'add', 'dev', 'weave', 'mode', 'tap']]);
@@ -123,11 +145,11 @@ test('a chain of nftables that ends in reject is opened, or with the firewall le
   await lab.commands.run('nft', ['-f', '-'], { input: ruleset });
   const reporting = lab.network({ changeFirewall: false });
   await reporting.setUp();
-  t.regex(reporting.firewallProblems().join(), /filter_FORWARD of the nftables table inet firewalld drops/);
+  t.regex(reporting.problems().join(), /filter_FORWARD of the nftables table inet firewalld drops/);
   const before = await lab.run(lab.name, 'nft', 'list', 'table', 'inet', 'firewalld');
   const network = lab.network();
   await network.setUp();
-  t.deepEqual(network.firewallProblems(), []);
+  t.deepEqual(network.problems(), []);
   const attachments = lab.attachments(network);
   const [a, b] = [await lab.container(), await lab.container()];
   await attachments.attach({ target: a, addresses: [] });

@@ -147,6 +147,22 @@ test('a default route exposes the bridge in the subnet of the address, once', as
   );
 });
 
+test('a default route is added to what is attached already, with a further address or without', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'red', addresses: ['10.32.0.9/12'] });
+  const routed = await bench.service.attach({ target: 'red', addresses: [], defaultRoute: true });
+  t.like(routed, { addresses: ['10.32.0.9/12'], notes: ['forwarding is on'] });
+  const request = { target: 'red', addresses: ['net:10.33.0.0/16'], defaultRoute: true };
+  t.deepEqual((await bench.service.attach(request)).addresses, ['10.32.0.9/12', '10.33.0.1/16']);
+  t.deepEqual(
+    bench.host.plans.map((plan) => plan.gateway),
+    [undefined, cidr('10.32.0.1/12').ip, cidr('10.33.0.2/16').ip],
+  );
+  bench.host.failNext = 'it already has a default route';
+  await t.throwsAsync(bench.service.attach({ target: 'red', addresses: [], defaultRoute: true }));
+  t.is((await bench.service.ps())[0]?.state, 'attached');
+});
+
 test('detach of part of the addresses keeps the rest, and of nothing is no error', async (t) => {
   const bench = new Bench();
   await bench.service.attach({ target: 'red', addresses: ['net:default', 'net:10.33.0.0/16'] });
@@ -243,6 +259,19 @@ test('expose is idempotent, remembers who is masqueraded, and comes back after a
   t.deepEqual(await bench.service.hide([]), ['10.33.0.1/16']);
   t.deepEqual(await bench.service.hide([]), []);
   t.is(bench.store.values.size, 0);
+});
+
+test('a bridge that was made anew gets the addresses of the host again, if need be at the next check', async (t) => {
+  const bench = new Bench();
+  await bench.service.expose([], true);
+  bench.host.exposure = undefined;
+  await bench.service.check();
+  t.is(bench.host.exposure, undefined);
+  bench.host.broken = true;
+  bench.host.failNext = 'no buffer space';
+  await t.throwsAsync(bench.service.check(), { message: 'no buffer space' });
+  await bench.service.check();
+  t.like(bench.host.exposure, { addresses: [cidr('10.32.0.1/12')], remove: [] });
 });
 
 test('an expose that fails gives its address back and keeps what was exposed', async (t) => {

@@ -86,6 +86,8 @@ export class FakeHost implements HostPort {
   readonly plans: PortPlan[] = [];
   exposure: Exposure | undefined;
   failNext: string | undefined;
+  /** Somebody removed the bridge. */
+  broken = false;
   opened = 0;
 
   open(target: string): Promise<Namespace> {
@@ -110,9 +112,10 @@ export class FakeHost implements HostPort {
     return Promise.resolve();
   }
 
-  async addAddresses(_namespace: Namespace, plan: PortPlan, addresses: readonly Cidr[]): Promise<void> {
+  async extend(_namespace: Namespace, plan: PortPlan, fresh: readonly Cidr[]): Promise<void> {
     await this.#step();
-    this.plugged.get(plan.hostInterface)!.push(...addresses.map(formatCidr));
+    this.plans.push(plan);
+    this.plugged.get(plan.hostInterface)!.push(...fresh.map(formatCidr));
   }
 
   removeAddresses(_namespace: Namespace, _name: string, addresses: readonly Cidr[]): Promise<void> {
@@ -134,6 +137,12 @@ export class FakeHost implements HostPort {
     await this.#step();
     this.exposure = exposure;
     return ['forwarding is on'];
+  }
+
+  repair(): Promise<boolean> {
+    const wasBroken = this.broken;
+    this.broken = false;
+    return Promise.resolve(wasBroken);
   }
 
   refreshFirewall(): Promise<void> {

@@ -1,0 +1,58 @@
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+
+const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
+const HINT = '(weave-ts --help lists commands and flags)';
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The program with these words and, of the environment, only PATH and what is given. */
+async function weave(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  const env = { PATH: process.env['PATH'], ...environment };
+  const child = spawn(process.execPath, [MAIN, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? -1)));
+  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
+  return { code, stdout, stderr };
+}
+
+for (const [args, sentence] of [
+  [['bogus'], "unknown command 'bogus'"],
+  [['statsu'], "unknown command 'statsu' (Did you mean status?)"],
+  [['status', '--bogus'], "unknown option '--bogus'"],
+  [['attach'], "missing required argument 'target'"],
+  [['ps', 'surplus'], "too many arguments for 'ps'. Expected 0 arguments but got 1."],
+] as const) {
+  test(`"${args.join(' ')}" exits 2 with one line: ${sentence}`, async (t) => {
+    t.deepEqual(await weave(args), { code: 2, stdout: '', stderr: `weave-ts: ${sentence} ${HINT}\n` });
+  });
+}
+
+test('help and version are answers, however they are asked for', async (t) => {
+  const [help, flag, version, versionFlag] = await Promise.all(
+    [['help', 'launch'], ['launch', '--help'], ['version'], ['--version']].map((args) => weave(args)),
+  );
+  t.regex(help!.stdout, /Usage: weave-ts launch/);
+  t.deepEqual(help, flag);
+  t.deepEqual(version, versionFlag);
+  t.regex(version!.stdout, /^weave-ts \d+\.\d+\.\d+\n$/);
+  t.is(version!.code, 0);
+});
+
+test('the environment reaches the program and its commands, and a bad variable exits 1', async (t) => {
+  const socket = { WEAVE_TS_SOCKET: '/nonexistent/api.sock' };
+  const absent = await weave(['status'], socket);
+  t.deepEqual([absent.code, absent.stdout], [3, '']);
+  t.regex(absent.stderr, /^weave-ts: .*\/nonexistent\/api\.sock.*\n$/);
+  t.deepEqual(await weave(['stop'], { ...socket, WEAVE_TS_CLEAN: 'maybe' }), {
+    code: 1,
+    stdout: '',
+    stderr: 'weave-ts: WEAVE_TS_CLEAN "maybe" is neither yes nor no: write 1 or 0\n',
+  });
+  t.regex((await weave(['attach', '--help'])).stdout, /WEAVE_TS_DEFAULT_ROUTE/);
+});
