@@ -105,8 +105,8 @@ export interface DaemonEdge {
   readonly version: string;
   readonly engine: 'native' | 'portable';
   uptimeSeconds(): number;
-  /** Sentences for `status` about chains of others that drop our packets. */
-  firewallProblems(): readonly string[];
+  /** Sentences for `status`: chains of others that drop our packets, a bridge that cannot be mended. */
+  problems(): readonly string[];
   /** Begins to end the daemon. */
   stop(clean: boolean): void;
 }
@@ -224,7 +224,7 @@ export class RunningDaemon implements Daemon {
     const { engine, version } = this.#edge;
     const { name, nickname, incarnation, encryption, mtu, ...rest } = document.router;
     const uptimeSeconds = this.#edge.uptimeSeconds();
-    const warnings = this.#edge.firewallProblems();
+    const warnings = this.#edge.problems();
     return {
       version,
       router: { name, nickname, incarnation, encryption, engine, mtu, uptimeSeconds, ...rest },

@@ -73,9 +73,10 @@ async function launch(peers: string[], flags: AllFlags, terminal: Terminal): Pro
     passwordFile: flags.passwordFile,
   });
   if (passwords.warning !== undefined) terminal.note(passwords.warning);
-  if (passwords.accepted.length === 0) terminal.note('traffic is neither encrypted nor authenticated');
   if (flags.foreground === true) await runDaemon(settings, passwords.accepted, { foreground: true });
   else terminal.out((await startDetached(settings, passwords.accepted)) + '\n');
+  // After the start, so that a refusal stays one line.
+  if (passwords.accepted.length === 0) terminal.note('traffic is neither encrypted nor authenticated');
 }
 
 /**

@@ -102,14 +102,14 @@ class DaemonProcess {
     await loop.start(this.#prepared.listen, this.#settings.port);
     await network.setUp();
     await network.adoptTap();
-    for (const problem of network.firewallProblems()) this.#log.log('warn', problem);
+    for (const problem of network.problems()) this.#log.log('warn', problem);
     const addresses = new NodeAddresses(node, loop, this.#requests);
     const attachments = this.#makeAttachments(network, addresses, data);
     const daemon = new RunningDaemon(node, loop, this.#requests, addresses, attachments, {
       version: VERSION,
       engine: data.engine,
       uptimeSeconds: () => Math.floor((monotonicNow() - this.#began) / 1_000),
-      firewallProblems: () => network.firewallProblems(),
+      problems: () => network.problems(),
       stop: (clean) => void this.#end(clean, 0),
     });
     this.#api = createApi(daemon, this.#log);

@@ -85,11 +85,6 @@ export class HostNetwork implements HostPort {
     return [...(this.#bridgeProblem === undefined ? [] : [this.#bridgeProblem]), ...this.#firewallProblems];
   }
 
-  /** The former name of {@link problems}. */
-  firewallProblems(): readonly string[] {
-    return this.problems();
-  }
-
   /** Removes all that this daemon and its predecessors made: attached interfaces, TAP, bridge, tables, rules. */
   async clean(): Promise<void> {
     const { bridge, tap } = this.settings;
