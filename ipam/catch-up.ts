@@ -3,11 +3,19 @@ import type { PeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { Millis } from '../core/time.ts';
 import { earlier, SECOND } from '../core/time.ts';
+import type { RingReply } from './messages.ts';
 import { REQUEST_ID_BYTES } from './messages.ts';
 
 /** Without a neighbour for this long, a peer goes on with the ring that it has. */
 const LONELY: Millis = 5 * SECOND;
 const RESEND: Millis = 1 * SECOND;
+
+/** An answer of which some parts have come. */
+interface Incomplete {
+  readonly answer: number;
+  readonly parts: number;
+  readonly seen: Set<number>;
+}
 
 /**
  * After a start a ring may be old: parts of it may have been taken over meanwhile. So every neighbour is asked for its
@@ -20,6 +28,7 @@ export class CatchUp {
   #lonelySince: Millis;
   #neighbours: readonly PeerName[] = [];
   readonly #sentAt = new Map<PeerName, Millis>();
+  readonly #incomplete = new Map<PeerName, Incomplete>();
   readonly #answered = new Set<PeerName>();
 
   /** `gated` = the ring that was restored names others. */
@@ -45,10 +54,23 @@ export class CatchUp {
     // One that comes back may have learned something meanwhile.
     for (const name of [...this.#answered]) if (!neighbours.includes(name)) this.#answered.delete(name);
     for (const name of [...this.#sentAt.keys()]) if (!neighbours.includes(name)) this.#sentAt.delete(name);
+    for (const name of [...this.#incomplete.keys()])
+      if (!neighbours.includes(name)) this.#incomplete.delete(name);
   }
 
-  onReply(from: PeerName, id: string): void {
-    if (id === this.#id && this.#neighbours.includes(from)) this.#answered.add(from);
+  /** A part of an answer came; the neighbour has answered when all parts of that answer have. */
+  onReply(from: PeerName, { id, answer, part, parts }: Omit<RingReply, 'type' | 'rings'>): void {
+    if (id !== this.#id || !this.#neighbours.includes(from) || this.#answered.has(from)) return;
+    const before = this.#incomplete.get(from);
+    const isSame = before?.answer === answer && before.parts === parts;
+    const incomplete = isSame ? before : { answer, parts, seen: new Set<number>() };
+    incomplete.seen.add(part);
+    if (incomplete.seen.size < parts) {
+      this.#incomplete.set(from, incomplete);
+      return;
+    }
+    this.#incomplete.delete(from);
+    this.#answered.add(from);
   }
 
   /** Whom to ask now. `curious` = ask although nothing is gated: there is no ring, or not all of it. */

@@ -22,6 +22,7 @@ import { decodeMessage, encodeMessage } from './messages.ts';
 import { Requests } from './requests.ts';
 import type { Ring } from './ring.ts';
 import { initialRing, isComplete } from './ring.ts';
+import { ringReplies } from './ring-reply.ts';
 import { seedRing } from './seed.ts';
 import type { AddressRange } from './range.ts';
 import { SharedState } from './shared-state.ts';
@@ -76,6 +77,8 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   readonly #reported = new Set<string>();
   #consensus: Consensus | undefined;
   #writtenVote: VoterEntry | undefined;
+  /** How many ring-requests were answered. */
+  #answers = 0;
   #view: IpamTopologyView;
   #effects: IpamEffect[] = [];
 
@@ -316,11 +319,13 @@ export class Ipam implements Machine<IpamEffect>, Channel {
         this.#requests.onDenied(from, message, now);
         return;
       case 'ring-request':
-        this.#send(from, { type: 'ring-reply', id: message.id, rings: this.#shownHome() });
+        this.#answers++;
+        for (const reply of ringReplies(message.id, this.#answers, this.#shownHome()))
+          this.#send(from, reply);
         return;
       case 'ring-reply':
         this.#mergeEntries(message.rings);
-        this.#catchUp.onReply(from, message.id);
+        this.#catchUp.onReply(from, message);
         return;
     }
   }
@@ -383,12 +388,12 @@ export class Ipam implements Machine<IpamEffect>, Channel {
     return entry.type !== 'voter' || this.#consensus !== undefined;
   }
 
-  #shownHome(): RingEntry[] {
+  #shownHome(): RingEntry | undefined {
     const { clusterId } = this.#holdings;
-    if (clusterId === undefined) return [];
+    if (clusterId === undefined) return undefined;
     const { range } = this.#config;
     const ring = this.#shared.ring(clusterId, range.text);
-    return ring.length === 0 ? [] : [{ type: 'ring', clusterId, range, ring }];
+    return ring.length === 0 ? undefined : { type: 'ring', clusterId, range, ring };
   }
 
   #reachable(): IpamTopologyView['peers'] {

@@ -20,8 +20,20 @@ export type Message =
   | { readonly type: 'granted'; readonly id: string; readonly ring: RingEntry }
   | { readonly type: 'denied'; readonly id: string; readonly reason: Denial; readonly holder: string }
   | { readonly type: 'ring-request'; readonly id: string }
-  /** What the peer holds at this moment; nothing while it has no ring. */
-  | { readonly type: 'ring-reply'; readonly id: string; readonly rings: readonly RingEntry[] };
+  | RingReply;
+
+/** A part of what the peer holds at this moment; nothing while it has no ring. */
+export interface RingReply {
+  readonly type: 'ring-reply';
+  readonly id: string;
+  /** The sender's number of this answer: parts of different answers do not make a whole. */
+  readonly answer: number;
+  /** From 0. */
+  readonly part: number;
+  /** At most {@link MAX_PARTS}. */
+  readonly parts: number;
+  readonly rings: readonly RingEntry[];
+}
 
 /** none: nothing is free. later: ask again. in-use: `holder` has it. not-mine: somebody else owns it. */
 export type Denial = 'none' | 'later' | 'in-use' | 'not-mine' | 'other-cluster';
@@ -29,6 +41,8 @@ export type Denial = 'none' | 'later' | 'in-use' | 'not-mine' | 'other-cluster';
 const DENIALS: readonly Denial[] = ['none', 'later', 'in-use', 'not-mine', 'other-cluster'];
 
 export const REQUEST_ID_BYTES = 8;
+/** Enough for the largest ring. */
+export const MAX_PARTS = 128;
 const MAX_HOLDER = 256;
 
 const SPACE_REQUEST = 1;
@@ -51,7 +65,14 @@ export function encodeMessage(message: Message): Uint8Array {
     case 'ring-request':
       return pack([RING_REQUEST, id]);
     case 'ring-reply':
-      return pack([RING_REPLY, id, encodeEntries(message.rings)]);
+      return pack([
+        RING_REPLY,
+        id,
+        message.answer,
+        message.part,
+        message.parts,
+        encodeEntries(message.rings),
+      ]);
   }
 }
 
@@ -81,7 +102,7 @@ function readMessage(fields: readonly unknown[], id: string): Message | undefine
     case RING_REQUEST:
       return { type: 'ring-request', id };
     case RING_REPLY:
-      return { type: 'ring-reply', id, rings: readRings(fields[2]) };
+      return readRingReply(fields, id);
     default:
       return undefined;
   }
@@ -96,6 +117,18 @@ function readSpaceRequest(fields: readonly unknown[], id: string): Message {
     generation: asHex(fields[3], GENERATION_BYTES, 'a generation'),
     span: { start, end: asInteger(fields[5], start + 1, Number.MAX_SAFE_INTEGER, 'an end') },
     exact: fields[6] === true,
+  };
+}
+
+function readRingReply(fields: readonly unknown[], id: string): RingReply {
+  const parts = asInteger(fields[4], 1, MAX_PARTS, 'a number of parts');
+  return {
+    type: 'ring-reply',
+    id,
+    answer: asInteger(fields[2], 0, Number.MAX_SAFE_INTEGER, 'an answer'),
+    part: asInteger(fields[3], 0, parts - 1, 'a part'),
+    parts,
+    rings: readRings(fields[5]),
   };
 }
 

@@ -15,6 +15,7 @@ import type { DataReport, ToControl, ToData } from './node-messages.ts';
 import type { LinkView } from './switch/link-view.ts';
 import { Plans } from './switch/plans.ts';
 import { Switch } from './switch/switch.ts';
+import { DATAGRAM_OVERHEAD } from './wire/datagram.ts';
 import { KIND_FRAGMENT, parseLinkMessage } from './wire/inner.ts';
 
 export interface DataNodeConfig {
@@ -27,8 +28,6 @@ export interface DataNodeConfig {
 
 /** Batches per call of onReady: enough to amortise a turn of the event loop, few enough to let timers be on time. */
 const BATCHES_PER_CALL = 8;
-/** Header and tag of a datagram. */
-const DATAGRAM_OVERHEAD = 32;
 /** Bytes of UDP payload in a full datagram, to estimate into how many a super-frame was cut. */
 const TYPICAL_DATAGRAM = 1_400;
 

@@ -1,11 +1,10 @@
 import { PREFIX_STRIDE, SOURCE_SCRATCH, SendPlan, type Engine, type EngineChange } from '../engine/port.ts';
+import { DATAGRAM_OVERHEAD } from '../wire/datagram.ts';
 import { INNER_HEADER_BYTES, linkMessageBytes, writeLinkMessage, type LinkMessage } from '../wire/inner.ts';
 
 const CAPACITY = 64;
 /** Room for two datagrams of the largest size, or for many ordinary ones. */
 const SCRATCH_BYTES = 160 * 1024;
-/** Header and tag of a datagram. */
-const DATAGRAM_OVERHEAD = 32;
 
 export interface Outgoing {
   readonly session: number;

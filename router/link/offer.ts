@@ -5,6 +5,7 @@ import { compareNames } from '../../core/peer-name.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import { MINUTE, SECOND, earlier } from '../../core/time.ts';
 import type { Machine, Millis } from '../../core/time.ts';
+import { backOffAfter } from './back-off.ts';
 import type { IndexAllocator } from './index-allocator.ts';
 import { encodeEnvelope, parseEnvelope } from './offer-envelope.ts';
 import type { OfferEnvelope } from './offer-envelope.ts';
@@ -17,9 +18,6 @@ import type { Pins } from './pins.ts';
 const GLARE: Millis = 5 * SECOND;
 /** What the higher name leaves the lower one to begin, where both want a session at the same moment. */
 const COURTESY: Millis = 2 * SECOND;
-/** The first unanswered offer is made afresh after this, each later one after twice as long. */
-const FIRST_RETRY: Millis = 2 * SECOND;
-const LAST_RETRY: Millis = 30 * SECOND;
 /** A request of the data plane that comes so soon after a session was made did not know of it. */
 const CROSSING: Millis = 1 * SECOND;
 /** How long one request of the data plane keeps offers going; it repeats it while it lasts. */
@@ -264,7 +262,7 @@ export class Offers implements Machine<OfferEffect> {
   #offer(state: PeerState, now: Millis): void {
     this.#withdraw(state, now);
     state.attempts++;
-    state.notBefore = now + retryDelay(state.attempts);
+    state.notBefore = now + backOffAfter(state.attempts);
     if (!this.#checkPin(state)) return;
     const index = this.#options.indexes.allocate(now);
     const outgoing = new OutgoingOffer(this.#options.local, state.remote, ++this.#lastOffer, index);
@@ -340,7 +338,7 @@ export class Offers implements Machine<OfferEffect> {
     state.madeAt = now;
     state.neededUntil = now;
     state.attempts = Math.max(state.attempts, 1);
-    state.notBefore = Math.max(state.notBefore, now + FIRST_RETRY);
+    state.notBefore = Math.max(state.notBefore, now + backOffAfter(1));
     this.#effects.push({ type: 'session', peer: state.remote.name, id: ++this.#lastSession, made });
   }
 
@@ -363,11 +361,6 @@ export class Offers implements Machine<OfferEffect> {
     const envelope = encodeEnvelope({ from: this.#self, to, offer, bytes });
     this.#effects.push({ type: 'send', to, kind, bytes: envelope });
   }
-}
-
-/** How long to wait for an answer to the `attempt`-th offer in a row: 2, 4, 8, 16, then 30 s. */
-export function retryDelay(attempt: number): Millis {
-  return Math.min(FIRST_RETRY * 2 ** (attempt - 1), LAST_RETRY);
 }
 
 function isWanted(state: PeerState, now: Millis): boolean {

@@ -5,16 +5,18 @@ import { peer } from './network.ts';
 
 const [A, B] = [peer(1), peer(2)];
 
+const whole = (id: string) => ({ id, answer: 1, part: 0, parts: 1 });
+
 test('the gate opens when every neighbour answered this very request', (t) => {
   const catchUp = new CatchUp(true, new SeededRandom(1), 0);
   catchUp.onNeighbours([A, B], 0);
   t.deepEqual(catchUp.step(false, 0), [A, B]);
   t.deepEqual(catchUp.step(false, 999), []);
-  catchUp.onReply(A, catchUp.id);
-  catchUp.onReply(B, 'ffffffffffffffff');
+  catchUp.onReply(A, whole(catchUp.id));
+  catchUp.onReply(B, whole('ffffffffffffffff'));
   t.deepEqual(catchUp.step(false, 1_000), [B]);
   t.true(catchUp.gated);
-  catchUp.onReply(B, catchUp.id);
+  catchUp.onReply(B, whole(catchUp.id));
   catchUp.step(false, 1_001);
   t.false(catchUp.gated);
 });
@@ -34,7 +36,7 @@ test('a silent neighbour that goes away holds up nothing', (t) => {
   const catchUp = new CatchUp(true, new SeededRandom(1), 0);
   catchUp.onNeighbours([A, B], 0);
   catchUp.step(false, 0);
-  catchUp.onReply(A, catchUp.id);
+  catchUp.onReply(A, whole(catchUp.id));
   catchUp.onNeighbours([A], 1);
   catchUp.step(false, 1);
   t.false(catchUp.gated);
@@ -45,6 +47,37 @@ test('without a gate, only a peer that is curious asks', (t) => {
   catchUp.onNeighbours([A], 0);
   t.deepEqual(catchUp.step(false, 0), []);
   t.deepEqual(catchUp.step(true, 0), [A]);
-  catchUp.onReply(A, catchUp.id);
+  catchUp.onReply(A, whole(catchUp.id));
   t.is(catchUp.nextTimeout(true), undefined);
+});
+
+test('a neighbour has answered when all parts of one answer came, in whatever order', (t) => {
+  const catchUp = new CatchUp(true, new SeededRandom(1), 0);
+  const { id } = catchUp;
+  catchUp.onNeighbours([A], 0);
+  const received = [
+    { answer: 1, part: 0, parts: 3 },
+    { answer: 1, part: 2, parts: 3 },
+    { answer: 1, part: 2, parts: 3 },
+    // The answer to the repeated request: the ring has changed, so the parts of the first one do not count.
+    { answer: 2, part: 1, parts: 3 },
+    { answer: 2, part: 0, parts: 3 },
+  ];
+  for (const reply of received) {
+    catchUp.onReply(A, { id, ...reply });
+    t.deepEqual(catchUp.unanswered(), [A]);
+  }
+  catchUp.onReply(A, { id, answer: 2, part: 2, parts: 3 });
+  t.deepEqual(catchUp.unanswered(), []);
+});
+
+test('parts that came before a neighbour went away do not count when it is back', (t) => {
+  const catchUp = new CatchUp(true, new SeededRandom(1), 0);
+  const { id } = catchUp;
+  catchUp.onNeighbours([A], 0);
+  catchUp.onReply(A, { id, answer: 1, part: 0, parts: 2 });
+  catchUp.onNeighbours([], 1);
+  catchUp.onNeighbours([A], 2);
+  catchUp.onReply(A, { id, answer: 1, part: 1, parts: 2 });
+  t.deepEqual(catchUp.unanswered(), [A]);
 });

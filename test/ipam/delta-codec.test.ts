@@ -110,8 +110,15 @@ const messages: Message[] = [
   { type: 'granted', id, ring: { type: 'ring', clusterId, range, ring } },
   { type: 'denied', id, reason: 'in-use', holder: 'web-1' },
   { type: 'ring-request', id },
-  { type: 'ring-reply', id, rings: [] },
-  { type: 'ring-reply', id, rings: [{ type: 'ring', clusterId, range, ring }] },
+  { type: 'ring-reply', id, answer: 1, part: 0, parts: 1, rings: [] },
+  {
+    type: 'ring-reply',
+    id,
+    answer: 7,
+    part: 2,
+    parts: 66,
+    rings: [{ type: 'ring', clusterId, range, ring }],
+  },
 ];
 for (const [index, message] of messages.entries()) {
   test(`the message ${message.type} (${index}) survives its bytes, and each of its beginnings is refused`, (t) => {

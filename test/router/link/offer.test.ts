@@ -5,7 +5,8 @@ import { toHex } from '../../../core/bytes.ts';
 import type { PeerName } from '../../../core/peer-name.ts';
 import { SeededRandom } from '../../../core/random.ts';
 import { IndexAllocator } from '../../../router/link/index-allocator.ts';
-import { Offers, retryDelay } from '../../../router/link/offer.ts';
+import { backOffAfter } from '../../../router/link/back-off.ts';
+import { Offers } from '../../../router/link/offer.ts';
 import type { OfferDrop, OfferEffect } from '../../../router/link/offer.ts';
 import { encodeEnvelope, parseEnvelope } from '../../../router/link/offer-envelope.ts';
 import type { LocalEnd, RemoteEnd } from '../../../router/link/offer-handshake.ts';
@@ -187,7 +188,7 @@ test('an own offer that has been unanswered for five seconds no longer has prece
 
 test('an unanswered offer is made afresh after 2, 4, 8, 16, 30 and 30 seconds', (t) => {
   t.deepEqual(
-    [1, 2, 3, 4, 5, 6, 60].map(retryDelay),
+    [1, 2, 3, 4, 5, 6, 60].map(backOffAfter),
     [2, 4, 8, 16, 30, 30, 30].map((s) => s * 1_000),
   );
   const low = new End(LOW);
