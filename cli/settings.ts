@@ -61,6 +61,7 @@ const LARGEST_MTU = 65_535 - 112;
 /** Flows are not yet spread over lanes, so one worker carries them all. */
 const MOST_WORKERS = 1;
 const LONGEST_NICKNAME = 255;
+const LONGEST_PEER = 300;
 /** IFNAMSIZ less the end mark, less "-tap". */
 const LONGEST_BRIDGE = 11;
 
@@ -114,6 +115,11 @@ function nameValue(text: string): string {
   const name = parsePeerName(text);
   if (name === undefined)
     throw new BadValue(`--name "${text}" is not a peer name: write six hexadecimal pairs, or ::1`);
+  const isGroup = (Number.parseInt(name.slice(0, 2), 16) & 1) === 1;
+  if (isGroup || /^[0:]+$/.test(name)) {
+    const why = isGroup ? 'stands for a group' : 'is all zero';
+    throw new BadValue(`--name "${text}" ${why}, as no MAC of one host may: begin with 02, say`);
+  }
   return name;
 }
 
@@ -131,12 +137,12 @@ function hostValue(text: string): string {
 
 /** An address or host name with an optional port; which of them is decided when it is dialled. */
 export function peerValue(text: string): string {
-  const match =
-    /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$|^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*$/.exec(
-      text,
-    );
-  const port = match?.[1] === undefined ? 1 : Number(match[1]);
-  if (match === null || text.length > 300 || port < 1 || port > 65_535) {
+  const [, bracketed, name, port = '1'] =
+    /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const address = bracketed ?? name ?? text;
+  const isName = name !== undefined && !/^[\d.]+$/.test(name);
+  const isPort = Number(port) >= 1 && Number(port) <= 65_535;
+  if (!isPort || text.length > LONGEST_PEER || (!isName && parseIp(address) === undefined)) {
     throw new BadValue(`peer "${text}" is not an address: write HOST, HOST:PORT or [IPV6]:PORT`);
   }
   return text;

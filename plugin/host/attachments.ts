@@ -4,6 +4,7 @@ import type { StorePort } from '../../core/store.ts';
 import { SECOND } from '../../core/time.ts';
 import type { Millis } from '../../core/time.ts';
 import { parseAddressArgument } from './address-argument.ts';
+import type { AddressArgument } from './address-argument.ts';
 import { Attacher } from './attach.ts';
 import type { AttachOrder, AttacherOptions } from './attach.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
@@ -68,7 +69,7 @@ export class Attachments {
 
   /** Makes an interface in the target's namespace, or adds addresses to the one it has. */
   async attach(request: AttachRequest): Promise<AttachmentResult> {
-    const wanted = request.addresses.map(parseAddressArgument);
+    const wanted = await this.#wanted(request.addresses);
     if (request.interface !== undefined && !isInterfaceName(request.interface)) {
       throw new HostError(`"${request.interface}" is not an interface name of at most 15 characters`);
     }
@@ -102,7 +103,7 @@ export class Attachments {
     masquerade: boolean,
     signal?: AbortSignal,
   ): Promise<AttachmentResult> {
-    const wanted = addresses.map(parseAddressArgument);
+    const wanted = await this.#wanted(addresses);
     return this.#queue.run(EXPOSE_ID, () => this.#exposure.expose(wanted, masquerade, signal));
   }
 
@@ -187,6 +188,12 @@ export class Attachments {
     this.#goneSince.delete(id);
     this.#announceMacs();
     return result;
+  }
+
+  async #wanted(texts: readonly string[]): Promise<AddressArgument[]> {
+    const wanted = texts.map(parseAddressArgument);
+    await this.#options.host.checkClaims(wanted.flatMap((one) => (one.kind === 'claim' ? [one.cidr] : [])));
+    return wanted;
   }
 
   #gateway(signal: AbortSignal | undefined): AttachOrder['gateway'] {

@@ -12,7 +12,7 @@ import type { Namespace } from './namespace.ts';
 import { applyRuleset, removeRuleset } from './nftables.ts';
 import { extend, listPorts, plug, rejoin, removeAddresses } from './port.ts';
 import type { PortPlan } from './port.ts';
-import { checkHost, checkRange } from './preflight.ts';
+import { checkClaims, checkHost, checkRange } from './preflight.ts';
 import { detectBridgeMtu } from './underlay-mtu.ts';
 
 export interface HostNetworkSettings extends BridgeSettings {
@@ -98,6 +98,10 @@ export class HostNetwork implements HostPort {
 
   open(target: string): Promise<Namespace> {
     return openNamespace(target, this.#host);
+  }
+
+  checkClaims(claims: readonly Cidr[]): Promise<void> {
+    return checkClaims(this.#host, claims, this.settings.range, ownInterfaces(this.settings));
   }
 
   plug(plan: PortPlan, namespace: Namespace): Promise<void> {

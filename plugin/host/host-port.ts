@@ -7,6 +7,8 @@ import type { PortPlan } from './port.ts';
 export interface HostPort {
   /** See openNamespace; the caller closes it. */
   open(target: string): Promise<Namespace>;
+  /** Rejects if one of these addresses lies outside the mesh's range in a network that the host uses itself. */
+  checkClaims(claims: readonly Cidr[]): Promise<void>;
   /** Makes the pair; all of it or nothing. */
   plug(plan: PortPlan, namespace: Namespace): Promise<void>;
   /** Removes a pair by its host end; it may be gone. */

@@ -1,5 +1,5 @@
 import { open, readFile } from 'node:fs/promises';
-import { cidrsOverlap, formatCidr } from '../../core/address.ts';
+import { cidrContains, cidrsOverlap, formatCidr } from '../../core/address.ts';
 import type { Cidr } from '../../core/address.ts';
 import type { HostCommands } from './commands.ts';
 import { HostError } from './host-error.ts';
@@ -40,6 +40,23 @@ export function capabilityProblem(status: string): string | undefined {
   return 'this needs root, or the capabilities CAP_NET_ADMIN and CAP_NET_RAW: run it as root';
 }
 
+/** Throws if one of the networks that an operator names outside the range is in use by the host itself. */
+export async function checkClaims(
+  host: HostCommands,
+  claims: readonly Cidr[],
+  range: Cidr,
+  ownInterfaces: ReadonlySet<string>,
+): Promise<void> {
+  const foreign = claims.filter((claim) => claim.prefix < range.prefix || !cidrContains(range, claim.ip));
+  if (foreign.length === 0) return;
+  const [routes, addresses] = await Promise.all([listRoutes(host), listAddresses(host)]);
+  for (const claim of foreign) {
+    const other = collision(claim, routes, addresses, ownInterfaces);
+    if (other === undefined) continue;
+    throw new HostError(`${formatCidr(claim)} overlaps ${other}: choose another address`);
+  }
+}
+
 /** A sentence naming the range and what it collides with. */
 export function rangeProblem(
   range: Cidr,
@@ -47,17 +64,27 @@ export function rangeProblem(
   addresses: readonly InterfaceAddress[],
   ownInterfaces: ReadonlySet<string>,
 ): string | undefined {
-  const remedy = 'choose another --ipalloc-range';
-  const named = `the address range ${formatCidr(range)} overlaps`;
+  const other = collision(range, routes, addresses, ownInterfaces);
+  if (other === undefined) return undefined;
+  return `the address range ${formatCidr(range)} overlaps ${other}: choose another --ipalloc-range`;
+}
+
+/** The first address or route of the host that `network` overlaps, in words. */
+function collision(
+  network: Cidr,
+  routes: readonly Route[],
+  addresses: readonly InterfaceAddress[],
+  ownInterfaces: ReadonlySet<string>,
+): string | undefined {
   for (const { interface: name, cidr } of addresses) {
-    if (ownInterfaces.has(name) || !cidrsOverlap(range, cidr)) continue;
-    return `${named} the address ${formatCidr(cidr)} of ${name}: ${remedy}`;
+    if (ownInterfaces.has(name) || !cidrsOverlap(network, cidr)) continue;
+    return `the address ${formatCidr(cidr)} of ${name}`;
   }
   for (const route of routes) {
     if (route.interface !== undefined && ownInterfaces.has(route.interface)) continue;
-    if (!isForeignNetwork(route) || !cidrsOverlap(range, route.destination)) continue;
+    if (!isForeignNetwork(route) || !cidrsOverlap(network, route.destination)) continue;
     const via = route.interface === undefined ? '' : ` on ${route.interface}`;
-    return `${named} the host's route ${formatCidr(route.destination)}${via}: ${remedy}`;
+    return `the host's route ${formatCidr(route.destination)}${via}`;
   }
   return undefined;
 }

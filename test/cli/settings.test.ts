@@ -33,6 +33,9 @@ for (const [flags, pattern] of [
   [{ ipallocDefaultSubnet: '10.64.0.0/16' }, /10\.64\.0\.0\/16/],
   [{ ipallocDefaultSubnet: '10.32.0.0/31' }, /10\.32\.0\.0\/31/],
   [{ name: 'bob' }, /--name "bob"/],
+  [{ name: '00:00:00:00:00:00' }, /--name "00:00:00:00:00:00" is all zero/],
+  [{ name: '::' }, /--name "::" is all zero/],
+  [{ name: '03:00:00:00:00:01' }, /--name "03:00:00:00:00:01" stands for a group/],
   [{ nickname: '' }, /--nickname/],
   [{ nickname: 'a\nb' }, /--nickname/],
   [{ host: 'host' }, /--host "host"/],
@@ -62,6 +65,8 @@ for (const peer of [
   'host.example:6783',
   '192.0.2.1',
   '192.0.2.1:1',
+  '1host.example',
+  '::1',
   '2001:db8::1',
   '[2001:db8::1]',
   '[2001:db8::1]:7',
@@ -71,7 +76,22 @@ for (const peer of [
   });
 }
 
-for (const peer of ['', 'a b', 'host:', 'host:0', 'host:65536', '[2001:db8::1', 'host/x', '[host]:1']) {
+for (const peer of [
+  '1.2.3',
+  '999.1.1.1',
+  '7',
+  '1.2.3:80',
+  '[1:2]',
+  '1:2:3',
+  '',
+  'a b',
+  'host:',
+  'host:0',
+  'host:65536',
+  '[2001:db8::1',
+  'host/x',
+  '[host]:1',
+]) {
   test(`"${peer}" is refused as a peer`, (t) => {
     t.throws(() => peerValue(peer), { instanceOf: BadValue });
   });

@@ -65,6 +65,24 @@ test('a range that the host uses already is refused', async (t) => {
   });
 });
 
+test('an address outside the range may be exposed unless the host uses its network', async (t) => {
+  const lab = await HostLab.start(t);
+  await lab.outside();
+  const network = lab.network();
+  await network.setUp();
+  const attachments = lab.attachments(network);
+  for (const [address, other] of [
+    ['192.0.2.9/25', 'the address 192.0.2.1/24 of eth0'],
+    ['10.32.0.9/1', 'the address 127.0.0.1/8 of lo'],
+  ] as const) {
+    await t.throwsAsync(attachments.expose([address], true), {
+      message: `${address} overlaps ${other}: choose another address`,
+    });
+  }
+  for (let again = 0; again < 2; again++) await attachments.expose(['203.0.113.9/24'], true);
+  t.deepEqual(lab.held(), ['203.0.113.9/24']);
+});
+
 test('expose gives the host an address and lets attached namespaces out behind it', async (t) => {
   const lab = await HostLab.start(t);
   const outside = await lab.outside();

@@ -94,6 +94,14 @@ test('an address that another id has is refused, and what was got before it is g
   t.is((await bench.service.ps()).length, 1);
 });
 
+test('an address in a network of the host is neither attached nor exposed', async (t) => {
+  const bench = new Bench();
+  const refused = { message: /192\.0\.2\.1\/24 overlaps/ };
+  await t.throwsAsync(bench.service.attach({ target: 'red', addresses: ['192.0.2.1/24'] }), refused);
+  await t.throwsAsync(bench.service.expose(['192.0.2.1/24'], true), refused);
+  t.deepEqual([bench.held(), bench.store.values.size], [[], 0]);
+});
+
 test('a kernel that refuses leaves no address, no record and no interface', async (t) => {
   const bench = new Bench();
   bench.host.failNext = 'no buffer space';

@@ -101,6 +101,11 @@ export class FakeHost implements HostPort {
     return Promise.resolve({ id, path: `/fake/${id}`, close });
   }
 
+  checkClaims(claims: readonly Cidr[]): Promise<void> {
+    const taken = claims.map(formatCidr).find((text) => text.startsWith('192.0.2.'));
+    return taken === undefined ? Promise.resolve() : Promise.reject(new HostError(`${taken} overlaps eth0`));
+  }
+
   async plug(plan: PortPlan): Promise<void> {
     await this.#step();
     this.plans.push(plan);
