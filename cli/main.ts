@@ -32,7 +32,10 @@ function buildProgram(): Command {
   program
     .command('version')
     .description('print the version')
-    .action(() => terminal.out(`weave-ts ${VERSION}\n`));
+    .option('--json', 'print JSON')
+    .action(({ json }: { json?: boolean }) => {
+      terminal.out(json === true ? JSON.stringify({ version: VERSION }) + '\n' : `weave-ts ${VERSION}\n`);
+    });
   return program;
 }
 

@@ -43,6 +43,8 @@ test('help and version are answers, however they are asked for', async (t) => {
   t.deepEqual(version, versionFlag);
   t.regex(version!.stdout, /^weave-ts \d+\.\d+\.\d+\n$/);
   t.is(version!.code, 0);
+  const json = await weave(['version', '--json']);
+  t.deepEqual(JSON.parse(json.stdout), { version: version!.stdout.trim().split(' ')[1] });
 });
 
 test('the environment reaches the program and its commands, and a bad variable exits 1', async (t) => {
