@@ -5,6 +5,7 @@ import { addClientCommands, type Terminal } from './commands.ts';
 import { applyEnvironment, variableOf } from './environment.ts';
 import { EXIT_FAILED, EXIT_NO_DAEMON, EXIT_OK, EXIT_USAGE, UsageError } from './exit.ts';
 import { addLaunchCommand } from './launch-command.ts';
+import { pathValue } from './settings.ts';
 import { VERSION } from './version.ts';
 
 const DEFAULT_SOCKET = '/run/weave-ts/api.sock';
@@ -24,14 +25,17 @@ function buildProgram(): Command {
     out: (text) => process.stdout.write(text),
     note: (text) => process.stderr.write(`weave-ts: ${text}\n`),
     colour: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
-    socket: () => program.opts<{ socket: string }>().socket,
+    socket: () => pathValue('--socket', program.opts<{ socket: string }>().socket),
   };
   addLaunchCommand(program, terminal);
   addClientCommands(program, terminal);
   program
     .command('version')
     .description('print the version')
-    .action(() => terminal.out(`weave-ts ${VERSION}\n`));
+    .option('--json', 'print JSON')
+    .action(({ json }: { json?: boolean }) => {
+      terminal.out(json === true ? JSON.stringify({ version: VERSION }) + '\n' : `weave-ts ${VERSION}\n`);
+    });
   return program;
 }
 
@@ -56,6 +60,11 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return EXIT_USAGE;
   return error instanceof NoDaemon ? EXIT_NO_DAEMON : EXIT_FAILED;
 }
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.stderr.write(`weave-ts: cannot write the output (${error.code ?? error.message})\n`);
+  process.exit(EXIT_FAILED);
+});
 
 try {
   await buildProgram().parseAsync();

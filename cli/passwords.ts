@@ -43,7 +43,7 @@ export function readPasswordFile(path: string): Passwords {
     text = readFileSync(path, 'utf8');
     mode = statSync(path).mode;
   } catch (error) {
-    throw new BadValue(`cannot read the password file: ${(error as Error).message}`);
+    throw new BadValue(`cannot read the password file "${path}": ${whyUnreadable(error)}`);
   }
   const accepted = text.split(/\r?\n/).filter((line) => line.trim() !== '');
   if (accepted.length === 0)
@@ -58,4 +58,15 @@ export function readPasswordFile(path: string): Passwords {
     accepted,
     warning: open ? `the password file ${path} can be read by others: chmod 600 ${path}` : undefined,
   };
+}
+
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a directory, name a file in it',
+  EACCES: 'this user may not read it',
+};
+
+function whyUnreadable(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return UNREADABLE[code ?? ''] ?? message;
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { formatCidr, parseCidr, parseIp, type Cidr } from '../core/address.ts';
 import { parsePeerName } from '../core/peer-name.ts';
 import type { LogLevel } from '../core/log.ts';
@@ -94,14 +95,17 @@ export function checkSettings(
     connLimit: integerValue('--conn-limit', flags.connLimit, 0, 1_000_000),
     mtu: flags.mtu === undefined ? undefined : integerValue('--mtu', flags.mtu, SMALLEST_MTU, LARGEST_MTU),
     bridge: bridgeValue(flags.bridge),
-    stateDir: flags.stateDir,
+    stateDir: pathValue('--state-dir', flags.stateDir),
     engine: choiceValue('--engine', flags.engine, ['auto', 'native', 'portable']),
     fullMeshLimit: integerValue('--full-mesh-limit', flags.fullMeshLimit, 2, 1_000_000),
     hostFirewall: flags.hostFirewall,
     logLevel: choiceValue('--log-level', flags.logLevel, ['debug', 'info', 'warn', 'error']),
     resume: flags.resume,
-    socket: surroundings.socket,
-    passwordFile: surroundings.passwordFile,
+    socket: pathValue('--socket', surroundings.socket),
+    passwordFile:
+      surroundings.passwordFile === undefined
+        ? undefined
+        : pathValue('--password-file', surroundings.passwordFile),
   };
 }
 
@@ -163,6 +167,12 @@ function bridgeValue(text: string): string {
     );
   }
   return text;
+}
+
+/** Absolute, as the daemon runs in another directory than whoever launches it. */
+export function pathValue(flag: string, text: string): string {
+  if (text === '' || text.includes('\0')) throw new BadValue(`${flag} "${text}" is not a path: name one`);
+  return resolve(text);
 }
 
 function choiceValue<T extends string>(flag: string, text: string, choices: readonly T[]): T {

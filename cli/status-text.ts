@@ -81,7 +81,8 @@ function dropsText(drops: RouterStatus['drops']): string {
 
 function ipamFields(ipam: IpamStatus): [string, string][] {
   return [
-    ['Status', ipam.detail ?? ipam.status],
+    // What an idle allocator would wait for says nothing yet: nobody has asked it for an address.
+    ['Status', ipam.status === 'idle' ? 'idle' : (ipam.detail ?? ipam.status)],
     ['Range', ipam.range],
     ['DefaultSubnet', ipam.defaultSubnet],
     ['Active', counted(ipam.active, 'address', 'addresses')],

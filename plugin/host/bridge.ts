@@ -4,6 +4,7 @@ import { HostError } from './host-error.ts';
 import { ipBatch } from './ip-batch.ts';
 import type { IpCommand } from './ip-batch.ts';
 import { findLink, listLinks } from './link-query.ts';
+import type { Link } from './link-query.ts';
 import type { MacText } from './mac-address.ts';
 
 export interface BridgeSettings {
@@ -27,10 +28,7 @@ export function tapName(bridge: string): string {
 /** Makes the bridge, or adopts the one there is: either way it ends with these settings, and its ports stay. */
 export async function ensureBridge(host: HostCommands, settings: BridgeSettings): Promise<void> {
   const { bridge, mac, mtu } = settings;
-  const existing = await findLink(host, bridge);
-  if (existing !== undefined && existing.kind !== 'bridge') {
-    throw new HostError(`the interface ${bridge} is not a bridge: remove it or choose another --bridge`);
-  }
+  const existing = await findBridge(host, bridge);
   const create: IpCommand[] =
     existing === undefined ? [['link', 'add', 'name', bridge, 'type', 'bridge']] : [];
   await ipBatch(host, [
@@ -54,6 +52,13 @@ export async function ensureBridge(host: HostCommands, settings: BridgeSettings)
     ],
   ]);
   await ipBatch(host, [...(await quietCommands(host, bridge)), ['link', 'set', 'dev', bridge, 'up']]);
+}
+
+/** The bridge, if it is there. Throws {@link HostError} if an interface of that name is something else. */
+export async function findBridge(host: HostCommands, bridge: string): Promise<Link | undefined> {
+  const existing = await findLink(host, bridge);
+  if (existing === undefined || existing.kind === 'bridge') return existing;
+  throw new HostError(`the interface ${bridge} is not a bridge: remove it or choose another --bridge`);
 }
 
 /**

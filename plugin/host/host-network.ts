@@ -1,5 +1,5 @@
 import type { Cidr, IpAddress } from '../../core/address.ts';
-import { adoptTap, ensureBridge, isInterfaceName, removeLinks } from './bridge.ts';
+import { adoptTap, ensureBridge, findBridge, isInterfaceName, removeLinks } from './bridge.ts';
 import type { BridgeSettings } from './bridge.ts';
 import type { HostCommands } from './commands.ts';
 import { enableForwarding, setBridgeAddresses } from './exposure.ts';
@@ -155,6 +155,7 @@ export async function preflight(
   range: Cidr,
 ): Promise<void> {
   await checkHost(host);
+  await findBridge(host, names.bridge);
   await checkRange(host, range, ownInterfaces(names));
 }
 

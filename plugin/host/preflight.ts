@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { cidrContains, cidrsOverlap, formatCidr } from '../../core/address.ts';
 import type { Cidr } from '../../core/address.ts';
@@ -10,6 +11,10 @@ import { CommandError } from './run.ts';
 /** Bits of the effective capability set (linux/capability.h). */
 const CAP_NET_ADMIN = 12n;
 const CAP_NET_RAW = 13n;
+
+const TUN_DEVICE = '/dev/net/tun';
+/** Major 10, minor 200 (Documentation/admin-guide/devices.txt). */
+const TUN_DEVICE_NUMBER = (10 << 8) | 200;
 
 /** Checks that this process may and can do its work here. Throws {@link HostError} naming the remedy. */
 export async function checkHost(host: HostCommands): Promise<void> {
@@ -98,14 +103,22 @@ function isForeignNetwork(route: Route): boolean {
 }
 
 async function checkTunDevice(): Promise<void> {
+  let problem: string | undefined;
   try {
-    await (await open('/dev/net/tun', 'r+')).close();
+    const file = await open(TUN_DEVICE, 'r+');
+    problem = tunProblem(await file.stat());
+    await file.close();
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new HostError(
-      `/dev/net/tun cannot be opened (${code}): load it with "modprobe tun", or in a container pass --device /dev/net/tun`,
-    );
+    problem = `${TUN_DEVICE} cannot be opened (${code}): load it with "modprobe tun", or in a container pass --device ${TUN_DEVICE}`;
   }
+  if (problem !== undefined) throw new HostError(problem);
+}
+
+/** For what was opened as /dev/net/tun: a file of that name may be something else, in a container above all. */
+export function tunProblem(stats: Pick<Stats, 'isCharacterDevice' | 'rdev'>): string | undefined {
+  if (stats.isCharacterDevice() && stats.rdev === TUN_DEVICE_NUMBER) return undefined;
+  return `${TUN_DEVICE} is not the TUN device: remove it and make it with "mknod ${TUN_DEVICE} c 10 200"`;
 }
 
 async function checkProgram(
@@ -118,7 +131,15 @@ async function checkProgram(
     await host.run(program, args);
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    const why = error.errno === 'ENOENT' ? 'is not installed' : `does not run (${error.message})`;
-    throw new HostError(`the program ${program} ${why}: install the package ${debPackage}`);
+    throw new HostError(programProblem(error, debPackage), { cause: error });
   }
+}
+
+/** Why a program that we need did not start, and what to do. */
+export function programProblem(error: CommandError, debPackage: string): string {
+  const { program, errno, message } = error;
+  if (errno === 'ENOENT') return `the program ${program} is not installed: install the package ${debPackage}`;
+  if (errno === 'EACCES')
+    return `the program ${program} is not executable: chmod +x it, or reinstall ${debPackage}`;
+  return `the program ${program} does not run (${message}): reinstall the package ${debPackage}`;
 }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
@@ -42,6 +43,8 @@ test('help and version are answers, however they are asked for', async (t) => {
   t.deepEqual(version, versionFlag);
   t.regex(version!.stdout, /^weave-ts \d+\.\d+\.\d+\n$/);
   t.is(version!.code, 0);
+  const json = await weave(['version', '--json']);
+  t.deepEqual(JSON.parse(json.stdout), { version: version!.stdout.trim().split(' ')[1] });
 });
 
 test('the environment reaches the program and its commands, and a bad variable exits 1', async (t) => {
@@ -55,4 +58,13 @@ test('the environment reaches the program and its commands, and a bad variable e
     stderr: 'weave-ts: WEAVE_TS_CLEAN "maybe" is neither yes nor no: write 1 or 0\n',
   });
   t.regex((await weave(['attach', '--help'])).stdout, /WEAVE_TS_DEFAULT_ROUTE/);
+});
+
+test('output that cannot be written exits 1 with one line', async (t) => {
+  const full = openSync('/dev/full', 'w');
+  t.teardown(() => closeSync(full));
+  const child = spawn(process.execPath, [MAIN, 'version'], { stdio: ['ignore', full, 'pipe'] });
+  const ended = new Promise((resolve) => child.on('close', resolve));
+  t.is(await text(child.stderr!), 'weave-ts: cannot write the output (ENOSPC)\n');
+  t.is(await ended, 1);
 });

@@ -31,10 +31,14 @@ test('two sources contradict each other', (t) => {
   t.throws(() => readPasswords({ ...none, flag: 'a', file: '/x' }), { instanceOf: UsageError });
 });
 
-test('an absent file, an empty one and one of three lines are refused by name', (t) => {
+test('an absent file, a directory, an empty file and one of three lines are refused by name', (t) => {
   t.throws(() => readPasswords({ ...none, file: '/nonexistent/x' }), {
     instanceOf: BadValue,
-    message: /nonexistent/,
+    message: 'cannot read the password file "/nonexistent/x": there is no such file',
+  });
+  t.throws(() => readPasswords({ ...none, file: tmpdir() }), {
+    instanceOf: BadValue,
+    message: /it is a directory/,
   });
   t.throws(() => readPasswords({ ...none, file: file(t, '\n \n') }), {
     instanceOf: BadValue,

@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import test from 'ava';
 import { BadValue } from '../../cli/exit.ts';
 import { checkSettings, peerValue, type LaunchFlags } from '../../cli/settings.ts';
@@ -27,6 +28,14 @@ test('standard flags give a full set of settings', (t) => {
   t.is(settings.mtu, undefined);
 });
 
+test('paths are those of the directory in which the command was given', (t) => {
+  const relative = { hostName: 'here', socket: 'api.sock', passwordFile: '../password' };
+  const settings = checkSettings({ ...standard, stateDir: 'state' }, [], relative);
+  t.is(settings.socket, join(process.cwd(), 'api.sock'));
+  t.is(settings.passwordFile, join(dirname(process.cwd()), 'password'));
+  t.is(settings.stateDir, join(process.cwd(), 'state'));
+});
+
 for (const [flags, pattern] of [
   [{ ipallocRange: '10.32.0.0' }, /10\.32\.0\.0/],
   [{ ipallocRange: '10.32.0.0/31' }, /\/30/],
@@ -36,6 +45,7 @@ for (const [flags, pattern] of [
   [{ name: '00:00:00:00:00:00' }, /--name "00:00:00:00:00:00" is all zero/],
   [{ name: '::' }, /--name "::" is all zero/],
   [{ name: '03:00:00:00:00:01' }, /--name "03:00:00:00:00:01" stands for a group/],
+  [{ stateDir: '' }, /--state-dir "" is not a path/],
   [{ nickname: '' }, /--nickname/],
   [{ nickname: 'a\nb' }, /--nickname/],
   [{ host: 'host' }, /--host "host"/],

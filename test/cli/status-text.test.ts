@@ -81,6 +81,14 @@ test('the overview says what matters in labelled lines', (t) => {
   }
 });
 
+test('an allocator that nobody has asked is idle, whatever it would wait for', (t) => {
+  const idle = { ...document, ipam: { ...document.ipam, status: 'idle' as const } };
+  for (const text of [overviewText(idle), STATUS_PARTS.ipam.text(idle)]) {
+    t.regex(text, /Status: idle\n/);
+    t.notRegex(text, /awaiting/);
+  }
+});
+
 for (const [part, lines] of [
   [
     'connections',

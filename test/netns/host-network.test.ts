@@ -1,9 +1,10 @@
 import test from 'ava';
 import { spawn } from 'node:child_process';
 import { setTimeout } from 'node:timers/promises';
+import { preflight } from '../../plugin/host/host-network.ts';
 import { listAddresses, listLinks } from '../../plugin/host/link-query.ts';
 import { runProgram } from '../../plugin/host/run.ts';
-import { HostLab } from './host-lab.ts';
+import { HostLab, RANGE } from './host-lab.ts';
 
 test('the bridge is made once, adopted again, and keeps its ports', async (t) => {
   const lab = await HostLab.start(t);
@@ -52,7 +53,10 @@ test('a bridge that somebody removes is made anew with TAP, ports and addresses,
 test('an interface of the bridge name that is no bridge is refused', async (t) => {
   const lab = await HostLab.start(t);
   await lab.ip(lab.name, [['tuntap', 'add', 'dev', 'weave', 'mode', 'tap']]);
-  await t.throwsAsync(lab.network().setUp(), { message: /^the interface weave is not a bridge/ });
+  const refused = { message: /^the interface weave is not a bridge/ };
+  await t.throwsAsync(lab.network().setUp(), refused);
+  await t.throwsAsync(preflight(lab.commands, { bridge: 'weave', tap: 'weave-tap' }, RANGE), refused);
+  await preflight(lab.commands, { bridge: 'other', tap: 'other-tap' }, RANGE);
 });
 
 test('a range that the host uses already is refused', async (t) => {

@@ -5,7 +5,13 @@ import { isInterfaceName, tapName } from '../../../plugin/host/bridge.ts';
 import type { Link, Route } from '../../../plugin/host/link-query.ts';
 import { attachmentMac, bridgeMac, concatMacs, hostInterfaceName } from '../../../plugin/host/mac-address.ts';
 import { rulesetText } from '../../../plugin/host/nftables.ts';
-import { capabilityProblem, rangeProblem } from '../../../plugin/host/preflight.ts';
+import {
+  capabilityProblem,
+  programProblem,
+  rangeProblem,
+  tunProblem,
+} from '../../../plugin/host/preflight.ts';
+import { CommandError } from '../../../plugin/host/run.ts';
 import { gsoMaxSize, underlayMtu } from '../../../plugin/host/underlay-mtu.ts';
 import { cidr } from './host-fakes.ts';
 
@@ -66,6 +72,23 @@ test('the capabilities for networks are needed, and no others', (t) => {
   t.regex(capabilityProblem('CapEff:\t0000000000001000\n')!, /run it as root/);
   t.regex(capabilityProblem('CapEff:\t0000000000000000\n')!, /CAP_NET_ADMIN/);
 });
+
+test('a file that is not the TUN device is told from it', (t) => {
+  const device = (isDevice: boolean, rdev: number) => ({ isCharacterDevice: () => isDevice, rdev });
+  t.is(tunProblem(device(true, 0x0ac8)), undefined);
+  t.regex(tunProblem(device(true, 0x0103)) ?? '', /is not the TUN device: .*mknod/);
+  t.regex(tunProblem(device(false, 0x0ac8)) ?? '', /is not the TUN device/);
+});
+
+for (const [errno, sentence] of [
+  ['ENOENT', 'the program nft is not installed: install the package nftables'],
+  ['EACCES', 'the program nft is not executable: chmod +x it, or reinstall nftables'],
+  [undefined, 'the program nft does not run (nft: exit code 1): reinstall the package nftables'],
+] as const) {
+  test(`a program that fails with ${errno ?? 'an exit code'}: ${sentence}`, (t) => {
+    t.is(programProblem(new CommandError('nft', 'exit code 1', { errno }), 'nftables'), sentence);
+  });
+}
 
 const link = (name: string, mtu: number, extra: Partial<Link> = {}): Link => ({
   name,
