@@ -125,7 +125,7 @@ function addAttachCommands(program: Command, terminal: Terminal, call: Call): vo
     .description('attach a network namespace to the mesh and print its addresses')
     .argument('<target>', 'namespace path, `ip netns` name or pid')
     .argument('[addr...]', ADDRESS_HELP)
-    .option('--interface <name>', "the interface's name inside the namespace", 'ethwe')
+    .option('--interface <name>', "the interface's name inside the namespace; ethwe by default")
     .option('--default-route', 'route everything through the mesh')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExamples:\n  weave-ts attach web\n  weave-ts attach 4711 net:10.40.0.0/16')
@@ -133,7 +133,7 @@ function addAttachCommands(program: Command, terminal: Terminal, call: Call): vo
       async (
         target: string,
         addresses: string[],
-        flags: JsonFlag & { interface: string; defaultRoute?: boolean },
+        flags: JsonFlag & { interface?: string; defaultRoute?: boolean },
       ) => {
         const body = {
           target,

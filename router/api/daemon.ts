@@ -28,7 +28,8 @@ export interface AttachRequest {
   readonly target: string;
   /** `ip:CIDR`, `net:CIDR`, `net:default` or a bare CIDR; none = one from the default subnet. */
   readonly addresses: readonly string[];
-  readonly interface: string;
+  /** Name inside the namespace; by default ethwe, or the one that the attachment has. */
+  readonly interface?: string;
   readonly defaultRoute: boolean;
 }
 

@@ -118,7 +118,7 @@ function addAttachmentCalls(app: FastifyInstance, daemon: Daemon): void {
   }));
 }
 
-const attachDefaults = { addresses: [], interface: 'ethwe', defaultRoute: false };
+const attachDefaults = { addresses: [], defaultRoute: false };
 
 function addAddressCalls(app: FastifyInstance, daemon: Daemon): void {
   app.post('/prime', async (request) => {

@@ -58,7 +58,7 @@ test('calls reach the daemon with their arguments and defaults, and its answers 
     ['status'],
     ['ps'],
     ['detach', 'a', []],
-    ['attach', { addresses: [], interface: 'ethwe', defaultRoute: false, target: 'a' }],
+    ['attach', { addresses: [], defaultRoute: false, target: 'a' }],
     ['connect', ['b'], false],
     ['stop', true],
     ['expose', { addresses: [], masquerade: false }],
