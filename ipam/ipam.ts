@@ -175,13 +175,9 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   }
 
   nextTimeout(): Millis | undefined {
-    const times = [
-      this.#requests.nextTimeout(),
-      this.#catchUp.nextTimeout(this.#isCurious()),
-      this.#consensus?.nextTimeout(),
-      this.#holdings.clusterId === undefined ? undefined : this.#hint.nextTimeout(),
-    ];
-    return times.reduce(earlier, undefined);
+    const asking = earlier(this.#requests.nextTimeout(), this.#catchUp.nextTimeout(this.#isCurious()));
+    const hint = this.#holdings.clusterId === undefined ? undefined : this.#hint.nextTimeout();
+    return earlier(asking, earlier(this.#consensus?.nextTimeout(), hint));
   }
 
   onTimeout(now: Millis): void {
@@ -190,7 +186,7 @@ export class Ipam implements Machine<IpamEffect>, Channel {
 
   drain(): IpamEffect[] {
     const effects = this.#effects;
-    this.#effects = [];
+    if (effects.length > 0) this.#effects = [];
     return effects;
   }
 

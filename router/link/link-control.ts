@@ -187,7 +187,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
 
   drain(): LinkControlEffect[] {
     const effects = this.#effects;
-    this.#effects = [];
+    if (effects.length > 0) this.#effects = [];
     return effects;
   }
 

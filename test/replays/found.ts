@@ -16,6 +16,6 @@ export const REPLAYS: readonly Replay[] = [
   {
     seed: 3,
     nodes: 20,
-    found: 'a broadcast waited 20 s for a session and reached a node again after its restart',
+    found: 'a broadcast waited 20 s for a session, and reached a node again in its next run',
   },
 ];

@@ -1,5 +1,5 @@
 import { randomBelow, randomFraction, SeededRandom } from '../../core/random.ts';
-import type { Millis } from '../../core/time.ts';
+import { SECOND, type Millis } from '../../core/time.ts';
 import type { InitMode } from '../../ipam/init-mode.ts';
 import type { Primitives } from '../../router/crypto/primitives.ts';
 import type { DatagramCipher } from '../../router/engine/memory.ts';
@@ -24,6 +24,14 @@ const MULTICAST = [0x01, 0x00, 0x5e, 0x00, 0x00, 0xfb] as const;
 /** IEEE 802 local experimental. */
 const EXPERIMENTAL_ETHERTYPE = [0x88, 0xb5] as const;
 const FRAME_BYTES = 60;
+/** Frames may wait for a session on some hops of their way, but for no longer than that. */
+const STALE_AFTER: Millis = 15 * SECOND;
+
+interface Broadcast {
+  readonly sentAt: Millis;
+  /** How often it reached each run of a node; a new run remembers nothing. */
+  readonly runs: Map<symbol, number>;
+}
 
 /** A mesh of whole nodes in virtual time, from a seed, and the judge of what must never happen in it. */
 export class SimMesh {
@@ -35,8 +43,8 @@ export class SimMesh {
   readonly random: SeededRandom;
   /** Broken promises, as sentences; empty at the end of a good run. */
   readonly faults: string[] = [];
-  /** Per broadcast, by its number: who got it. */
-  readonly #received: Map<number, number>[] = [];
+  /** By number. */
+  readonly #broadcasts: Broadcast[] = [];
   readonly addresses: AddressBook;
 
   constructor(options: SimMeshOptions) {
@@ -103,7 +111,7 @@ export class SimMesh {
   }
 
   #sendToAll(node: SimNode, destination: readonly number[]): number {
-    const number = this.#received.push(new Map()) - 1;
+    const number = this.#broadcasts.push({ sentAt: this.clock.now, runs: new Map() }) - 1;
     const frame = new Uint8Array(FRAME_BYTES);
     frame.set([...destination, 0x02, 0xaa, 0, 0, 0, node.number, ...EXPERIMENTAL_ETHERTYPE]);
     new DataView(frame.buffer).setUint32(14, number);
@@ -111,9 +119,9 @@ export class SimMesh {
     return number;
   }
 
-  /** How many other nodes a broadcast reached. */
+  /** How many other nodes a broadcast reached, each run of one counted. */
   reached(number: number): number {
-    return this.#received[number]!.size;
+    return this.#broadcasts[number]!.runs.size;
   }
 
   /** Every living node routes to every other living one, and to nobody else. */
@@ -133,11 +141,14 @@ export class SimMesh {
 
   #onFrame(node: SimNode, frame: Uint8Array): void {
     const number = new DataView(frame.buffer, frame.byteOffset).getUint32(14);
-    const counts = this.#received[number];
-    if (counts === undefined) return;
-    const count = (counts.get(node.number) ?? 0) + 1;
-    counts.set(node.number, count);
+    const broadcast = this.#broadcasts[number];
+    if (broadcast === undefined) return;
+    const count = (broadcast.runs.get(node.run) ?? 0) + 1;
+    broadcast.runs.set(node.run, count);
+    const took = this.clock.now - broadcast.sentAt;
     if (count > 1) this.faults.push(`broadcast ${number} reached node ${node.number} ${count} times`);
+    if (took > STALE_AFTER)
+      this.faults.push(`broadcast ${number} reached node ${node.number} after ${took} ms`);
   }
 }
 

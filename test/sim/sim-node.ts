@@ -67,6 +67,7 @@ export class SimNode implements SimHost {
   #lastRequest = 0;
   /** Rises with every start and crash: what was scheduled in another life does not happen. */
   #life = 0;
+  #run = Symbol('not started');
   #alive = false;
   #controlWake = Number.POSITIVE_INFINITY;
   #dataWake = Number.POSITIVE_INFINITY;
@@ -80,6 +81,11 @@ export class SimNode implements SimHost {
     this.#random = new SeededRandom(world.seed * 1_000 + number);
   }
 
+  /** From one start to the next. */
+  get run(): symbol {
+    return this.#run;
+  }
+
   get alive(): boolean {
     return this.#alive;
   }
@@ -91,6 +97,7 @@ export class SimNode implements SimHost {
     if ('error' in loaded) throw new Error(loaded.error);
     for (const { key, value } of loaded.changes) this.#store.set(key, value!);
     this.#life++;
+    this.#run = Symbol(`run ${this.#life}`);
     this.#alive = true;
     this.routes = undefined;
     this.#mailToData = [];
@@ -225,8 +232,9 @@ export class SimNode implements SimHost {
   }
 
   #settleControl(): void {
-    for (const effect of this.control.drain()) this.#perform(effect);
-    if (this.#unwritten.size > 0) this.#writeStreams();
+    do {
+      for (const effect of this.control.drain()) this.#perform(effect);
+    } while (this.#writeStreams());
     this.#armControl(this.control.nextTimeout());
   }
 
@@ -322,16 +330,16 @@ export class SimNode implements SimHost {
     else queued.push(bytes);
   }
 
-  /** What is written at one moment leaves as one segment. */
-  #writeStreams(): void {
-    const conns = [...this.#unwritten.keys()];
-    for (const [conn, parts] of this.#unwritten) this.#streams.get(conn)?.write(concatBytes(...parts));
+  /** What is written at one moment leaves as one segment, taken at once. False if nothing was written. */
+  #writeStreams(): boolean {
+    if (this.#unwritten.size === 0) return false;
+    const writes = [...this.#unwritten];
     this.#unwritten.clear();
-    this.#later(0, () =>
-      this.#tellControl((now) => {
-        for (const conn of conns) this.control.onWritable(conn, now);
-      }),
-    );
+    for (const [conn, parts] of writes) {
+      this.#streams.get(conn)?.write(concatBytes(...parts));
+      this.control.onWritable(conn, this.#world.clock.now);
+    }
+    return true;
   }
 
   #commit({ token, changes }: Extract<ControlEffect, { type: 'commit' }>): void {
