@@ -73,6 +73,14 @@ export class CatchUp {
     this.#answered.add(from);
   }
 
+  /** The first part that is missing of the neighbour's answer. */
+  missingPart(name: PeerName): number {
+    const seen = this.#incomplete.get(name)?.seen;
+    let part = 0;
+    while (seen?.has(part)) part++;
+    return part;
+  }
+
   /** Whom to ask now. `curious` = ask although nothing is gated: there is no ring, or not all of it. */
   step(curious: boolean, now: Millis): PeerName[] {
     if (this.#gated && this.#isDone(now)) this.#gated = false;

@@ -77,8 +77,6 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   readonly #reported = new Set<string>();
   #consensus: Consensus | undefined;
   #writtenVote: VoterEntry | undefined;
-  /** How many ring-requests were answered. */
-  #answers = 0;
   #view: IpamTopologyView;
   #effects: IpamEffect[] = [];
 
@@ -246,7 +244,7 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   /** Level-triggered: does all that the present state allows, then begins a transaction if there is something to write. */
   #settle(now: Millis): void {
     for (const to of this.#catchUp.step(this.#isCurious(), now)) {
-      this.#send(to, { type: 'ring-request', id: this.#catchUp.id });
+      this.#send(to, { type: 'ring-request', id: this.#catchUp.id, part: this.#catchUp.missingPart(to) });
     }
     this.#requests.step(this.#reachable(), this.#isReady(), now);
     if (this.#consensus !== undefined) this.#elect(this.#consensus, now);
@@ -315,9 +313,9 @@ export class Ipam implements Machine<IpamEffect>, Channel {
         this.#requests.onDenied(from, message, now);
         return;
       case 'ring-request':
-        this.#answers++;
-        for (const reply of ringReplies(message.id, this.#answers, this.#shownHome()))
+        for (const reply of ringReplies(message.id, message.part, this.#shownHome())) {
           this.#send(from, reply);
+        }
         return;
       case 'ring-reply':
         this.#mergeEntries(message.rings);

@@ -19,14 +19,15 @@ export type Message =
   /** The grant itself is in the ring; this carries the part that grants. */
   | { readonly type: 'granted'; readonly id: string; readonly ring: RingEntry }
   | { readonly type: 'denied'; readonly id: string; readonly reason: Denial; readonly holder: string }
-  | { readonly type: 'ring-request'; readonly id: string }
+  /** Wanted: the ring, and first of all this part of it. */
+  | { readonly type: 'ring-request'; readonly id: string; readonly part: number }
   | RingReply;
 
 /** A part of what the peer holds at this moment; nothing while it has no ring. */
 export interface RingReply {
   readonly type: 'ring-reply';
   readonly id: string;
-  /** The sender's number of this answer: parts of different answers do not make a whole. */
+  /** Stands for the whole ring: parts of different rings do not make a whole. */
   readonly answer: number;
   /** From 0. */
   readonly part: number;
@@ -63,7 +64,7 @@ export function encodeMessage(message: Message): Uint8Array {
     case 'denied':
       return pack([DENIED, id, DENIALS.indexOf(message.reason), message.holder]);
     case 'ring-request':
-      return pack([RING_REQUEST, id]);
+      return pack([RING_REQUEST, id, message.part]);
     case 'ring-reply':
       return pack([
         RING_REPLY,
@@ -100,7 +101,7 @@ function readMessage(fields: readonly unknown[], id: string): Message | undefine
       return { type: 'denied', id, reason, holder: asText(fields[3], MAX_HOLDER, 'a holder') };
     }
     case RING_REQUEST:
-      return { type: 'ring-request', id };
+      return { type: 'ring-request', id, part: asInteger(fields[2], 0, MAX_PARTS - 1, 'a part') };
     case RING_REPLY:
       return readRingReply(fields, id);
     default:

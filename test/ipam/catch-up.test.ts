@@ -59,7 +59,7 @@ test('a neighbour has answered when all parts of one answer came, in whatever or
     { answer: 1, part: 0, parts: 3 },
     { answer: 1, part: 2, parts: 3 },
     { answer: 1, part: 2, parts: 3 },
-    // The answer to the repeated request: the ring has changed, so the parts of the first one do not count.
+    // The ring has changed, so the parts of the first answer do not count.
     { answer: 2, part: 1, parts: 3 },
     { answer: 2, part: 0, parts: 3 },
   ];
@@ -67,6 +67,7 @@ test('a neighbour has answered when all parts of one answer came, in whatever or
     catchUp.onReply(A, { id, ...reply });
     t.deepEqual(catchUp.unanswered(), [A]);
   }
+  t.is(catchUp.missingPart(A), 2, 'it is asked for first');
   catchUp.onReply(A, { id, answer: 2, part: 2, parts: 3 });
   t.deepEqual(catchUp.unanswered(), []);
 });

@@ -109,7 +109,7 @@ const messages: Message[] = [
   { type: 'space-request', id, clusterId, generation, span: { start: 16, end: 32 }, exact: false },
   { type: 'granted', id, ring: { type: 'ring', clusterId, range, ring } },
   { type: 'denied', id, reason: 'in-use', holder: 'web-1' },
-  { type: 'ring-request', id },
+  { type: 'ring-request', id, part: 3 },
   { type: 'ring-reply', id, answer: 1, part: 0, parts: 1, rings: [] },
   {
     type: 'ring-reply',
