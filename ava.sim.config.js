@@ -1,0 +1,7 @@
+/** The seeds of the simulation: two processes, apart from the unit tests, whose coverage they would slow down. */
+export default {
+  files: ['test/sim/*-seeds.test.ts'],
+  typescript: { rewritePaths: { 'core/': 'dist/core/', 'test/': 'dist/test/' }, compile: false },
+  workerThreads: false,
+  timeout: '600s',
+};
