@@ -16,7 +16,7 @@ import type { LinkView } from './switch/link-view.ts';
 import { Plans } from './switch/plans.ts';
 import { Switch } from './switch/switch.ts';
 import { DATAGRAM_OVERHEAD } from './wire/datagram.ts';
-import { KIND_FRAGMENT, parseLinkMessage } from './wire/inner.ts';
+import { KIND_FRAGMENT, KIND_FRAME, parseLinkMessage } from './wire/inner.ts';
 
 export interface DataNodeConfig {
   readonly name: PeerName;
@@ -137,7 +137,7 @@ export class DataNode implements Machine<ToControl> {
     if (link === undefined) return;
     if (link.onArrival(arrival, now)) this.#links.onInput(link);
     const kind = batch.kind[i]!;
-    if (kind <= KIND_FRAGMENT) return;
+    if (kind >= KIND_FRAME && kind <= KIND_FRAGMENT) return; // the switch's
     const message = parseLinkMessage(kind, batch.flags[i]!, batch.data, batch.offset[i]!, batch.length[i]!);
     if (message === undefined) {
       this.#drops.add('link-message-malformed');

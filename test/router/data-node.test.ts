@@ -341,21 +341,23 @@ test('MACs that move and bridges that form a loop are logged', async (t) => {
   );
 });
 
-test('what is malformed inside a good seal is counted', async (t) => {
-  const { net, a, b } = await pair();
-  let sealed: Uint8Array | undefined;
-  net.passes = ({ bytes, to }) => {
-    if (to.ip.value === b.address.ip.value) sealed ??= bytes;
-    return false;
-  };
-  a.engine.hostSends(frameOf(1, 2, 1));
-  net.settle();
-  // The fake cipher seals without hiding, so the kind can be made one that nobody knows.
-  sealed![16] = 99;
-  b.engine.deliver(a.address, sealed!);
-  net.settle();
-  t.is(net.report(b).drops['link-message-malformed'], 1);
-});
+for (const kind of [0, 12, 99]) {
+  test(`a message of the unknown kind ${kind} inside a good seal is counted`, async (t) => {
+    const { net, a, b } = await pair();
+    let sealed: Uint8Array | undefined;
+    net.passes = ({ bytes, to }) => {
+      if (to.ip.value === b.address.ip.value) sealed ??= bytes;
+      return false;
+    };
+    a.engine.hostSends(frameOf(1, 2, 1));
+    net.settle();
+    // The fake cipher seals without hiding, so the kind can be made one that nobody knows.
+    sealed![16] = kind;
+    b.engine.deliver(a.address, sealed!);
+    net.settle();
+    t.is(net.report(b).drops['link-message-malformed'], 1);
+  });
+}
 
 test('the end of the engine is passed on', async (t) => {
   const { net, a } = await pair();
