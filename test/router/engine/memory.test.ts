@@ -4,6 +4,7 @@ import { MemoryEngine, type MemoryEngineOptions } from '../../../router/engine/m
 import { SOURCE_SCRATCH, SendPlan } from '../../../router/engine/port.ts';
 import { chacha } from './chacha.ts';
 import { engineContract, type ContractEnd, type ContractNet, type ContractSocket } from './contract.ts';
+import { wireContract } from './wire-contract.ts';
 
 type Receiver = (from: Endpoint, datagram: Uint8Array) => void;
 
@@ -69,6 +70,7 @@ async function memoryNet(): Promise<ContractNet> {
 }
 
 engineContract('memory', memoryNet, { tap: true });
+wireContract('memory', memoryNet);
 
 const there = endpoint('192.0.2.9');
 

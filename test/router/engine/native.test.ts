@@ -10,6 +10,7 @@ import { run } from '../../../scripts/run.ts';
 import { chacha } from './chacha.ts';
 import { engineContract } from './contract.ts';
 import { freePort, udpNet } from './udp-net.ts';
+import { wireContract } from './wire-contract.ts';
 
 const native = (): NativeEngine => new NativeEngine();
 const portable = (): PortableEngine => new PortableEngine(chacha);
@@ -17,6 +18,7 @@ const portable = (): PortableEngine => new PortableEngine(chacha);
 engineContract('native', () => udpNet(native, native), { tap: false });
 engineContract('native to portable', () => udpNet(native, portable), { tap: false });
 engineContract('portable to native', () => udpNet(portable, native), { tap: false });
+wireContract('native', () => udpNet(native, native));
 
 test('a port that is in use is named in the error', async (t) => {
   const socket = createSocket('udp4');
