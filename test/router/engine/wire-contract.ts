@@ -24,7 +24,7 @@ import {
   type Observer,
   type Scene,
 } from './contract.ts';
-import { plainDatagram, sealDatagram } from './datagram-oracle.ts';
+import { openDatagram, plainDatagram, sealDatagram } from './datagram-oracle.ts';
 import { REPLAY_CASES } from './replay-table.ts';
 
 const RUNS = 100;
@@ -44,6 +44,42 @@ export function wireContract(name: string, make: MakeNet): void {
   oracle(scene);
   replayTable(scene);
   attacks(scene);
+}
+
+/** Engines whose keys seal two datagrams and no more: what they do at the end of a counter. */
+export function exhaustionContract(name: string, make: MakeNet): void {
+  const scene = scenesOf(name, make);
+  const three = [0, 1, 2].map((n) => Uint8Array.of(4, 0, n));
+
+  for (const plain of [false, true]) {
+    const what = plain ? 'plain' : 'sealed';
+    scene(`${what} counters refuse to wrap, and a datagram without one is not sent`, async (t, net) => {
+      const { a, outsider, seenA } = net;
+      join(a, net.b, COOKIES);
+      a.engine.configure([{ type: 'path', path: PATH, to: outsider.endpoint, sendIndex: INDEX_B }]);
+      a.engine.send(planOf(three, plain));
+      await seenA.dropCount(t, 'counter-exhausted');
+      a.engine.send(planOf(three, plain));
+      await seenA.dropCount(t, 'counter-exhausted', 4);
+      const datagrams = await received(t, outsider, 2);
+      t.deepEqual(
+        datagrams.map((datagram) => openDatagram(KEY_AB, datagram).counter),
+        [0n, 1n],
+      );
+    });
+  }
+
+  scene('the keys of the next phase count from zero when those of one are used up', async (t, net) => {
+    const { a, outsider, seenA } = net;
+    join(a, net.b);
+    a.engine.configure([{ type: 'path', path: PATH, to: outsider.endpoint, sendIndex: INDEX_B }]);
+    a.engine.send(planOf(three, false));
+    await seenA.dropCount(t, 'counter-exhausted');
+    a.engine.configure([key(1, NEXT_AB, NEXT_BA), { type: 'send-phase', session: SESSION, phase: 1 }]);
+    a.engine.send(planOf(three.slice(0, 1), false));
+    const datagrams = await received(t, outsider, 3);
+    t.like(openDatagram(NEXT_AB, datagrams[2]!), { phase: 1, counter: 0n, inner: three[0] });
+  });
 }
 
 function oracle(scene: DefineScene): void {
