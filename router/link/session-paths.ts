@@ -84,9 +84,15 @@ export class SessionPaths {
     return path !== undefined && path.direct && path.plainWelcome && this.#trusts(path.endpoint);
   }
 
-  /** Whether a plain frame from this address may be taken. */
+  /**
+   * Whether a plain frame from this address may be taken. Our own address we know by what the peer says of it: while it
+   * calls it untrusted, whoever sends plain is not the peer.
+   */
   takesPlainFrom(source: () => Endpoint, onDirectIndex: boolean): boolean {
-    return !this.#owner.sealed || (onDirectIndex && this.#trusts(source()));
+    if (!this.#owner.sealed) return true;
+    const path = this.#current;
+    const unwelcome = path?.direct === true && path.liveness !== undefined && !path.plainWelcome;
+    return onDirectIndex && !unwelcome && this.#trusts(source());
   }
 
   /**
