@@ -210,10 +210,16 @@ export class SessionPaths {
     for (const path of this.#paths.all()) this.#checkInUse(path, now);
     for (const path of this.#paths.all()) {
       const expiry = this.#expiresAt(path);
-      if (expiry !== undefined && expiry <= now) this.#remove(path);
+      if (expiry !== undefined && expiry <= now) this.#expire(path);
       else this.#onPathTimeout(path, now);
     }
     this.#settle(now);
+  }
+
+  /** A circuit that was opened and carried nothing had better be avoided like one that was lost. */
+  #expire(path: LinkPath): void {
+    if (path.circuit && !this.confirmed) this.#lostRoute = path.circuit.route;
+    this.#remove(path);
   }
 
   #checkInUse(path: LinkPath, now: Millis): void {
