@@ -7,7 +7,8 @@ import { end, must, sleep, start, until } from '../../scripts/run.ts';
 const MARKER = 'visible to whoever sits on the wire';
 /** In hello and in the topology, of the first host. */
 const CONTROL_MARKER = 'host1';
-const ALL = '192.0.2.0/24';
+/** Hosts have addresses of both families, and a link takes the first path that answers. */
+const ALL = '192.0.2.0/24,2001:db8::/64';
 
 let labs = 0;
 
