@@ -148,8 +148,16 @@ const rows: readonly (readonly [string, string, string, Round])[] = [
   ['rekey', 'initiator', 'responder', rekeyRound],
 ];
 
+/** What the machine is worth at the moment: a busy one makes all of it dearer alike. */
+const [yardstick] = measure((one) => {
+  const key = random.bytes(32);
+  one.run(() => sodium.dh(key, a.staticKey.public));
+});
+
+const figure = (ms: number): string => `${ms.toFixed(2)} (${(ms / yardstick).toFixed(0)} x)`.padEnd(15);
 console.log(`CPU ms per side, median of ${ROUNDS}, Node ${process.version}`);
+console.log(`(x: times one X25519 of libsodium, which took ${yardstick.toFixed(3)} ms in this run)`);
 for (const [what, first, second, round] of rows) {
   const [one, other] = measure(round);
-  console.log(`${what.padEnd(34)} ${first} ${one.toFixed(2)}  ${second} ${other.toFixed(2)}`);
+  console.log(`${what.padEnd(34)} ${first} ${figure(one)} ${second} ${figure(other)}`);
 }
