@@ -194,11 +194,12 @@ export class Gossip implements Machine<GossipEffect> {
 
   /**
    * Sends up to 64 KiB to a peer, hop by hop; no delivery is promised. `kind` (at most 32 characters) says for whom.
-   * False if it cannot leave: no route, or a stream that takes no more.
+   * False if it cannot leave: no route, or a stream that takes no more. `attempt`: how often the like of it was sent in
+   * vain; later ones leave by other neighbours.
    */
-  unicast(to: PeerName, kind: string, bytes: Uint8Array, now: Millis): boolean {
+  unicast(to: PeerName, kind: string, bytes: Uint8Array, now: Millis, attempt = 0): boolean {
     const fits = bytes.length <= MAX_UNICAST && kind.length <= MAX_KIND;
-    const sent = fits && this.#originate(to, kind, bytes, now);
+    const sent = fits && this.#originate(to, kind, bytes, now, attempt);
     this.#pump(now);
     return sent;
   }
@@ -341,9 +342,9 @@ export class Gossip implements Machine<GossipEffect> {
     if (this.#topology.revision !== this.#revision || this.#channels.hasWork) this.#touch(now);
   }
 
-  #originate(to: PeerName, kind: string, bytes: Uint8Array, now: Millis): boolean {
+  #originate(to: PeerName, kind: string, bytes: Uint8Array, now: Millis, attempt = 0): boolean {
     const unicast: Unicast = { type: 'unicast', from: this.#config.name, to, ttl: MAX_HOPS, kind, bytes };
-    return to === this.#config.name ? this.#deliver(unicast, now) : this.#forward(unicast, now);
+    return to === this.#config.name ? this.#deliver(unicast, now) : this.#forward(unicast, now, attempt);
   }
 
   #deliver(unicast: Unicast, now: Millis): true {
@@ -354,9 +355,9 @@ export class Gossip implements Machine<GossipEffect> {
     return true;
   }
 
-  #forward(unicast: Unicast, now: Millis): boolean {
+  #forward(unicast: Unicast, now: Millis, attempt = 0): boolean {
     const { neighbours } = this.#neighbourhood;
-    const hop = this.#routes.nextHop(unicast.to);
+    const hop = this.#routes.hopOfAttempt(unicast.to, attempt);
     // A neighbour that is new or about to be lost has no route, but perhaps a connection.
     const neighbour = (hop && neighbours.get(hop)) ?? neighbours.get(unicast.to);
     if (!neighbour?.isWritable) return false;

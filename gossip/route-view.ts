@@ -1,4 +1,4 @@
-import type { PeerName } from '../core/peer-name.ts';
+import { compareNames, type PeerName } from '../core/peer-name.ts';
 import type { RoutesSnapshot } from '../core/routes.ts';
 
 const NOBODY: ReadonlySet<PeerName> = new Set();
@@ -19,6 +19,20 @@ export class RouteView {
     const index = this.#index.get(name);
     const hop = index === undefined ? -1 : this.snapshot.nextHop[index]!;
     return hop < 0 ? undefined : this.snapshot.names[hop];
+  }
+
+  /**
+   * The neighbour by which the message of attempt 0, 1, ... leaves: the next hop, then those others in turn that have
+   * `name` as their neighbour, or else all others. Whoever swallows what it should pass on is gone round that way.
+   */
+  hopOfAttempt(name: PeerName, attempt: number): PeerName | undefined {
+    const hop = this.nextHop(name);
+    if (hop === undefined || hop === name || attempt === 0) return hop;
+    const { names, self } = this.snapshot;
+    const others = [...this.neighboursOf(names[self]!)].filter((other) => other !== hop).sort(compareNames);
+    const near = others.filter((other) => this.neighboursOf(other).has(name));
+    const hops = [hop, ...(near.length > 0 ? near : others)];
+    return hops[attempt % hops.length];
   }
 
   neighboursOf(name: PeerName): ReadonlySet<PeerName> {

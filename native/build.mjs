@@ -2,6 +2,7 @@
  * Builds the addon with the C compiler alone: `node native/build.mjs [--sanitize]`.
  * Node carries OpenSSL and libuv and ships their headers beside its own, so there is nothing to link.
  * `--sanitize` builds native/build/weave_ts.asan.node for AddressSanitizer and UndefinedBehaviorSanitizer.
+ * `--counter-limit N FILE` builds one for tests to FILE, whose keys seal N datagrams.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
@@ -10,6 +11,8 @@ import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const sanitize = process.argv.includes('--sanitize');
+const limitAt = process.argv.indexOf('--counter-limit');
+const [counterLimit, limitedOutput] = limitAt < 0 ? [] : process.argv.slice(limitAt + 1);
 const compiler = process.env.CC ?? 'cc';
 const warnings = [
   '-Wall',
@@ -64,7 +67,7 @@ if (spawnSync(compiler, ['--version']).error !== undefined) {
 }
 
 const sources = readdirSync(join(here, 'src')).filter((name) => name.endsWith('.c'));
-const output = join(here, 'build', sanitize ? 'weave_ts.asan.node' : 'weave_ts.node');
+const output = limitedOutput ?? join(here, 'build', sanitize ? 'weave_ts.asan.node' : 'weave_ts.node');
 const unfinished = `${output}.${process.pid}`;
 mkdirSync(dirname(output), { recursive: true });
 const { status } = spawnSync(
@@ -78,6 +81,7 @@ const { status } = spawnSync(
     '-shared',
     '-fvisibility=hidden',
     '-DNAPI_VERSION=8',
+    ...(counterLimit === undefined ? [] : [`-DCOUNTER_LIMIT=${counterLimit}`]),
     // Not ours to warn about.
     '-isystem',
     nodeHeaders(),

@@ -249,7 +249,7 @@ export class ControlNode implements Machine<ControlEffect> {
     switch (effect.type) {
       case 'unicast':
         // Where it cannot leave, it is lost like on the way: whoever sent it tries again.
-        this.#gossip.unicast(effect.to, effect.kind, effect.bytes, this.#now);
+        this.#gossip.unicast(effect.to, effect.kind, effect.bytes, this.#now, effect.attempt);
         break;
       case 'to-data':
         this.#toData(effect.message);

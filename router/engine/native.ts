@@ -42,8 +42,9 @@ export class NativeEngine implements Engine {
   readonly #messages: MessageBatch;
 
   /** Throws an EngineError if the addon is missing. */
-  constructor() {
-    this.#addon = loadAddon();
+  /** `addon`: this package's own, except in tests. */
+  constructor(addon: Addon = loadAddon()) {
+    this.#addon = addon;
     this.#arrays = engineArrays();
     this.#handle = this.#addon.engineCreate(this.#arrays);
     this.#frames = frameBatch(this.#arrays);

@@ -1,6 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket, type SocketType } from 'node:dgram';
 import { once } from 'node:events';
 import { formatIp, parseIp, type Endpoint, type IpAddress } from '../../core/address.ts';
+import { COUNTER_LIMIT } from '../wire/datagram.ts';
 import { loadAddon, TAP_GONE, TAP_REFUSED, TAP_QUEUE_FULL, type Addon, type TapHandle } from './addon.ts';
 import { MemoryFrames } from './memory-batches.ts';
 import { MemoryEvents } from './memory-events.ts';
@@ -42,9 +43,11 @@ export class PortableEngine implements Engine {
   #wakeUp: NodeJS.Immediate | undefined;
   #failure: string | undefined;
 
-  constructor(cipher: DatagramCipher) {
+  /** `counterLimit`: datagrams that one key may seal; less than all of them in tests only. */
+  constructor(cipher: DatagramCipher, counterLimit = COUNTER_LIMIT) {
     this.#memory = new MemoryEngine({
       cipher,
+      counterLimit,
       transmit: (to, datagram, path) => this.#transmit(to, datagram, path),
       onHostReceives: (frame, flags) => this.#writeToTap(frame, flags),
     });

@@ -30,6 +30,8 @@ export type LinkControlEffect =
       readonly to: PeerName;
       readonly kind: LinkMessageKind;
       readonly bytes: Uint8Array;
+      /** How often the like of it was sent in vain. */
+      readonly attempt: number;
     }
   | { readonly type: 'to-data'; readonly message: ToData }
   | {
@@ -254,7 +256,14 @@ export class LinkControl implements Machine<LinkControlEffect> {
 
   #onCircuitEffect(effect: CircuitEffect): void {
     if (effect.type === 'to-data') this.#effects.push(effect);
-    else this.#effects.push({ type: 'unicast', to: effect.to, kind: 'circuit', bytes: effect.bytes });
+    else
+      this.#effects.push({
+        type: 'unicast',
+        to: effect.to,
+        kind: 'circuit',
+        bytes: effect.bytes,
+        attempt: 0,
+      });
   }
 }
 

@@ -29,6 +29,8 @@ export type OfferEffect =
       readonly to: PeerName;
       readonly kind: 'offer' | 'answer';
       readonly bytes: Uint8Array;
+      /** Offers, or answers, to this peer before it since a session came alive. */
+      readonly attempt: number;
     }
   | { readonly type: 'session'; readonly peer: PeerName; readonly id: number; readonly made: MadeSession }
   | { readonly type: 'refused'; readonly peer: PeerName; readonly error: string };
@@ -67,6 +69,8 @@ interface PeerState {
   sentAt: Millis;
   /** Offers since a session of this peer last came alive. */
   attempts: number;
+  /** Answers since then. */
+  answers: number;
   /** The next offer leaves no earlier. */
   notBefore: Millis;
   /** The highest offer number that was answered, of this run of the peer: an offer is answered once. */
@@ -147,7 +151,7 @@ export class Offers implements Machine<OfferEffect> {
 
   onSessionLive(peer: PeerName): void {
     const state = this.#peers.get(peer);
-    if (state !== undefined) state.attempts = 0;
+    if (state !== undefined) state.attempts = state.answers = 0;
   }
 
   /** The data plane has no session with the peer any more. */
@@ -269,7 +273,7 @@ export class Offers implements Machine<OfferEffect> {
     state.outgoing = outgoing;
     state.sentAt = now;
     if (outgoing.message === undefined) this.#withdraw(state, now);
-    else this.#send('offer', state.remote.name, outgoing.offer, outgoing.message);
+    else this.#send('offer', state, outgoing.offer, outgoing.message, state.attempts - 1);
   }
 
   #onEnvelope(envelope: OfferEnvelope, now: Millis): void {
@@ -327,7 +331,7 @@ export class Offers implements Machine<OfferEffect> {
     }
     this.#withdraw(state, now);
     state.answered = offer;
-    this.#send('answer', state.remote.name, offer, answer.message);
+    this.#send('answer', state, offer, answer.message, state.answers++);
     this.#finish(state, answer.session, now);
   }
 
@@ -357,9 +361,16 @@ export class Offers implements Machine<OfferEffect> {
     return this.#self < peer ? 0 : COURTESY;
   }
 
-  #send(kind: 'offer' | 'answer', to: PeerName, offer: number, bytes: Uint8Array): void {
+  #send(
+    kind: 'offer' | 'answer',
+    { remote }: PeerState,
+    offer: number,
+    bytes: Uint8Array,
+    attempt: number,
+  ): void {
+    const to = remote.name;
     const envelope = encodeEnvelope({ from: this.#self, to, offer, bytes });
-    this.#effects.push({ type: 'send', to, kind, bytes: envelope });
+    this.#effects.push({ type: 'send', to, kind, bytes: envelope, attempt });
   }
 }
 
@@ -382,6 +393,7 @@ function newState(remote: RemoteEnd, now: Millis): PeerState {
     outgoing: undefined,
     sentAt: now,
     attempts: 0,
+    answers: 0,
     notBefore: now,
     answered: 0,
     error: undefined,

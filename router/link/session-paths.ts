@@ -84,9 +84,15 @@ export class SessionPaths {
     return path !== undefined && path.direct && path.plainWelcome && this.#trusts(path.endpoint);
   }
 
-  /** Whether a plain frame from this address may be taken. */
+  /**
+   * Whether a plain frame from this address may be taken. Our own address we know by what the peer says of it: while it
+   * calls it untrusted, whoever sends plain is not the peer.
+   */
   takesPlainFrom(source: () => Endpoint, onDirectIndex: boolean): boolean {
-    return !this.#owner.sealed || (onDirectIndex && this.#trusts(source()));
+    if (!this.#owner.sealed) return true;
+    const path = this.#current;
+    const unwelcome = path?.direct === true && path.liveness !== undefined && !path.plainWelcome;
+    return onDirectIndex && !unwelcome && this.#trusts(source());
   }
 
   /**
@@ -204,10 +210,16 @@ export class SessionPaths {
     for (const path of this.#paths.all()) this.#checkInUse(path, now);
     for (const path of this.#paths.all()) {
       const expiry = this.#expiresAt(path);
-      if (expiry !== undefined && expiry <= now) this.#remove(path);
+      if (expiry !== undefined && expiry <= now) this.#expire(path);
       else this.#onPathTimeout(path, now);
     }
     this.#settle(now);
+  }
+
+  /** A circuit that was opened and carried nothing had better be avoided like one that was lost. */
+  #expire(path: LinkPath): void {
+    if (path.circuit && !this.confirmed) this.#lostRoute = path.circuit.route;
+    this.#remove(path);
   }
 
   #checkInUse(path: LinkPath, now: Millis): void {

@@ -25,6 +25,8 @@ export type SwitchDrop =
   | 'routes-unknown'
   | 'flood-limited'
   | 'sender-unknown'
+  /** It came plain where only sealed is taken. */
+  | 'plain-unwelcome'
   | 'broadcast-malformed'
   | 'broadcast-originator-unknown'
   | 'broadcast-own'

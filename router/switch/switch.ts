@@ -69,7 +69,7 @@ export class Switch {
       const kind = batch.kind[i]!;
       if (kind !== KIND_FRAME && kind !== KIND_BROADCAST && kind !== KIND_FRAGMENT) continue;
       const sender = this.#links.sender(batch, i);
-      if (sender === undefined) this.drops.add('sender-unknown');
+      if (sender === undefined) this.drops.add(batch.plain[i] === 1 ? 'plain-unwelcome' : 'sender-unknown');
       else this.#fromPeer(batch, i, sender, plans, now);
     }
   }

@@ -1,5 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
+import type { PeerName } from '../../core/peer-name.ts';
+import { RouteView } from '../../gossip/route-view.ts';
 import { computeRoutes, sameRoutes } from '../../gossip/routes.ts';
 import type { TopologyEntry } from '../../gossip/topology-entry.ts';
 import { peerName } from './mesh.ts';
@@ -125,3 +127,33 @@ function distance(
   }
   return far[to]!;
 }
+
+test('further attempts leave by the other neighbours that know the peer, in turn, and come back to the first', (t) => {
+  const [one, two, three, four, five] = [1, 2, 3, 4, 5].map(peerName) as [
+    PeerName,
+    PeerName,
+    PeerName,
+    PeerName,
+    PeerName,
+  ];
+  const edges = both([1, 2], [1, 3], [1, 4], [2, 5], [4, 5], [3, 4]);
+  const routes = new RouteView(computeRoutes(view(5, edges), one, 1));
+  t.deepEqual(
+    [0, 1, 2, 3].map((attempt) => routes.hopOfAttempt(five, attempt)),
+    [two, four, two, four],
+  );
+  t.deepEqual(
+    [0, 1, 2].map((attempt) => routes.hopOfAttempt(three, attempt)),
+    [three, three, three],
+  );
+  t.is(routes.hopOfAttempt(peerName(9), 1), undefined);
+});
+
+test('where no other neighbour knows the peer, all of them are tried', (t) => {
+  const edges = both([1, 2], [1, 3], [2, 4], [4, 5]);
+  const routes = new RouteView(computeRoutes(view(5, edges), peerName(1), 1));
+  t.deepEqual(
+    [0, 1, 2].map((attempt) => routes.hopOfAttempt(peerName(5), attempt)),
+    [peerName(2), peerName(3), peerName(2)],
+  );
+});

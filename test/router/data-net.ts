@@ -62,6 +62,7 @@ export class DataNet {
   #nextId = 1;
   /** Per pair of names the id of its newest session. */
   readonly #newest = new Map<string, number>();
+  readonly #aliases = new Map<NetNode, number>();
 
   constructor(seed = 1) {
     this.random = new SeededRandom(seed);
@@ -144,6 +145,7 @@ export class DataNet {
       number,
       number,
     ];
+    this.#aliases.set(a, aliasA).set(b, aliasB);
     this.tell(relay, { type: 'label', index: labelAB, previous: a.name, next: b.name, nextIndex: aliasB });
     this.tell(relay, { type: 'label', index: labelBA, previous: b.name, next: a.name, nextIndex: aliasA });
     this.tell(b, {
@@ -164,6 +166,11 @@ export class DataNet {
       alias: aliasA,
       sendIndex: labelAB,
     });
+  }
+
+  /** The index on which a node takes the datagrams of its newest circuit. */
+  aliasOf(node: NetNode): number {
+    return this.#aliases.get(node)!;
   }
 
   tell(to: NetNode, message: ToData): void {

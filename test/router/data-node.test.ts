@@ -265,7 +265,7 @@ test('a plain frame from an address that is not trusted is refused, cookie or no
   b.engine.deliver(a.address, plain!);
   net.settle();
   t.is(b.frames.length, 2);
-  t.is(net.report(b).drops['sender-unknown'], 1);
+  t.is(net.report(b).drops['plain-unwelcome'], 1);
 });
 
 test('without a password all goes plain', async (t) => {

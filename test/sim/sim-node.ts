@@ -27,7 +27,7 @@ const COMMIT_DELAY: Millis = 5;
 /** What all nodes of a simulation share. */
 export interface SimWorld {
   readonly clock: VirtualClock;
-  readonly network: SimNetwork;
+  readonly network: Pick<SimNetwork, 'attach' | 'detach' | 'send' | 'dial'>;
   readonly primitives: Primitives;
   readonly cipher: DatagramCipher;
   readonly seed: number;

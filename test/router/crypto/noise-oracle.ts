@@ -29,6 +29,33 @@ export interface OracleOutputs {
   readonly fromResponder: Uint8Array;
 }
 
+/** Label 15 | initiator name 6 | responder name 6 | initiator uid 8 | responder uid 8; names are six pairs of digits. */
+export function linkPrologueOracle(
+  initiator: { readonly name: string; readonly uid: Uint8Array },
+  responder: { readonly name: string; readonly uid: Uint8Array },
+): Uint8Array {
+  const nameOf = (name: string): Buffer => Buffer.from(name.replaceAll(':', ''), 'hex');
+  const names = [nameOf(initiator.name), nameOf(responder.name)];
+  return Buffer.concat([Buffer.from('weave-ts link 1'), ...names, initiator.uid, responder.uid]);
+}
+
+/** A session, then `count` rekeys of it, each under the hash of the handshake before and the new phase. */
+export function noiseIkChainOracle(
+  first: OracleInputs,
+  count: number,
+  ephemerals: (phase: number) => readonly [initiator: Uint8Array, responder: Uint8Array],
+): OracleOutputs[] {
+  const none = new Uint8Array(0);
+  const outputs = [noiseIkOracle(first)];
+  for (let phase = 1; phase <= count; phase++) {
+    const [initiatorEphemeral, responderEphemeral] = ephemerals(phase);
+    const prologue = Buffer.concat([outputs.at(-1)!.handshakeHash, Uint8Array.of(phase % 256)]);
+    const rekey = { ...first, prologue, initiatorEphemeral, responderEphemeral };
+    outputs.push(noiseIkOracle({ ...rekey, payload1: none, payload2: none }));
+  }
+  return outputs;
+}
+
 export function noiseIkOracle(inputs: OracleInputs): OracleOutputs {
   let h = Buffer.alloc(64);
   h.write('Noise_IK_25519_ChaChaPoly_SHA512');

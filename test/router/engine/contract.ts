@@ -56,24 +56,24 @@ export interface ContractNet {
   close(): Promise<void>;
 }
 
-const KEY_AB = new Uint8Array(32).fill(0xab);
+export const KEY_AB = new Uint8Array(32).fill(0xab);
 const KEY_BA = new Uint8Array(32).fill(0xba);
-const NEXT_AB = new Uint8Array(32).fill(0x1a);
-const NEXT_BA = new Uint8Array(32).fill(0x1b);
-const COOKIE_A = new Uint8Array(16).fill(0xca);
-const COOKIE_B = new Uint8Array(16).fill(0xcb);
-const INDEX_A = 0xa0000001;
-const INDEX_B = 0xb0000002;
+export const NEXT_AB = new Uint8Array(32).fill(0x1a);
+export const NEXT_BA = new Uint8Array(32).fill(0x1b);
+export const COOKIE_A = new Uint8Array(16).fill(0xca);
+export const COOKIE_B = new Uint8Array(16).fill(0xcb);
+export const INDEX_A = 0xa0000001;
+export const INDEX_B = 0xb0000002;
 const ALIAS_B = 0xb0000003;
-const SESSION = 3;
-const PATH = 5;
-const TAG = 9;
+export const SESSION = 3;
+export const PATH = 5;
+export const TAG = 9;
 const WINDOW = 65_536;
 const PATIENCE_MS = 3_000;
 const HELLO = Uint8Array.of(4, 0, 104, 101, 108, 108, 111);
 
 /** What one end got and reported so far. */
-class Observer {
+export class Observer {
   readonly messages: { kind: number; flags: number; payload: Uint8Array; tag: number; from: string }[] = [];
   readonly events: EngineEvent[] = [];
   readonly drops = new Map<EngineDrop, number>();
@@ -121,7 +121,7 @@ class Observer {
   }
 }
 
-interface Scene extends ContractNet {
+export interface Scene extends ContractNet {
   readonly seenA: Observer;
   readonly seenB: Observer;
 }
@@ -130,21 +130,8 @@ interface Scene extends ContractNet {
  * What every engine does, as tests. `make` opens two engines, with a TAP or without; engines that have none say so by
  * `host: undefined`, and pass `tap: false` so that the tests of it are left out.
  */
-export function engineContract(
-  name: string,
-  make: (t: ExecutionContext) => Promise<ContractNet>,
-  options: { readonly tap: boolean },
-): void {
-  const scene = (title: string, body: (t: ExecutionContext, scene: Scene) => Promise<void> | void): void =>
-    test(`${name}: ${title}`, async (t) => {
-      const net = await make(t);
-      try {
-        await body(t, { ...net, seenA: new Observer(net.a.engine), seenB: new Observer(net.b.engine) });
-      } finally {
-        await net.close();
-      }
-    });
-
+export function engineContract(name: string, make: MakeNet, options: { readonly tap: boolean }): void {
+  const scene = scenesOf(name, make);
   sealing(scene);
   hostileDatagrams(scene);
   replay(scene);
@@ -156,7 +143,24 @@ export function engineContract(
   if (options.tap) tap(scene);
 }
 
-type DefineScene = (title: string, body: (t: ExecutionContext, scene: Scene) => Promise<void> | void) => void;
+export type MakeNet = (t: ExecutionContext) => Promise<ContractNet>;
+export type DefineScene = (
+  title: string,
+  body: (t: ExecutionContext, scene: Scene) => Promise<void> | void,
+) => void;
+
+/** Defines tests of one kind of engine; `name` says which. */
+export function scenesOf(name: string, make: MakeNet): DefineScene {
+  return (title, body) =>
+    test(`${name}: ${title}`, async (t) => {
+      const net = await make(t);
+      try {
+        await body(t, { ...net, seenA: new Observer(net.a.engine), seenB: new Observer(net.b.engine) });
+      } finally {
+        await net.close();
+      }
+    });
+}
 
 function sealing(scene: DefineScene): void {
   scene('what one end seals the other opens, both ways', async (t, { a, b, seenA, seenB }) => {
@@ -598,7 +602,7 @@ interface SessionCookies {
 }
 
 /** A session between the two, keys of phase 0, one path each way. */
-function join(a: ContractEnd, b: ContractEnd, cookies?: SessionCookies): void {
+export function join(a: ContractEnd, b: ContractEnd, cookies?: SessionCookies): void {
   configure(a.engine, KEY_AB, KEY_BA, INDEX_A, cookies?.a);
   configure(b.engine, KEY_BA, KEY_AB, INDEX_B, cookies?.b);
   a.engine.configure([
@@ -626,18 +630,18 @@ function configure(
   ]);
 }
 
-function key(phase: number, send: Uint8Array, receive: Uint8Array) {
+export function key(phase: number, send: Uint8Array, receive: Uint8Array) {
   return { type: 'key', session: SESSION, phase, send: send.slice(), receive: receive.slice() } as const;
 }
 
-function sendScratch(engine: Engine, message: Uint8Array, plain = false): void {
+export function sendScratch(engine: Engine, message: Uint8Array, plain = false): void {
   const plan = new SendPlan(1, message.length);
   plan.scratch.set(message);
   addEntry(plan, SOURCE_SCRATCH, 2, message.length - 2, message.subarray(0, 2), plain);
   engine.send(plan);
 }
 
-function addEntry(
+export function addEntry(
   plan: SendPlan,
   source: number,
   offset: number,
@@ -684,7 +688,7 @@ function changed(bytes: Uint8Array, at: number, bits: number): Uint8Array {
   return bytes;
 }
 
-async function received(
+export async function received(
   t: ExecutionContext,
   socket: ContractSocket,
   count: number,
@@ -700,7 +704,7 @@ async function received(
   return datagrams;
 }
 
-async function eventually(t: ExecutionContext, what: string, holds: () => boolean): Promise<void> {
+export async function eventually(t: ExecutionContext, what: string, holds: () => boolean): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
   while (!holds()) {
     if (Date.now() > deadline) return t.fail(`waited in vain for ${what}`);

@@ -1,7 +1,13 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { parseIp } from '../../../core/address.ts';
+import type { Addon } from '../../../router/engine/addon.ts';
 import { openEngine } from '../../../router/engine/choose.ts';
 import { NativeEngine } from '../../../router/engine/native.ts';
 import { PortableEngine } from '../../../router/engine/portable.ts';
@@ -10,6 +16,7 @@ import { run } from '../../../scripts/run.ts';
 import { chacha } from './chacha.ts';
 import { engineContract } from './contract.ts';
 import { freePort, udpNet } from './udp-net.ts';
+import { exhaustionContract, wireContract } from './wire-contract.ts';
 
 const native = (): NativeEngine => new NativeEngine();
 const portable = (): PortableEngine => new PortableEngine(chacha);
@@ -17,6 +24,26 @@ const portable = (): PortableEngine => new PortableEngine(chacha);
 engineContract('native', () => udpNet(native, native), { tap: false });
 engineContract('native to portable', () => udpNet(native, portable), { tap: false });
 engineContract('portable to native', () => udpNet(portable, native), { tap: false });
+wireContract('native', () => udpNet(native, native));
+
+const limitedAddon = new Promise<Addon>((resolve, reject) => {
+  const folder = mkdtempSync(join(tmpdir(), 'weave-limited-'));
+  const file = join(folder, 'addon.node');
+  const build = fileURLToPath(new URL('../../../../native/build.mjs', import.meta.url));
+  run([process.execPath, build, '--counter-limit', '2', file])
+    .then(({ code, stderr }) => {
+      if (code !== 0) throw new Error(stderr);
+      resolve(createRequire(import.meta.url)(file) as Addon);
+    })
+    .catch(reject)
+    .finally(() => rmSync(folder, { recursive: true, force: true }));
+});
+
+exhaustionContract('native', async () => {
+  const addon = await limitedAddon;
+  const limited = (): NativeEngine => new NativeEngine(addon);
+  return udpNet(limited, limited);
+});
 
 test('a port that is in use is named in the error', async (t) => {
   const socket = createSocket('udp4');

@@ -8,10 +8,15 @@ import { EngineError } from '../../../router/engine/port.ts';
 import { chacha } from './chacha.ts';
 import { engineContract } from './contract.ts';
 import { freePort, udpNet } from './udp-net.ts';
+import { exhaustionContract, wireContract } from './wire-contract.ts';
 
 const make = (): PortableEngine => new PortableEngine(chacha);
 
 engineContract('portable', () => udpNet(make, make), { tap: false });
+wireContract('portable', () => udpNet(make, make));
+
+const limited = (): PortableEngine => new PortableEngine(chacha, 2);
+exhaustionContract('portable', () => udpNet(limited, limited));
 
 test('a port that is in use is named in the error', async (t) => {
   const socket = createSocket('udp4');

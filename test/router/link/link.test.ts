@@ -190,6 +190,20 @@ test('a session that only one direction brought alive does not take the circuit 
   for (const side of [net.a, net.b]) t.is(side.engine.sessions.size, 1);
 });
 
+test('a circuit that was opened and carries nothing is avoided by the next one', (t) => {
+  const net = upNet();
+  cutDirect(net);
+  net.run(15 * SECOND);
+  t.deepEqual(net.a.told('need-circuit').at(-1)?.avoid, []);
+  net.openCircuit();
+  net.labels.clear();
+  net.run(20 * SECOND);
+  t.deepEqual(net.a.told('need-circuit').at(-1)?.avoid, [
+    [A, RELAY],
+    [RELAY, B],
+  ]);
+});
+
 test('when a circuit is lost too, the next one is asked to avoid its edges', (t) => {
   const net = upNet();
   cutDirect(net);

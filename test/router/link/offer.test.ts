@@ -114,6 +114,22 @@ test('both ends of a handshake hold the same keys, and each the index of the oth
   t.is(low.sessions.length + high.sessions.length, 2);
 });
 
+test('offers and answers are numbered from 0 until a session comes alive', (t) => {
+  const [low, high] = pair();
+  const attempts: (readonly [string, number])[] = [];
+  for (let now = 0; attempts.length < 6; now += 30_000) {
+    low.offers.onNeed(HIGH, now);
+    const offers = low.take();
+    deliver(low, high, offers, now);
+    for (const { kind, attempt } of [...offers, ...high.take()]) attempts.push([kind, attempt]);
+    if (attempts.length !== 4) continue;
+    low.offers.onSessionLive(HIGH);
+    high.offers.onSessionLive(LOW);
+  }
+  const round = (attempt: number) => [['offer', attempt] as const, ['answer', attempt] as const];
+  t.deepEqual(attempts, [0, 1, 0].flatMap(round));
+});
+
 test('with a password, plain terms are agreed where both ends trust some subnet', (t) => {
   const trusted = [parseCidr('192.0.2.0/24')!];
   const [low, high] = pair({ trusted }, { trusted });
