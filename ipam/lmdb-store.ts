@@ -54,14 +54,17 @@ class LmdbStore implements StorePort {
   }
 
   async commit(changes: readonly StoreChange[]): Promise<void> {
+    const copies = changes.map(({ key, value }) => ({ key, bytes: value && Buffer.from(value) }));
     try {
       await this.#database.transaction(() => {
-        for (const { key, value } of changes) {
-          if (value === undefined) void this.#database.remove(key);
-          else void this.#database.put(key, Buffer.from(value));
+        for (const { key, bytes } of copies) {
+          if (bytes === undefined) void this.#database.remove(key);
+          else void this.#database.put(key, bytes);
         }
       });
       await this.#database.flushed;
+      // The static key is among what is stored.
+      for (const { bytes } of copies) bytes?.fill(0);
     } catch (error) {
       // lmdb tells of a failed commit a second time, by a promise that nobody else handles.
       (error as { commitError?: Promise<unknown> }).commitError?.catch(() => undefined);

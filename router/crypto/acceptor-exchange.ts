@@ -68,7 +68,7 @@ export class AcceptorExchange implements PasswordExchange {
     }
     const index = this.#answers.length;
     const tags = tagsOf(this.#context, result.isk, this.#elementA, result.element, index);
-    this.#answers.push({ element: result.element, isk: result.isk, tags });
+    this.#answers.push({ element: result.element, isk: result.isk.slice(), tags });
     this.#answerNext();
   }
 

@@ -63,12 +63,12 @@ export class DiallerExchange implements PasswordExchange {
 
   onTaskDone(result: CryptoResult): void {
     if (this.#state === 'start-task' && result.type === 'cpace-started') {
-      this.#scalar = result.scalar;
+      this.#scalar = result.scalar.slice();
       this.#element = result.element;
       this.#state = 'count';
       this.#events.onWrite(this.#element);
     } else if (this.#state === 'finish-task' && result.type === 'cpace-finished') {
-      this.#onFinished(result.isk);
+      this.#onFinished(result.isk.slice());
     } else {
       this.#fail('handshake-malformed', ELEMENT_DETAIL);
     }

@@ -96,8 +96,9 @@ export class SymmetricState {
 function hkdf(primitives: Primitives, chainingKey: Uint8Array, input: Uint8Array): [Uint8Array, Uint8Array] {
   const extracted = primitives.hmacSha512(chainingKey, input);
   const first = primitives.hmacSha512(extracted, Uint8Array.of(1));
-  const second = primitives.hmacSha512(extracted, concatBytes(first, Uint8Array.of(2)));
-  primitives.wipe(extracted);
+  const input2 = concatBytes(first, Uint8Array.of(2));
+  const second = primitives.hmacSha512(extracted, input2);
+  for (const secret of [extracted, input2]) primitives.wipe(secret);
   return [first, second];
 }
 
