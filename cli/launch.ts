@@ -1,7 +1,8 @@
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
 import { checkSocketPath, createApi, listenOnSocket } from '../router/api/server.ts';
+import { secretRoom } from '../core/bytes.ts';
 import type { Log } from '../core/log.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { StorePort } from '../core/store.ts';
@@ -31,7 +32,7 @@ import { VERSION } from './version.ts';
 /** What is left of SIGTERM's five seconds when the parts do not end by themselves. */
 const STOP_LIMIT_MS = 4_500;
 
-const random: RandomSource = { bytes: (length) => new Uint8Array(randomBytes(length)) };
+const random: RandomSource = { bytes: (length) => randomFillSync(secretRoom(length)) };
 
 /**
  * Starts the daemon in this process and resolves with its name once its API answers; the process then lives until

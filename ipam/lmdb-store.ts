@@ -1,4 +1,4 @@
-import { closeSync, existsSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RootDatabase } from 'lmdb';
 import { open } from 'lmdb';
@@ -31,6 +31,8 @@ export function openLmdbStore(directory: string): StorePort {
     open<Uint8Array, string>({ path, encoding: 'binary', overlappingSync: false, noSubdir: true }),
   );
   guarded(path, () => checkFormat(database, path));
+  // The static key is in it, and the directory may have been there before, open to others.
+  guarded(path, () => chmodSync(path, 0o600));
   return new LmdbStore(database, path);
 }
 

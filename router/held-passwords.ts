@@ -1,4 +1,4 @@
-import { equalBytes } from '../core/bytes.ts';
+import { equalTags } from './crypto/primitives.ts';
 
 /** What became of the passwords at a rotation. */
 export interface PasswordChange {
@@ -37,6 +37,6 @@ export class HeldPasswords {
 }
 
 function positionOf(password: Uint8Array, list: readonly Uint8Array[]): number | undefined {
-  const at = list.findIndex((each) => equalBytes(each, password));
+  const at = list.findIndex((each) => equalTags(each, password));
   return at < 0 ? undefined : at;
 }

@@ -1,6 +1,6 @@
 import { ristretto255, ristretto255_hasher } from '@noble/curves/ed25519.js';
 import { sha512 } from '@noble/hashes/sha2.js';
-import { concatBytes, utf8 } from '../../core/bytes.ts';
+import { concatBytes, secretCopy, secretRoom, utf8 } from '../../core/bytes.ts';
 import type { CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
 
 /**
@@ -112,9 +112,9 @@ export function sessionKey(shared: Uint8Array, transcript: CpaceTranscript): Uin
     lengthPrefixed(elementA, associatedA),
     lengthPrefixed(elementB, associatedB),
   );
-  const isk = sha512(input);
-  secret.fill(0);
-  input.fill(0);
+  const hash = sha512(input);
+  const isk = secretCopy(hash);
+  for (const bytes of [secret, input, hash]) bytes.fill(0);
   return isk;
 }
 
@@ -149,7 +149,7 @@ function decodeScalar(bytes: Uint8Array): bigint {
 }
 
 function encodeScalar(scalar: bigint): Uint8Array {
-  const out = new Uint8Array(32);
+  const out = secretRoom(32);
   let rest = scalar;
   for (let i = 0; i < out.length; i++) {
     out[i] = Number(rest & 255n);

@@ -1,4 +1,4 @@
-import { concatBytes } from '../../core/bytes.ts';
+import { concatBytes, secretCopy } from '../../core/bytes.ts';
 import { AEAD_NONCE_BYTES, HASH_BYTES, KEY_BYTES } from './primitives.ts';
 import type { Primitives } from './primitives.ts';
 
@@ -104,7 +104,7 @@ function hkdf(primitives: Primitives, chainingKey: Uint8Array, input: Uint8Array
 
 /** Hashes of 64 bytes are cut to 32 where they serve as cipher keys. */
 function truncateKey(primitives: Primitives, output: Uint8Array): Uint8Array {
-  const key = output.slice(0, KEY_BYTES);
+  const key = secretCopy(output, KEY_BYTES);
   primitives.wipe(output);
   return key;
 }
