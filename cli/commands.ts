@@ -1,10 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { AttachmentRow, AttachResult } from '../router/api/daemon.ts';
+import type { AttachmentRow, AttachResult, PeerRef, RotateResult } from '../router/api/daemon.ts';
 import type { StatusDocument } from '../router/status.ts';
 import { answers, callApi } from '../router/api/client.ts';
 import { BadValue, UsageError } from './exit.ts';
-import { table } from './render.ts';
+import { counted, table } from './render.ts';
 import { isStatusPart, overviewText, STATUS_PARTS } from './status-text.ts';
 import { peerValue } from './settings.ts';
 
@@ -24,6 +24,7 @@ export function addClientCommands(program: Command, terminal: Terminal): void {
     callApi(terminal.socket(), method, path, body);
   addStatusCommands(program, terminal, call);
   addMeshCommands(program, terminal, call);
+  addKeyCommands(program, terminal, call);
   addAttachCommands(program, terminal, call);
   addExposeCommands(program, terminal, call);
   addAddressCommands(program, terminal, call);
@@ -104,6 +105,48 @@ function addMeshCommands(program: Command, terminal: Terminal, call: Call): void
     .action(async (peers: string[]) => {
       await call('POST', '/forget', { peers: peers.map(peerValue) });
     });
+}
+
+function addKeyCommands(program: Command, terminal: Terminal, call: Call): void {
+  program
+    .command('rotate')
+    .description('read the password file again, as SIGHUP does')
+    .option('--json', 'print JSON')
+    .addHelpText('after', ROTATE_HELP)
+    .action(async (flags: JsonFlag) => {
+      const { notes, ...rotation } = (await call('POST', '/rotate')) as RotateResult;
+      for (const note of notes) terminal.note(note);
+      terminal.out(flags.json === true ? json(rotation) : rotationText(rotation));
+    });
+  program
+    .command('rekey')
+    .description('agree on new session keys now, and print with whom')
+    .argument('[peer]', 'name or nickname; all peers with a session by default')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nKeys are renewed every two minutes without it.\n\nExamples:\n  weave-ts rekey\n  weave-ts rekey host2',
+    )
+    .action(async (peer: string | undefined, flags: JsonFlag) => {
+      const { peers } = (await call('POST', '/rekey', peer === undefined ? {} : { peer })) as {
+        peers: PeerRef[];
+      };
+      terminal.out(flags.json === true ? json(peers) : lines(peers.map((p) => `${p.peer} (${p.nickname})`)));
+    });
+}
+
+const ROTATE_HELP = `
+The file holds one password or two, a line each. The first is dialled with, both are accepted. To change the password
+without an interruption, do each step on all hosts before the next: add the new one as the second line, then swap the
+lines, then drop the old one. Connections made with a dropped password are re-made; a host that knows no other is out
+within a minute.
+
+Example:
+  printf 'old\\nnew\\n' > /etc/weave-password && weave-ts rotate`;
+
+function rotationText({ accepted, added, dropped, remaking }: Omit<RotateResult, 'notes'>): string {
+  const remade = remaking === 0 ? '' : `; re-making ${counted(remaking, 'connection', 'connections')}`;
+  return `${counted(accepted, 'password', 'passwords')} accepted: ${added} added, ${dropped} dropped${remade}\n`;
 }
 
 /** The daemon closes its API last; a script that goes on after `stop` finds ports and interfaces free. */

@@ -1,6 +1,7 @@
 import type { Cidr } from '../core/address.ts';
 import { formatCidr, formatEndpoint, parseCidr } from '../core/address.ts';
 import { toHex } from '../core/bytes.ts';
+import type { PeerName } from '../core/peer-name.ts';
 import type { Millis } from '../core/time.ts';
 import type { TopologyEntry } from '../gossip/topology-entry.ts';
 import type { IpamRequest, IpamResult } from '../ipam/effects.ts';
@@ -12,10 +13,13 @@ import type {
   AttachResult,
   Daemon,
   ExposeRequest,
+  PeerRef,
+  RotateResult,
 } from '../router/api/daemon.ts';
 import type { ControlNode } from '../router/control-node.ts';
 import type { Answer, ControlLoop } from '../router/loop/control-loop.ts';
 import type { StatusDocument } from '../router/status.ts';
+import { peersToRekey } from './peer-choice.ts';
 
 /** Requests to the node that await their answer, by number. */
 export class Requests {
@@ -107,6 +111,8 @@ export interface DaemonEdge {
   uptimeSeconds(): number;
   /** Sentences for `status`: chains of others that drop our packets, a bridge that cannot be mended. */
   problems(): readonly string[];
+  /** Reads the password file again and tells the node; throws one sentence, having changed nothing. */
+  rotate(): RotateResult;
   /** Begins to end the daemon. */
   stop(clean: boolean): void;
 }
@@ -169,6 +175,17 @@ export class RunningDaemon implements Daemon {
 
   forget(peers: readonly string[]): Promise<void> {
     return this.#change((now) => this.#node.forget(peers, now));
+  }
+
+  rotate(): Promise<RotateResult> {
+    return Promise.resolve().then(() => this.#edge.rotate());
+  }
+
+  async rekey(wanted: string | undefined): Promise<readonly PeerRef[]> {
+    const chosen = peersToRekey((await this.status()).router, wanted);
+    const names = chosen.map(({ peer }) => peer as PeerName);
+    this.#loop.tell((now) => this.#node.rekey(names, now));
+    return chosen;
   }
 
   attach(request: AttachRequest, signal: AbortSignal): Promise<AttachResult> {

@@ -1,13 +1,17 @@
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
 import { checkSocketPath, createApi, listenOnSocket } from '../router/api/server.ts';
+import { secretRoom } from '../core/bytes.ts';
 import type { Log } from '../core/log.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { StorePort } from '../core/store.ts';
 import { Attachments } from '../plugin/host/attachments.ts';
 import type { HostNetwork } from '../plugin/host/host-network.ts';
+import type { RotateResult } from '../router/api/daemon.ts';
 import { ControlNode } from '../router/control-node.ts';
+import type { Rotation } from '../router/control-node.ts';
+import { wipeIdentity } from '../router/identity.ts';
 import { loadAddon } from '../router/engine/addon.ts';
 import { loadSodium } from '../router/crypto/sodium.ts';
 import { ControlLoop } from '../router/loop/control-loop.ts';
@@ -19,6 +23,7 @@ import { planHost, type HostPlan } from './host-plan.ts';
 import { claimNamespace } from './namespace-claim.ts';
 import { createLog } from './pino-log.ts';
 import { prepareNode, type PreparedNode } from './prepare-node.ts';
+import { rotatePasswords } from './rotation.ts';
 import { RotatingLog } from './rotating-log.ts';
 import type { LaunchSettings } from './settings.ts';
 import { openState } from './state-dir.ts';
@@ -27,7 +32,7 @@ import { VERSION } from './version.ts';
 /** What is left of SIGTERM's five seconds when the parts do not end by themselves. */
 const STOP_LIMIT_MS = 4_500;
 
-const random: RandomSource = { bytes: (length) => new Uint8Array(randomBytes(length)) };
+const random: RandomSource = { bytes: (length) => randomFillSync(secretRoom(length)) };
 
 /**
  * Starts the daemon in this process and resolves with its name once its API answers; the process then lives until
@@ -99,6 +104,7 @@ class DaemonProcess {
     });
     this.#loop = loop;
     await this.#store.commit(this.#prepared.changes);
+    wipeIdentity(this.#prepared.changes);
     await loop.start(this.#prepared.listen, this.#settings.port);
     await network.setUp();
     await network.adoptTap();
@@ -110,11 +116,12 @@ class DaemonProcess {
       engine: data.engine,
       uptimeSeconds: () => Math.floor((monotonicNow() - this.#began) / 1_000),
       problems: () => network.problems(),
+      rotate: () => this.#rotate(node, loop),
       stop: (clean) => void this.#end(clean, 0),
     });
     this.#api = createApi(daemon, this.#log);
     await listenOnSocket(this.#api, this.#settings.socket);
-    this.#obeySignals();
+    this.#obeySignals(() => this.#rotate(node, loop));
     loop.tell((now) => node.connect(this.#prepared.targets, true, now));
     void attachments.readopt().catch((error: unknown) => this.#report('attachments not taken up', error));
     attachments.start();
@@ -177,9 +184,24 @@ class DaemonProcess {
     return this.#attachments;
   }
 
-  #obeySignals(): void {
+  #rotate(node: ControlNode, loop: ControlLoop): RotateResult {
+    const encrypted = this.#prepared.config.passwords.length > 0;
+    return rotatePasswords(this.#settings.passwordFile, encrypted, (passwords) => {
+      let outcome: Rotation | string = '';
+      loop.tell((now) => (outcome = node.onPasswords(passwords, now)));
+      return outcome;
+    });
+  }
+
+  #obeySignals(rotate: () => RotateResult): void {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void this.#end(false, 0));
-    process.on('SIGHUP', () => undefined);
+    process.on('SIGHUP', () => {
+      try {
+        for (const note of rotate().notes) this.#log.log('warn', note);
+      } catch (error) {
+        this.#report('passwords not read again', error);
+      }
+    });
     process.on('unhandledRejection', (error) =>
       this.#fail(error instanceof Error ? error : new Error(String(error))),
     );

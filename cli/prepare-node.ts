@@ -7,7 +7,7 @@ import { parseInitMode } from '../ipam/init-mode.ts';
 import { parseIpamSettings, type IpamSettings } from '../ipam/settings.ts';
 import type { ControlNodeConfig, ControlNodeDeps } from '../router/control-config.ts';
 import type { Primitives } from '../router/crypto/primitives.ts';
-import { loadIdentity, type Identity } from '../router/identity.ts';
+import { IDENTITY_KEY, loadIdentity, type Identity } from '../router/identity.ts';
 import { loadTargets } from '../router/stored-targets.ts';
 import { BadValue } from './exit.ts';
 import type { LaunchSettings } from './settings.ts';
@@ -38,6 +38,8 @@ export function prepareNode(
   const stored = store.load();
   const name = settings.name === undefined ? undefined : parsePeerName(settings.name);
   const loaded = good(loadIdentity(stored, { name }, tools.primitives, tools.random));
+  // The static key has a place of its own now, which is wiped at the end.
+  stored.get(IDENTITY_KEY)?.fill(0);
   const ipam = good(parseIpamSettings(settings.range, settings.defaultSubnet));
   const init = good(parseInitMode(settings.init ?? '', settings.peers.length));
   const trustedSubnets = settings.trustedSubnets.map((text) => parseCidr(text)!);

@@ -129,6 +129,7 @@ function linksText(links: readonly LinkStatus[], colour: boolean): string {
     `sent ${byteCount(link.sentBytes)}`,
     `received ${byteCount(link.receivedBytes)}`,
     `lost ${(100 * link.lostFraction).toFixed(1)} %`,
+    `rekeys ${link.rekeys}`,
     link.error ?? '',
   ]);
   return table(rows);

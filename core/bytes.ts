@@ -73,3 +73,18 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 export function utf8(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
+
+/**
+ * Room for a secret outside of the heap that V8 tidies up: there, arrays of up to 64 bytes are moved, and copied when
+ * another thread or the addon is to see them, and what they leave behind cannot be wiped. Taking a subarray copies, too.
+ */
+export function secretRoom(length: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(new ArrayBuffer(length));
+}
+
+/** The first `length` of `bytes` in such room; the caller wipes `bytes`. */
+export function secretCopy(bytes: Uint8Array, length = bytes.length): Uint8Array<ArrayBuffer> {
+  const copy = secretRoom(length);
+  for (let i = 0; i < length; i++) copy[i] = bytes[i]!;
+  return copy;
+}

@@ -35,6 +35,9 @@ export interface ConnectionOptions {
 
 type Phase = 'handshake' | 'greeting' | 'running' | 'closed';
 
+/** At most two passwords are held; a connection without one counts as made with the first. */
+const FIRST_POSITIONS = [0, 1];
+
 const BYTES_OF_HEARTBEAT = encodeMessage({ type: 'heartbeat' });
 
 /** One control connection: secure channel, one hello in each direction, then messages and heartbeats. */
@@ -46,7 +49,9 @@ export class Connection implements Machine<ConnectionEvent> {
   #phase: Phase = 'handshake';
   #events: ConnectionEvent[] = [];
   #sid: Uint8Array = new Uint8Array(0);
-  #passwordIndex = -1;
+  #openedWith = -1;
+  /** By position when the connection began: where that password is now; undefined if it was dropped. */
+  #positions: readonly (number | undefined)[] = FIRST_POSITIONS;
   #hello: Hello | undefined;
   #helloDeadline: Millis | undefined;
   #heardAt: Millis;
@@ -68,13 +73,14 @@ export class Connection implements Machine<ConnectionEvent> {
     return this.#sid;
   }
 
-  /** Position of the password that both ends hold; -1 before the channel is open. */
-  get passwordIndex(): number {
-    return this.#passwordIndex;
+  /** Position of the password that both ends hold; undefined if this end dropped it, or before the channel is open. */
+  get passwordIndex(): number | undefined {
+    return this.#positions[this.#openedWith];
   }
 
-  set passwordIndex(index: number) {
-    this.#passwordIndex = index;
+  /** `newIndexOf[i]` = where the password that was at position i is now; undefined if it is dropped. */
+  onPasswordsChanged(newIndexOf: readonly (number | undefined)[]): void {
+    this.#positions = this.#positions.map((at) => (at === undefined ? undefined : newIndexOf[at]));
   }
 
   /** What the other end said of itself. */
@@ -180,7 +186,7 @@ export class Connection implements Machine<ConnectionEvent> {
     if (this.#phase !== 'handshake') return;
     this.#phase = 'greeting';
     this.#sid = Uint8Array.from(sid);
-    this.#passwordIndex = passwordIndex;
+    this.#openedWith = passwordIndex;
     this.#helloDeadline = now + HELLO_WITHIN;
     this.#events.push({ type: 'opened' });
   }

@@ -77,8 +77,8 @@ export class Neighbourhood {
   readonly #neighbours = new Map<PeerName, Neighbour>();
   /** Dials without an answer yet. */
   readonly #dials = new Map<number, DialUnderWay>();
-  /** What we announced to replace, by connection. */
-  readonly #replaces = new Map<number, Uint8Array>();
+  /** How connections that we dialled came about. */
+  readonly #dialled = new Map<number, DialUnderWay>();
   readonly #contests = new NameContests();
   readonly #halfOpen = new HalfOpen();
   readonly #remakes: Remakes;
@@ -90,17 +90,13 @@ export class Neighbourhood {
     this.#config = config;
     this.#limit = Math.min(config.connLimit || MAX_NEIGHBOURS, MAX_NEIGHBOURS);
     this.#deps = deps;
-    const newConn = (): number => {
-      this.#nextConn += 2;
-      return this.#nextConn - 2;
-    };
     this.maker = new ConnectionMaker({
       self: config.hello.name,
       random: deps.random,
       defaultPort: config.hello.port,
-      newConn,
+      newConn: () => this.#newConn(),
     });
-    this.#remakes = new Remakes(this.#neighbours, (neighbour) => this.#redial(neighbour, newConn()));
+    this.#remakes = new Remakes(this.#neighbours, (neighbour) => this.#redial(neighbour));
   }
 
   /** By name; the order has no meaning. */
@@ -131,8 +127,10 @@ export class Neighbourhood {
       return;
     }
     this.#dials.delete(conn);
-    this.#replaces.set(conn, dial.replaces);
-    const channel = this.#deps.createChannel('dialler', remote, dial.passwordIndex);
+    this.#dialled.set(conn, dial);
+    // The list may have become shorter since the dial began.
+    const attempt = dial.passwordIndex < this.#deps.passwordCount() ? dial.passwordIndex : 0;
+    const channel = this.#deps.createChannel('dialler', remote, attempt);
     this.connections.open({ conn, remote, outbound: true, channel }, now);
   }
 
@@ -175,9 +173,17 @@ export class Neighbourhood {
     this.#end(neighbour.connection, { reason: 'shed', error, bye: true }, now);
   }
 
-  /** `newIndexOf[i]` = where the password that was at position i is now; undefined if it is dropped. */
-  onPasswordsChanged(newIndexOf: readonly (number | undefined)[], now: Millis): void {
-    this.#remakes.onPasswordsChanged(newIndexOf, now);
+  /**
+   * `newIndexOf[i]` = where the password that was at position i is now; undefined if it is dropped. Returns how many
+   * connections are to be re-made; those to nobody in particular yet are ended.
+   */
+  onPasswordsChanged(newIndexOf: readonly (number | undefined)[], now: Millis): number {
+    for (const connection of this.connections.all()) {
+      connection.onPasswordsChanged(newIndexOf);
+      const isOrphan = connection.sid.length > 0 && connection.passwordIndex === undefined;
+      if (isOrphan && this.#neighbourOf(connection) === undefined) this.#endOrphan(connection, now);
+    }
+    return this.#remakes.onPasswordsChanged(now);
   }
 
   /** Says bye to everyone. */
@@ -197,10 +203,7 @@ export class Neighbourhood {
     this.connections.onTimeout(now);
     this.#pump(now);
     for (const conn of this.#contests.onTimeout(now)) this.#acceptContested(conn, now);
-    for (const neighbour of this.#remakes.onTimeout(now)) {
-      const error = `the password of the connection to ${neighbour.address} is no longer held`;
-      this.#end(neighbour.connection, { reason: 'password-dropped', error, bye: true }, now);
-    }
+    for (const { connection } of this.#remakes.onTimeout(now)) this.#endOrphan(connection, now);
     this.maker.allowDials(!this.#isFull());
     for (const dial of this.maker.onTimeout(now)) this.#dial({ ...dial, replaces: NONE });
   }
@@ -217,9 +220,14 @@ export class Neighbourhood {
     this.#events.push({ type: 'dial', conn: dial.conn, ...dial.address });
   }
 
-  #redial({ connection }: Neighbour, conn: number): void {
+  #redial({ connection }: Neighbour): void {
     const address = this.maker.targetOf(connection.conn)?.address ?? dialAddress(connection.remote);
-    this.#dial({ conn, address, passwordIndex: 0, replaces: connection.sid });
+    this.#dial({ conn: this.#newConn(), address, passwordIndex: 0, replaces: connection.sid });
+  }
+
+  #newConn(): number {
+    this.#nextConn += 2;
+    return this.#nextConn - 2;
   }
 
   #pump(now: Millis): void {
@@ -235,6 +243,8 @@ export class Neighbourhood {
     if (this.connections.get(connection.conn) !== connection) return;
     switch (incident.type) {
       case 'opened':
+        // Its password may have been dropped while it was being proven.
+        if (connection.passwordIndex === undefined) return this.#endOrphan(connection, now);
         return this.#greet(connection, now);
       case 'hello':
         return this.#onHello(connection, incident.hello, now);
@@ -249,7 +259,7 @@ export class Neighbourhood {
     const hello: Hello = {
       type: 'hello',
       ...this.#config.hello,
-      replaces: this.#replaces.get(connection.conn) ?? NONE,
+      replaces: this.#dialled.get(connection.conn)?.replaces ?? NONE,
       seenAt: connection.remote,
     };
     this.connections.send(connection, encodeMessage(hello), now);
@@ -336,7 +346,7 @@ export class Neighbourhood {
   }
 
   #greeted(connection: Connection, hello: Hello): Greeted {
-    const replaces = connection.outbound ? this.#replaces.get(connection.conn) : hello.replaces;
+    const replaces = connection.outbound ? this.#dialled.get(connection.conn)?.replaces : hello.replaces;
     return { hello, sid: connection.sid, replaces: replaces ?? NONE };
   }
 
@@ -367,6 +377,11 @@ export class Neighbourhood {
     return neighbour?.connection === connection ? neighbour : undefined;
   }
 
+  #endOrphan(connection: Connection, now: Millis): void {
+    const error = `the password of the connection to ${formatEndpoint(connection.remote)} is no longer held`;
+    this.#end(connection, { reason: 'password-dropped', error, bye: true }, now);
+  }
+
   #end(connection: Connection, ending: Ending, now: Millis): void {
     if (this.connections.get(connection.conn) !== connection) return;
     if (ending.bye) {
@@ -383,8 +398,8 @@ export class Neighbourhood {
     this.failures.add(reason);
     this.#halfOpen.delete(conn);
     this.#contests.cancel(conn);
-    this.#replaces.delete(conn);
     this.#settleTarget(connection, reason, error, now);
+    this.#dialled.delete(conn);
     const neighbour = this.#neighbourOf(connection);
     if (neighbour === undefined) return;
     this.#neighbours.delete(neighbour.name);
@@ -399,9 +414,14 @@ export class Neighbourhood {
     const { conn, hello } = connection;
     if (reason === 'duplicate' && hello !== undefined) return this.maker.onDuplicate(conn, hello.name, now);
     if (!connection.outbound) return this.#noteRefused(connection, reason, error, now);
-    const tried = this.maker.targetOf(conn)?.attempt?.passwordIndex ?? 0;
-    if (reason === 'password-mismatch' && tried + 1 < this.#deps.passwordCount()) {
-      return this.maker.tryPassword(conn, tried + 1, now);
+    const dial = this.#dialled.get(conn);
+    const next = (dial?.passwordIndex ?? 0) + 1;
+    if (reason === 'password-mismatch' && next < this.#deps.passwordCount()) {
+      // A dial that is to replace a connection is no target's.
+      if (dial !== undefined && dial.replaces.length > 0) {
+        return this.#dial({ ...dial, conn: this.#newConn(), passwordIndex: next });
+      }
+      return this.maker.tryPassword(conn, next, now);
     }
     this.#logTarget(conn, error);
     this.maker.onEnded(conn, error, now);

@@ -4,9 +4,12 @@ import { earlier, SECOND, type Millis } from '../core/time.ts';
 import { encodeMessage } from './messages.ts';
 import type { Neighbour } from './neighbour.ts';
 
-/** How long a connection outlives its password. */
-const REMAKE_WITHIN: Millis = 60 * SECOND;
-const RETRY_EVERY: Millis = 10 * SECOND;
+/**
+ * How long a connection outlives its password: some attempts' time. What is left of a minute is for the graph to say
+ * that the peer is gone, and for its sessions to end (link-control.ts).
+ */
+const REMAKE_WITHIN: Millis = 40 * SECOND;
+const RETRY_EVERY: Millis = 8 * SECOND;
 
 const REMAKE = encodeMessage({ type: 'remake' });
 
@@ -24,17 +27,14 @@ export class Remakes {
     this.#redial = redial;
   }
 
-  onPasswordsChanged(newIndexOf: readonly (number | undefined)[], now: Millis): void {
-    for (const neighbour of this.#inOrder()) {
-      const { connection } = neighbour;
-      const index = newIndexOf[connection.passwordIndex];
-      if (index !== undefined) {
-        connection.passwordIndex = index;
-        continue;
-      }
-      if (!connection.outbound) neighbour.send(REMAKE, now);
+  /** Connections know by now where their passwords are. Returns how many of them are to be re-made. */
+  onPasswordsChanged(now: Millis): number {
+    const orphans = this.#inOrder().filter(({ connection }) => connection.passwordIndex === undefined);
+    for (const neighbour of orphans) {
+      if (!neighbour.connection.outbound) neighbour.send(REMAKE, now);
       this.begin(neighbour, now);
     }
+    return orphans.length;
   }
 
   /** This connection is to be replaced, by our decision or the other end's. */

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RootDatabase } from 'lmdb';
 import { open } from 'lmdb';
@@ -31,6 +31,8 @@ export function openLmdbStore(directory: string): StorePort {
     open<Uint8Array, string>({ path, encoding: 'binary', overlappingSync: false, noSubdir: true }),
   );
   guarded(path, () => checkFormat(database, path));
+  // The static key is in it, and the directory may have been there before, open to others.
+  guarded(path, () => chmodSync(path, 0o600));
   return new LmdbStore(database, path);
 }
 
@@ -54,14 +56,17 @@ class LmdbStore implements StorePort {
   }
 
   async commit(changes: readonly StoreChange[]): Promise<void> {
+    const copies = changes.map(({ key, value }) => ({ key, bytes: value && Buffer.from(value) }));
     try {
       await this.#database.transaction(() => {
-        for (const { key, value } of changes) {
-          if (value === undefined) void this.#database.remove(key);
-          else void this.#database.put(key, Buffer.from(value));
+        for (const { key, bytes } of copies) {
+          if (bytes === undefined) void this.#database.remove(key);
+          else void this.#database.put(key, bytes);
         }
       });
       await this.#database.flushed;
+      // The static key is among what is stored.
+      for (const { bytes } of copies) bytes?.fill(0);
     } catch (error) {
       // lmdb tells of a failed commit a second time, by a promise that nobody else handles.
       (error as { commitError?: Promise<unknown> }).commitError?.catch(() => undefined);

@@ -8,6 +8,7 @@ import type { IpamConfig } from '../ipam/ipam.ts';
 import { UnusableStore } from '../ipam/stored-state.ts';
 import type { Primitives } from './crypto/primitives.ts';
 import { createSecureChannel } from './crypto/secure-channel.ts';
+import type { HeldPasswords } from './held-passwords.ts';
 import type { Identity } from './identity.ts';
 import type { LocalEnd } from './link/offer-handshake.ts';
 import { Pins } from './link/pins.ts';
@@ -37,7 +38,7 @@ export interface ControlNodeConfig {
   readonly connLimit: number;
   readonly fullMeshLimit: number;
   readonly bridgeMtu: number;
-  /** None, or the current and perhaps the previous one. */
+  /** None, or the current and perhaps the previous one. The node takes them over, and wipes them. */
   readonly passwords: readonly Uint8Array[];
   readonly trustedSubnets: readonly Cidr[];
   /** False with `--control-only`: no links, no sessions. */
@@ -54,8 +55,13 @@ export interface ControlNodeDeps {
 }
 
 /** `now` is the time of the input that is being handled. */
-export function makeGossip(config: ControlNodeConfig, deps: ControlNodeDeps, now: () => Millis): Gossip {
-  const { identity, uid, passwords, dataPlane, ipam, ...rest } = config;
+export function makeGossip(
+  config: ControlNodeConfig,
+  deps: ControlNodeDeps,
+  held: HeldPasswords,
+  now: () => Millis,
+): Gossip {
+  const { identity, uid, dataPlane, ipam, ...rest } = config;
   const { primitives, random } = deps;
   return new Gossip(
     {
@@ -70,9 +76,9 @@ export function makeGossip(config: ControlNodeConfig, deps: ControlNodeDeps, now
     },
     {
       random,
-      passwordCount: () => passwords.length,
+      passwordCount: () => held.list.length,
       createChannel: (role, _remote, dialPassword) =>
-        createSecureChannel({ role, passwords, dialPassword, primitives, random }, now()),
+        createSecureChannel({ role, passwords: held.list, dialPassword, primitives, random }, now()),
     },
     now(),
   );

@@ -16,7 +16,9 @@ import { DATA_PLANE, IPAM, PINS_KEY, loadPins, localEnd, makeGossip, makeIpam } 
 import type { ControlNodeConfig, ControlNodeDeps } from './control-config.ts';
 import type { ControlEffect } from './control-effect.ts';
 import { controlReport, controlStatus } from './control-status.ts';
+import { HeldPasswords } from './held-passwords.ts';
 import { identityChange } from './identity.ts';
+import { MAX_PASSWORDS } from './crypto/password-exchange.ts';
 import { LinkControl } from './link/link-control.ts';
 import type { LinkControlEffect } from './link/link-control.ts';
 import type { SparseRule } from './link/mesh-choice.ts';
@@ -36,6 +38,7 @@ export class ControlNode implements Machine<ControlEffect> {
   readonly #ipam: Ipam | undefined;
   readonly #links: LinkControl;
   readonly #pins: Pins;
+  readonly #passwords: HeldPasswords;
   readonly #statusRequests = new StatusRequests();
   /** What follows when a transaction is durable. */
   readonly #commits = new Map<number, (now: Millis) => void>();
@@ -44,6 +47,7 @@ export class ControlNode implements Machine<ControlEffect> {
   #incarnation: number;
   /** Peers came, went or changed since address allocation was told. */
   #topologyIsNews = true;
+  #stopped = false;
   #now: Millis;
   #effects: ControlEffect[] = [];
 
@@ -53,7 +57,8 @@ export class ControlNode implements Machine<ControlEffect> {
     this.#now = now;
     this.#incarnation = config.identity.incarnation;
     this.#pins = loadPins(deps.stored);
-    this.#gossip = makeGossip(config, deps, () => this.#now);
+    this.#passwords = new HeldPasswords(config.passwords);
+    this.#gossip = makeGossip(config, deps, this.#passwords, () => this.#now);
     this.#ipam = makeIpam(config, deps, now);
     if (this.#ipam !== undefined) this.#gossip.registerChannel(IPAM, this.#ipam);
     const local = localEnd(config, deps, () => this.#gossip.entry(config.identity.name)?.addresses ?? []);
@@ -123,6 +128,36 @@ export class ControlNode implements Machine<ControlEffect> {
     return this.#input(now, () => this.#gossip.forget(targets));
   }
 
+  /**
+   * Takes over these passwords in place of those that are held; the first is dialled with. Connections made with one
+   * that is dropped are re-made; 40 s later those are closed that could not be. Returns the sentence for the user, and
+   * changes nothing, if the mesh would go from no password to one, or back.
+   */
+  onPasswords(passwords: readonly Uint8Array[], now: Millis): Rotation | string {
+    const refusal = refusalOf(this.#passwords.list.length, passwords.length);
+    if (refusal !== undefined) return refusal;
+    return this.#input(now, () => {
+      const { newIndexOf, added, dropped } = this.#passwords.replace(passwords);
+      const remaking = this.#gossip.onPasswordsChanged(newIndexOf, now);
+      if (dropped > 0) this.#links.onPasswordDropped(now);
+      const rotation: Rotation = { accepted: passwords.length, added, dropped, remaking };
+      this.#effects.push({
+        type: 'log',
+        level: 'info',
+        message: 'passwords read again',
+        fields: { ...rotation },
+      });
+      return rotation;
+    });
+  }
+
+  /** New keys for the sessions with these peers, as soon as their data plane can. */
+  rekey(peers: readonly PeerName[], now: Millis): void {
+    this.#input(now, () => {
+      for (const peer of peers) this.#toData({ type: 'rekey', peer });
+    });
+  }
+
   /** Answered by `ipam-reply` with the same number. */
   onIpamRequest(request: number, operation: IpamRequest, now: Millis): void {
     this.#input(now, () => {
@@ -146,12 +181,15 @@ export class ControlNode implements Machine<ControlEffect> {
     this.#input(now, () => this.#ask(request, 'report'));
   }
 
-  /** Says bye to all neighbours and ends all sessions. Nothing but draining the last effects may follow. */
+  /** Says bye to all neighbours, ends all sessions and wipes all secrets. Nothing but draining the last effects may follow. */
   stop(now: Millis): void {
     this.#input(now, () => {
-      this.#links.stop();
+      this.#links.stop(now);
       this.#gossip.stop(now);
     });
+    this.#stopped = true;
+    this.#passwords.wipe();
+    this.#config.identity.staticKey.secret.fill(0);
   }
 
   nextTimeout(): Millis | undefined {
@@ -295,7 +333,7 @@ export class ControlNode implements Machine<ControlEffect> {
       if (answerable !== undefined) this.#answer(answerable);
     } else if (message.type === 'log' || message.type === 'failed') {
       this.#effects.push(message);
-    } else {
+    } else if (!this.#stopped) {
       this.#links.onData(message, this.#now);
     }
   }
@@ -340,7 +378,7 @@ export class ControlNode implements Machine<ControlEffect> {
   /** Others knew of a later run of ours than the store does: gossip has moved past it, and so must the store. */
   #storeIncarnation(): void {
     const incarnation = this.#gossip.entry(this.#config.identity.name)?.incarnation ?? 0;
-    if (incarnation <= this.#incarnation) return;
+    if (incarnation <= this.#incarnation || this.#stopped) return;
     this.#incarnation = incarnation;
     this.#commit([identityChange({ ...this.#config.identity, incarnation })]);
   }
@@ -368,6 +406,25 @@ export class ControlNode implements Machine<ControlEffect> {
       this.#effects.push({ type: 'report', request, document: controlReport(parts, this.#now) });
     }
   }
+}
+
+/** What a rotation of the passwords came to. */
+export interface Rotation {
+  /** Passwords that are accepted now. */
+  readonly accepted: number;
+  readonly added: number;
+  readonly dropped: number;
+  /** Connections that are re-made, because their password was dropped. */
+  readonly remaking: number;
+}
+
+function refusalOf(held: number, next: number): string | undefined {
+  if (next > MAX_PASSWORDS) return `${next} passwords are too many: at most ${MAX_PASSWORDS} are accepted`;
+  if (held === 0 && next > 0)
+    return 'no password is set: restart with one, on all hosts, to turn encryption on';
+  if (held > 0 && next === 0)
+    return 'no password is left: restart without one, on all hosts, to turn encryption off';
+  return undefined;
 }
 
 const WITHOUT_IPAM = { type: 'failed', error: 'this node runs without address allocation' } as const;

@@ -124,6 +124,7 @@ const NO_LINK = {
   sentBytes: 0,
   receivedBytes: 0,
   lostFraction: 0,
+  rekeys: 0,
 } as const;
 
 /** Sums of counts by reason, in order of reason. */

@@ -11,6 +11,7 @@ import { FrameQueues } from './link/frame-queue.ts';
 import { Links } from './link/links.ts';
 import { MacEventLog } from './link/mac-event-log.ts';
 import { Numbers } from './link/numbers.ts';
+import { wipeKeys } from './node-messages.ts';
 import type { DataReport, ToControl, ToData } from './node-messages.ts';
 import type { LinkView } from './switch/link-view.ts';
 import { Plans } from './switch/plans.ts';
@@ -73,6 +74,8 @@ export class DataNode implements Machine<ToControl> {
     this.#now = now;
     this.#obey(message, now);
     this.#links.settle(now);
+    // The engine has copies of those that were taken.
+    wipeKeys(message);
   }
 
   /** Moves what the engine has, up to a budget; true if that was used up and there may be more. */

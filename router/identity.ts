@@ -67,6 +67,11 @@ export function identityChange(identity: Identity): StoreChange {
   return { key: IDENTITY_KEY, value };
 }
 
+/** The static key is in the store: these copies of it are of no more use. */
+export function wipeIdentity(changes: readonly StoreChange[]): void {
+  for (const { key, value } of changes) if (key === IDENTITY_KEY) value?.fill(0);
+}
+
 function decodeIdentity(bytes: Uint8Array, primitives: Primitives): Identity | undefined {
   const reader = new ByteReader(bytes);
   if (reader.u8() !== FORMAT) return undefined;
@@ -75,14 +80,21 @@ function decodeIdentity(bytes: Uint8Array, primitives: Primitives): Identity | u
   const incarnation = reader.u64();
   const generation = reader.bytes(GENERATION_BYTES);
   if (reader.failed || !reader.atEnd) return undefined;
-  return { name, staticKey: primitives.keyPairFromSeed(secret), incarnation, generation };
+  return { name, staticKey: keyPairOf(secret, primitives), incarnation, generation };
+}
+
+/** Wipes `secret`, of which the pair has a copy. */
+function keyPairOf(secret: Uint8Array, primitives: Primitives): KeyPair {
+  const pair = primitives.keyPairFromSeed(secret);
+  primitives.wipe(secret);
+  return pair;
 }
 
 /** The incarnation is raised before it is used: the first run has 1. */
 function newIdentity(primitives: Primitives, random: RandomSource): Identity {
   return {
     name: randomName(random),
-    staticKey: primitives.keyPairFromSeed(random.bytes(KEY_BYTES)),
+    staticKey: keyPairOf(random.bytes(KEY_BYTES), primitives),
     incarnation: 0,
     generation: random.bytes(GENERATION_BYTES),
   };

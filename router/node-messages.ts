@@ -35,6 +35,8 @@ export type ToData =
       readonly initiator: boolean;
       readonly keys: DirectionKeys;
     }
+  /** The session in use with the peer should have new keys now. */
+  | { readonly type: 'rekey'; readonly peer: PeerName }
   /** A circuit to the peer is open, for the session with this id: send as `sendIndex` to the first of `route` (the relays, from here); `alias` is the index we receive it on. */
   | {
       readonly type: 'circuit';
@@ -58,6 +60,18 @@ export type ToData =
   /** All MACs (6 bytes each, concatenated) of local ports; overrides whatever was learned elsewhere. */
   | { readonly type: 'local-macs'; readonly macs: Uint8Array }
   | { readonly type: 'report-request'; readonly request: number };
+
+/** Keys are handed over once: whoever has passed the message on, or done what it says, forgets them. */
+export function wipeKeys(message: ToData): void {
+  const keys =
+    message.type === 'rekey-keys'
+      ? message.keys
+      : message.type === 'session'
+        ? message.session.keys
+        : undefined;
+  keys?.send.fill(0);
+  keys?.receive.fill(0);
+}
 
 /** What the DataNode tells the ControlNode. */
 export type ToControl =
@@ -147,6 +161,8 @@ export interface LinkReport {
   readonly sentBytes: number;
   readonly receivedBytes: number;
   readonly lostFraction: number;
+  /** How often new keys have come into use. */
+  readonly rekeys: number;
 }
 
 export interface DataReport {

@@ -51,6 +51,8 @@ export interface LinkStatus {
   readonly sentBytes: number;
   readonly receivedBytes: number;
   readonly lostFraction: number;
+  /** How often new keys have come into use. */
+  readonly rekeys: number;
   /** Why no session can be made, such as "key of NAME changed". */
   readonly error?: string;
 }

@@ -11,6 +11,10 @@ export interface Daemon {
   stop(clean: boolean): Promise<void>;
   connect(peers: readonly string[], replace: boolean): Promise<void>;
   forget(peers: readonly string[]): Promise<void>;
+  /** Reads the password file again. */
+  rotate(): Promise<RotateResult>;
+  /** New session keys with one peer, by name or nickname, or with all; the peers that they were begun with. */
+  rekey(peer: string | undefined): Promise<readonly PeerRef[]>;
   attach(request: AttachRequest, signal: AbortSignal): Promise<AttachResult>;
   /** The CIDRs that were given back; empty if there was nothing. */
   detach(target: string, addresses: readonly string[]): Promise<readonly string[]>;
@@ -21,6 +25,22 @@ export interface Daemon {
   allocate(id: string, subnet: string | undefined, signal: AbortSignal): Promise<readonly string[]>;
   claim(id: string, cidr: string, signal: AbortSignal): Promise<readonly string[]>;
   release(id: string, cidr: string | undefined): Promise<readonly string[]>;
+}
+
+export interface RotateResult {
+  /** Passwords that are accepted now. */
+  readonly accepted: number;
+  readonly added: number;
+  readonly dropped: number;
+  /** Connections that are being made afresh, as their password was dropped. */
+  readonly remaking: number;
+  /** Sentences that the operator should read, such as that others can read the file. */
+  readonly notes: readonly string[];
+}
+
+export interface PeerRef {
+  readonly peer: string;
+  readonly nickname: string;
 }
 
 export interface AttachRequest {

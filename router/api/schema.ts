@@ -13,6 +13,7 @@ function closedObject<P extends Record<string, unknown>>(
 export const stopBody = closedObject({ clean: { type: 'boolean' } }, []);
 export const connectBody = closedObject({ peers: texts, replace: { type: 'boolean' } }, ['peers']);
 export const forgetBody = closedObject({ peers: texts }, ['peers']);
+export const rekeyBody = closedObject({ peer: text }, []);
 export const attachBody = closedObject(
   {
     target: text,

@@ -13,6 +13,7 @@ import {
   exposeBody,
   forgetBody,
   hideBody,
+  rekeyBody,
   releaseBody,
   stopBody,
 } from './schema.ts';
@@ -41,6 +42,7 @@ export function createApi(daemon: Daemon, log: Log): FastifyInstance {
   });
   addQueries(app, daemon);
   addMeshCalls(app, daemon);
+  addKeyCalls(app, daemon);
   addAttachmentCalls(app, daemon);
   addAddressCalls(app, daemon);
   return app;
@@ -97,6 +99,13 @@ function addMeshCalls(app: FastifyInstance, daemon: Daemon): void {
     await daemon.forget(body.peers);
     return {};
   });
+}
+
+function addKeyCalls(app: FastifyInstance, daemon: Daemon): void {
+  app.post('/rotate', () => daemon.rotate());
+  app.post<{ Body: { peer?: string } }>('/rekey', { schema: { body: rekeyBody } }, async ({ body }) => ({
+    peers: await daemon.rekey(body.peer),
+  }));
 }
 
 function addAttachmentCalls(app: FastifyInstance, daemon: Daemon): void {

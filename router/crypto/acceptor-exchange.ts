@@ -1,4 +1,4 @@
-import { concatBytes } from '../../core/bytes.ts';
+import { concatBytes, secretCopy } from '../../core/bytes.ts';
 import type { ChannelFailure, CryptoResult } from '../../gossip/secure-channel.ts';
 import { CHANNEL_ID } from './channel-keys.ts';
 import type { ConfirmationTags } from './channel-keys.ts';
@@ -68,7 +68,7 @@ export class AcceptorExchange implements PasswordExchange {
     }
     const index = this.#answers.length;
     const tags = tagsOf(this.#context, result.isk, this.#elementA, result.element, index);
-    this.#answers.push({ element: result.element, isk: result.isk, tags });
+    this.#answers.push({ element: result.element, isk: secretCopy(result.isk), tags });
     this.#answerNext();
   }
 
@@ -112,7 +112,7 @@ export class AcceptorExchange implements PasswordExchange {
     const answer = this.#answers[index];
     if (answer === undefined) return this.#fail('handshake-malformed', MALFORMED_DETAIL);
     if (!equalTags(answer.tags.a, tag)) return this.#fail('password-mismatch', MISMATCH_DETAIL);
-    const isk = answer.isk.slice();
+    const isk = secretCopy(answer.isk);
     this.wipe();
     this.#events.onConfirmed(isk, index);
   }

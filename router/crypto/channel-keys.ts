@@ -1,4 +1,4 @@
-import { concatBytes, utf8 } from '../../core/bytes.ts';
+import { concatBytes, secretCopy, utf8 } from '../../core/bytes.ts';
 import { lengthPrefixed } from './cpace.ts';
 import { KEY_BYTES } from './primitives.ts';
 import type { Primitives } from './primitives.ts';
@@ -54,7 +54,7 @@ export function streamKeys(primitives: Primitives, isk: Uint8Array): { aToB: Uin
 function streamKey(primitives: Primitives, label: Uint8Array, isk: Uint8Array): Uint8Array {
   const secret = concatBytes(label, isk);
   const hash = primitives.sha512(secret);
-  const key = hash.slice(0, KEY_BYTES);
+  const key = secretCopy(hash, KEY_BYTES);
   primitives.wipe(secret);
   primitives.wipe(hash);
   return key;

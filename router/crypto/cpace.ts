@@ -1,6 +1,6 @@
 import { ristretto255, ristretto255_hasher } from '@noble/curves/ed25519.js';
 import { sha512 } from '@noble/hashes/sha2.js';
-import { concatBytes, utf8 } from '../../core/bytes.ts';
+import { concatBytes, secretCopy, secretRoom, utf8 } from '../../core/bytes.ts';
 import type { CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
 
 /**
@@ -22,28 +22,57 @@ export function runCpaceJob(job: CryptoJob): CryptoResult {
   switch (job.type) {
     case 'cpace-start': {
       const scalar = sampleScalar(job.seed);
-      const element = publicElement(generator(job.password, job.channelId, job.sid), scalar);
+      const element = ownElement(job, scalar);
       return element === undefined ? refused : { type: 'cpace-started', scalar, element };
     }
     case 'cpace-answer': {
       const scalar = sampleScalar(job.seed);
-      const element = publicElement(generator(job.password, job.channelId, job.sid), scalar);
+      const element = ownElement(job, scalar);
       const shared = sharedElement(scalar, job.elementA);
       scalar.fill(0);
       if (element === undefined || shared === undefined) return refused;
-      const transcript = { ...job, elementB: element };
-      return { type: 'cpace-answered', element, isk: sessionKey(shared, transcript) };
+      return { type: 'cpace-answered', element, isk: lastKey(shared, { ...job, elementB: element }) };
     }
     case 'cpace-finish': {
       const shared = sharedElement(job.scalar, job.elementB);
-      return shared === undefined ? refused : { type: 'cpace-finished', isk: sessionKey(shared, job) };
+      return shared === undefined ? refused : { type: 'cpace-finished', isk: lastKey(shared, job) };
     }
   }
 }
 
+/** Overwrites what a job and its result hold of secrets; neither is of use afterwards. */
+export function wipeCpace({ job, result }: { job?: CryptoJob; result?: CryptoResult }): void {
+  if (job?.type === 'cpace-finish') job.scalar.fill(0);
+  else for (const secret of [job?.password, job?.seed]) secret?.fill(0);
+  if (result?.type === 'cpace-started') result.scalar.fill(0);
+  else if (result !== undefined && result.type !== 'refused') result.isk.fill(0);
+}
+
+function ownElement(
+  job: Extract<CryptoJob, { password: Uint8Array }>,
+  scalar: Uint8Array,
+): Uint8Array | undefined {
+  const base = generator(job.password, job.channelId, job.sid);
+  const element = publicElement(base, scalar);
+  base.fill(0);
+  return element;
+}
+
+/** The session key; wipes `shared`. */
+function lastKey(shared: Uint8Array, transcript: CpaceTranscript): Uint8Array {
+  const isk = sessionKey(shared, transcript);
+  shared.fill(0);
+  return isk;
+}
+
 /** calculate_generator(PRS, CI, sid): the encoded point that stands for the password. */
 export function generator(password: Uint8Array, channelId: Uint8Array, sid: Uint8Array): Uint8Array {
-  return generatorPoint(sha512(generatorString(password, channelId, sid))).toBytes();
+  const text = generatorString(password, channelId, sid);
+  const hash = sha512(text);
+  text.fill(0);
+  const point = generatorPoint(hash);
+  hash.fill(0);
+  return point.toBytes();
 }
 
 /** A scalar below the group's order from 64 random bytes; 32 bytes, least significant first. */
@@ -77,13 +106,16 @@ export interface CpaceTranscript {
 /** ISK, 64 bytes, over the ordered transcript. */
 export function sessionKey(shared: Uint8Array, transcript: CpaceTranscript): Uint8Array {
   const { sid, elementA, associatedA, elementB, associatedB } = transcript;
-  return sha512(
-    concatBytes(
-      lengthPrefixed(DSI_ISK, sid, shared),
-      lengthPrefixed(elementA, associatedA),
-      lengthPrefixed(elementB, associatedB),
-    ),
+  const secret = lengthPrefixed(DSI_ISK, sid, shared);
+  const input = concatBytes(
+    secret,
+    lengthPrefixed(elementA, associatedA),
+    lengthPrefixed(elementB, associatedB),
   );
+  const hash = sha512(input);
+  const isk = secretCopy(hash);
+  for (const bytes of [secret, input, hash]) bytes.fill(0);
+  return isk;
 }
 
 /** lv_cat: each part after its length in LEB128. */
@@ -92,7 +124,7 @@ export function lengthPrefixed(...parts: readonly Uint8Array[]): Uint8Array {
 }
 
 function generatorString(password: Uint8Array, channelId: Uint8Array, sid: Uint8Array): Uint8Array {
-  const used = lengthPrefixed(DSI).length + lengthPrefixed(password).length;
+  const used = [DSI, password].reduce((sum, { length }) => sum + leb128(length).length + length, 0);
   const padding = new Uint8Array(Math.max(0, BLOCK_BYTES - 1 - used));
   return lengthPrefixed(DSI, password, padding, channelId, sid);
 }
@@ -117,7 +149,7 @@ function decodeScalar(bytes: Uint8Array): bigint {
 }
 
 function encodeScalar(scalar: bigint): Uint8Array {
-  const out = new Uint8Array(32);
+  const out = secretRoom(32);
   let rest = scalar;
   for (let i = 0; i < out.length; i++) {
     out[i] = Number(rest & 255n);

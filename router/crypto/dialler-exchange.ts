@@ -1,4 +1,4 @@
-import { concatBytes } from '../../core/bytes.ts';
+import { concatBytes, secretCopy } from '../../core/bytes.ts';
 import type { ChannelFailure, CryptoResult } from '../../gossip/secure-channel.ts';
 import { CHANNEL_ID } from './channel-keys.ts';
 import {
@@ -63,12 +63,12 @@ export class DiallerExchange implements PasswordExchange {
 
   onTaskDone(result: CryptoResult): void {
     if (this.#state === 'start-task' && result.type === 'cpace-started') {
-      this.#scalar = result.scalar;
+      this.#scalar = secretCopy(result.scalar);
       this.#element = result.element;
       this.#state = 'count';
       this.#events.onWrite(this.#element);
     } else if (this.#state === 'finish-task' && result.type === 'cpace-finished') {
-      this.#onFinished(result.isk);
+      this.#onFinished(secretCopy(result.isk));
     } else {
       this.#fail('handshake-malformed', ELEMENT_DETAIL);
     }

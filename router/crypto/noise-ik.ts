@@ -41,12 +41,13 @@ export class NoiseIkInitiator {
   readonly #state: SymmetricState;
   #phase: 'new' | 'waiting' | 'over' = 'new';
 
-  /** `ephemeralSeed`: 32 random bytes, used for this handshake only. */
+  /** `ephemeralSeed`: 32 random bytes for this handshake only; wiped. */
   constructor(options: NoiseIkOptions, remoteStatic: Uint8Array, ephemeralSeed: Uint8Array) {
     this.#primitives = options.primitives;
     this.#staticKey = options.staticKey;
     this.#remoteStatic = remoteStatic.slice();
     this.#ephemeral = options.primitives.keyPairFromSeed(ephemeralSeed);
+    this.#primitives.wipe(ephemeralSeed);
     this.#state = start(options, remoteStatic);
   }
 
@@ -136,8 +137,8 @@ export class NoiseIkResponder {
   }
 
   /**
-   * Once, after message 1; the machine is then over and wiped. `ephemeralSeed`: 32 random bytes for this handshake only.
-   * Undefined if the initiator sent a key of low order. A payload of more than 65,487 bytes is a bug and throws.
+   * Once, after message 1; the machine is then over and wiped. `ephemeralSeed`: 32 random bytes for this handshake only;
+   * wiped. Undefined if the initiator sent a key of low order. A payload of more than 65,487 bytes is a bug and throws.
    */
   writeMessage2(
     payload: Uint8Array,
@@ -148,6 +149,7 @@ export class NoiseIkResponder {
     checkPayload(payload, MESSAGE_2_OVERHEAD);
     const state = this.#state;
     const own = this.#primitives.keyPairFromSeed(ephemeralSeed);
+    this.#primitives.wipe(ephemeralSeed);
     state.mixHash(own.public);
     const agreed =
       mixDh(state, this.#primitives, own.secret, this.#remote.ephemeral) &&

@@ -1,4 +1,4 @@
-import { concatBytes } from '../../core/bytes.ts';
+import { concatBytes, secretCopy } from '../../core/bytes.ts';
 import { AEAD_NONCE_BYTES, HASH_BYTES, KEY_BYTES } from './primitives.ts';
 import type { Primitives } from './primitives.ts';
 
@@ -96,14 +96,15 @@ export class SymmetricState {
 function hkdf(primitives: Primitives, chainingKey: Uint8Array, input: Uint8Array): [Uint8Array, Uint8Array] {
   const extracted = primitives.hmacSha512(chainingKey, input);
   const first = primitives.hmacSha512(extracted, Uint8Array.of(1));
-  const second = primitives.hmacSha512(extracted, concatBytes(first, Uint8Array.of(2)));
-  primitives.wipe(extracted);
+  const input2 = concatBytes(first, Uint8Array.of(2));
+  const second = primitives.hmacSha512(extracted, input2);
+  for (const secret of [extracted, input2]) primitives.wipe(secret);
   return [first, second];
 }
 
 /** Hashes of 64 bytes are cut to 32 where they serve as cipher keys. */
 function truncateKey(primitives: Primitives, output: Uint8Array): Uint8Array {
-  const key = output.slice(0, KEY_BYTES);
+  const key = secretCopy(output, KEY_BYTES);
   primitives.wipe(output);
   return key;
 }

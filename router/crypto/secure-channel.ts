@@ -1,3 +1,4 @@
+import { secretCopy } from '../../core/bytes.ts';
 import type { RandomSource } from '../../core/random.ts';
 import { SECOND } from '../../core/time.ts';
 import type { Millis } from '../../core/time.ts';
@@ -75,7 +76,7 @@ class Channel implements SecureChannel {
   constructor(options: SecureChannelOptions, now: Millis) {
     checkPasswords(options);
     this.#options = options;
-    this.#passwords = options.passwords.map((password) => password.slice());
+    this.#passwords = options.passwords.map((password) => secretCopy(password));
     this.#nonce = options.random.bytes(PREAMBLE_NONCE_BYTES);
     this.#deadline = now + HANDSHAKE_TIMEOUT;
     this.#preamble = encodePreamble({

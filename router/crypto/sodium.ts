@@ -2,6 +2,7 @@ import sodium from 'libsodium-wrappers';
 import type { StateAddress } from 'libsodium-wrappers';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha512 } from '@noble/hashes/sha2.js';
+import { secretCopy } from '../../core/bytes.ts';
 import { runCpaceJob } from './cpace.ts';
 import { AEAD_TAG_BYTES, STREAM_OVERHEAD } from './primitives.ts';
 import type { KeyPair, Primitives, StreamOpener, StreamSealer } from './primitives.ts';
@@ -38,7 +39,7 @@ const sodiumPrimitives: Primitives = {
 };
 
 function keyPairFromSeed(seed: Uint8Array): KeyPair {
-  return { secret: seed.slice(), public: sodium.crypto_scalarmult_base(seed) };
+  return { secret: secretCopy(seed), public: sodium.crypto_scalarmult_base(seed) };
 }
 
 function dh(secret: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined {

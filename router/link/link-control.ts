@@ -3,7 +3,7 @@ import type { LogLevel } from '../../core/log.ts';
 import { compareNames } from '../../core/peer-name.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import type { RoutesSnapshot } from '../../core/routes.ts';
-import { MINUTE, earlier } from '../../core/time.ts';
+import { MINUTE, SECOND, earlier } from '../../core/time.ts';
 import type { Machine, Millis } from '../../core/time.ts';
 import type { ToControl, ToData } from '../node-messages.ts';
 import { Circuits } from './circuit.ts';
@@ -18,8 +18,12 @@ import type { Pins } from './pins.ts';
 import { RekeyHandshakes } from './rekey-handshake.ts';
 import type { RekeyDrop } from './rekey-handshake.ts';
 
-/** A session does not outlive its peer's membership by more than this. */
+/** A session does not outlive its peer's membership by more than this... */
 const SESSION_WITHOUT_MEMBERSHIP: Millis = 10 * MINUTE;
+/** ... or this, if the peer may know nothing but a password that was dropped: with the 40 s of its connections, under a minute. */
+const SESSION_OF_DROPPED_PASSWORD: Millis = 15 * SECOND;
+/** A rotation takes the operator so long: until all hosts have dropped the password, the peer comes in through others. */
+const ROTATION: Millis = 10 * MINUTE;
 
 /** What is sent to a peer under this name over the control plane. */
 type LinkMessageKind = 'offer' | 'answer' | 'circuit';
@@ -64,9 +68,12 @@ export class LinkControl implements Machine<LinkControlEffect> {
   readonly #circuits: Circuits;
   readonly #mesh: MeshChoice;
   readonly #counters = new Counters<LinkControlDrop>();
-  /** Peers with a session that the graph does not reach, and since when, in that order. */
+  /** Peers with a session that the graph does not reach, and since when. */
   readonly #absent = new Map<PeerName, Millis>();
-  readonly #sessions = new Set<PeerName>();
+  /** Peers with a session, and since when the newest is there. */
+  readonly #sessions = new Map<PeerName, Millis>();
+  #reachable: ReadonlySet<PeerName> = new Set();
+  #passwordDroppedAt = Number.NEGATIVE_INFINITY;
   #effects: LinkControlEffect[] = [];
 
   constructor(options: LinkControlOptions) {
@@ -104,20 +111,26 @@ export class LinkControl implements Machine<LinkControlEffect> {
   /** The entry of a peer that runs a data plane, new or changed. */
   onPeer(remote: RemoteEnd, now: Millis): void {
     this.#offers.onPeer(remote, now);
-    this.#collect();
+    this.#collect(now);
   }
 
   onPeerGone(peer: PeerName, now: Millis): void {
     this.#offers.onPeerGone(peer, now);
-    this.#collect();
+    this.#collect(now);
   }
 
   onRoutes(routes: RoutesSnapshot, now: Millis): void {
     this.#circuits.onRoutes(routes, now);
     this.#offers.setMesh(this.#mesh.onRoutes(routes), now);
-    this.#noteAbsent(new Set(routes.names), now);
+    this.#reachable = new Set(routes.names);
+    this.#noteAbsent(now);
     this.#effects.push({ type: 'to-data', message: { type: 'routes', routes } });
-    this.#collect();
+    this.#collect(now);
+  }
+
+  /** Sessions that were made before it, or not long after, need not be with members any more. */
+  onPasswordDropped(now: Millis): void {
+    this.#passwordDroppedAt = now;
   }
 
   /** A message that was routed to this node; `from` is what its envelope says. */
@@ -126,7 +139,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
     else if (kind === 'answer') this.#offers.onAnswer(from, bytes, now);
     else if (kind === 'circuit') this.#circuits.onMessage(from, bytes, now);
     else this.#counters.add('link-kind-unknown');
-    this.#collect();
+    this.#collect(now);
   }
 
   /** What the data plane says, as far as it concerns links. */
@@ -161,30 +174,31 @@ export class LinkControl implements Machine<LinkControlEffect> {
         this.#onLinkChanged(message, now);
         break;
     }
-    this.#collect();
+    this.#collect(now);
   }
 
-  /** Ends all sessions; the peers are told. */
-  stop(): void {
-    for (const peer of [...this.#sessions].sort(compareNames)) {
+  /** Ends all sessions; the peers are told, and what handshakes under way have of secrets is wiped. */
+  stop(now: Millis): void {
+    for (const peer of [...this.#sessions.keys()].sort(compareNames)) {
       this.#effects.push({ type: 'to-data', message: { type: 'session-closed', peer, notify: true } });
+      this.#rekeys.forget(peer);
     }
     this.#sessions.clear();
+    this.#offers.stop(now);
   }
 
   nextTimeout(): Millis | undefined {
     const next = earlier(this.#offers.nextTimeout(), this.#circuits.nextTimeout());
-    for (const since of this.#absent.values()) return earlier(next, since + SESSION_WITHOUT_MEMBERSHIP);
-    return next;
+    return [...this.#absent.keys()].reduce((first, peer) => earlier(first, this.#closesAt(peer)), next);
   }
 
   onTimeout(now: Millis): void {
     this.#offers.onTimeout(now);
     this.#circuits.onTimeout(now);
-    for (const [peer, since] of this.#absent) {
-      if (since + SESSION_WITHOUT_MEMBERSHIP <= now) this.#closeSession(peer, now);
+    for (const peer of [...this.#absent.keys()]) {
+      if (this.#closesAt(peer) <= now) this.#closeSession(peer, now);
     }
-    this.#collect();
+    this.#collect(now);
   }
 
   drain(): LinkControlEffect[] {
@@ -206,9 +220,15 @@ export class LinkControl implements Machine<LinkControlEffect> {
     this.#rekeys.onReceived(peer, session, phase, step, bytes);
   }
 
-  #noteAbsent(reachable: ReadonlySet<PeerName>, now: Millis): void {
-    for (const peer of this.#sessions) {
-      if (reachable.has(peer)) this.#absent.delete(peer);
+  /** When the session with a peer that is out of the graph ends. */
+  #closesAt(peer: PeerName): Millis {
+    const mayBeOut = (this.#sessions.get(peer) ?? 0) < this.#passwordDroppedAt + ROTATION;
+    return this.#absent.get(peer)! + (mayBeOut ? SESSION_OF_DROPPED_PASSWORD : SESSION_WITHOUT_MEMBERSHIP);
+  }
+
+  #noteAbsent(now: Millis): void {
+    for (const peer of this.#sessions.keys()) {
+      if (this.#reachable.has(peer)) this.#absent.delete(peer);
       else if (!this.#absent.has(peer)) this.#absent.set(peer, now);
     }
   }
@@ -223,13 +243,13 @@ export class LinkControl implements Machine<LinkControlEffect> {
   }
 
   /** Takes over what the parts want done. */
-  #collect(): void {
-    for (const effect of this.#offers.drain()) this.#onOfferEffect(effect);
+  #collect(now: Millis): void {
+    for (const effect of this.#offers.drain()) this.#onOfferEffect(effect, now);
     for (const message of this.#rekeys.drain()) this.#effects.push({ type: 'to-data', message });
     for (const effect of this.#circuits.drain()) this.#onCircuitEffect(effect);
   }
 
-  #onOfferEffect(effect: OfferEffect): void {
+  #onOfferEffect(effect: OfferEffect, now: Millis): void {
     switch (effect.type) {
       case 'send':
         this.#effects.push({ ...effect, type: 'unicast' });
@@ -240,15 +260,16 @@ export class LinkControl implements Machine<LinkControlEffect> {
         break;
       }
       case 'session':
-        this.#onSession(effect);
+        this.#onSession(effect, now);
         break;
     }
   }
 
-  #onSession({ peer, id, made }: Extract<OfferEffect, { type: 'session' }>): void {
+  #onSession({ peer, id, made }: Extract<OfferEffect, { type: 'session' }>, now: Millis): void {
     const { material, handshakeHash, remoteStatic } = made;
     const { initiator } = material;
-    this.#sessions.add(peer);
+    this.#sessions.set(peer, now);
+    if (!this.#reachable.has(peer) && !this.#absent.has(peer)) this.#absent.set(peer, now);
     this.#rekeys.onSession(peer, id, { initiator, remoteStatic, handshakeHash });
     const message: ToData = { type: 'session', peer, session: { ...material, id } };
     this.#effects.push({ type: 'to-data', message });

@@ -72,6 +72,7 @@ export class Link implements Machine<LinkEffect> {
   #macsReceiver = new MacsReceiver();
   #sentBytes = 0;
   #receivedBytes = 0;
+  #rekeys = 0;
 
   constructor(peer: PeerName, environment: LinkEnvironment, localMacs: Uint8Array) {
     this.peer = peer;
@@ -121,6 +122,12 @@ export class Link implements Machine<LinkEffect> {
     for (const session of this.#slots.all()) this.#slots.drop(session);
     this.#neededAt = undefined;
     this.#settle(now);
+  }
+
+  /** Someone wants new keys for the session in use. */
+  onRekeyRequest(now: Millis): void {
+    this.#slots.current?.keys?.onRequest(now);
+    this.onTimeout(now);
   }
 
   /** For the session in use; what is for one that has been replaced comes too late. */
@@ -182,6 +189,7 @@ export class Link implements Machine<LinkEffect> {
     if (session.sealed && arrival.plain) return false;
     session.keys?.onDatagrams(1, now);
     const proven = session.keys?.onPhase(arrival.phase, now) ?? false;
+    if (proven) this.#rekeys++;
     if (session === this.#slots.pending) this.#goLive(session, now);
     else if (proven) this.#settle(now);
     else return false;
@@ -246,7 +254,8 @@ export class Link implements Machine<LinkEffect> {
     const session = this.#slots.serving();
     const path = session?.paths.current;
     const [sentBytes, receivedBytes] = [this.#sentBytes, this.#receivedBytes];
-    const common = { peer: this.peer, state: this.#state, sentBytes, receivedBytes };
+    const rekeys = this.#rekeys;
+    const common = { peer: this.peer, state: this.#state, sentBytes, receivedBytes, rekeys };
     if (session === undefined || path === undefined) return { ...common, ...NO_PATH };
     return {
       ...common,

@@ -187,6 +187,9 @@ function obey(link: Link, message: LinkOrder, now: Millis): void {
     case 'session-closed':
       link.onSessionClosed(message.notify, now);
       break;
+    case 'rekey':
+      link.onRekeyRequest(now);
+      break;
     case 'rekey-message':
       link.onRekeyMessage(message, now);
       break;

@@ -211,6 +211,11 @@ export class Offers implements Machine<OfferEffect> {
     }
   }
 
+  /** Gives up what is under way, and wipes its secrets. */
+  stop(now: Millis): void {
+    for (const state of this.#peers.values()) this.#withdraw(state, now);
+  }
+
   drain(): OfferEffect[] {
     const effects = this.#effects;
     this.#effects = [];

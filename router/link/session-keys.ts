@@ -13,6 +13,8 @@ const RESEND_PAUSE: Millis = 30 * SECOND;
 /** Datagrams under the old key may still be on the way for so long. */
 const OLD_KEY_LIFETIME: Millis = 15 * SECOND;
 const KEY_LIFETIME: Millis = 1 * HOUR;
+/** Far from the 256 phases that would bring back the number of one that is held; who rekeys faster holds old keys for less long. */
+const MOST_OLD_KEYS = 64;
 
 type RekeyMessage = Extract<LinkMessage, { kind: 'rekey' }>;
 type Keys = Extract<ToData, { type: 'rekey-keys' }>;
@@ -68,8 +70,14 @@ export class SessionKeys {
 
   /** Counts towards the limit per key; both directions together, which errs on the safe side. */
   onDatagrams(count: number, now: Millis): void {
+    const had = this.#datagrams;
     this.#datagrams += count;
-    if (this.#datagrams >= REKEY_AFTER_DATAGRAMS) this.#nextAsk = Math.min(this.#nextAsk, now);
+    if (had < REKEY_AFTER_DATAGRAMS && this.#datagrams >= REKEY_AFTER_DATAGRAMS) this.onRequest(now);
+  }
+
+  /** New keys are wanted now; if the newest are not proven yet, once they are. */
+  onRequest(now: Millis): void {
+    this.#nextAsk = Math.min(this.#nextAsk, now);
   }
 
   /** A datagram was opened with the key of `phase`; true if it is the first under the newest one. */
@@ -79,6 +87,7 @@ export class SessionKeys {
     const old = (phase + 255) % 256;
     if (this.#sending !== phase) this.#startSending(phase);
     this.#wipes.push({ phase: old, at: now + OLD_KEY_LIFETIME });
+    if (this.#wipes.length > MOST_OLD_KEYS) this.#wipeOldest();
     return true;
   }
 
@@ -129,24 +138,23 @@ export class SessionKeys {
   }
 
   nextTimeout(): Millis | undefined {
-    const ask = this.#stepOne?.nextAt ?? this.#nextAsk;
+    const ask = this.#stepOne?.nextAt ?? (this.#proven ? this.#nextAsk : undefined);
     return earlier(earlier(ask, this.#wipes[0]?.at), this.#newestSince + KEY_LIFETIME);
   }
 
   onTimeout(now: Millis): void {
-    while (this.#wipes[0] && this.#wipes[0].at <= now) {
-      const { phase } = this.#wipes.shift()!;
-      this.#context.emit({
-        type: 'configure',
-        change: { type: 'key-removed', session: this.#session, phase },
-      });
-    }
+    while (this.#wipes[0] && this.#wipes[0].at <= now) this.#wipeOldest();
     if (this.#stepOne) {
       if (this.#stepOne.nextAt <= now) this.#resend(this.#stepOne, now);
-    } else if (this.#nextAsk <= now) {
+    } else if (this.#proven && this.#nextAsk <= now) {
       this.#nextAsk = now + RESEND_PAUSE;
-      if (this.#proven) this.#ask();
+      this.#ask();
     }
+  }
+
+  #wipeOldest(): void {
+    const { phase } = this.#wipes.shift()!;
+    this.#context.emit({ type: 'configure', change: { type: 'key-removed', session: this.#session, phase } });
   }
 
   #ask(): void {

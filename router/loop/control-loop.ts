@@ -4,7 +4,10 @@ import type { StoreChange, StorePort } from '../../core/store.ts';
 import type { Millis } from '../../core/time.ts';
 import type { ControlEffect } from '../control-effect.ts';
 import type { ControlNode } from '../control-node.ts';
-import type { ToControl, ToData } from '../node-messages.ts';
+import { wipeIdentity } from '../identity.ts';
+import { wipeCpace } from '../crypto/cpace.ts';
+import { wipeKeys } from '../node-messages.ts';
+import type { ToControl } from '../node-messages.ts';
 import type { CryptoThreadJob, CryptoThreadResult } from './crypto-thread.ts';
 import type { DataPlane } from './data-plane.ts';
 import { DeadlineTimer, monotonicNow } from './deadline-timer.ts';
@@ -53,7 +56,10 @@ export class ControlLoop {
     this.#crypto = new Thread<CryptoThreadJob, CryptoThreadResult>(
       'crypto',
       undefined,
-      ({ task, result }) => this.tell((now) => node.onTaskDone(task, result, now)),
+      ({ task, result }) => {
+        this.tell((now) => node.onTaskDone(task, result, now));
+        wipeCpace({ result });
+      },
       (error) => owner.onFailure(error),
     );
   }
@@ -114,6 +120,7 @@ export class ControlLoop {
       case 'task':
         return this.#crypto.post({ task: effect.task, job: effect.job });
       case 'to-data':
+        // The other thread has a copy of its own.
         this.#data.send(effect.message);
         return wipeKeys(effect.message);
       case 'commit':
@@ -131,20 +138,11 @@ export class ControlLoop {
 
   #commit(token: number, changes: readonly StoreChange[]): void {
     this.#store.commit(changes).then(
-      () => this.tell((now) => this.#node.onCommitted(token, now)),
+      () => {
+        wipeIdentity(changes);
+        this.tell((now) => this.#node.onCommitted(token, now));
+      },
       (error: unknown) => this.#owner.onFailure(error instanceof Error ? error : new Error(String(error))),
     );
   }
-}
-
-/** Keys were copied to the other thread; this one forgets them. */
-function wipeKeys(message: ToData): void {
-  const keys =
-    message.type === 'rekey-keys'
-      ? message.keys
-      : message.type === 'session'
-        ? message.session.keys
-        : undefined;
-  keys?.send.fill(0);
-  keys?.receive.fill(0);
 }

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import type { CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
-import { runCpaceJob } from '../crypto/cpace.ts';
+import { runCpaceJob, wipeCpace } from '../crypto/cpace.ts';
 
 /** The crypto thread: public-key work that would otherwise hold up the control plane for milliseconds. */
 export interface CryptoThreadJob {
@@ -14,16 +14,9 @@ export interface CryptoThreadResult {
 }
 
 parentPort!.on('message', ({ task, job }: CryptoThreadJob) => {
-  const done: CryptoThreadResult = { task, result: runCpaceJob(job) };
-  wipe(job);
+  const result = runCpaceJob(job);
+  const done: CryptoThreadResult = { task, result };
   parentPort!.postMessage(done);
+  // Posting copies, and the job is a copy: what this thread has of them ends here.
+  wipeCpace({ job, result });
 });
-
-/** The job is this thread's own copy: password, scalar and seed end here. */
-function wipe(job: CryptoJob): void {
-  if (job.type === 'cpace-finish') job.scalar.fill(0);
-  else {
-    job.password.fill(0);
-    job.seed.fill(0);
-  }
-}

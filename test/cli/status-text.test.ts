@@ -45,6 +45,7 @@ const document: StatusDocument = {
         sentBytes: 2_048,
         receivedBytes: 5,
         lostFraction: 0.25,
+        rekeys: 7,
       },
     ],
     peers: [
@@ -97,7 +98,7 @@ for (const [part, lines] of [
       'password mismatch with 192.0.2.3:6783; next try in 4 s',
     ],
   ],
-  ['links', ['relay via 02:00:00:00:00:03', 'encrypted', 'rtt -', 'sent 2.0 KiB', 'lost 25.0 %']],
+  ['links', ['relay via 02:00:00:00:00:03', 'encrypted', 'rtt -', 'sent 2.0 KiB', 'lost 25.0 %', 'rekeys 7']],
   ['targets', ['192.0.2.2:6783  connected']],
   ['peers', ['02:00:00:00:00:01 (host1)\n   02:00:00:00:00:02 (host2)\n']],
   ['ipam', ['16 addresses (50.0 % of the range)  unreachable']],

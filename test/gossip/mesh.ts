@@ -105,7 +105,7 @@ export class Mesh {
             id: this.#channelId++,
             role,
             attempt,
-            passwords: role === 'dialler' ? held.slice(attempt, attempt + 1) : held,
+            passwords: role === 'dialler' ? held.slice(attempt, attempt + 1) : [...held],
           }),
       },
       this.now,

@@ -17,7 +17,7 @@ function hello(name: PeerName, uid: string): Omit<Hello, 'type' | 'replaces' | '
 function openChannel(id: number) {
   const sid = new Uint8Array(16);
   new DataView(sid.buffer).setUint32(0, id);
-  const effects: SecureChannelEffect[] = [{ type: 'open', sid, encrypted: false, passwordIndex: -1 }];
+  const effects: SecureChannelEffect[] = [{ type: 'open', sid, encrypted: false, passwordIndex: 0 }];
   const ignore = (): undefined => undefined;
   return {
     onBytes: (bytes: Uint8Array) => void effects.push({ type: 'message', bytes }),

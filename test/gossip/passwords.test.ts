@@ -1,7 +1,19 @@
 import test from 'ava';
-import { Mesh, neighbours, peerName } from './mesh.ts';
+import { Mesh, neighbours, peerName, type SimulatedNode } from './mesh.ts';
 
 const SECOND = 1_000;
+
+/** As the node's owner does it; returns how many connections are to be re-made. */
+function rotate(mesh: Mesh, node: SimulatedNode, passwords: readonly string[]): number {
+  const positions = node.passwords.map((old) => passwords.indexOf(old));
+  node.passwords.splice(0, node.passwords.length, ...passwords);
+  let remaking = 0;
+  mesh.act(node, (gossip, now) => {
+    const newIndexOf = positions.map((at) => (at < 0 ? undefined : at));
+    remaking = gossip.onPasswordsChanged(newIndexOf, now);
+  });
+  return remaking;
+}
 
 const refusals = [
   {
@@ -58,12 +70,8 @@ test('connections are re-made before the dropped password breaks them, and no pe
   mesh.run(10 * SECOND);
   for (const passwords of [['old', 'new'], ['new', 'old'], ['new']]) {
     for (const node of nodes) {
-      const newIndexOf = node.passwords
-        .map((old) => passwords.indexOf(old))
-        .map((i) => (i < 0 ? undefined : i));
-      node.passwords.splice(0, node.passwords.length, ...passwords);
       const before = node.gossip.routes().names.length;
-      mesh.act(node, (gossip, now) => gossip.onPasswordsChanged(newIndexOf, now));
+      rotate(mesh, node, passwords);
       for (let i = 0; i < 50; i++) {
         mesh.run(100);
         for (const other of nodes) t.is(other.gossip.routes().names.length, before);
@@ -77,18 +85,76 @@ test('connections are re-made before the dropped password breaks them, and no pe
   }
 });
 
-test('a peer that knows only the dropped password is out after a minute', (t) => {
+test('a peer that knows only the dropped password is out after forty seconds', (t) => {
   const mesh = new Mesh(4);
   const a = mesh.add(1, { passwords: ['old', 'new'] });
   const b = mesh.add(2, { passwords: ['old'] });
   mesh.connect(b, '192.0.2.1');
   mesh.run(10 * SECOND);
-  a.passwords.splice(0, 2, 'new');
-  mesh.act(a, (gossip, now) => gossip.onPasswordsChanged([undefined, 0], now));
-  mesh.run(50 * SECOND);
+  t.is(rotate(mesh, a, ['new']), 1);
+  mesh.run(39 * SECOND);
   t.deepEqual(neighbours(a), [peerName(2)]);
-  mesh.run(15 * SECOND);
+  mesh.run(2 * SECOND);
   t.deepEqual(neighbours(a), []);
   mesh.run(10 * SECOND);
   t.regex(b.gossip.connectionsStatus(mesh.now)[0]!.error!, /password mismatch with/);
+});
+
+test('who dialled with what the other end drops re-makes the connection with its second password, without a gap', (t) => {
+  const mesh = new Mesh(5);
+  const a = mesh.add(1, { passwords: ['old', 'new'] });
+  const b = mesh.add(2, { passwords: ['old', 'new'] });
+  mesh.connect(b, '192.0.2.1');
+  mesh.run(10 * SECOND);
+  t.is(rotate(mesh, a, ['new']), 1);
+  for (let i = 0; i < 600; i++) {
+    mesh.run(100);
+    for (const node of [a, b]) {
+      t.true(node.gossip.connectionsStatus(mesh.now).some(({ state }) => state === 'established'));
+    }
+  }
+  t.is(b.streams.size, 1);
+  t.is(rotate(mesh, b, ['new', 'newest']), 0, 'the connection is of the new one already');
+});
+
+test('a password keeps its connections through changes of its place, also those that began before', (t) => {
+  for (let wait = 0; wait < 80; wait += 2) {
+    const mesh = new Mesh(6);
+    const a = mesh.add(1, { passwords: ['old', 'new'] });
+    const b = mesh.add(2, { passwords: ['old'] });
+    mesh.connect(b, '192.0.2.1');
+    mesh.run(wait);
+    rotate(mesh, a, ['new', 'old']);
+    mesh.run(10 * SECOND);
+    t.deepEqual(neighbours(a), [peerName(2)], `swapped ${wait} ms after the dial`);
+    t.is(rotate(mesh, a, ['new', 'newer']), 1, `swapped ${wait} ms after the dial`);
+    mesh.run(45 * SECOND);
+    t.deepEqual(neighbours(a), []);
+  }
+});
+
+test('who proves a password while it is being dropped does not stay in', (t) => {
+  for (let wait = 0; wait < 80; wait += 2) {
+    const mesh = new Mesh(7);
+    const a = mesh.add(1, { passwords: ['new', 'old'] });
+    const b = mesh.add(2, { passwords: ['old'] });
+    mesh.connect(b, '192.0.2.1');
+    mesh.run(wait);
+    rotate(mesh, a, ['new']);
+    mesh.run(45 * SECOND);
+    t.deepEqual(neighbours(a), [], `dropped ${wait} ms after the dial`);
+  }
+});
+
+test('a dial for the second password survives that there is but one left', (t) => {
+  for (let wait = 0; wait < 100; wait += 2) {
+    const mesh = new Mesh(8);
+    mesh.add(1, { passwords: ['new'] });
+    const b = mesh.add(2, { passwords: ['old', 'new'] });
+    mesh.connect(b, '192.0.2.1');
+    mesh.run(wait);
+    rotate(mesh, b, ['new']);
+    mesh.run(60 * SECOND);
+    t.deepEqual(neighbours(b), [peerName(1)], `dropped ${wait} ms after the dial`);
+  }
 });

@@ -96,7 +96,7 @@ export class PlainChannel implements SecureChannel {
     view.setUint32(4, dialler.id);
     view.setUint32(8, acceptor.id);
     const position = own.role === 'dialler' ? own.attempt : own.passwords.indexOf(tried ?? '');
-    const passwordIndex = tried === undefined ? -1 : position;
+    const passwordIndex = tried === undefined ? 0 : position;
     this.#effects.push({ type: 'open', sid, encrypted: tried !== undefined, passwordIndex });
   }
 

@@ -12,6 +12,7 @@ import type { ControlEffect } from '../../router/control-effect.ts';
 import { ControlNode } from '../../router/control-node.ts';
 import type { ControlReport, ControlStatus } from '../../router/control-status.ts';
 import { loadIdentity } from '../../router/identity.ts';
+import type { Identity } from '../../router/identity.ts';
 import type { SessionMaterial, ToControl, ToData } from '../../router/node-messages.ts';
 import { fakePrimitives } from '../sim/fake-primitives.ts';
 
@@ -39,6 +40,7 @@ export class TestNode {
   readonly endpoint: Endpoint;
   readonly store = new Map<string, Uint8Array>();
   node!: ControlNode;
+  identity!: Identity;
   running = false;
   nextConn = 1;
   toData: ToData[] = [];
@@ -91,6 +93,7 @@ export class ControlNet {
     for (const { key, value } of loaded.changes) host.store.set(key, value!);
     const config = { ...defaults(host), identity: loaded.identity, uid: random.bytes(8), ...options };
     const deps = { primitives: fakePrimitives, random, stored: host.store };
+    host.identity = loaded.identity;
     host.toData = [];
     host.node = new ControlNode(config, deps, this.now);
     host.running = true;

@@ -286,6 +286,61 @@ test('a node that stops says bye and ends its sessions', (t) => {
   t.true(a!.logs.some((line) => line.includes('host2 is stopping')));
 });
 
+for (const [passwords, next, refusal] of [
+  [[], ['a'], /no password is set/],
+  [['a'], [], /no password is left/],
+  [['a'], ['a', 'b', 'c'], /3 passwords are too many/],
+] as const) {
+  test(`to go from ${passwords.length} passwords to ${next.length} is refused, and changes nothing`, (t) => {
+    const [net, a, b] = line(2, { passwords: passwords.map(utf8) });
+    t.regex(String(a!.node.onPasswords(next.map(utf8), net.now)), refusal);
+    net.settle(a!);
+    net.run(90_000);
+    t.is(statuses(net, a!)[0]!.router.connections[0]?.state, 'established');
+    t.is(a!.sessions(b!).length, 1);
+  });
+}
+
+test('a rotation says what it came to, in the log too, and never the passwords', (t) => {
+  const [net, a, b] = line(2);
+  t.deepEqual(a!.node.onPasswords(['secret', 'marker'].map(utf8), net.now), {
+    accepted: 2,
+    added: 1,
+    dropped: 0,
+    remaking: 0,
+  });
+  b!.node.onPasswords(['secret', 'marker'].map(utf8), net.now);
+  const dropped = a!.node.onPasswords(['marker'].map(utf8), net.now);
+  t.deepEqual(dropped, { accepted: 1, added: 0, dropped: 1, remaking: 1 });
+  net.settle(a!);
+  net.settle(b!);
+  net.run(60_000);
+  t.is(statuses(net, a!)[0]!.router.connections[0]?.state, 'established');
+  t.true(a!.logs.includes('passwords read again {"accepted":1,"added":0,"dropped":1,"remaking":1}'));
+  t.false(a!.logs.join().includes('marker'));
+});
+
+test('rekeys are asked of the data plane, peer by peer', (t) => {
+  const [net, a, b] = line(2);
+  a!.node.rekey([b!.name], net.now);
+  net.settle(a!);
+  t.deepEqual(a!.sent('rekey'), [{ type: 'rekey', peer: b!.name }]);
+});
+
+test('a node that stopped holds no passwords and no static key any more, and leaves the stored one alone', (t) => {
+  const passwords = [utf8('secret')];
+  const [net, a] = line(2, { passwords });
+  const stored = a!.store.get('identity')!.slice();
+  const secret = a!.identity.staticKey.secret;
+  t.true(secret.some((byte) => byte !== 0));
+  a!.node.stop(net.now);
+  net.settle(a!);
+  net.run(60_000);
+  t.deepEqual(secret, new Uint8Array(32));
+  t.deepEqual(passwords, [new Uint8Array(6)]);
+  t.deepEqual(a!.store.get('identity'), stored);
+});
+
 test('a session is closed when its peer has been gone for ten minutes, not before', (t) => {
   const [net, a, b] = line(2);
   net.kill(b!);

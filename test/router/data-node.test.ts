@@ -1,8 +1,9 @@
 import test from 'ava';
 import { parseCidr, parseEndpoint } from '../../core/address.ts';
+import type { PeerName } from '../../core/peer-name.ts';
 import { SeededRandom } from '../../core/random.ts';
 import type { ToControl, ToData } from '../../router/node-messages.ts';
-import { DataNet, frameOf, fullMesh, macsOf, numberOf, type NetNode } from './data-net.ts';
+import { DataNet, frameOf, fullMesh, macsOf, numberOf, type NetDatagram, type NetNode } from './data-net.ts';
 
 const SECOND = 1000;
 
@@ -136,6 +137,58 @@ function playRekeys(net: DataNet, [a, b]: [NetNode, NetNode]): void {
     }
   };
 }
+
+test('what was sealed under the old key is taken for fifteen seconds after a rekey, and not at all later', async (t) => {
+  const { net, a, b } = await pair();
+  const caught: NetDatagram[] = [];
+  playRekeys(net, [a, b]);
+  net.passes = (datagram) => {
+    const isFrame = datagram.bytes.length === 32 + 2 + 100;
+    if (isFrame) caught.push(datagram);
+    return !isFrame;
+  };
+  for (const number of [1, 2]) a.engine.hostSends(frameOf(1, 2, number));
+  net.settle();
+  t.is(caught.length, 2);
+  net.passes = () => true;
+  net.tell(a, { type: 'rekey', peer: b.name });
+  net.run(SECOND);
+  t.deepEqual(
+    [a, b].map((node) => net.report(node).links[0]!.rekeys),
+    [1, 1],
+  );
+  net.run(13 * SECOND);
+  b.engine.deliver(a.address, caught[0]!.bytes);
+  net.settle();
+  t.deepEqual(numbers(b), [1]);
+  net.run(2 * SECOND);
+  b.engine.deliver(a.address, caught[1]!.bytes);
+  net.settle();
+  t.deepEqual(numbers(b), [1]);
+  t.is(net.report(b).drops['key-unknown'], 1);
+});
+
+test('keys that are handed over are wiped here, whether they were taken or came too late', async (t) => {
+  const { net, a, b } = await pair();
+  const keys = () => ({ send: net.random.bytes(32), receive: net.random.bytes(32) });
+  const zero = new Uint8Array(32);
+  const common = { type: 'rekey-keys', peer: b.name, initiator: true, phase: 1 } as const;
+  const [taken, late, strange, first] = [keys(), keys(), keys(), keys()];
+  net.tell(a, { ...common, session: 1, keys: taken });
+  net.tell(a, { ...common, session: 7, keys: late });
+  net.tell(a, { ...common, session: 1, peer: '02:00:00:00:00:77' as PeerName, keys: strange });
+  const session = {
+    id: 9,
+    initiator: true,
+    keys: first,
+    cookies: undefined,
+    localIndex: 77,
+    remoteIndex: 78,
+  };
+  const rest = { candidates: [b.address], remoteBridgeMtu: 1388, remoteTrusted: [] };
+  net.tell(a, { type: 'session', peer: b.name, session: { ...session, ...rest } });
+  for (const { send, receive } of [taken, late, strange, first]) t.deepEqual([send, receive], [zero, zero]);
+});
 
 test('rekeys go by unnoticed, again and again, with loss and without', async (t) => {
   const { net, a, b } = await pair();

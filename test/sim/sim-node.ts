@@ -10,6 +10,7 @@ import type { InitMode } from '../../ipam/init-mode.ts';
 import { parseIpamSettings } from '../../ipam/settings.ts';
 import type { ControlEffect } from '../../router/control-effect.ts';
 import { ControlNode } from '../../router/control-node.ts';
+import type { Rotation } from '../../router/control-node.ts';
 import type { ControlStatus } from '../../router/control-status.ts';
 import type { Primitives } from '../../router/crypto/primitives.ts';
 import { DataNode } from '../../router/data-node.ts';
@@ -146,6 +147,19 @@ export class SimNode implements SimHost {
     this.#documents.set(request, done);
     this.control.requestStatus(request, this.#world.clock.now);
     this.#settleControl();
+  }
+
+  /** The password file was read again. */
+  rotate(passwords: readonly string[]): Rotation | string {
+    const rotation = this.control.onPasswords(passwords.map(utf8), this.#world.clock.now);
+    this.#settleControl();
+    return rotation;
+  }
+
+  /** New session keys with every peer of the routes. */
+  rekey(): void {
+    const peers = this.routes?.names.filter((name) => name !== this.name) ?? [];
+    this.#tellControl((now) => this.control.rekey(peers, now));
   }
 
   onAccepted(remote: Endpoint, handle: SimStreamHandle): StreamEnd {

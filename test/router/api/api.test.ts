@@ -43,6 +43,8 @@ test('calls reach the daemon with their arguments and defaults, and its answers 
       status: { version: '1' },
       ps: [],
       detach: ['10.32.0.1/12'],
+      rotate: { accepted: 1 },
+      rekey: [],
       attach: { id: 'x' },
       expose: {},
     }),
@@ -54,6 +56,9 @@ test('calls reach the daemon with their arguments and defaults, and its answers 
   await callApi(socket, 'POST', '/connect', { peers: ['b'] });
   await callApi(socket, 'POST', '/stop', { clean: true });
   await callApi(socket, 'POST', '/expose', { masquerade: false });
+  t.deepEqual(await callApi(socket, 'POST', '/rotate'), { accepted: 1 });
+  t.deepEqual(await callApi(socket, 'POST', '/rekey', { peer: 'host2' }), { peers: [] });
+  await callApi(socket, 'POST', '/rekey', {});
   t.deepEqual(calls, [
     ['status'],
     ['ps'],
@@ -62,6 +67,9 @@ test('calls reach the daemon with their arguments and defaults, and its answers 
     ['connect', ['b'], false],
     ['stop', true],
     ['expose', { addresses: [], masquerade: false }],
+    ['rotate'],
+    ['rekey', 'host2'],
+    ['rekey', undefined],
   ]);
 });
 

@@ -140,6 +140,50 @@ test('a session is closed ten minutes after its peer left the graph, unless it c
   t.is(a.links.nextTimeout(), undefined);
 });
 
+for (const { when, droppedAt, madeAt, lasts } of [
+  { when: 'before a password was dropped', droppedAt: 5 * MINUTE, madeAt: 0, lasts: MINUTE / 4 },
+  { when: 'while a password was being dropped', droppedAt: 0, madeAt: 9 * MINUTE, lasts: MINUTE / 4 },
+  { when: 'well after a password was dropped', droppedAt: 0, madeAt: 10 * MINUTE, lasts: 10 * MINUTE },
+]) {
+  test(`a session that was made ${when} outlives its peer's membership by ${lasts / 1_000} s`, (t) => {
+    const [a, b] = [new End(1), new End(2)];
+    if (droppedAt < madeAt) a.links.onPasswordDropped(droppedAt);
+    for (const [one, other] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      one.links.onPeer(other.remote, madeAt);
+      one.links.onRoutes(routesOf(one.name, 2, EDGE), madeAt);
+    }
+    settle(a, b, madeAt);
+    if (droppedAt >= madeAt) a.links.onPasswordDropped(droppedAt);
+    a.links.onPeerGone(b.name, 20 * MINUTE);
+    a.links.onRoutes(routesOf(a.name, 1, []), 20 * MINUTE);
+    t.is(a.links.nextTimeout(), 20 * MINUTE + lasts);
+    a.links.onTimeout(20 * MINUTE + lasts - 1);
+    a.unicasts();
+    t.is(a.toData('session-closed').length, 0);
+    a.links.onTimeout(20 * MINUTE + lasts);
+    a.links.onData({ type: 'rekey-due', peer: b.name, session: 1, phase: 1 }, 21 * MINUTE + lasts);
+    a.unicasts();
+    t.is(a.toData('session-closed').length, 1);
+    t.is(a.toData('rekey-message').length, 0, 'and is not rekeyed');
+  });
+}
+
+test('a session with a peer that is already out of the graph ends like any other', (t) => {
+  const [a, b] = [new End(1), new End(2)];
+  a.links.onRoutes(routesOf(a.name, 1, []), 0);
+  b.links.onRoutes(routesOf(b.name, 1, []), 0);
+  a.links.onPeer(b.remote, 0);
+  b.links.onPeer(a.remote, 0);
+  a.links.onData({ type: 'need-session', peer: b.name }, 0);
+  settle(a, b, 0);
+  t.is(a.toData('session').length, 1);
+  a.links.onPeerGone(b.name, MINUTE);
+  t.is(a.links.nextTimeout(), 10 * MINUTE);
+});
+
 test('indexes that the data plane gives back may be given out again', (t) => {
   const [a, b] = joined();
   const session = a.effects.flatMap((effect) =>
@@ -151,7 +195,7 @@ test('indexes that the data plane gives back may be given out again', (t) => {
 
 test('stopping closes every session', (t) => {
   const [a] = joined();
-  a.links.stop();
+  a.links.stop(0);
   a.unicasts();
   t.is(a.toData('session-closed').length, 1);
 });

@@ -1,5 +1,7 @@
 import test from 'ava';
-import type { ToControl } from '../../../router/node-messages.ts';
+import type { LinkContext, LinkEffect } from '../../../router/link/context.ts';
+import { SessionKeys } from '../../../router/link/session-keys.ts';
+import type { SessionMaterial, ToControl } from '../../../router/node-messages.ts';
 import { LinkNet, type Side } from './link-net.ts';
 
 const SECOND = 1000;
@@ -156,6 +158,94 @@ test('keys of any phase but the next are not taken', (t) => {
     giveKeys(net, { session: 1, phase });
   }
   t.deepEqual(phases(net.a), { held: [0], sending: 0 });
+});
+
+test('either end gets new keys when it asks for them, and the report counts them', (t) => {
+  const net = new LinkNet();
+  net.onControl = playHandshake(net);
+  net.connect();
+  net.run(SECOND);
+  for (const [round, side] of [net.a, net.b, net.a].entries()) {
+    net.input(() => side.link.onRekeyRequest(net.now));
+    net.run(SECOND);
+    for (const end of [net.a, net.b]) {
+      t.is(end.engine.sessions.get(1)!.sending, round + 1);
+      t.is(end.link.report().rekeys, round + 1);
+    }
+  }
+  net.run(100 * SECOND);
+  t.is(net.a.link.report().rekeys, 3, 'the two minutes begin afresh');
+});
+
+test('new keys that are wanted before the last ones are proven come once those are', (t) => {
+  const net = new LinkNet();
+  net.onControl = playHandshake(net);
+  net.connect();
+  net.run(SECOND);
+  net.input(() => net.a.link.onRekeyRequest(net.now));
+  while (phases(net.a).sending !== 1) net.run(1);
+  net.passes = ({ from }) => from.ip !== net.b.address.ip;
+  net.input(() => net.a.link.onRekeyRequest(net.now));
+  net.run(2 * SECOND);
+  t.deepEqual(phases(net.a), { held: [0, 1], sending: 1 });
+  net.passes = () => true;
+  net.run(2 * SECOND);
+  for (const side of [net.a, net.b]) t.is(phases(side).sending, 2);
+});
+
+test('however fast rekeys follow one another, no phase comes back while its old key is held', (t) => {
+  const net = new LinkNet();
+  net.onControl = playHandshake(net);
+  net.connect();
+  net.run(SECOND);
+  let most = 0;
+  net.run(60 * SECOND, () => {
+    net.input(() => net.a.link.onRekeyRequest(net.now));
+    for (const side of [net.a, net.b]) {
+      net.sendFrame(side);
+      most = Math.max(most, phases(side).held.length);
+    }
+  });
+  const { rekeys } = net.a.link.report();
+  t.true(rekeys > 300, `${rekeys} rekeys`);
+  t.true(most > 60 && most < 70, `${most} keys held`);
+  net.run(16 * SECOND);
+  for (const side of [net.a, net.b]) t.is(phases(side).held.length, 1);
+});
+
+test('2^48 datagrams under one key are reason for another one, and are counted from there', (t) => {
+  const asked: number[] = [];
+  const context = {
+    peer: 'p',
+    emit: (effect: LinkEffect) => {
+      if (effect.type === 'control' && effect.message.type === 'rekey-due') asked.push(effect.message.phase);
+    },
+  } as unknown as LinkContext;
+  const material = { id: 1, initiator: true } as SessionMaterial;
+  const keys = new SessionKeys(context, 1, material, () => undefined, 0);
+  keys.onDatagrams(2 ** 48 - 1, 1);
+  keys.onTimeout(1);
+  t.deepEqual(asked, []);
+  keys.onDatagrams(1, 2);
+  t.is(keys.nextTimeout(), 2);
+  keys.onTimeout(2);
+  keys.onDatagrams(1, 3);
+  keys.onTimeout(3);
+  t.deepEqual(asked, [1], 'once');
+  const fresh = { send: new Uint8Array(32), receive: new Uint8Array(32) };
+  const message = {
+    type: 'rekey-keys',
+    peer: context.peer,
+    session: 1,
+    phase: 1,
+    initiator: true,
+    keys: fresh,
+  } as const;
+  t.true(keys.onKeys(message, 4));
+  t.true(keys.onPhase(1, 5));
+  keys.onDatagrams(2 ** 48 - 1, 6);
+  keys.onTimeout(6);
+  t.deepEqual(asked, [1]);
 });
 
 test('a session that gets no new key for an hour ends, and another is asked for', (t) => {

@@ -1,0 +1,122 @@
+import { SeededRandom } from '../../core/random.ts';
+import { SECOND, type Millis } from '../../core/time.ts';
+import type { ControlStatus } from '../../router/control-status.ts';
+import { fakePrimitives } from './fake-primitives.ts';
+import { SimNetwork, type NetworkTerms } from './network.ts';
+import { cipherOf } from './sim-mesh.ts';
+import { SimNode, type SimWorld } from './sim-node.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+const FRAME_BYTES = 60;
+/** IEEE 802 local experimental. */
+const EXPERIMENTAL_ETHERTYPE = [0x88, 0xb5] as const;
+const BROADCAST = 0xff;
+const NUMBER_OFFSET = 14;
+const FORMATION_LIMIT: Millis = 60 * SECOND;
+
+/** Whole nodes that send one another numbered frames while their passwords and keys change. */
+export class KeysMesh {
+  readonly clock = new VirtualClock();
+  readonly nodes: readonly SimNode[];
+  /** The frames of the flows, by number, and how often each arrived where it was sent to. */
+  readonly sent: { readonly from: SimNode; readonly to: SimNode; arrivals: number }[] = [];
+  /** The status that each node gave last. */
+  readonly statuses = new Map<SimNode, ControlStatus>();
+  readonly #lastHeard = new Map<string, Millis>();
+  #flowing = true;
+
+  constructor(seed: number, count: number, terms: NetworkTerms) {
+    const world: SimWorld = {
+      clock: this.clock,
+      network: new SimNetwork(this.clock, new SeededRandom(seed), terms),
+      primitives: fakePrimitives,
+      cipher: cipherOf(fakePrimitives),
+      seed,
+      init: { type: 'consensus', voters: count },
+      range: '10.32.0.0/22',
+      discovery: true,
+      onFrame: (node, frame) => this.#onFrame(node, frame),
+    };
+    this.nodes = Array.from({ length: count }, (_, i) => new SimNode(world, i + 1));
+  }
+
+  /** Starts all nodes, until every edge is published as direct and every node has been heard by all. */
+  form(): void {
+    for (const node of this.nodes) node.start(this.nodes.slice(0, node.number - 1));
+    const edges = this.nodes.length * (this.nodes.length - 1);
+    const isFormed = () =>
+      this.nodes.every(
+        ({ routes }) => routes?.direct.length === edges && routes.direct.every((flag) => flag === 1),
+      );
+    if (this.clock.runWhileNot(isFormed, FORMATION_LIMIT) === undefined)
+      throw new Error('the mesh did not form');
+    for (const node of this.nodes) node.sendFrame(frameOf(node.number, BROADCAST, 0xffff_ffff));
+    this.clock.runFor(SECOND);
+  }
+
+  /** Frames from each of `some` to each of `others`, from now on. */
+  startFlows(some: readonly SimNode[], others: readonly SimNode[], interval: Millis): void {
+    for (const from of some) for (const to of others) this.#tick(from, to, interval);
+  }
+
+  /** What was sent from one of these nodes to another and did not arrive just once. */
+  faults(among: readonly SimNode[]): string[] {
+    return this.sent.flatMap(({ from, to, arrivals }, number) =>
+      arrivals === 1 || !among.includes(from) || !among.includes(to)
+        ? []
+        : [`frame ${number} from ${from.number} to ${to.number}: ${arrivals} times`],
+    );
+  }
+
+  stopFlows(): void {
+    this.#flowing = false;
+  }
+
+  /** Has every node say its status every 100 ms from now on, which `judge` gets. */
+  watch(judge: (node: SimNode, status: ControlStatus) => void): void {
+    for (const node of this.nodes) {
+      node.askStatus((status) => {
+        this.statuses.set(node, status);
+        judge(node, status);
+      });
+    }
+    this.clock.after(100, () => this.watch(judge));
+  }
+
+  /** When a frame from one node last arrived at the other. */
+  lastHeard(from: SimNode, to: SimNode): Millis {
+    return this.#lastHeard.get(`${from.number} ${to.number}`) ?? Number.NEGATIVE_INFINITY;
+  }
+
+  #tick(from: SimNode, to: SimNode, interval: Millis): void {
+    if (!this.#flowing || from === to) return;
+    const number = this.sent.push({ from, to, arrivals: 0 }) - 1;
+    from.sendFrame(frameOf(from.number, to.number, number));
+    this.clock.after(interval, () => this.#tick(from, to, interval));
+  }
+
+  #onFrame(node: SimNode, frame: Uint8Array): void {
+    if (frame[5] !== node.number) return;
+    const number = new DataView(frame.buffer, frame.byteOffset).getUint32(NUMBER_OFFSET);
+    this.sent[number]!.arrivals++;
+    this.#lastHeard.set(`${frame[11]} ${node.number}`, this.clock.now);
+  }
+}
+
+/** The names of the peers to which a status shows an established connection, ascending. */
+export function establishedWith({ router }: ControlStatus): string[] {
+  const names = router.connections.filter(({ state }) => state === 'established').map(({ peer }) => peer);
+  return [...new Set(names)].sort();
+}
+
+function frameOf(from: number, to: number, number: number): Uint8Array {
+  const frame = new Uint8Array(FRAME_BYTES);
+  frame.set(to === BROADCAST ? new Uint8Array(6).fill(BROADCAST) : macOf(to));
+  frame.set([...macOf(from), ...EXPERIMENTAL_ETHERTYPE], 6);
+  new DataView(frame.buffer).setUint32(NUMBER_OFFSET, number);
+  return frame;
+}
+
+function macOf(number: number): Uint8Array {
+  return Uint8Array.of(0x02, 0xaa, 0, 0, 0, number);
+}
