@@ -4,7 +4,7 @@ import { MalformedDelta } from '../../gossip/channel.ts';
 import { decodeDelta, encodeBody, encodeDelta } from '../../gossip/topology-codec.ts';
 import type { TopologyEntry } from '../../gossip/topology-entry.ts';
 import { COLLECT_AFTER, Topology } from '../../gossip/topology.ts';
-import { pack } from '../../gossip/strict-msgpack.ts';
+import { pack } from '../../core/msgpack.ts';
 import { endpoint, peerName } from './mesh.ts';
 
 function entry(index: number, change: Partial<TopologyEntry> = {}): TopologyEntry {
