@@ -44,10 +44,11 @@ class Reader {
 
   /** `depth`: how many arrays may lie within each other from here on. */
   value(depth: number): Packed | undefined {
-    const token = this.#bytes[this.at++];
-    if (token === undefined) return undefined;
+    if (this.at >= this.#bytes.length) return undefined;
+    const token = this.#bytes[this.at++]!;
     if (token <= 0x7f) return token;
     if (token >= 0xe0) return token - 0x100;
+    if (token === 0xcd) return this.#unsigned(2);
     if (token >= 0xc0) return this.#tagged(token, depth);
     if (token >= 0xa0) return this.#text(token & 0x1f);
     return token >= 0x90 ? this.#array(token & 0x0f, depth) : undefined;
@@ -86,9 +87,9 @@ class Reader {
   /** Undefined above 2^53 - 1, which a double does not hold exactly. */
   #unsigned(width: number): number | undefined {
     if (width > this.#bytes.length - this.at) return undefined;
-    let value = 0;
-    for (let i = 0; i < width; i++) value = value * 256 + this.#bytes[this.at + i]!;
-    this.at += width;
+    const bytes = this.#bytes;
+    let value = bytes[this.at++]!;
+    for (let i = 1; i < width; i++) value = value * 256 + bytes[this.at++]!;
     return value <= Number.MAX_SAFE_INTEGER ? value : undefined;
   }
 
