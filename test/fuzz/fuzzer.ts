@@ -63,8 +63,7 @@ export class Fuzzer {
   async runSamples(): Promise<Found | undefined> {
     for (const lane of this.#lanes) {
       for (const sample of lane.target.samples) {
-        await reset(lane);
-        const found = await this.#feed(lane, sample.slice(), false);
+        const found = (await reset(lane)) ?? (await this.#feed(lane, sample.slice(), false));
         if (found !== undefined) return found;
         if (lane.tally.reasons.get(TAKEN) === lane.tally.inputs) continue;
         return { target: lane.target.name, error: 'a valid input was refused', inputs: [sample] };
@@ -77,7 +76,8 @@ export class Fuzzer {
   async run(count: number, isNew: () => boolean = () => false): Promise<Found | undefined> {
     for (let i = 0; i < count; i++) {
       const lane = this.#lanes[this.#pick()]!;
-      if (lane.sinceReset.length >= RESET_EVERY) await reset(lane);
+      const broken = lane.sinceReset.length >= RESET_EVERY ? await reset(lane) : undefined;
+      if (broken !== undefined) return broken;
       const fromValid = randomBelow(this.#random, 8) > 0;
       const input = fromValid ? this.#mutate(lane) : randomInput(this.#random);
       const found = this.#feed(lane, input, fromValid);
@@ -133,9 +133,15 @@ export class Fuzzer {
   }
 }
 
-async function reset(lane: Lane): Promise<void> {
+/** A machine may find at its end that it was led beyond its bounds. */
+async function reset(lane: Lane): Promise<Found | undefined> {
+  try {
+    await lane.target.reset?.();
+  } catch (error) {
+    return foundIn(lane, error);
+  }
   lane.sinceReset.length = 0;
-  await lane.target.reset?.();
+  return undefined;
 }
 
 function foundIn(lane: Lane, error: unknown): Found {
@@ -154,6 +160,7 @@ export async function replay(inputs: readonly Uint8Array[], target: Target): Pro
   await target.reset?.();
   try {
     for (const input of inputs) await target.run(input.slice());
+    await target.reset?.();
     return undefined;
   } catch (error) {
     return error instanceof Error ? (error.stack ?? error.message) : String(error);

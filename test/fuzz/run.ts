@@ -2,7 +2,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { argv, exit, memoryUsage, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
 import { fromHex, toHex } from '../../core/bytes.ts';
+import { channelTargets } from './channel-targets.ts';
 import { codecTargets } from './codec-targets.ts';
+import { machineTargets } from './machine-targets.ts';
 import { textTargets } from './text-targets.ts';
 import { Fuzzer, replay, shortened, type Found } from './fuzzer.ts';
 import type { Target } from './target.ts';
@@ -94,7 +96,7 @@ async function again(path: string, targets: readonly Target[]): Promise<number> 
   return error === undefined ? 0 : 1;
 }
 
-const all = [...codecTargets(), ...textTargets()];
+const all = [...codecTargets(), ...textTargets(), ...channelTargets(), ...machineTargets()];
 const chosen = all.filter(({ name }) => name.includes(values.target));
 const code = await (values.replay === undefined ? fuzz(chosen) : again(values.replay, all));
 for (const target of all) await target.close?.();

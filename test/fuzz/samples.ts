@@ -1,6 +1,7 @@
 import { parseCidr, parseEndpoint } from '../../core/address.ts';
 import { fromHex } from '../../core/bytes.ts';
 import type { PeerName } from '../../core/peer-name.ts';
+import { SeededRandom } from '../../core/random.ts';
 import { encodeMessage, type Message } from '../../gossip/messages.ts';
 import { encodeBody, encodeDelta } from '../../gossip/topology-codec.ts';
 import { MAX_INCARNATION, MAX_VERSION, type TopologyEntry } from '../../gossip/topology-entry.ts';
@@ -12,8 +13,11 @@ import { ringReplies } from '../../ipam/ring-reply.ts';
 import { seedRing } from '../../ipam/seed.ts';
 import { encodeCircuitMessage } from '../../router/link/circuit-message.ts';
 import { encodePayload } from '../../router/link/handshake-payload.ts';
+import { OutgoingOffer } from '../../router/link/offer-handshake.ts';
 import { encodeEnvelope } from '../../router/link/offer-envelope.ts';
+import type { Identity } from '../../router/identity.ts';
 import { writeLinkMessage, type LinkMessage } from '../../router/wire/inner.ts';
+import { fakePrimitives } from '../sim/fake-primitives.ts';
 import { ethernet, ipv4, ipv6 } from '../router/wire/frames.ts';
 
 /** Valid messages of every kind, from `MALLORY` to `SELF`, for decoders and machines alike. */
@@ -42,6 +46,18 @@ export const hello: Extract<Message, { type: 'hello' }> = {
   seenAt: endpoints[0]!,
 };
 
+const selfKey = fakePrimitives.keyPairFromSeed(new Uint8Array(32).fill(1));
+const malloryKey = fakePrimitives.keyPairFromSeed(new Uint8Array(32).fill(66));
+
+/** The node that all of this is sent to. */
+export const self: Identity & { readonly uid: Uint8Array } = {
+  name: SELF,
+  staticKey: selfKey,
+  incarnation: 1,
+  generation: new Uint8Array(8).fill(1),
+  uid: new Uint8Array(8).fill(0x11),
+};
+
 function entry(name: PeerName, change: Partial<TopologyEntry> = {}): TopologyEntry {
   return {
     name,
@@ -49,12 +65,12 @@ function entry(name: PeerName, change: Partial<TopologyEntry> = {}): TopologyEnt
     incarnation: 2,
     version: 3,
     uid: hello.uid,
-    key: new Uint8Array(32).fill(9),
+    key: malloryKey.public,
     generation: GENERATION,
     addresses: endpoints,
     acceptsInbound: true,
     neighbours: [SELF, peer(3)].map((other) => ({ name: other, established: true, direct: true })),
-    capabilities: ['data-plane', 'ipam'],
+    capabilities: ['data', 'ipam'],
     bridgeMtu: 1_388,
     info: { 'ipam-cluster': '', 'ipam-voters': '2' },
     ...change,
@@ -144,7 +160,26 @@ export const payloads: readonly Uint8Array[] = [
   }),
 ];
 
+/** An offer that the node takes, once it knows our entry. */
+const offer = new OutgoingOffer(
+  {
+    name: MALLORY,
+    uid: fromHex(hello.uid)!,
+    staticKey: malloryKey,
+    encrypted: false,
+    bridgeMtu: 1_388,
+    trusted: [],
+    primitives: fakePrimitives,
+    random: new SeededRandom(66),
+    candidates: () => endpoints,
+  },
+  { name: SELF, incarnation: 1, uid: self.uid, staticKey: selfKey.public, addresses: [] },
+  7,
+  99,
+);
+
 export const envelopes: readonly Uint8Array[] = [
+  encodeEnvelope({ from: MALLORY, to: SELF, offer: 7, bytes: offer.message! }),
   encodeEnvelope({ from: MALLORY, to: SELF, offer: 7, bytes: new Uint8Array(200).fill(3) }),
   encodeEnvelope({ from: MALLORY, to: SELF, offer: 2 ** 53 - 1, bytes: Uint8Array.of(1) }),
 ];
@@ -179,7 +214,7 @@ export const neighbourMessages: readonly Uint8Array[] = [
   { type: 'want', channel: 'ipam', buckets: 0xffff } as const,
   ...ipamUnicasts.map((bytes) => unicast('ipam', bytes)),
   ...envelopes.map((bytes) => unicast('offer', bytes)),
-  ...envelopes.map((bytes) => unicast('offer-answer', bytes)),
+  ...envelopes.map((bytes) => unicast('answer', bytes)),
   ...circuitMessages.map((bytes) => unicast('circuit', bytes)),
   unicast('name-ping', fromHex(hello.uid)!),
   unicast('name-pong', fromHex(hello.uid)!),
