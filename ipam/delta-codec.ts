@@ -3,15 +3,7 @@ import { fromHex } from '../core/bytes.ts';
 import { pack } from '../core/msgpack.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import { PEER_NAME_BYTES, writePeerName } from '../core/peer-name.ts';
-import {
-  asHex,
-  asInteger,
-  asList,
-  asPeerName,
-  asText,
-  decoded,
-  SchemaViolation,
-} from './closed-schema.ts';
+import { asHex, asInteger, asList, asPeerName, asText, decoded, SchemaViolation } from './closed-schema.ts';
 import type { Ballot, Entry, HintEntry, Outcome, Owner, RingEntry, VoterEntry } from './entries.ts';
 import { AddressRange, rangeProblem } from './range.ts';
 import type { Segment } from './ring.ts';

@@ -19,7 +19,13 @@ const SEED = 1;
  */
 function channel(role: Role, held: readonly Uint8Array[]): Target {
   const other: Role = role === 'dialler' ? 'acceptor' : 'dialler';
-  const pair = new ChannelPair(fakePrimitives, { passwords: held }, { passwords: held }, undefined, SEED).run();
+  const pair = new ChannelPair(
+    fakePrimitives,
+    { passwords: held },
+    { passwords: held },
+    undefined,
+    SEED,
+  ).run();
   for (const message of samples.controlMessages.slice(0, 3)) pair[other].channel.send(message);
   pair.run();
   const run = (input: Uint8Array): Verdict => {
@@ -36,7 +42,7 @@ function channel(role: Role, held: readonly Uint8Array[]): Target {
     return verdictOf(end);
   };
   const name = `channel-${role}-${held.length === 0 ? 'clear' : 'sealed'}`;
-  return { name, samples: [pair[other].written], shape: 'bytes', weight: 60, run };
+  return { name, samples: [pair[other].written], shape: 'bytes', weight: 30, run };
 }
 
 function verdictOf(end: End): Verdict {
@@ -50,7 +56,9 @@ const sodium = await loadSodium();
 /** Frames that libsodium opens: each input is one after the header. */
 function secretStream(): Target {
   const [key, header] = [new Uint8Array(32).fill(7), new Uint8Array(24).fill(9)];
-  const sealed = samples.controlMessages.slice(0, 8).map((message) => sodium.sealStream(key, header).seal(message));
+  const sealed = samples.controlMessages
+    .slice(0, 8)
+    .map((message) => sodium.sealStream(key, header).seal(message));
   const run = (input: Uint8Array): Verdict => {
     const opener = sodium.openStream(key, header);
     const message = opener.open(input);
@@ -100,7 +108,9 @@ function noiseResponder(): Target {
 
 /** A payload that a member sealed properly, whatever is in it. */
 function noisePayload(): Target {
-  const [initiator, responder] = [keys[0]!, keys[1]!].map(({ secret }) => fakePrimitives.keyPairFromSeed(secret));
+  const [initiator, responder] = [keys[0]!, keys[1]!].map(({ secret }) =>
+    fakePrimitives.keyPairFromSeed(secret),
+  );
   const run = (input: Uint8Array): Verdict => {
     const common = { primitives: fakePrimitives, prologue };
     const seed = new SeededRandom(1).bytes(32);

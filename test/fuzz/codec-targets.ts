@@ -11,7 +11,12 @@ import { decodeEntries, encodeEntries } from '../../ipam/delta-codec.ts';
 import { decodeMessage, encodeMessage as encodeIpam } from '../../ipam/messages.ts';
 import { readStored, UnusableStore } from '../../ipam/stored-state.ts';
 import { decodeRecord, encodeRecord } from '../../plugin/host/attachment-record.ts';
-import { mayBePreamble, parsePreamble, encodePreamble, PREAMBLE_BYTES } from '../../router/crypto/preamble.ts';
+import {
+  mayBePreamble,
+  parsePreamble,
+  encodePreamble,
+  PREAMBLE_BYTES,
+} from '../../router/crypto/preamble.ts';
 import { IDENTITY_KEY, identityChange, loadIdentity } from '../../router/identity.ts';
 import { encodeCircuitMessage, parseCircuitMessage } from '../../router/link/circuit-message.ts';
 import { encodePayload, parsePayload } from '../../router/link/handshake-payload.ts';
@@ -55,7 +60,7 @@ interface Codec<T> {
  * What was taken encodes to bytes that are taken again and encode to the same bytes: nothing that a decoder lets in
  * is refused or means something else further on. And a value is never much larger than its bytes.
  */
-function codec<T>({ name, samples: valid, shape, weight = 200, slack = 64, ...coder }: Codec<T>): Target {
+function codec<T>({ name, samples: valid, shape, weight = 500, slack = 64, ...coder }: Codec<T>): Target {
   const run = (input: Uint8Array): Verdict => {
     const first = coder.decode(input);
     if (typeof first === 'string') return first;
@@ -63,7 +68,10 @@ function codec<T>({ name, samples: valid, shape, weight = 200, slack = 64, ...co
     promise(bytes.length <= 10 * input.length + slack, `${bytes.length} bytes came of ${input.length}`);
     const second = coder.decode(bytes);
     if (typeof second === 'string') throw new Error(`what was taken is refused once encoded: ${second}`);
-    promise(equalBytes(coder.encode(second.value), bytes), 'a value changed on its way through its own bytes');
+    promise(
+      equalBytes(coder.encode(second.value), bytes),
+      'a value changed on its way through its own bytes',
+    );
     return TAKEN;
   };
   return { name, samples: valid, shape, weight, run };
@@ -113,7 +121,7 @@ const controlMessage = codec({
   name: 'control-message',
   samples: samples.controlMessages,
   shape: 'msgpack',
-  weight: 400,
+  weight: 1_000,
   decode: (input) => {
     const parsed = parseMessage(input);
     if (parsed.type === 'message') return { value: parsed.message };
@@ -125,6 +133,7 @@ const controlMessage = codec({
 
 const topologyDelta = codec({
   name: 'topology-delta',
+  weight: 200,
   samples: samples.topologyDeltas,
   shape: 'msgpack',
   slack: 4_096,
@@ -141,6 +150,7 @@ function lastOf(rows: readonly { readonly entry: { readonly name: PeerName } }[]
 
 const ipamDelta = codec({
   name: 'ipam-delta',
+  weight: 200,
   samples: samples.ipamDeltas,
   shape: 'msgpack',
   slack: 4_096,
@@ -153,6 +163,7 @@ const ipamDelta = codec({
 
 const ipamMessage = codec({
   name: 'ipam-message',
+  weight: 200,
   samples: samples.ipamUnicasts,
   shape: 'msgpack',
   slack: 4_096,
@@ -210,14 +221,16 @@ function macsReceiver(): Target {
     name: 'macs-receiver',
     samples: samples.linkInner.filter(([kind]) => kind === 9),
     shape: 'bytes',
-    weight: 200,
+    weight: 500,
     run: (input) => {
       const message = parseLinkMessage(input[0] ?? 0, 0, input, 2, input.length - 2);
       if (message?.kind !== 'macs') return `${OUTSIDE}malformed`;
       const { complete, acknowledge } = receiver.onPart(message);
       promise((complete?.length ?? 0) % 6 === 0, 'a list that is no MACs');
       promise((complete?.length ?? 0) <= 64 * 65_536, 'a list beyond its bound');
-      return complete === undefined && acknowledge === undefined && message.parts > 64 ? 'too many parts' : TAKEN;
+      return complete === undefined && acknowledge === undefined && message.parts > 64
+        ? 'too many parts'
+        : TAKEN;
     },
     reset: () => void (receiver = new MacsReceiver()),
   };
@@ -231,7 +244,7 @@ function reassembly(): Target {
     name: 'reassembly',
     samples: samples.hotInner.filter(([kind]) => kind === 3),
     shape: 'bytes',
-    weight: 200,
+    weight: 500,
     run: (input) => {
       now += 1;
       reasons.length = 0;
@@ -251,7 +264,7 @@ const datagram: Target = {
   name: 'datagram-header',
   samples: [1, 2].map((type) => concatBytes(Uint8Array.of(type, 0, 0, 0, 5, 0, 0, 0), new Uint8Array(60))),
   shape: 'bytes',
-  weight: 100,
+  weight: 300,
   run: (input) => {
     const fault = datagramFault(input);
     if (fault !== undefined) return `${OUTSIDE}${fault}`;
@@ -267,7 +280,7 @@ const tooBig: Target = {
   name: 'ethernet-ip-icmp',
   samples: samples.frames,
   shape: 'bytes',
-  weight: 200,
+  weight: 500,
   run: (input) => {
     if (!isFrame(input.length)) return `${OUTSIDE}too short`;
     const header = frameHeaderBytes(input, 0, input.length);
@@ -286,7 +299,7 @@ const broadcast: Target = {
   name: 'broadcast-header',
   samples: samples.hotInner.filter(([kind]) => kind === 2).map((inner) => inner.subarray(2)),
   shape: 'bytes',
-  weight: 100,
+  weight: 300,
   run: (input) => {
     if (!isBroadcast(input.length)) return `${OUTSIDE}too short`;
     const sum = broadcastOriginator(input, 0) + broadcastSequence(input, 0) + broadcastTtl(input, 0);
@@ -336,7 +349,9 @@ const pins = codec({
 });
 
 function pinsOf(count: number): Pins {
-  return new Pins(new Map(Array.from({ length: count }, (_, i) => [samples.peer(i + 1), new Uint8Array(32).fill(i)])));
+  return new Pins(
+    new Map(Array.from({ length: count }, (_, i) => [samples.peer(i + 1), new Uint8Array(32).fill(i)])),
+  );
 }
 
 const targets = codec({
@@ -346,7 +361,9 @@ const targets = codec({
       targets: ['192.0.2.1', 'host:7000'],
       candidates: [{ name: samples.MALLORY, addresses: [{ host: '192.0.2.66', port: 6783 }] as never }],
     }).value!,
-    utf8('{"targets":["a","b"],"candidates":[{"name":"::1","addresses":["192.0.2.1:6783"]}],"__proto__":{"x":1}}'),
+    utf8(
+      '{"targets":["a","b"],"candidates":[{"name":"::1","addresses":["192.0.2.1:6783"]}],"__proto__":{"x":1}}',
+    ),
     utf8('[]'),
   ],
   shape: 'text',
@@ -372,7 +389,10 @@ const identity: Target = {
     const loaded = loadIdentity(stored, { name: undefined }, fakePrimitives, new SeededRandom(1));
     if ('error' in loaded) return input[0] === 1 ? MALFORMED : `${OUTSIDE}other format`;
     const again = new Map(loaded.changes.map(({ key, value }) => [key, value!]));
-    promise(!('error' in loadIdentity(again, { name: undefined }, fakePrimitives, new SeededRandom(1))), 'unstable');
+    promise(
+      !('error' in loadIdentity(again, { name: undefined }, fakePrimitives, new SeededRandom(1))),
+      'unstable',
+    );
     return TAKEN;
   },
 };
@@ -400,6 +420,11 @@ export function codecTargets(): Target[] {
     storedIpam('ipam/meta', [pack([1, '10.32.0.0/12', samples.SELF])]),
     storedIpam('ipam/ring', [samples.ringDelta]),
     storedIpam('ipam/voter', [encodeEntries([samples.voter])]),
-    storedIpam('ipam/allocation/netns:x', [pack([[Uint8Array.of(10, 32, 0, 1), 12], [new Uint8Array(16), 64]])]),
+    storedIpam('ipam/allocation/netns:x', [
+      pack([
+        [Uint8Array.of(10, 32, 0, 1), 12],
+        [new Uint8Array(16), 64],
+      ]),
+    ]),
   ];
 }

@@ -16,6 +16,7 @@ export interface Tally {
   mutated: number;
   passedOutside: number;
   slowestMs: number;
+  totalMs: number;
   readonly reasons: Map<Verdict, number>;
 }
 
@@ -46,7 +47,14 @@ export class Fuzzer {
     this.#random = new SeededRandom(seed);
     this.#lanes = targets.map((target) => ({
       target,
-      tally: { inputs: 0, mutated: 0, passedOutside: 0, slowestMs: 0, reasons: new Map<Verdict, number>() },
+      tally: {
+        inputs: 0,
+        mutated: 0,
+        passedOutside: 0,
+        slowestMs: 0,
+        totalMs: 0,
+        reasons: new Map<Verdict, number>(),
+      },
       corpus: [...target.samples],
       sinceReset: [],
       kept: 0,
@@ -120,10 +128,12 @@ export class Fuzzer {
     tally.inputs++;
     if (fromValid) tally.mutated++;
     if (passesOutside(verdict)) tally.passedOutside++;
+    tally.totalMs += took;
     if (took > tally.slowestMs) tally.slowestMs = took;
     const reason = tally.reasons.size < MOST_REASONS || tally.reasons.has(verdict) ? verdict : 'other';
     tally.reasons.set(reason, (tally.reasons.get(reason) ?? 0) + 1);
-    if (fromValid && verdict === TAKEN && randomBelow(this.#random, 64) === 0) this.#keep(lane, lane.sinceReset.at(-1)!);
+    if (fromValid && verdict === TAKEN && randomBelow(this.#random, 64) === 0)
+      this.#keep(lane, lane.sinceReset.at(-1)!);
     return took > LONGEST_MS ? foundIn(lane, new Error(`it took ${Math.round(took)} ms`)) : undefined;
   }
 
@@ -152,7 +162,9 @@ function foundIn(lane: Lane, error: unknown): Found {
 /** Only the inputs that it takes: the last one alone, if that is enough. */
 export async function shortened(found: Found, target: Target): Promise<Found> {
   const last = found.inputs.slice(-1);
-  return (await replay(last, target)) === undefined ? found : { ...found, inputs: last };
+  const error = await replay(last, target);
+  if (error !== undefined) return { ...found, inputs: last, error };
+  return { ...found, error: (await replay(found.inputs, target)) ?? `${found.error}, but not again` };
 }
 
 /** Feeds a new target; the error, if it breaks a promise again. */

@@ -16,9 +16,52 @@ type Node = unknown;
 
 /** Values that a field may have instead of its own. */
 const LEAVES: readonly Node[] = [
-  ...[null, true, false, 0, 1, 2, 7, 15, 16, 127, 128, 255, 256, 65_535, 65_536, 2 ** 32 - 1, 2 ** 32, 2 ** 40],
-  ...[2 ** 40 + 1, 2 ** 53 - 1, 2 ** 53, -1, -2, -129, -(2 ** 31), 0.5, Number.NaN, Infinity, -Infinity, 1e308, -0],
-  ...['', 'topology', 'ipam', '__proto__', 'constructor', 'a'.repeat(300), '\u0000\u001b[2J', '\u202e', '\ufeffx'],
+  ...[
+    null,
+    true,
+    false,
+    0,
+    1,
+    2,
+    7,
+    15,
+    16,
+    127,
+    128,
+    255,
+    256,
+    65_535,
+    65_536,
+    2 ** 32 - 1,
+    2 ** 32,
+    2 ** 40,
+  ],
+  ...[
+    2 ** 40 + 1,
+    2 ** 53 - 1,
+    2 ** 53,
+    -1,
+    -2,
+    -129,
+    -(2 ** 31),
+    0.5,
+    Number.NaN,
+    Infinity,
+    -Infinity,
+    1e308,
+    -0,
+  ],
+  ...[
+    '',
+    'topology',
+    'ipam',
+    '__proto__',
+    'constructor',
+    'a'.repeat(300),
+    '\u0000\u001b[2J',
+    '\u202e',
+    '\ufeffx',
+  ],
   ...['10.32.0.0/12', '::/0', '1'.repeat(70_000)],
   ...[[], [[]], [[[[[[[[[[]]]]]]]]]], Array<number>(20).fill(0), Array<Node>(70_000).fill(null)],
   ...[0, 1, 2, 4, 6, 8, 16, 18, 32, 33, 128, 600, 8_193].map((length) => new Uint8Array(length).fill(0xab)),
@@ -62,7 +105,9 @@ function changed(value: Node, random: SeededRandom, others: readonly Uint8Array[
   if (depth === 0) return leaf(random);
   if (Array.isArray(value)) {
     const here = value.length === 0 || randomBelow(random, 6) === 0;
-    return here ? changedList(value as Node[], random, others) : changedItem(value as Node[], random, others, depth);
+    return here
+      ? changedList(value as Node[], random, others)
+      : changedItem(value as Node[], random, others, depth);
   }
   if (value instanceof Uint8Array) {
     const inner = value.length > 1 && randomBelow(random, 5) > 0 ? unpack(value) : undefined;
@@ -73,7 +118,12 @@ function changed(value: Node, random: SeededRandom, others: readonly Uint8Array[
   return leaf(random);
 }
 
-function changedItem(list: Node[], random: SeededRandom, others: readonly Uint8Array[], depth: number): Node[] {
+function changedItem(
+  list: Node[],
+  random: SeededRandom,
+  others: readonly Uint8Array[],
+  depth: number,
+): Node[] {
   const copy = [...list];
   const at = randomBelow(random, copy.length);
   copy[at] = changed(copy[at], random, others, depth - 1);

@@ -39,7 +39,11 @@ class HostileNeighbour {
     this.#conn = -1;
     const random = new SeededRandom(1);
     const { uid, ...identity } = samples.self;
-    this.#node = new ControlNode({ ...config(), identity, uid }, { primitives: fakePrimitives, random, stored: new Map() }, 0);
+    this.#node = new ControlNode(
+      { ...config(), identity, uid },
+      { primitives: fakePrimitives, random, stored: new Map() },
+      0,
+    );
     this.#greet();
   }
 
@@ -50,7 +54,11 @@ class HostileNeighbour {
     this.#node.onBytes(this.#conn, frame(input), this.#now);
     this.#settle();
     this.#node.onWritable(this.#conn, this.#now);
-    for (let due = this.#node.nextTimeout(); due !== undefined && due <= this.#now; due = this.#node.nextTimeout()) {
+    for (
+      let due = this.#node.nextTimeout();
+      due !== undefined && due <= this.#now;
+      due = this.#node.nextTimeout()
+    ) {
       this.#node.onTimeout(this.#now);
       this.#settle();
     }
@@ -69,7 +77,11 @@ class HostileNeighbour {
     this.#conn += 2;
     this.#closed = false;
     this.#node.onAccepted(this.#conn, MALLORY_AT, this.#now);
-    const preamble = encodePreamble({ versions: { min: 1, max: 1 }, password: false, nonce: new Uint8Array(32) });
+    const preamble = encodePreamble({
+      versions: { min: 1, max: 1 },
+      password: false,
+      nonce: new Uint8Array(32),
+    });
     const hello = encodeMessage({ ...samples.hello, incarnation: 1 + (this.#conn >> 1) });
     this.#node.onBytes(this.#conn, concatBytes(preamble, frame(hello)), this.#now);
     this.#settle();
@@ -196,7 +208,10 @@ class HostilePeer {
     this.#engine.deliver(MALLORY_AT, this.#sealed ? datagramOf(input, this.#counter++) : input);
     this.#node.onReady(this.#now);
     if ((this.#node.nextTimeout() ?? Infinity) <= this.#now) this.#node.onTimeout(this.#now);
-    promise(this.#sent <= 16 && this.#delivered <= 2, `${this.#sent} datagrams, ${this.#delivered} frames of one`);
+    promise(
+      this.#sent <= 16 && this.#delivered <= 2,
+      `${this.#sent} datagrams, ${this.#delivered} frames of one`,
+    );
     promise(this.#node.drain().length <= 200, 'too much was told');
     return this.#sealed ? innerVerdict(input) : this.#verdict();
   }
@@ -218,7 +233,10 @@ class HostilePeer {
     this.#node.onControl({ type: 'routes', routes }, 0);
     this.#node.onControl({ type: 'session', peer, session }, 0);
     this.#node.onControl({ type: 'local-macs', macs: macsOf(1, 2) }, 0);
-    this.#node.onControl({ type: 'label', index: LABEL, previous: peer, next: samples.peer(3), nextIndex: 9 }, 0);
+    this.#node.onControl(
+      { type: 'label', index: LABEL, previous: peer, next: samples.peer(3), nextIndex: 9 },
+      0,
+    );
   }
 
   /** What the engine counted the datagram under, if anything. */
@@ -226,7 +244,11 @@ class HostilePeer {
     const before = this.#drops;
     this.#drops = this.#report().drops;
     const grown = Object.entries(this.#drops).find(([reason, count]) => count > (before[reason] ?? 0))?.[0];
-    return grown === undefined ? TAKEN : /^(tag|index|key|datagram|counter|label)-/.test(grown) ? OUTSIDE + grown : grown;
+    return grown === undefined
+      ? TAKEN
+      : /^(tag|index|key|datagram|counter|label)-/.test(grown)
+        ? OUTSIDE + grown
+        : grown;
   }
 
   #report(): DataReport {

@@ -3,7 +3,9 @@ import { randomBelow } from '../../core/random.ts';
 
 /** Longer inputs show nothing that these do not. */
 const LONGEST = 70_000;
-const EDGES = [0, 1, 2, 3, 4, 5, 8, 16, 31, 32, 63, 64, 127, 128, 191, 192, 200, 220, 221, 223, 224, 254, 255];
+const EDGES = [
+  0, 1, 2, 3, 4, 5, 8, 16, 31, 32, 63, 64, 127, 128, 191, 192, 200, 220, 221, 223, 224, 254, 255,
+];
 
 type Mutation = (bytes: Uint8Array, random: SeededRandom, others: readonly Uint8Array[]) => Uint8Array;
 
@@ -17,7 +19,8 @@ export function randomInput(random: SeededRandom): Uint8Array {
 export function mutated(sample: Uint8Array, random: SeededRandom, others: readonly Uint8Array[]): Uint8Array {
   let bytes: Uint8Array = sample.slice();
   const changes = 1 + Math.min(randomBelow(random, 4), randomBelow(random, 4));
-  for (let i = 0; i < changes; i++) bytes = MUTATIONS[randomBelow(random, MUTATIONS.length)]!(bytes, random, others);
+  for (let i = 0; i < changes; i++)
+    bytes = MUTATIONS[randomBelow(random, MUTATIONS.length)]!(bytes, random, others);
   return bytes.length > LONGEST ? bytes.slice(0, LONGEST) : bytes;
 }
 
@@ -34,10 +37,16 @@ const MUTATIONS: readonly Mutation[] = [
   (bytes, random) => splice(bytes, random, random.bytes(1 + randomBelow(random, 16)), 0),
   duplicate,
   swap,
-  (bytes, random, others) => splice(bytes, random, piece(others[randomBelow(random, others.length)]!, random)),
+  (bytes, random, others) =>
+    splice(bytes, random, piece(others[randomBelow(random, others.length)]!, random)),
   (bytes, random) => join(bytes, random.bytes(1 + randomBelow(random, 40)), new Uint8Array(0)),
   (bytes, random) =>
-    splice(bytes, random, new Uint8Array(1 + randomBelow(random, 600)).fill(EDGES[randomBelow(random, EDGES.length)]!), 0),
+    splice(
+      bytes,
+      random,
+      new Uint8Array(1 + randomBelow(random, 600)).fill(EDGES[randomBelow(random, EDGES.length)]!),
+      0,
+    ),
 ];
 
 function flipBit(bytes: Uint8Array, random: SeededRandom): Uint8Array {
@@ -68,7 +77,19 @@ function putNumber(bytes: Uint8Array, random: SeededRandom): Uint8Array {
   return bytes;
 }
 
-const NUMBERS = [0n, 0x7fn, 0xffn, 0x100n, 0x7fffn, 0xffffn, 0x1_0000n, 0x7fff_ffffn, 0xffff_ffffn, 1n << 53n, -1n];
+const NUMBERS = [
+  0n,
+  0x7fn,
+  0xffn,
+  0x100n,
+  0x7fffn,
+  0xffffn,
+  0x1_0000n,
+  0x7fff_ffffn,
+  0xffff_ffffn,
+  1n << 53n,
+  -1n,
+];
 
 function truncate(bytes: Uint8Array, random: SeededRandom): Uint8Array {
   return bytes.subarray(0, randomBelow(random, bytes.length + 1));

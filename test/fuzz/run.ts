@@ -1,11 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { argv, exit, memoryUsage, stdout } from 'node:process';
+import { argv, cpuUsage, exit, memoryUsage, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
 import { fromHex, toHex } from '../../core/bytes.ts';
-import { channelTargets } from './channel-targets.ts';
-import { codecTargets } from './codec-targets.ts';
-import { machineTargets } from './machine-targets.ts';
-import { textTargets } from './text-targets.ts';
+import { allTargets } from './all-targets.ts';
 import { Fuzzer, replay, shortened, type Found } from './fuzzer.ts';
 import type { Target } from './target.ts';
 
@@ -31,6 +28,8 @@ const REPORT_EVERY_MS = 10_000;
 async function fuzz(targets: readonly Target[]): Promise<number> {
   const fuzzer = new Fuzzer(targets, Number(values.seed));
   const began = performance.now();
+  // Refusals are most of the work, and what a stack costs is most of a refusal; finds are run again for theirs.
+  Error.stackTraceLimit = 0;
   let done = 0;
   let reportAt = began;
   let found = await fuzzer.runSamples();
@@ -46,18 +45,22 @@ async function fuzz(targets: readonly Target[]): Promise<number> {
     found = await fuzzer.run(count);
     done += count;
   }
+  Error.stackTraceLimit = 20;
   report(fuzzer, (performance.now() - began) / 1_000);
   return found === undefined ? 0 : await keep(found, targets);
 }
 
 function report(fuzzer: Fuzzer, seconds: number): void {
+  const { user, system } = cpuUsage();
+  const cpu = (user + system) / 1e6;
   const sum = { inputs: 0, mutated: 0, passedOutside: 0 };
   for (const [name, tally] of fuzzer.tallies) {
-    const { inputs, mutated, passedOutside, slowestMs } = tally;
+    const { inputs, mutated, passedOutside, slowestMs, totalMs } = tally;
     const reasons = [...tally.reasons].sort(([, a], [, b]) => b - a);
     stdout.write(
       `${name}: ${inputs} inputs, ${share(mutated, inputs)} mutated from valid, ` +
-        `${share(passedOutside, inputs)} past the outer check, slowest ${slowestMs.toFixed(1)} ms\n`,
+        `${share(passedOutside, inputs)} past the outer check, ` +
+        `${((1_000 * totalMs) / Math.max(1, inputs)).toFixed(1)} µs on average, ${slowestMs.toFixed(0)} ms at most\n`,
     );
     for (const [reason, count] of reasons.slice(0, 12)) stdout.write(`    ${count} ${reason}\n`);
     sum.inputs += inputs;
@@ -65,7 +68,8 @@ function report(fuzzer: Fuzzer, seconds: number): void {
     sum.passedOutside += passedOutside;
   }
   stdout.write(
-    `all: ${sum.inputs} inputs in ${seconds.toFixed(0)} s (${Math.round(sum.inputs / seconds)}/s), ` +
+    `all: ${sum.inputs} inputs in ${seconds.toFixed(0)} s and ${cpu.toFixed(0)} s of CPU ` +
+      `(${Math.round(sum.inputs / cpu)} per CPU second), ` +
       `${share(sum.mutated, sum.inputs)} mutated from valid, ` +
       `${share(sum.passedOutside, sum.inputs)} past the outer check, ` +
       `${Math.round(memoryUsage().rss / 2 ** 20)} MB resident\n`,
@@ -78,16 +82,19 @@ function share(part: number, whole: number): string {
 
 async function keep(found: Found, targets: readonly Target[]): Promise<number> {
   const target = targets.find(({ name }) => name === found.target)!;
-  const { inputs } = await shortened(found, target);
+  const { inputs, error } = await shortened(found, target);
   mkdirSync(values.finds, { recursive: true });
   const path = `${values.finds}/${found.target.replaceAll('/', '_')}-${values.seed}.json`;
   writeFileSync(path, JSON.stringify({ target: found.target, inputs: inputs.map(toHex) }));
-  stdout.write(`FOUND in ${found.target}: ${found.error}\nrun it again: npm run fuzz -- --replay ${path}\n`);
+  stdout.write(`FOUND in ${found.target}: ${error}\nrun it again: npm run fuzz -- --replay ${path}\n`);
   return 1;
 }
 
 async function again(path: string, targets: readonly Target[]): Promise<number> {
-  const { target: name, inputs } = JSON.parse(readFileSync(path, 'utf8')) as { target: string; inputs: string[] };
+  const { target: name, inputs } = JSON.parse(readFileSync(path, 'utf8')) as {
+    target: string;
+    inputs: string[];
+  };
   const error = await replay(
     inputs.map((text) => fromHex(text)!),
     targets.find((target) => target.name === name)!,
@@ -96,7 +103,7 @@ async function again(path: string, targets: readonly Target[]): Promise<number> 
   return error === undefined ? 0 : 1;
 }
 
-const all = [...codecTargets(), ...textTargets(), ...channelTargets(), ...machineTargets()];
+const all = allTargets();
 const chosen = all.filter(({ name }) => name.includes(values.target));
 const code = await (values.replay === undefined ? fuzz(chosen) : again(values.replay, all));
 for (const target of all) await target.close?.();

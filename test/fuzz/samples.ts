@@ -263,9 +263,20 @@ export const frames: readonly Uint8Array[] = [
   ethernet(MAC, 0x020000000042, 0x0800, ipv4(new Uint8Array(1_500).fill(7))),
   ethernet(MAC, 0x020000000042, 0x86dd, ipv6(new Uint8Array(1_500).fill(7))),
   ethernet(MAC, 0x020000000042, 0x0800, ipv4(udp), 2),
-  ethernet(MAC, 0x020000000042, 0x86dd, ipv6(Uint8Array.of(17, 0, 0, 0, 0, 0, 0, 0, ...udp), { next: 60 }), 1),
+  ethernet(
+    MAC,
+    0x020000000042,
+    0x86dd,
+    ipv6(Uint8Array.of(17, 0, 0, 0, 0, 0, 0, 0, ...udp), { next: 60 }),
+    1,
+  ),
   ethernet(MAC, 0x020000000042, 0x0800, quoting),
-  ethernet(MAC, 0x020000000042, 0x86dd, ipv6(Uint8Array.of(128, 0, 0, 0, ...new Uint8Array(1_400)), { next: 58 })),
+  ethernet(
+    MAC,
+    0x020000000042,
+    0x86dd,
+    ipv6(Uint8Array.of(128, 0, 0, 0, ...new Uint8Array(1_400)), { next: 58 }),
+  ),
   ethernet(0xffffffffffff, 0x020000000042, 0x0806, new Uint8Array(46)),
 ];
 

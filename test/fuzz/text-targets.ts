@@ -2,7 +2,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance, InjectOptions } from 'fastify';
-import { formatCidr, formatEndpoint, formatIp, parseCidr, parseEndpoint, parseIp } from '../../core/address.ts';
+import {
+  formatCidr,
+  formatEndpoint,
+  formatIp,
+  parseCidr,
+  parseEndpoint,
+  parseIp,
+} from '../../core/address.ts';
 import { utf8 } from '../../core/bytes.ts';
 import { silentLog } from '../../core/log.ts';
 import { parsePeerName } from '../../core/peer-name.ts';
@@ -30,7 +37,7 @@ function text<T>(name: string, valid: readonly string[], parse: (text: string) =
       throw error;
     }
   };
-  return { name: `cli-${name}`, samples: valid.map(utf8), shape: 'text', weight: 30, run };
+  return { name: `cli-${name}`, samples: valid.map(utf8), shape: 'text', weight: 10, run };
 }
 
 const addresses = ['10.32.0.1', '2001:db8::1', '::ffff:192.0.2.1', '::'];
@@ -64,7 +71,16 @@ const flags: LaunchFlags = {
   resume: false,
 };
 const FLAGS = ['name', 'nickname', 'host', 'port', 'ipallocRange', 'ipallocDefaultSubnet', 'ipallocInit'];
-const MORE_FLAGS = ['trustedSubnets', 'connLimit', 'mtu', 'bridge', 'stateDir', 'engine', 'workers', 'logLevel'];
+const MORE_FLAGS = [
+  'trustedSubnets',
+  'connLimit',
+  'mtu',
+  'bridge',
+  'stateDir',
+  'engine',
+  'workers',
+  'logLevel',
+];
 
 /** "flag=value" */
 function launch(given: string): unknown {
@@ -92,7 +108,7 @@ function passwordFile(): Target {
     name: 'password-file',
     samples: ['secret\n', 'one\r\ntwo\r\n', '\n\n p \n'].map(utf8),
     shape: 'text',
-    weight: 10,
+    weight: 2,
     run: parse,
     close: () => rmSync(folder, { recursive: true }),
   };
@@ -136,7 +152,7 @@ function api(): Target {
     // The last one is refused, as it should be.
     samples: calls.slice(0, -1).map(utf8),
     shape: 'text',
-    weight: 4,
+    weight: 2,
     run,
     close: async () => app?.close(),
   };
@@ -158,10 +174,20 @@ export function textTargets(): Target[] {
       stable((given) => parseTarget(given, 6783), formatDialAddress),
     ),
     text('peer', [...endpoints.slice(0, 3), 'host1', 'host1:7000'], peerValue),
-    text('address', ['10.32.0.1/12', 'ip:10.32.0.1/12', 'net:10.32.0.0/16', 'net:default'], parseAddressArgument),
-    text('init-mode', ['', 'consensus=3', 'observer', 'seed=::1,::2'], (given) => kept(parseInitMode(given, 2))),
+    text(
+      'address',
+      ['10.32.0.1/12', 'ip:10.32.0.1/12', 'net:10.32.0.0/16', 'net:default'],
+      parseAddressArgument,
+    ),
+    text('init-mode', ['', 'consensus=3', 'observer', 'seed=::1,::2'], (given) =>
+      kept(parseInitMode(given, 2)),
+    ),
     text('range', ['10.32.0.0/12', '2001:db8::/80'], (given) => kept(parseIpamSettings(given, undefined))),
-    text('launch-flag', ['port=7000', 'trustedSubnets=10.0.0.0/8,::/0', 'mtu=1400', 'peer=host1', 'name=::2'], launch),
+    text(
+      'launch-flag',
+      ['port=7000', 'trustedSubnets=10.0.0.0/8,::/0', 'mtu=1400', 'peer=host1', 'name=::2'],
+      launch,
+    ),
     passwordFile(),
     api(),
   ];

@@ -2,6 +2,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import test from 'ava';
 import { parseIp } from '../../../core/address.ts';
+import { loadAddon } from '../../../router/engine/addon.ts';
 import { openEngine } from '../../../router/engine/choose.ts';
 import { NativeEngine } from '../../../router/engine/native.ts';
 import { PortableEngine } from '../../../router/engine/portable.ts';
@@ -42,6 +43,11 @@ test('an address that the host lacks is named in the error', async (t) => {
     instanceOf: EngineError,
     message: 'this host does not have the address 192.0.2.1',
   });
+});
+
+test('the addon refuses what is no set of arrays, and lives on', (t) => {
+  const create = loadAddon().engineCreate as (arrays: unknown) => unknown;
+  for (const arrays of [undefined, null, {}, { frameData: new Uint8Array(1) }]) t.throws(() => create(arrays));
 });
 
 test('the engine is native unless another is asked for', async (t) => {
