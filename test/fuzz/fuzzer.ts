@@ -20,6 +20,9 @@ export interface Tally {
   readonly reasons: Map<Verdict, number>;
 }
 
+/** By the name of the target. */
+export type Tallies = ReadonlyMap<string, Tally>;
+
 /** A broken promise, and the inputs since the target was new: the last one did it. */
 export interface Found {
   readonly target: string;
@@ -47,14 +50,7 @@ export class Fuzzer {
     this.#random = new SeededRandom(seed);
     this.#lanes = targets.map((target) => ({
       target,
-      tally: {
-        inputs: 0,
-        mutated: 0,
-        passedOutside: 0,
-        slowestMs: 0,
-        totalMs: 0,
-        reasons: new Map<Verdict, number>(),
-      },
+      tally: newTally(),
       corpus: [...target.samples],
       sinceReset: [],
       kept: 0,
@@ -63,7 +59,7 @@ export class Fuzzer {
     this.#ends = targets.map(({ weight }) => (sum += weight));
   }
 
-  get tallies(): ReadonlyMap<string, Tally> {
+  get tallies(): Tallies {
     return new Map(this.#lanes.map(({ target, tally }) => [target.name, tally]));
   }
 
@@ -141,6 +137,34 @@ export class Fuzzer {
     if (input.length > 4_096) return;
     lane.corpus[lane.target.samples.length + (lane.kept++ % KEPT)] = input;
   }
+}
+
+function newTally(): Tally {
+  return {
+    inputs: 0,
+    mutated: 0,
+    passedOutside: 0,
+    slowestMs: 0,
+    totalMs: 0,
+    reasons: new Map<Verdict, number>(),
+  };
+}
+
+/** What several fuzzers did, as one. */
+export function mergeTallies(all: readonly Tallies[]): Tallies {
+  const merged = new Map<string, Tally>();
+  for (const [name, tally] of all.flatMap((tallies) => [...tallies])) {
+    const sum = merged.get(name) ?? newTally();
+    merged.set(name, sum);
+    sum.inputs += tally.inputs;
+    sum.mutated += tally.mutated;
+    sum.passedOutside += tally.passedOutside;
+    sum.totalMs += tally.totalMs;
+    sum.slowestMs = Math.max(sum.slowestMs, tally.slowestMs);
+    for (const [reason, count] of tally.reasons)
+      sum.reasons.set(reason, (sum.reasons.get(reason) ?? 0) + count);
+  }
+  return merged;
 }
 
 /** A machine may find at its end that it was led beyond its bounds. */
