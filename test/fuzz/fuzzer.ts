@@ -1,4 +1,5 @@
 import { SeededRandom, randomBelow } from '../../core/random.ts';
+import type { Coverage } from './coverage.ts';
 import { mutatedMsgpack } from './hostile-msgpack.ts';
 import { mutated, randomInput } from './mutate.ts';
 import { passesOutside, RESET_EVERY, TAKEN, type Target, type Verdict } from './target.ts';
@@ -8,6 +9,8 @@ const LONGEST_MS = 2_000;
 /** Inputs that were taken, or reached new code, and are mutated further; the oldest gives way. */
 const KEPT = 64;
 const MOST_REASONS = 100;
+/** Inputs between two looks at the coverage, each of which costs as much as hundreds of inputs. */
+const LOOK_EVERY = 250;
 
 /** What became of the inputs of one target. */
 export interface Tally {
@@ -77,19 +80,41 @@ export class Fuzzer {
   }
 
   /** Runs `count` inputs, each of a random target; ends early with what it finds. */
-  async run(count: number, isNew: () => boolean = () => false): Promise<Found | undefined> {
+  async run(count: number): Promise<Found | undefined> {
     for (let i = 0; i < count; i++) {
-      const lane = this.#lanes[this.#pick()]!;
-      const broken = lane.sinceReset.length >= RESET_EVERY ? await reset(lane) : undefined;
-      if (broken !== undefined) return broken;
-      const fromValid = randomBelow(this.#random, 8) > 0;
-      const input = fromValid ? this.#mutate(lane) : randomInput(this.#random);
-      const found = this.#feed(lane, input, fromValid);
+      const found = this.#step(() => undefined);
       const outcome = found instanceof Promise ? await found : found;
       if (outcome !== undefined) return outcome;
-      if (isNew()) this.#keep(lane, input);
     }
     return undefined;
+  }
+
+  /** As {@link run}, but keeps inputs that reach new code: where some do, they run again one by one, to see which. */
+  async runGuided(count: number, coverage: Coverage): Promise<Found | undefined> {
+    for (let done = 0; done < count; done += LOOK_EVERY) {
+      const tried: { readonly lane: Lane; readonly input: Uint8Array }[] = [];
+      for (let i = 0; i < LOOK_EVERY; i++) {
+        const found = await this.#step((lane, input) => tried.push({ lane, input }));
+        if (found !== undefined) return found;
+      }
+      const fresh = new Set(coverage.takeNew());
+      for (const { lane, input } of fresh.size > 0 ? tried : []) {
+        const found = await this.#feed(lane, input.slice(), true);
+        if (found !== undefined) return found;
+        if (coverage.takeAny(fresh)) this.#keep(lane, input);
+      }
+    }
+    return undefined;
+  }
+
+  /** One input of a random target. */
+  #step(onInput: (lane: Lane, input: Uint8Array) => void): Found | undefined | Promise<Found | undefined> {
+    const lane = this.#lanes[this.#pick()]!;
+    const fromValid = randomBelow(this.#random, 8) > 0;
+    const input = fromValid ? this.#mutate(lane) : randomInput(this.#random);
+    onInput(lane, input);
+    if (lane.sinceReset.length < RESET_EVERY) return this.#feed(lane, input, fromValid);
+    return reset(lane).then((broken) => broken ?? this.#feed(lane, input, fromValid));
   }
 
   #pick(): number {

@@ -1,5 +1,4 @@
 import { parseEndpoint } from '../../core/address.ts';
-import { concatBytes } from '../../core/bytes.ts';
 import { SeededRandom } from '../../core/random.ts';
 import { encodeMessage, parseMessage } from '../../gossip/messages.ts';
 import { parseInitMode } from '../../ipam/init-mode.ts';
@@ -71,8 +70,22 @@ class HostileNeighbour {
     return this.#closed ? 'closed' : TAKEN;
   }
 
-  /** A connection as a member makes it: preamble, hello, our entry. */
-  #greet(): void {
+  /** The first message of a new connection, which ends with it. */
+  runHello(input: Uint8Array): Verdict {
+    this.#connect();
+    this.#node.onBytes(this.#conn, frame(input), this.#now);
+    this.#settle();
+    const parsed = parseMessage(input);
+    const taken =
+      parsed.type === 'message' && (parsed.message.type === 'hello' || parsed.message.type === 'bye');
+    promise(this.#closed || taken || parsed.type === 'unknown', 'something else than a hello was taken');
+    if (!this.#closed) this.#node.onClosed(this.#conn, undefined, this.#now);
+    this.#settle();
+    if (parsed.type === 'malformed') return `${OUTSIDE}malformed`;
+    return taken ? TAKEN : 'no hello';
+  }
+
+  #connect(): void {
     this.#now += STEP;
     this.#conn += 2;
     this.#closed = false;
@@ -80,10 +93,17 @@ class HostileNeighbour {
     const preamble = encodePreamble({
       versions: { min: 1, max: 1 },
       password: false,
-      nonce: new Uint8Array(32),
+      nonce: new Uint8Array(32).fill(this.#conn),
     });
+    this.#node.onBytes(this.#conn, preamble, this.#now);
+    this.#settle();
+  }
+
+  /** A connection as a member makes it: preamble, hello, our entry. */
+  #greet(): void {
+    this.#connect();
     const hello = encodeMessage({ ...samples.hello, incarnation: 1 + (this.#conn >> 1) });
-    this.#node.onBytes(this.#conn, concatBytes(preamble, frame(hello)), this.#now);
+    this.#node.onBytes(this.#conn, frame(hello), this.#now);
     this.#settle();
     this.#node.onBytes(this.#conn, frame(samples.neighbourMessages[0]!), this.#now);
     this.#settle();
@@ -279,6 +299,7 @@ function innerVerdict(input: Uint8Array): Verdict {
 
 export function machineTargets(): Target[] {
   const neighbour = new HostileNeighbour();
+  const stranger = new HostileNeighbour();
   const inner = new HostilePeer(true);
   const outer = new HostilePeer(false);
   const innerSamples = [...samples.hotInner, ...samples.linkInner];
@@ -290,6 +311,16 @@ export function machineTargets(): Target[] {
       weight: 20,
       run: (input) => neighbour.run(input),
       reset: () => neighbour.reset(),
+    },
+    {
+      name: 'control-hello',
+      samples: [samples.hello, { ...samples.hello, acceptsInbound: false, replaces: new Uint8Array(64) }].map(
+        encodeMessage,
+      ),
+      shape: 'msgpack',
+      weight: 10,
+      run: (input) => stranger.runHello(input),
+      reset: () => stranger.reset(),
     },
     {
       name: 'data-node',

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { fromHex, toHex } from '../../core/bytes.ts';
 import { allTargets } from './all-targets.ts';
+import { Coverage } from './coverage.ts';
 import { Fuzzer, mergeTallies, replay, shortened, type Found, type Tallies } from './fuzzer.ts';
 import type { Target } from './target.ts';
 
@@ -20,6 +21,8 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     /** All targets whose names hold this. */
     target: { type: 'string', default: '' },
+    /** Mutates further what reached new code. */
+    guided: { type: 'boolean', default: false },
     /** Each has its own seed, and its share of the inputs. */
     processes: { type: 'string', default: '1' },
     finds: { type: 'string', default: 'fuzz-finds' },
@@ -38,6 +41,7 @@ interface Outcome {
 
 async function fuzz(targets: readonly Target[]): Promise<Outcome> {
   const fuzzer = new Fuzzer(targets, Number(values.seed));
+  const coverage = values.guided ? new Coverage() : undefined;
   const began = performance.now();
   // Refusals are most of the work, and what a stack costs is most of a refusal; finds are run again for theirs.
   Error.stackTraceLimit = 0;
@@ -51,10 +55,11 @@ async function fuzz(targets: readonly Target[]): Promise<Outcome> {
       reportAt += REPORT_EVERY_MS;
       const megabytes = Math.round(memoryUsage().rss / 2 ** 20);
       const seconds = Math.round(elapsed / 1_000);
-      stdout.write(`seed ${values.seed}: ${seconds} s, ${done} inputs, ${megabytes} MB resident\n`);
+      const reached = coverage === undefined ? '' : `, ${coverage.blocks} blocks reached`;
+      stdout.write(`seed ${values.seed}: ${seconds} s, ${done} inputs, ${megabytes} MB resident${reached}\n`);
     }
     const count = Math.min(BLOCK, Number(values.inputs) - done);
-    found = await fuzzer.run(count);
+    found = await (coverage === undefined ? fuzzer.run(count) : fuzzer.runGuided(count, coverage));
     done += count;
   }
   Error.stackTraceLimit = 20;
@@ -71,6 +76,7 @@ async function fuzzAside(processes: number): Promise<Outcome[]> {
     const { seconds, target, finds } = values;
     const flags = { seconds, target, finds, inputs: Math.ceil(inputs), seed };
     const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
+    if (values.guided) args.push('--guided');
     const child = fork(fileURLToPath(import.meta.url), args, { serialization: 'advanced' });
     return new Promise<Outcome>((resolve, reject) => {
       child.once('message', (outcome) => resolve(outcome as Outcome));

@@ -47,7 +47,8 @@ test('an address that the host lacks is named in the error', async (t) => {
 
 test('the addon refuses what is no set of arrays, and lives on', (t) => {
   const create = loadAddon().engineCreate as (arrays: unknown) => unknown;
-  for (const arrays of [undefined, null, {}, { frameData: new Uint8Array(1) }]) t.throws(() => create(arrays));
+  for (const arrays of [undefined, null, {}, { frameData: new Uint8Array(1) }])
+    t.throws(() => create(arrays));
 });
 
 test('the engine is native unless another is asked for', async (t) => {
