@@ -332,7 +332,7 @@ const record = {
 };
 const attachment = codec({
   name: 'stored-attachment',
-  samples: [encodeRecord(record), pack([...'abcde', ['10.32.0.1/12'], ['::1/128'], true])],
+  samples: [encodeRecord(record), pack(['a', 'b', 'c', 'd', 'e', ['10.32.0.1/12'], ['::1/128'], true])],
   shape: 'msgpack',
   weight: 100,
   decode: (input) => optional(decodeRecord(input), unpack(input) === undefined ? NOT_MSGPACK : MALFORMED),

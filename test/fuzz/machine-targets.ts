@@ -213,8 +213,13 @@ class HostilePeer {
     [this.#now, this.#counter, this.#drops] = [0, 0, {}];
     this.#engine = new MemoryEngine({
       cipher: fakeCipher,
-      transmit: () => void this.#sent++,
-      onHostReceives: () => void this.#delivered++,
+      transmit: () => {
+        this.#sent++;
+        return undefined;
+      },
+      onHostReceives: () => {
+        this.#delivered++;
+      },
     });
     const nodeConfig = { name: samples.SELF, bridgeMtu: 1_388, trustedSubnets: [] };
     this.#node = new DataNode(nodeConfig, this.#engine, new SeededRandom(1), 0);

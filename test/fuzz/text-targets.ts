@@ -28,7 +28,7 @@ import { OUTSIDE, promise, TAKEN, type Target, type Verdict } from './target.ts'
 const decoder = new TextDecoder();
 
 /** A parser of what an operator types: undefined or one class of errors, and nothing else. */
-function text<T>(name: string, valid: readonly string[], parse: (text: string) => T | undefined): Target {
+function text(name: string, valid: readonly string[], parse: (text: string) => unknown): Target {
   const run = (input: Uint8Array): Verdict => {
     try {
       return parse(decoder.decode(input)) === undefined ? `${OUTSIDE}refused` : TAKEN;

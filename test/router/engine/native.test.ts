@@ -4,6 +4,7 @@ import test from 'ava';
 import { parseIp } from '../../../core/address.ts';
 import { loadAddon } from '../../../router/engine/addon.ts';
 import { openEngine } from '../../../router/engine/choose.ts';
+import type { EngineArrays } from '../../../router/engine/native-layout.ts';
 import { NativeEngine } from '../../../router/engine/native.ts';
 import { PortableEngine } from '../../../router/engine/portable.ts';
 import { EngineError } from '../../../router/engine/port.ts';
@@ -46,7 +47,8 @@ test('an address that the host lacks is named in the error', async (t) => {
 });
 
 test('the addon refuses what is no set of arrays, and lives on', (t) => {
-  const create = loadAddon().engineCreate as (arrays: unknown) => unknown;
+  const addon = loadAddon();
+  const create = (arrays: unknown): unknown => addon.engineCreate(arrays as EngineArrays);
   for (const arrays of [undefined, null, {}, { frameData: new Uint8Array(1) }])
     t.throws(() => create(arrays));
 });
