@@ -1,8 +1,9 @@
 import type { Endpoint } from '../core/address.ts';
 import { fromHex, toHex } from '../core/bytes.ts';
+import { pack } from '../core/msgpack.ts';
 import { PEER_NAME_BYTES, readPeerName, writePeerName, type PeerName } from '../core/peer-name.ts';
 import { MalformedDelta } from './channel.ts';
-import { blob, flag, list, pack, text, tuple, uint, unpack } from './strict-msgpack.ts';
+import { blob, decoded, flag, list, text, tuple, uint } from './checked-fields.ts';
 import { decodeEndpoint, encodeEndpoint } from './topology-codec.ts';
 import { MAX_INCARNATION, MAX_NICKNAME } from './topology-entry.ts';
 
@@ -96,7 +97,7 @@ export type ParsedMessage =
 
 export function parseMessage(bytes: Uint8Array): ParsedMessage {
   try {
-    const fields = list(unpack(bytes), 16, 'message');
+    const fields = list(decoded(bytes), 16, 'message');
     const parse = PARSERS[uint(fields[0], 255, 'message type')];
     return parse === undefined ? { type: 'unknown' } : { type: 'message', message: parse(fields) };
   } catch (error) {

@@ -1,8 +1,9 @@
 import { ipFromBytes, ipToBytes, type Endpoint } from '../core/address.ts';
 import { equalBytes, fromHex, toHex } from '../core/bytes.ts';
+import { pack } from '../core/msgpack.ts';
 import { PEER_NAME_BYTES, readPeerName, writePeerName, type PeerName } from '../core/peer-name.ts';
 import { MalformedDelta } from './channel.ts';
-import { blob, flag, list, pack, text, tuple, uint, unpack } from './strict-msgpack.ts';
+import { blob, decoded, flag, list, text, tuple, uint } from './checked-fields.ts';
 import {
   MAX_ADDRESSES,
   MAX_CAPABILITIES,
@@ -56,7 +57,7 @@ export interface WireEntry extends EntryStamp {
 }
 
 export function encodeBody(entry: TopologyEntry): Uint8Array {
-  const body = pack([
+  return pack([
     entry.nickname,
     entry.key,
     fromHex(entry.generation),
@@ -68,7 +69,6 @@ export function encodeBody(entry: TopologyEntry): Uint8Array {
       .sort()
       .flatMap((key) => [key, entry.info[key]]),
   ]);
-  return Uint8Array.from(body);
 }
 
 /** Encodes entries with their stamps; the caller gives them in order of name. */
@@ -92,7 +92,7 @@ export function encodeDelta(entries: readonly EncodedEntry[]): Uint8Array {
 
 /** Throws {@link MalformedDelta} unless the whole delta has the right shape. */
 export function decodeDelta(bytes: Uint8Array): readonly WireEntry[] {
-  const [names, rows] = tuple(unpack(bytes), 2, 'topology delta');
+  const [names, rows] = tuple(decoded(bytes), 2, 'topology delta');
   const table = blob(names, 0, MAX_NAMES * PEER_NAME_BYTES, 'topology names');
   if (table.length % PEER_NAME_BYTES !== 0) throw new MalformedDelta('topology names');
   const named = new NamesOnWire(table);
@@ -179,7 +179,7 @@ function decodeRow(row: unknown, names: NamesOnWire): WireEntry {
 type Body = Omit<TopologyEntry, 'name' | keyof EntryStamp | 'neighbours'>;
 
 function decodeBody(bytes: Uint8Array): Body {
-  const fields = tuple(unpack(bytes), 8, 'topology body');
+  const fields = tuple(decoded(bytes), 8, 'topology body');
   const [nickname, key, generation, addresses, acceptsInbound, bridgeMtu, capabilities, info] = fields;
   return {
     nickname: text(nickname, MAX_NICKNAME, 'nickname'),

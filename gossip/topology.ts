@@ -100,7 +100,8 @@ export class Topology implements Channel {
 
   /**
    * Changes our own entry. Returns whether anything differs, which then has a new version. Throws MalformedDelta if
-   * the entry breaks the bounds of the schema: others would close the connection.
+   * the entry breaks the bounds of the schema: others would close the connection. Changes nothing where no stamp is
+   * left, which only happens when somebody forges ours; the duplicate is reported.
    */
   updateSelf(change: SelfChange): boolean {
     const before = this.#entries.get(this.#self)!;
@@ -112,7 +113,12 @@ export class Topology implements Channel {
     const body = mayDiffer ? encodeBody(entry) : before.body;
     const isSameBody = body === before.body || equalBytes(body, before.body);
     if (isSameBody && sameNeighbours(entry, before.entry)) return false;
-    const encoded = { entry: { ...entry, version: entry.version + 1 }, body };
+    const stamp = stampPast(before.entry);
+    if (stamp === undefined) {
+      this.#duplicate = true;
+      return false;
+    }
+    const encoded = { entry: { ...entry, ...stamp }, body };
     if (!isSameBody || neighbours!.length > MAX_NEIGHBOURS) assertAcceptable(encoded);
     this.#storeSelf(encoded);
     return true;

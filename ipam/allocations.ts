@@ -1,10 +1,11 @@
 import type { Cidr, IpAddress } from '../core/address.ts';
 import { compareIp, equalIp, ipFromBytes, ipToBytes, networkOf } from '../core/address.ts';
+import { pack } from '../core/msgpack.ts';
 import { compareNames } from '../core/peer-name.ts';
 import type { StoreChange } from '../core/store.ts';
 import type { Millis } from '../core/time.ts';
 import { MINUTE } from '../core/time.ts';
-import { asInteger, asList, pack, SchemaViolation, unpack } from './closed-schema.ts';
+import { asInteger, asList, decoded, SchemaViolation } from './closed-schema.ts';
 import type { AddressRange } from './range.ts';
 
 /** An address is not used again for this long unless nothing else is left: stale ARP entries die out meanwhile. */
@@ -115,7 +116,7 @@ export class Allocations {
 
 /** The inverse of what a change writes. Throws {@link SchemaViolation}. */
 export function readAllocation(key: string, value: Uint8Array): Allocation {
-  const addresses = asList(unpack(value), key).map((item) => {
+  const addresses = asList(decoded(value), key).map((item) => {
     const [bytes, prefix] = asList(item, key);
     const ip = bytes instanceof Uint8Array ? ipFromBytes(bytes) : undefined;
     if (ip === undefined) throw new SchemaViolation(`${key} holds something that is no address`);

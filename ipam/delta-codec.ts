@@ -1,17 +1,9 @@
 import { ipFromBytes, ipToBytes, parseCidr } from '../core/address.ts';
 import { fromHex } from '../core/bytes.ts';
+import { pack } from '../core/msgpack.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import { PEER_NAME_BYTES, writePeerName } from '../core/peer-name.ts';
-import {
-  asHex,
-  asInteger,
-  asList,
-  asPeerName,
-  asText,
-  pack,
-  SchemaViolation,
-  unpack,
-} from './closed-schema.ts';
+import { asHex, asInteger, asList, asPeerName, asText, decoded, SchemaViolation } from './closed-schema.ts';
 import type { Ballot, Entry, HintEntry, Outcome, Owner, RingEntry, VoterEntry } from './entries.ts';
 import { AddressRange, rangeProblem } from './range.ts';
 import type { Segment } from './ring.ts';
@@ -44,7 +36,7 @@ export function encodeEntries(entries: readonly Entry[]): Uint8Array {
 
 /** Throws {@link SchemaViolation}; nothing of a malformed delta is returned. */
 export function decodeEntries(bytes: Uint8Array): Entry[] {
-  const list = asList(unpack(bytes), 'a delta');
+  const list = asList(decoded(bytes), 'a delta');
   if (list.length > MAX_ENTRIES) throw new SchemaViolation('too many entries');
   return list.flatMap((item) => readEntry(asList(item, 'an entry')));
 }

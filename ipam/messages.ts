@@ -1,5 +1,6 @@
 import { fromHex } from '../core/bytes.ts';
-import { asHex, asInteger, asList, asText, pack, SchemaViolation, unpack } from './closed-schema.ts';
+import { pack } from '../core/msgpack.ts';
+import { asHex, asInteger, asList, asText, decoded, SchemaViolation } from './closed-schema.ts';
 import { decodeEntries, encodeEntries, GENERATION_BYTES } from './delta-codec.ts';
 import type { RingEntry } from './entries.ts';
 import type { Span } from './range.ts';
@@ -80,7 +81,7 @@ export function encodeMessage(message: Message): Uint8Array {
 /** Undefined for bytes that are no message. */
 export function decodeMessage(bytes: Uint8Array): Message | undefined {
   try {
-    const fields = asList(unpack(bytes), 'a message');
+    const fields = asList(decoded(bytes), 'a message');
     return readMessage(fields, asHex(fields[1], REQUEST_ID_BYTES, 'an id'));
   } catch (error) {
     if (error instanceof SchemaViolation) return undefined;

@@ -1,8 +1,9 @@
+import { pack } from '../core/msgpack.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { StoreChange } from '../core/store.ts';
 import type { Allocation } from './allocations.ts';
 import { ALLOCATION_KEY, readAllocation } from './allocations.ts';
-import { asInteger, asList, asText, pack, SchemaViolation, unpack } from './closed-schema.ts';
+import { asInteger, asList, asText, decoded, SchemaViolation } from './closed-schema.ts';
 import { decodeEntries } from './delta-codec.ts';
 import type { RingEntry, VoterEntry } from './entries.ts';
 
@@ -81,7 +82,7 @@ export function metaChange(owner: StoreOwner): StoreChange {
 }
 
 function readMeta(bytes: Uint8Array): { range: string; name: string } {
-  const [format, range, name] = asList(unpack(bytes), 'the description');
+  const [format, range, name] = asList(decoded(bytes), 'the description');
   asInteger(format, FORMAT, FORMAT, 'the format');
   return { range: asText(range, 64, 'the range'), name: asText(name, 64, 'the name') };
 }

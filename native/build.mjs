@@ -5,24 +5,14 @@
  * `--counter-limit N FILE` builds one for tests to FILE, whose keys seal N datagrams.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fail, here, nodeHeaders, warnings } from './toolchain.mjs';
 
-const here = dirname(fileURLToPath(import.meta.url));
 const sanitize = process.argv.includes('--sanitize');
 const limitAt = process.argv.indexOf('--counter-limit');
 const [counterLimit, limitedOutput] = limitAt < 0 ? [] : process.argv.slice(limitAt + 1);
 const compiler = process.env.CC ?? 'cc';
-const warnings = [
-  '-Wall',
-  '-Wextra',
-  '-Werror',
-  '-Wvla',
-  '-Wshadow',
-  '-Wpointer-arith',
-  '-Wstrict-prototypes',
-];
 const mode = sanitize
   ? [
       '-O1',
@@ -32,32 +22,6 @@ const mode = sanitize
       '-fno-sanitize-recover=undefined',
     ]
   : ['-O3', '-g'];
-
-function fail(sentence) {
-  process.stderr.write(`native/build.mjs: ${sentence}\n`);
-  process.exit(1);
-}
-
-/** The directory of node_api.h that belongs to the running Node. */
-function nodeHeaders() {
-  const prefix = join(dirname(process.execPath), '..');
-  const candidates = [process.env.npm_config_nodedir, prefix]
-    .filter((root) => root !== undefined)
-    .map((root) => join(root, 'include', 'node'));
-  const found = candidates.find((folder) => existsSync(join(folder, 'node_api.h')));
-  if (found === undefined) {
-    fail(
-      `the headers of Node ${process.version} are not in ${candidates.join(' or ')}: ` +
-        'install Node from nodejs.org, or its development package, or name its folder in npm_config_nodedir.',
-    );
-  }
-  const text = readFileSync(join(found, 'node_version.h'), 'utf8');
-  const major = /#define NODE_MAJOR_VERSION (\d+)/.exec(text)?.[1];
-  if (major !== process.versions.node.split('.')[0]) {
-    fail(`${found} holds the headers of Node ${major}, but this is Node ${process.version}.`);
-  }
-  return found;
-}
 
 if (process.platform !== 'linux') fail('the addon is for Linux.');
 if (spawnSync(compiler, ['--version']).error !== undefined) {

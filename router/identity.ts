@@ -3,6 +3,7 @@ import type { PeerName } from '../core/peer-name.ts';
 import { readPeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { StoreChange } from '../core/store.ts';
+import { MAX_INCARNATION } from '../gossip/topology-entry.ts';
 import { KEY_BYTES } from './crypto/primitives.ts';
 import type { KeyPair, Primitives } from './crypto/primitives.ts';
 import { ByteReader, ByteWriter } from './link/byte-cursor.ts';
@@ -15,7 +16,7 @@ const FORMAT = 1;
 export interface Identity {
   readonly name: PeerName;
   readonly staticKey: KeyPair;
-  /** Higher than in any run before. */
+  /** Higher than in any run before, as long as there are higher ones. */
   readonly incarnation: number;
   /** 64 random bits of this state directory. */
   readonly generation: Uint8Array;
@@ -45,7 +46,8 @@ export function loadIdentity(
   const identity: Identity = {
     ...before,
     name: overrides.name ?? before.name,
-    incarnation: before.incarnation + 1,
+    // At the end, which only a forged entry of ours brings near, gossip finds a version that is past the last run's.
+    incarnation: Math.min(before.incarnation + 1, MAX_INCARNATION),
   };
   const renamed = bytes !== undefined && identity.name !== before.name;
   return {

@@ -83,8 +83,7 @@ static bool take_arrays(napi_env env, napi_value arrays, engine *self) {
 static bool take_array(napi_env env, napi_value arrays, const provided_array *wanted) {
   napi_value value = NULL;
   size_t bytes = 0;
-  MUST(napi_get_named_property(env, arrays, wanted->name, &value));
-  *wanted->place = glue_array(env, value, &bytes);
+  *wanted->place = glue_property(env, arrays, wanted->name, &value) ? glue_array(env, value, &bytes) : NULL;
   if (*wanted->place == NULL) return false;
   if (bytes == wanted->bytes) return true;
   char text[96];

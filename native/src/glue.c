@@ -41,6 +41,12 @@ void *glue_array(napi_env env, napi_value value, size_t *bytes) {
   return data == NULL ? &no_bytes : data;
 }
 
+bool glue_property(napi_env env, napi_value object, const char *name, napi_value *out) {
+  napi_status status = napi_get_named_property(env, object, name, out);
+  if (status == napi_object_expected) MUST(napi_throw_type_error(env, NULL, "An object is missing."));
+  return status == napi_ok;
+}
+
 void *glue_pointer(napi_env env, napi_value value) {
   void *pointer = NULL;
   if (napi_get_value_external(env, value, &pointer) == napi_ok && pointer != NULL) return pointer;

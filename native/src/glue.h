@@ -24,6 +24,9 @@ bool glue_text(napi_env env, napi_value value, char *out, size_t room);
 /* The bytes of a typed array; they do not move while it lives. Null with an exception pending if it is none. */
 void *glue_array(napi_env env, napi_value value, size_t *bytes);
 
+/* A property of an object. False with an exception pending if `object` is none. */
+bool glue_property(napi_env env, napi_value object, const char *name, napi_value *out);
+
 /* What an external holds. Null with an exception pending if it is none. */
 void *glue_pointer(napi_env env, napi_value value);
 

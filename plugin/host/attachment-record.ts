@@ -1,6 +1,6 @@
-import { pack, unpack } from 'msgpackr';
 import { formatCidr, parseCidr } from '../../core/address.ts';
 import type { Cidr } from '../../core/address.ts';
+import { pack, unpack } from '../../core/msgpack.ts';
 import type { MacText } from './mac-address.ts';
 
 /** The durable memory of one attachment, or under {@link EXPOSE_ID} of the host's own addresses. */
@@ -28,37 +28,35 @@ export function attachmentKey(id: string): string {
   return `${ATTACHMENT_KEY_PREFIX}${id}`;
 }
 
+const FIELDS = 8;
+
+/** [id, target, interface, host interface, MAC, addresses, masqueraded ones, pending]; addresses as text. */
 export function encodeRecord(record: AttachmentRecord): Uint8Array {
-  const { addresses, masquerade, ...rest } = record;
-  return pack({ ...rest, addresses: addresses.map(formatCidr), masquerade: masquerade.map(formatCidr) });
+  const { id, target, interface: interfaceName, hostInterface, mac, pending } = record;
+  const [addresses, masquerade] = [record.addresses.map(formatCidr), record.masquerade.map(formatCidr)];
+  return pack([id, target, interfaceName, hostInterface, mac, addresses, masquerade, pending]);
 }
 
 /** Undefined if the bytes are not those of a record. */
 export function decodeRecord(bytes: Uint8Array): AttachmentRecord | undefined {
-  let value: unknown;
-  try {
-    value = unpack(bytes);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== 'object' || value === null) return undefined;
-  const fields = value as Readonly<Record<string, unknown>>;
-  const texts = ['id', 'target', 'interface', 'hostInterface', 'mac'] as const;
-  const addresses = parseCidrs(fields['addresses']);
-  const masquerade = parseCidrs(fields['masquerade']);
-  if (!texts.every((name) => typeof fields[name] === 'string')) return undefined;
-  if (addresses === undefined || masquerade === undefined || typeof fields['pending'] !== 'boolean')
-    return undefined;
-  const [id, target, interfaceName, hostInterface, mac] = texts.map((name) => fields[name] as string);
+  const fields = unpack(bytes);
+  if (!Array.isArray(fields) || fields.length !== FIELDS) return undefined;
+  const texts = fields.slice(0, 5).filter((field) => typeof field === 'string');
+  const [id, target, interfaceName, hostInterface, mac] = texts;
+  const addresses = parseCidrs(fields[5]);
+  const masquerade = parseCidrs(fields[6]);
+  const pending: unknown = fields[7];
+  if (mac === undefined || addresses === undefined || masquerade === undefined) return undefined;
+  if (typeof pending !== 'boolean') return undefined;
   return {
     id: id!,
     target: target!,
     interface: interfaceName!,
     hostInterface: hostInterface!,
-    mac: mac!,
+    mac,
     addresses,
     masquerade,
-    pending: fields['pending'],
+    pending,
   };
 }
 

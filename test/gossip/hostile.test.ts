@@ -1,7 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { encodeMessage, type Message } from '../../gossip/messages.ts';
-import { pack } from '../../gossip/strict-msgpack.ts';
+import { pack } from '../../core/msgpack.ts';
 import { endpoint, Mesh, peerName, type SimulatedNode } from './mesh.ts';
 
 const SECOND = 1_000;

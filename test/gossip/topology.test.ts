@@ -2,9 +2,9 @@ import test from 'ava';
 import fc from 'fast-check';
 import { MalformedDelta } from '../../gossip/channel.ts';
 import { decodeDelta, encodeBody, encodeDelta } from '../../gossip/topology-codec.ts';
-import type { TopologyEntry } from '../../gossip/topology-entry.ts';
+import { MAX_INCARNATION, MAX_VERSION, type TopologyEntry } from '../../gossip/topology-entry.ts';
 import { COLLECT_AFTER, Topology } from '../../gossip/topology.ts';
-import { pack } from '../../gossip/strict-msgpack.ts';
+import { pack } from '../../core/msgpack.ts';
 import { endpoint, peerName } from './mesh.ts';
 
 function entry(index: number, change: Partial<TopologyEntry> = {}): TopologyEntry {
@@ -305,4 +305,25 @@ test('names and keys that were merged do not alias the message they came in', (t
   topology.merge(bytes, 0, 'x');
   bytes.fill(0);
   t.deepEqual(topology.entry(peerName(2)), entry(2));
+});
+
+test('an entry forged under our name with the last version of an incarnation moves us to the next incarnation', (t) => {
+  const topology = new Topology(entry(1));
+  topology.merge(delta(entry(1, { version: MAX_VERSION - 1, uid: 'ff00000000000000' })), 0, 'x');
+  t.is(topology.entry(peerName(1))?.version, MAX_VERSION);
+  t.true(topology.updateSelf({ nickname: 'renamed' }));
+  const { incarnation, version, nickname } = topology.entry(peerName(1))!;
+  t.deepEqual({ incarnation, version, nickname }, { incarnation: 2, version: 1, nickname: 'renamed' });
+  t.true(topology.updateSelf({ neighbours: linked(2) }));
+});
+
+test('an entry forged under our name with the last stamp of all is reported, and no change of ours throws', (t) => {
+  const topology = new Topology(entry(1));
+  const last = { incarnation: MAX_INCARNATION, version: MAX_VERSION - 1, uid: 'ff00000000000000' };
+  topology.merge(delta(entry(1, last)), 0, 'x');
+  topology.takeNews();
+  t.false(topology.updateSelf({ nickname: 'renamed' }));
+  t.false(topology.updateSelf({ neighbours: linked(2) }));
+  t.true(topology.takeNews().duplicate);
+  t.notThrows(() => decodeDelta(topology.entriesOf(0xffff)!).forEach((row) => row.decode()));
 });

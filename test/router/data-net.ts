@@ -7,7 +7,7 @@ import { MemoryEngine, type DatagramCipher } from '../../router/engine/memory.ts
 import type { SessionMaterial, ToControl, ToData } from '../../router/node-messages.ts';
 
 /** Not a cipher: the tag repeats key and counter, so that wrong keys and changed counters are noticed. */
-const fakeCipher: DatagramCipher = {
+export const fakeCipher: DatagramCipher = {
   seal: (key, counter, plaintext) => {
     const sealed = new Uint8Array(plaintext.length + 16);
     sealed.set(plaintext);

@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { parseIp } from '../../../core/address.ts';
-import type { Addon } from '../../../router/engine/addon.ts';
+import { loadAddon, type Addon } from '../../../router/engine/addon.ts';
 import { openEngine } from '../../../router/engine/choose.ts';
+import type { EngineArrays } from '../../../router/engine/native-layout.ts';
 import { NativeEngine } from '../../../router/engine/native.ts';
 import { PortableEngine } from '../../../router/engine/portable.ts';
 import { EngineError } from '../../../router/engine/port.ts';
@@ -69,6 +70,13 @@ test('an address that the host lacks is named in the error', async (t) => {
     instanceOf: EngineError,
     message: 'this host does not have the address 192.0.2.1',
   });
+});
+
+test('the addon refuses what is no set of arrays, and lives on', (t) => {
+  const addon = loadAddon();
+  const create = (arrays: unknown): unknown => addon.engineCreate(arrays as EngineArrays);
+  for (const arrays of [undefined, null, {}, { frameData: new Uint8Array(1) }])
+    t.throws(() => create(arrays));
 });
 
 test('the engine is native unless another is asked for', async (t) => {

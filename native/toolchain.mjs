@@ -1,0 +1,43 @@
+/** What building the addon and building its fuzz target have in common. */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The folder native/. */
+export const here = dirname(fileURLToPath(import.meta.url));
+
+export const warnings = [
+  '-Wall',
+  '-Wextra',
+  '-Werror',
+  '-Wvla',
+  '-Wshadow',
+  '-Wpointer-arith',
+  '-Wstrict-prototypes',
+];
+/** Ends the process. */
+export function fail(sentence) {
+  process.stderr.write(`native/build.mjs: ${sentence}\n`);
+  process.exit(1);
+}
+
+/** The directory of node_api.h that belongs to the running Node. */
+export function nodeHeaders() {
+  const prefix = join(dirname(process.execPath), '..');
+  const candidates = [process.env.npm_config_nodedir, prefix]
+    .filter((root) => root !== undefined)
+    .map((root) => join(root, 'include', 'node'));
+  const found = candidates.find((folder) => existsSync(join(folder, 'node_api.h')));
+  if (found === undefined) {
+    fail(
+      `the headers of Node ${process.version} are not in ${candidates.join(' or ')}: ` +
+        'install Node from nodejs.org, or its development package, or name its folder in npm_config_nodedir.',
+    );
+  }
+  const text = readFileSync(join(found, 'node_version.h'), 'utf8');
+  const major = /#define NODE_MAJOR_VERSION (\d+)/.exec(text)?.[1];
+  if (major !== process.versions.node.split('.')[0]) {
+    fail(`${found} holds the headers of Node ${major}, but this is Node ${process.version}.`);
+  }
+  return found;
+}

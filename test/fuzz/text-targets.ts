@@ -1,0 +1,198 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { FastifyInstance, InjectOptions } from 'fastify';
+import {
+  formatCidr,
+  formatEndpoint,
+  formatIp,
+  parseCidr,
+  parseEndpoint,
+  parseIp,
+} from '../../core/address.ts';
+import { utf8 } from '../../core/bytes.ts';
+import { silentLog } from '../../core/log.ts';
+import { parsePeerName } from '../../core/peer-name.ts';
+import { formatDialAddress, parseTarget } from '../../gossip/target-address.ts';
+import { BadValue } from '../../cli/exit.ts';
+import { readPasswordFile } from '../../cli/passwords.ts';
+import { checkSettings, peerValue, type LaunchFlags } from '../../cli/settings.ts';
+import { parseInitMode } from '../../ipam/init-mode.ts';
+import { parseIpamSettings } from '../../ipam/settings.ts';
+import { parseAddressArgument } from '../../plugin/host/address-argument.ts';
+import { HostError } from '../../plugin/host/host-error.ts';
+import type { Daemon } from '../../router/api/daemon.ts';
+import { createApi } from '../../router/api/server.ts';
+import { OUTSIDE, promise, TAKEN, type Target, type Verdict } from './target.ts';
+
+const decoder = new TextDecoder();
+
+/** A parser of what an operator types: undefined or one class of errors, and nothing else. */
+function text(name: string, valid: readonly string[], parse: (text: string) => unknown): Target {
+  const run = (input: Uint8Array): Verdict => {
+    try {
+      return parse(decoder.decode(input)) === undefined ? `${OUTSIDE}refused` : TAKEN;
+    } catch (error) {
+      if (error instanceof BadValue || error instanceof HostError) return `${OUTSIDE}refused with a sentence`;
+      throw error;
+    }
+  };
+  return { name: `cli-${name}`, samples: valid.map(utf8), shape: 'text', weight: 10, run };
+}
+
+const addresses = ['10.32.0.1', '2001:db8::1', '::ffff:192.0.2.1', '::'];
+const cidrs = ['10.32.0.0/12', '2001:db8::/64', '0.0.0.0/0', '::/128'];
+const endpoints = ['192.0.2.1', '192.0.2.1:6783', '[2001:db8::1]:6783', '2001:db8::1', '[::1]'];
+
+/** What is printed is read again as the same. */
+function stable<T>(parse: (text: string) => T | undefined, format: (value: T) => string) {
+  return (given: string): T | undefined => {
+    const value = parse(given);
+    if (value === undefined) return undefined;
+    const printed = format(value);
+    const again = parse(printed);
+    promise(again !== undefined && format(again) === printed, `"${printed}" is not read as it was printed`);
+    return value;
+  };
+}
+
+const flags: LaunchFlags = {
+  port: '6783',
+  ipallocRange: '10.32.0.0/12',
+  discovery: true,
+  connLimit: '100',
+  bridge: 'weave-ts',
+  stateDir: '/var/lib/weave-ts',
+  engine: 'auto',
+  workers: '1',
+  fullMeshLimit: '80',
+  hostFirewall: true,
+  logLevel: 'info',
+  resume: false,
+};
+const FLAGS = ['name', 'nickname', 'host', 'port', 'ipallocRange', 'ipallocDefaultSubnet', 'ipallocInit'];
+const MORE_FLAGS = [
+  'trustedSubnets',
+  'connLimit',
+  'mtu',
+  'bridge',
+  'stateDir',
+  'engine',
+  'workers',
+  'logLevel',
+];
+
+/** "flag=value" */
+function launch(given: string): unknown {
+  const [flag = '', value = ''] = given.split(/=(.*)/s);
+  const known = [...FLAGS, ...MORE_FLAGS].includes(flag) ? { [flag]: value } : {};
+  const surroundings = { hostName: 'host1', socket: '/run/weave-ts/api.sock', passwordFile: undefined };
+  return checkSettings({ ...flags, ...known }, flag === 'peer' ? [value] : [], surroundings);
+}
+
+function passwordFile(): Target {
+  const folder = mkdtempSync(join(tmpdir(), 'weave-fuzz-'));
+  const path = join(folder, 'password');
+  const parse = (input: Uint8Array): Verdict => {
+    writeFileSync(path, input, { mode: 0o600 });
+    try {
+      const { accepted } = readPasswordFile(path);
+      promise(accepted.length >= 1 && accepted.length <= 2, 'other than one or two passwords');
+      return TAKEN;
+    } catch (error) {
+      if (error instanceof BadValue) return `${OUTSIDE}refused with a sentence`;
+      throw error;
+    }
+  };
+  return {
+    name: 'password-file',
+    samples: ['secret\n', 'one\r\ntwo\r\n', '\n\n p \n'].map(utf8),
+    shape: 'text',
+    weight: 2,
+    run: parse,
+    close: () => rmSync(folder, { recursive: true }),
+  };
+}
+
+const daemon = new Proxy({} as Daemon, { get: () => () => Promise.resolve([]) });
+
+/** The path of the call, a line end, then the body. */
+const calls = [
+  '/stop\n{"clean":true}',
+  '/connect\n{"peers":["192.0.2.1"],"replace":false}',
+  '/forget\n{"peers":["host1:7000"]}',
+  '/attach\n{"target":"x","addresses":["net:default"],"interface":"ethwe","defaultRoute":true}',
+  '/detach\n{"target":"x","addresses":[]}',
+  '/expose\n{"addresses":["10.32.0.1/12"],"masquerade":true}',
+  '/hide\n{"addresses":["10.32.0.1/12"]}',
+  '/allocate\n{"id":"x","subnet":"10.32.0.0/16"}',
+  '/claim\n{"id":"x","cidr":"10.32.0.1/12"}',
+  '/release\n{"id":"x"}',
+  '/attach\n{"target":"x","__proto__":{"a":1},"constructor":{"prototype":{"b":2}}}',
+];
+
+function api(): Target {
+  let app: FastifyInstance | undefined;
+  const run = async (input: Uint8Array): Promise<Verdict> => {
+    app ??= createApi(daemon, silentLog);
+    const end = input.indexOf(10);
+    const path = decoder.decode(input.subarray(0, Math.max(0, end))).replace(/[^/a-z0-9?%-]/g, '');
+    const headers = { 'content-type': 'application/json' };
+    const payload = Buffer.from(input.subarray(end + 1));
+    const request: InjectOptions = { method: 'POST', url: `/${path.replace(/^\/+/, '')}`, headers, payload };
+    const { statusCode, body } = await app.inject(request);
+    promise(statusCode === 200 || (statusCode >= 400 && statusCode < 500), `status ${statusCode}: ${body}`);
+    promise(body.length <= 10_000, 'an answer beyond its bound');
+    promise(!('a' in {}) && !('b' in {}), 'a prototype was changed');
+    if (statusCode === 404 || body.includes('JSON')) return `${OUTSIDE}status ${statusCode}`;
+    return statusCode === 200 ? TAKEN : `status ${statusCode}`;
+  };
+  return {
+    name: 'api-request',
+    // The last one is refused, as it should be.
+    samples: calls.slice(0, -1).map(utf8),
+    shape: 'text',
+    weight: 2,
+    run,
+    close: async () => app?.close(),
+  };
+}
+
+export function textTargets(): Target[] {
+  return [
+    text('ip', addresses, stable(parseIp, formatIp)),
+    text('cidr', cidrs, stable(parseCidr, formatCidr)),
+    text(
+      'endpoint',
+      endpoints,
+      stable((given) => parseEndpoint(given, 6783), formatEndpoint),
+    ),
+    text('peer-name', ['::1', '7a:01:02:03:04:05', '1::2:3'], stable(parsePeerName, String)),
+    text(
+      'target',
+      [...endpoints, 'host1', 'host1.example.org:7000'],
+      stable((given) => parseTarget(given, 6783), formatDialAddress),
+    ),
+    text('peer', [...endpoints.slice(0, 3), 'host1', 'host1:7000'], peerValue),
+    text(
+      'address',
+      ['10.32.0.1/12', 'ip:10.32.0.1/12', 'net:10.32.0.0/16', 'net:default'],
+      parseAddressArgument,
+    ),
+    text('init-mode', ['', 'consensus=3', 'observer', 'seed=::1,::2'], (given) =>
+      kept(parseInitMode(given, 2)),
+    ),
+    text('range', ['10.32.0.0/12', '2001:db8::/80'], (given) => kept(parseIpamSettings(given, undefined))),
+    text(
+      'launch-flag',
+      ['port=7000', 'trustedSubnets=10.0.0.0/8,::/0', 'mtu=1400', 'peer=host1', 'name=::2'],
+      launch,
+    ),
+    passwordFile(),
+    api(),
+  ];
+}
+
+function kept<T extends object>(value: T): T | undefined {
+  return 'error' in value ? undefined : value;
+}
