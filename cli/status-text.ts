@@ -80,7 +80,10 @@ function countedByState(items: readonly { readonly state: string }[]): string {
 function dropsText(drops: RouterStatus['drops'], connections: boolean): string {
   const shown = Object.entries(drops)
     .filter(([reason, count]) => count > 0 && reason.startsWith(CONNECTION_DROP) === connections)
-    .map(([reason, count]): [string, number] => [connections ? reason.slice(CONNECTION_DROP.length) : reason, count]);
+    .map(([reason, count]): [string, number] => [
+      connections ? reason.slice(CONNECTION_DROP.length) : reason,
+      count,
+    ]);
   return shown.length === 0 ? 'none' : shown.map(([reason, count]) => `${reason} ${count}`).join(', ');
 }
 

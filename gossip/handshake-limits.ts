@@ -75,9 +75,16 @@ export class HandshakeLimits {
    * that failed of late share one per second.
    */
   refusesDial(ip: IpAddress, now: Millis): LimitReason | undefined {
-    if (!this.#dialGuesses.isSuspect(ip, now)) return undefined;
-    const may = this.#dialGuesses.mayGuess(ip, 1, now) && this.#failingDials.mayTake(1, now);
+    if (!this.isSuspect(ip, now)) return undefined;
+    // It goes through all passwords, and is shown at least one tag for each.
+    const guesses = this.#passwordCount();
+    const may = this.#dialGuesses.mayGuess(ip, guesses, now) && this.#failingDials.mayTake(1, now);
     return may ? undefined : 'dial-guess-limit';
+  }
+
+  /** Whether dials to the address failed of late. */
+  isSuspect(ip: IpAddress, now: Millis): boolean {
+    return this.#dialGuesses.isSuspect(ip, now);
   }
 
   /** The other end is about to learn whether `guesses` of its guesses are right. Why it must not; undefined if it may. */

@@ -173,7 +173,11 @@ export class Neighbourhood {
     const connection = this.connections.get(conn);
     if (connection === undefined) return;
     this.connections.forget(connection);
-    this.#settle(connection, { reason: 'stream', error: endSentence(connection, error) }, now);
+    const { outbound, sid, remote } = connection;
+    const isLimited = outbound && sid.length === 0 && this.#limits.isSuspect(remote.ip, now);
+    // It counts as we do: who breaks off with us after a mismatch has had enough of us.
+    const sentence = isLimited ? limitSentence('dial-guess-limit', remote) : endSentence(connection, error);
+    this.#settle(connection, { reason: 'stream', error: sentence }, now);
   }
 
   /** The process `uid` under `name` answered: whoever wants its name is refused. */

@@ -27,7 +27,13 @@ function outbound(address: IpAddress, conn = 2): Authenticating {
 }
 
 /** Opens `count` connections from `address`, numbered from `first`; the reason why the next one is refused, if it is. */
-function open(made: HandshakeLimits, address: IpAddress, count: number, first = 1, now = 0): string | undefined {
+function open(
+  made: HandshakeLimits,
+  address: IpAddress,
+  count: number,
+  first = 1,
+  now = 0,
+): string | undefined {
   for (let i = 0; i < count; i++) made.onAccepted(first + i, address, now);
   return made.refuses(address, now);
 }
@@ -80,7 +86,12 @@ test('an IPv6 source is a /64, an IPv4 one a single address', (t) => {
 });
 
 /** How many of `wanted` handshakes, each from another address, are answered at `now`. */
-function answered(made: HandshakeLimits, addresses: readonly IpAddress[], guesses: number, now: number): number {
+function answered(
+  made: HandshakeLimits,
+  addresses: readonly IpAddress[],
+  guesses: number,
+  now: number,
+): number {
   return addresses.filter((address) => made.onGuesses(inbound(address), guesses, now) === undefined).length;
 }
 

@@ -16,7 +16,10 @@ function queue(count: number): TaskQueue {
 
 test('four jobs run at once, the others in order of arrival as these are answered', (t) => {
   const made = queue(6);
-  t.deepEqual(made.start(), [1, 2, 3, 4].map((n) => ({ task: n, job: job(n) })));
+  t.deepEqual(
+    made.start(),
+    [1, 2, 3, 4].map((n) => ({ task: n, job: job(n) })),
+  );
   t.deepEqual(made.start(), []);
   t.like(made.finish(3), { conn: 3, task: 30 });
   t.deepEqual(made.start(), [{ task: 5, job: job(5) }]);

@@ -63,7 +63,9 @@ function habits(element: Uint8Array): readonly Habit[] {
   ];
 }
 
-async function floodConnections(settings: Extract<FloodSettings, { type: 'connections' }>): Promise<ConnectionFlood> {
+async function floodConnections(
+  settings: Extract<FloodSettings, { type: 'connections' }>,
+): Promise<ConnectionFlood> {
   const { to, from, atLeast, perSecond } = settings;
   const none = new Uint8Array(1);
   const started = runCpaceJob({
@@ -102,7 +104,9 @@ async function floodConnections(settings: Extract<FloodSettings, { type: 'connec
   return { attempts, answered };
 }
 
-async function floodDatagrams(settings: Extract<FloodSettings, { type: 'datagrams' }>): Promise<DatagramFlood> {
+async function floodDatagrams(
+  settings: Extract<FloodSettings, { type: 'datagrams' }>,
+): Promise<DatagramFlood> {
   const { to, unknown, raw, copies, perSecond } = settings;
   const sent = await sendUnknown(to, unknown, perSecond);
   const socket = createSocket('udp4');
@@ -152,6 +156,7 @@ async function sendUnknown(to: string, count: number, perSecond: number): Promis
 }
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as FloodSettings;
-const result = settings.type === 'connections' ? await floodConnections(settings) : await floodDatagrams(settings);
+const result =
+  settings.type === 'connections' ? await floodConnections(settings) : await floodDatagrams(settings);
 process.stdout.write(JSON.stringify(result) + '\n');
 process.exit(0);

@@ -113,7 +113,7 @@ class Node {
 
   wait(time: number): void {
     const until = this.now + time;
-    for (let next = this.gossip.nextTimeout(); next !== undefined && next <= until; ) {
+    for (let next = this.gossip.nextTimeout(); next !== undefined && next <= until;) {
       this.now = Math.max(this.now, next);
       this.gossip.onTimeout(this.now);
       this.settle();
@@ -163,7 +163,10 @@ test('the ninth unfinished connection of a source is reset before anything is sa
   t.is(node.closed(ninth), 'reset');
   t.is(node.said(ninth).length, 0);
   t.deepEqual(node.gossip.refusals(), { 'half-open-limit': 1 });
-  t.like(node.refusedRows[0], { outbound: false, error: `too many unfinished connections from ${STRANGER}:2000` });
+  t.like(node.refusedRows[0], {
+    outbound: false,
+    error: `too many unfinished connections from ${STRANGER}:2000`,
+  });
 });
 
 test('after ten elements without a proof a source is reset at once, until 30 s have passed or it proves the password', (t) => {

@@ -38,8 +38,7 @@ class Attacker {
   constructor(role: Role, victimsPreamble: Uint8Array, password = true) {
     const nonce = new SeededRandom(99).bytes(32);
     this.preamble = encodePreamble({ versions: { min: 1, max: 1 }, password, nonce });
-    const [a, b] =
-      role === 'dialler' ? [this.preamble, victimsPreamble] : [victimsPreamble, this.preamble];
+    const [a, b] = role === 'dialler' ? [this.preamble, victimsPreamble] : [victimsPreamble, this.preamble];
     const sid = connectionId(sodium, a.subarray(12), b.subarray(12));
     this.context = { primitives: sodium, sid, preambleA: a, preambleB: b };
   }
@@ -48,18 +47,35 @@ class Attacker {
   guess(password: string) {
     const seed = new SeededRandom(100).bytes(64);
     const { sid } = this.context;
-    const job: CryptoJob = { type: 'cpace-start', password: utf8(password), channelId: CHANNEL_ID, sid, seed };
+    const job: CryptoJob = {
+      type: 'cpace-start',
+      password: utf8(password),
+      channelId: CHANNEL_ID,
+      sid,
+      seed,
+    };
     const result = sodium.runJob(job);
     if (result.type !== 'cpace-started') throw new Error('no element');
     return result;
   }
 
   /** Whether an acceptor's tag says that the guess is right. */
-  confirms(guess: ReturnType<Attacker['guess']>, elementB: Uint8Array, tag: Uint8Array, index: number): boolean {
+  confirms(
+    guess: ReturnType<Attacker['guess']>,
+    elementB: Uint8Array,
+    tag: Uint8Array,
+    index: number,
+  ): boolean {
     const { sid, preambleA } = this.context;
     const associated = { associatedA: preambleA, associatedB: associatedB(this.context, index) };
     const elements = { elementA: guess.element, elementB };
-    const result = sodium.runJob({ type: 'cpace-finish', sid, scalar: guess.scalar, ...associated, ...elements });
+    const result = sodium.runJob({
+      type: 'cpace-finish',
+      sid,
+      scalar: guess.scalar,
+      ...associated,
+      ...elements,
+    });
     if (result.type !== 'cpace-finished') throw new Error('no key');
     return equalBytes(tagsOf(this.context, result.isk, guess.element, elementB, index).b, tag);
   }
@@ -106,7 +122,10 @@ for (const count of [1, 2]) {
     t.is(jobs.length, count);
     for (const [index, { result }] of jobs.entries()) {
       if (result.type !== 'cpace-answered') return t.fail(result.type);
-      const offer = concatBytes(result.element, tagsOf(attacker.context, result.isk, element, result.element, index).b);
+      const offer = concatBytes(
+        result.element,
+        tagsOf(attacker.context, result.isk, element, result.element, index).b,
+      );
       const at = PREAMBLE + 1 + index * offer.length;
       t.is(toHex(written.slice(at, at + offer.length)), toHex(offer));
     }
@@ -142,12 +161,21 @@ for (const count of [1, 2]) {
       end.drain();
       const offers = Array.from({ length: count }, (_, i) => {
         const at = PREAMBLE + 1 + i * (ELEMENT + TAG);
-        return { element: end.written.slice(at, at + ELEMENT), tag: end.written.slice(at + ELEMENT, at + ELEMENT + TAG) };
+        return {
+          element: end.written.slice(at, at + ELEMENT),
+          tag: end.written.slice(at + ELEMENT, at + ELEMENT + TAG),
+        };
       });
       const right = offers.map(({ element, tag }, i) => attacker.confirms(guess, element, tag, i));
-      t.deepEqual(right, HELD.slice(0, count).map((held) => held === guessed));
+      t.deepEqual(
+        right,
+        HELD.slice(0, count).map((held) => held === guessed),
+      );
       if (count === 2) {
-        t.false(attacker.confirms(guess, offers[0]!.element, offers[1]!.tag, 1), 'a tag is for its own element');
+        t.false(
+          attacker.confirms(guess, offers[0]!.element, offers[1]!.tag, 1),
+          'a tag is for its own element',
+        );
         t.false(attacker.confirms(guess, offers[1]!.element, offers[0]!.tag, 0));
       }
       const seeds = jobs.map(({ job }) => job.type === 'cpace-answer' && toHex(job.seed));
