@@ -202,6 +202,23 @@ test('guesses at once on several connections are no way around the limit', (t) =
   t.deepEqual(node.gossip.refusals(), { 'guess-limit': 3 });
 });
 
+test('with one guess left nothing is computed for two passwords', (t) => {
+  const node = new Node('secret', 'older');
+  for (let i = 0; i < 5; i++) node.accept(endpoint(STRANGER), preamble, element, Uint8Array.of(0));
+  node.wait(90 * SECOND);
+  const [first, second] = [
+    node.accept(endpoint(STRANGER), preamble),
+    node.accept(endpoint(STRANGER), preamble),
+  ];
+  node.hear(first, element);
+  node.hear(second, element);
+  t.deepEqual(
+    [first, second].map((conn) => node.said(conn).length),
+    [44 + 1 + 2 * 96, 44],
+  );
+  t.is(node.of('task').length, 12);
+});
+
 test('strangers get a hundred answers a second, and a member comes in meanwhile', (t) => {
   const node = new Node('secret');
   const home = endpoint('192.0.2.9');
