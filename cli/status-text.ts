@@ -8,6 +8,7 @@ import type {
   StatusDocument,
   TargetStatus,
 } from '../router/status.ts';
+import { CONNECTION_DROP } from '../router/status.ts';
 import { byteCount, counted, fields, painted, table, type Tone } from './render.ts';
 
 /** The parts of `status PART`; each knows its share of the document and how a person reads it. */
@@ -62,7 +63,8 @@ function routerFields(router: RouterStatus): [string, string][] {
     ['Connections', countedByState(router.connections)],
     ['Links', countedByState(router.links)],
     ['Peers', String(router.peers.length)],
-    ['Drops', dropsText(router.drops)],
+    ['Drops', dropsText(router.drops, false)],
+    ['Refused', dropsText(router.drops, true)],
     ['Uptime', `${router.uptimeSeconds} s`],
   ];
 }
@@ -74,8 +76,14 @@ function countedByState(items: readonly { readonly state: string }[]): string {
   return items.length === 0 ? '0' : `${items.length} (${detail})`;
 }
 
-function dropsText(drops: RouterStatus['drops']): string {
-  const shown = Object.entries(drops).filter(([, count]) => count > 0);
+/** What fell of packets, or which connections were refused. */
+function dropsText(drops: RouterStatus['drops'], connections: boolean): string {
+  const shown = Object.entries(drops)
+    .filter(([reason, count]) => count > 0 && reason.startsWith(CONNECTION_DROP) === connections)
+    .map(([reason, count]): [string, number] => [
+      connections ? reason.slice(CONNECTION_DROP.length) : reason,
+      count,
+    ]);
   return shown.length === 0 ? 'none' : shown.map(([reason, count]) => `${reason} ${count}`).join(', ');
 }
 

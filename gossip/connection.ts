@@ -18,7 +18,7 @@ export interface ConnectionFailure {
 
 export type ConnectionEvent =
   | { readonly type: 'write'; readonly bytes: Uint8Array }
-  | { readonly type: 'task'; readonly task: number; readonly job: CryptoJob }
+  | { readonly type: 'task'; readonly task: number; readonly job: CryptoJob; readonly guesses: number }
   /** The channel is open: say hello. */
   | { readonly type: 'opened' }
   | { readonly type: 'hello'; readonly hello: Hello }

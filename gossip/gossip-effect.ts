@@ -10,8 +10,11 @@ export type GossipEffect =
   /** Open a TCP connection; host names are resolved now. Answer with onConnected or onDialFailed. */
   | { readonly type: 'dial'; readonly conn: number; readonly host: string; readonly port: number }
   | { readonly type: 'write'; readonly conn: number; readonly bytes: Uint8Array }
-  /** End the stream once what was written is out (at most a second). No input for `conn` is expected any more. */
-  | { readonly type: 'close'; readonly conn: number }
+  /**
+   * End the stream once what was written is out (at most a second), or by a reset at once, so that nothing of it stays
+   * here. No input for `conn` is expected any more.
+   */
+  | { readonly type: 'close'; readonly conn: number; readonly reset?: true }
   | { readonly type: 'task'; readonly task: number; readonly job: CryptoJob }
   | { readonly type: 'routes'; readonly snapshot: RoutesSnapshot }
   /** A unicast for this peer. `from` is what its sender said. */

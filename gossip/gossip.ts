@@ -268,6 +268,11 @@ export class Gossip implements Machine<GossipEffect> {
     return status.peersStatus(this.#routes.snapshot, (name) => this.entry(name));
   }
 
+  /** What was refused before anybody said who it is, by reason. */
+  refusals(): Record<string, number> {
+    return this.#neighbourhood.refusals.toObject();
+  }
+
   /** How connections and dials ended, by reason. */
   failures(): Record<string, number> {
     return this.#neighbourhood.failures.toObject();

@@ -1,22 +1,37 @@
-import { formatIp, networkOf, type IpAddress } from '../core/address.ts';
+import type { IpAddress } from '../core/address.ts';
+import { SECOND, type Millis } from '../core/time.ts';
+import { sourceOf } from './source.ts';
 
 const MAX_HALF_OPEN = 256;
 const MAX_PER_SOURCE = 8;
+/** An honest handshake is over by then. */
+const PATIENCE: Millis = 2 * SECOND;
 
 /**
- * Accepted connections that have not said hello. When there are too many, the source with the most of them loses its
- * oldest, so that one attacker cannot keep others out.
+ * Accepted connections that have not said hello. A source with too many gets no further one, unless its oldest has had
+ * time enough: who holds connections open keeps others at the same address out no longer than that. When all together
+ * are too many, the source with the most of them loses its oldest.
  */
 export class HalfOpen {
-  /** Source to its connections, oldest first. */
-  readonly #bySource = new Map<string, Set<number>>();
+  /** Source to its connections with the times they were accepted, oldest first. */
+  readonly #bySource = new Map<string, Map<number, Millis>>();
   readonly #sources = new Map<number, string>();
 
-  /** Takes note of an accepted connection. Returns the one to drop in exchange, if any. */
-  add(conn: number, ip: IpAddress): number | undefined {
+  get size(): number {
+    return this.#sources.size;
+  }
+
+  mayAdd(ip: IpAddress, now: Millis): boolean {
+    const conns = this.#bySource.get(sourceOf(ip));
+    if (conns === undefined || conns.size < MAX_PER_SOURCE) return true;
+    return now - conns.values().next().value! >= PATIENCE;
+  }
+
+  /** Takes note of an accepted connection that may be added. Returns the one to drop in exchange, if any. */
+  add(conn: number, ip: IpAddress, now: Millis): number | undefined {
     const source = sourceOf(ip);
-    const conns = this.#bySource.get(source) ?? new Set();
-    conns.add(conn);
+    const conns = this.#bySource.get(source) ?? new Map<number, Millis>();
+    conns.set(conn, now);
     this.#bySource.set(source, conns);
     this.#sources.set(conn, source);
     if (conns.size > MAX_PER_SOURCE) return first(conns);
@@ -33,18 +48,13 @@ export class HalfOpen {
     if (conns.size === 0) this.#bySource.delete(source);
   }
 
-  #greediest(): ReadonlySet<number> {
-    let most: ReadonlySet<number> = new Set();
+  #greediest(): ReadonlyMap<number, Millis> {
+    let most: ReadonlyMap<number, Millis> = new Map();
     for (const conns of this.#bySource.values()) if (conns.size > most.size) most = conns;
     return most;
   }
 }
 
-/** An IPv4 address, or the /64 of an IPv6 one: its holder has all of that. */
-function sourceOf(ip: IpAddress): string {
-  return formatIp(ip.family === 4 ? ip : networkOf({ ip, prefix: 64 }));
-}
-
-function first(conns: ReadonlySet<number>): number {
-  return conns.values().next().value!;
+function first(conns: ReadonlyMap<number, Millis>): number {
+  return conns.keys().next().value!;
 }

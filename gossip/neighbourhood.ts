@@ -8,11 +8,11 @@ import { ConnectionMaker, type Dial } from './connection-maker.ts';
 import type { Connection, ConnectionFailure } from './connection.ts';
 import { Connections, type Incident } from './connections.ts';
 import type { ConnectionEffect, LogEffect } from './gossip-effect.ts';
-import { HalfOpen } from './half-open.ts';
+import { HandshakeLimits, type LimitReason } from './handshake-limits.ts';
 import { encodeMessage, type Hello, type Message, type NeighbourMessage } from './messages.ts';
 import { NameContests } from './name-contests.ts';
 import { Neighbour } from './neighbour.ts';
-import { RefusedAttempts } from './refused-attempts.ts';
+import { RefusedAttempts, type RefusedAttempt } from './refused-attempts.ts';
 import { Remakes } from './remakes.ts';
 import type { CryptoResult, SecureChannel } from './secure-channel.ts';
 import { dialAddress } from './target-address.ts';
@@ -48,6 +48,8 @@ export type NeighbourhoodEvent =
 /** How a connection ends: told to the other end, counted, shown. */
 interface Ending extends ConnectionFailure {
   readonly bye?: boolean;
+  /** At once, without waiting for what was written to leave. */
+  readonly reset?: boolean;
 }
 
 interface DialUnderWay extends Dial {
@@ -68,9 +70,11 @@ const BYES: ReadonlySet<string> = new Set([
 /** Who our neighbours are: makes and accepts connections, greets, decides which connection serves which peer. */
 export class Neighbourhood {
   readonly maker: ConnectionMaker;
-  readonly connections = new Connections();
+  readonly connections: Connections;
   readonly refused = new RefusedAttempts();
   readonly failures = new Counters<string>();
+  /** Connections that ended before the other end said who it is, and dials that a limit stopped. */
+  readonly refusals = new Counters<string>();
   readonly #config: NeighbourhoodConfig;
   readonly #limit: number;
   readonly #deps: NeighbourhoodDeps;
@@ -80,7 +84,7 @@ export class Neighbourhood {
   /** How connections that we dialled came about. */
   readonly #dialled = new Map<number, DialUnderWay>();
   readonly #contests = new NameContests();
-  readonly #halfOpen = new HalfOpen();
+  readonly #limits: HandshakeLimits;
   readonly #remakes: Remakes;
   #events: NeighbourhoodEvent[] = [];
   /** Even, so that the edge may number what it accepts with odd ones. */
@@ -90,6 +94,11 @@ export class Neighbourhood {
     this.#config = config;
     this.#limit = Math.min(config.connLimit || MAX_NEIGHBOURS, MAX_NEIGHBOURS);
     this.#deps = deps;
+    this.#limits = new HandshakeLimits(deps.passwordCount);
+    this.connections = new Connections((connection, guesses, now) => {
+      const reason = this.#limits.onGuesses(connection, guesses, now);
+      return reason && { reason, error: limitSentence(reason, connection.remote) };
+    });
     this.maker = new ConnectionMaker({
       self: config.hello.name,
       random: deps.random,
@@ -110,13 +119,15 @@ export class Neighbourhood {
   }
 
   onAccepted(conn: number, remote: Endpoint, now: Millis): void {
-    const evicted = this.#halfOpen.add(conn, remote.ip);
+    const reason = this.#limits.refuses(remote.ip, now);
+    if (reason !== undefined) return this.#refuseAccepted(conn, remote, reason, now);
+    const evicted = this.#limits.onAccepted(conn, remote.ip, now);
     const channel = this.#deps.createChannel('acceptor', remote, 0);
     this.connections.open({ conn, remote, outbound: false, channel }, now);
     const connection = evicted === undefined ? undefined : this.connections.get(evicted);
     if (connection !== undefined) {
-      const error = `too many unfinished connections from ${formatEndpoint(connection.remote)}`;
-      this.#end(connection, { reason: 'half-open-limit', error }, now);
+      const error = limitSentence('half-open-limit', connection.remote);
+      this.#end(connection, { reason: 'half-open-limit', error, reset: true }, now);
     }
   }
 
@@ -127,6 +138,9 @@ export class Neighbourhood {
       return;
     }
     this.#dials.delete(conn);
+    // The passwords of one dial follow each other at once.
+    const reason = dial.passwordIndex === 0 ? this.#limits.refusesDial(remote.ip, now) : undefined;
+    if (reason !== undefined) return this.#giveUpDial(conn, remote, reason, now);
     this.#dialled.set(conn, dial);
     // The list may have become shorter since the dial began.
     const attempt = dial.passwordIndex < this.#deps.passwordCount() ? dial.passwordIndex : 0;
@@ -137,8 +151,7 @@ export class Neighbourhood {
   onDialFailed(conn: number, error: string, now: Millis): void {
     if (!this.#dials.delete(conn)) return;
     this.failures.add('dial');
-    this.#logTarget(conn, error);
-    this.maker.onEnded(conn, error, now);
+    this.#endDial(conn, error, now);
   }
 
   onBytes(conn: number, bytes: Uint8Array, now: Millis): void {
@@ -158,7 +171,10 @@ export class Neighbourhood {
     const connection = this.connections.get(conn);
     if (connection === undefined) return;
     this.connections.forget(connection);
-    const sentence = error ?? `${formatEndpoint(connection.remote)} closed the connection`;
+    const { outbound, sid, remote } = connection;
+    const isLimited = outbound && sid.length === 0 && this.#limits.isSuspect(remote.ip, now);
+    // It counts as we do: who breaks off with us after a mismatch has had enough of us.
+    const sentence = isLimited ? limitSentence('dial-guess-limit', remote) : endSentence(connection, error);
     this.#settle(connection, { reason: 'stream', error: sentence }, now);
   }
 
@@ -230,6 +246,26 @@ export class Neighbourhood {
     return this.#nextConn - 2;
   }
 
+  /** Nothing was made for it yet, and nothing is. */
+  #refuseAccepted(conn: number, remote: Endpoint, reason: LimitReason, now: Millis): void {
+    this.#events.push({ type: 'close', conn, reset: true });
+    this.failures.add(reason);
+    this.refusals.add(reason);
+    this.#noteAttempt(remote, { peer: '', nickname: '', error: limitSentence(reason, remote), at: now });
+  }
+
+  #giveUpDial(conn: number, remote: Endpoint, reason: LimitReason, now: Millis): void {
+    this.#events.push({ type: 'close', conn, reset: true });
+    this.failures.add(reason);
+    this.refusals.add(reason);
+    this.#endDial(conn, limitSentence(reason, remote), now);
+  }
+
+  #endDial(conn: number, error: string, now: Millis): void {
+    this.#logTarget(conn, error);
+    this.maker.onEnded(conn, error, now);
+  }
+
   #pump(now: Millis): void {
     for (let outputs = this.connections.drain(); outputs.length > 0; outputs = this.connections.drain()) {
       for (const output of outputs) {
@@ -256,6 +292,7 @@ export class Neighbourhood {
   }
 
   #greet(connection: Connection, now: Millis): void {
+    this.#limits.onProved(connection);
     const hello: Hello = {
       type: 'hello',
       ...this.#config.hello,
@@ -266,7 +303,7 @@ export class Neighbourhood {
   }
 
   #onHello(connection: Connection, hello: Hello, now: Millis): void {
-    this.#halfOpen.delete(connection.conn);
+    this.#limits.onHello(connection.conn);
     const existing = this.#neighbours.get(hello.name);
     const admission = admit(this.#greeted(connection, hello), {
       self: this.#config.hello,
@@ -388,7 +425,7 @@ export class Neighbourhood {
       const bye = encodeMessage({ type: 'bye', reason: ending.reason, sentence: ending.error });
       this.connections.send(connection, bye, now);
     }
-    this.connections.close(connection);
+    this.connections.close(connection, ending.reset);
     this.#settle(connection, ending, now);
   }
 
@@ -396,7 +433,10 @@ export class Neighbourhood {
   #settle(connection: Connection, { reason, error }: ConnectionFailure, now: Millis): void {
     const { conn } = connection;
     this.failures.add(reason);
-    this.#halfOpen.delete(conn);
+    if (!connection.outbound && connection.hello === undefined) {
+      this.refusals.add(reason === 'stream' ? 'handshake-abandoned' : reason);
+    }
+    this.#limits.onEnded(connection, now);
     this.#contests.cancel(conn);
     this.#settleTarget(connection, reason, error, now);
     this.#dialled.delete(conn);
@@ -423,16 +463,20 @@ export class Neighbourhood {
       }
       return this.maker.tryPassword(conn, next, now);
     }
-    this.#logTarget(conn, error);
-    this.maker.onEnded(conn, error, now);
+    this.#endDial(conn, error, now);
   }
 
   #noteRefused(connection: Connection, reason: string, error: string, now: Millis): void {
     if (reason === 'ourself' || reason === 'stopping' || this.#neighbourOf(connection)) return;
     if (reason === 'stream' && connection.hello === undefined) return; // a port scan or a health check
     const { name: peer = '', nickname = '' } = connection.hello ?? {};
-    if (!this.refused.add(connection.remote, { peer, nickname, error, at: now })) return;
-    this.#log('warn', 'refused a connection', { address: formatEndpoint(connection.remote), reason: error });
+    this.#noteAttempt(connection.remote, { peer, nickname, error, at: now });
+  }
+
+  #noteAttempt(remote: Endpoint, attempt: Omit<RefusedAttempt, 'address'>): void {
+    if (!this.refused.add(remote, attempt)) return;
+    const { error: reason } = attempt;
+    this.#log('warn', 'refused a connection', { address: formatEndpoint(remote), reason });
   }
 
   /** Logs why a target cannot be reached, once for each reason in a row. */
@@ -453,4 +497,24 @@ export class Neighbourhood {
 
 function peerFields(neighbour: Neighbour): Record<string, string> {
   return { peer: neighbour.name, nickname: neighbour.hello.nickname, address: neighbour.address };
+}
+
+function endSentence({ remote, sid }: Connection, error: string | undefined): string {
+  const address = formatEndpoint(remote);
+  if (sid.length > 0) return error ?? `${address} closed the connection`;
+  return `the handshake with ${address} broke off${error === undefined ? '' : `: ${error}`}`;
+}
+
+function limitSentence(reason: LimitReason, remote: Endpoint): string {
+  const address = formatEndpoint(remote);
+  switch (reason) {
+    case 'half-open-limit':
+      return `too many unfinished connections from ${address}`;
+    case 'guess-limit':
+      return `too many handshakes without the password from ${address}: one per 30 s is answered`;
+    case 'handshake-rate':
+      return `too many handshakes in all, so none for ${address}`;
+    case 'dial-guess-limit':
+      return `password mismatch with ${address}, too often to go on at once`;
+  }
 }

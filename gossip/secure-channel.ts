@@ -20,8 +20,11 @@ export interface SecureChannel extends Machine<SecureChannelEffect> {
 
 export type SecureChannelEffect =
   | { readonly type: 'write'; readonly bytes: Uint8Array }
-  /** Expensive public-key work, done by another thread. */
-  | { readonly type: 'task'; readonly task: number; readonly job: CryptoJob }
+  /**
+   * Expensive public-key work, done by another thread. `guesses`: how many passwords, held by us, the other end can
+   * test a guess against once it has what follows from the result; 0 if that was said of an earlier task.
+   */
+  | { readonly type: 'task'; readonly task: number; readonly job: CryptoJob; readonly guesses: number }
   /** Both ends hold the same password (or none). `sid` identifies the connection on both ends. */
   | {
       readonly type: 'open';

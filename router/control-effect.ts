@@ -10,8 +10,8 @@ export type ControlEffect =
   /** Open a TCP connection; host names are resolved now. Answer with onConnected or onDialFailed. */
   | { readonly type: 'dial'; readonly conn: number; readonly host: string; readonly port: number }
   | { readonly type: 'write'; readonly conn: number; readonly bytes: Uint8Array }
-  /** End the stream once what was written is out, within a second. */
-  | { readonly type: 'close-connection'; readonly conn: number }
+  /** End the stream once what was written is out, within a second, or by a reset at once. */
+  | { readonly type: 'close-connection'; readonly conn: number; readonly reset: boolean }
   /** Work for the crypto thread; answer with onTaskDone. */
   | { readonly type: 'task'; readonly task: number; readonly job: CryptoJob }
   | { readonly type: 'to-data'; readonly message: ToData }

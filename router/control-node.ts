@@ -243,7 +243,7 @@ export class ControlNode implements Machine<ControlEffect> {
         this.#effects.push(effect);
         break;
       case 'close':
-        this.#effects.push({ type: 'close-connection', conn: effect.conn });
+        this.#effects.push({ type: 'close-connection', conn: effect.conn, reset: effect.reset === true });
         break;
       case 'unicast':
         this.#onUnicast(effect.from, effect.kind, effect.bytes);

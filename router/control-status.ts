@@ -9,7 +9,7 @@ import type { ControlNodeConfig } from './control-config.ts';
 import type { LinkControl } from './link/link-control.ts';
 import type { OfferState } from './link/offer.ts';
 import type { DataReport, LinkReport } from './node-messages.ts';
-import type { IpamStatus, LinkStatus, RouterStatus } from './status.ts';
+import { CONNECTION_DROP, type IpamStatus, type LinkStatus, type RouterStatus } from './status.ts';
 
 /** The status document but for what only the edge knows. */
 export interface ControlStatus {
@@ -51,7 +51,7 @@ export function controlStatus(parts: StatusParts, now: Millis): ControlStatus {
       connections: gossip.connectionsStatus(now),
       links: linkStatuses(report, links.offerStates(), nicknameOf),
       peers: gossip.peersStatus(),
-      drops: sumCounts(report?.drops ?? {}, links.drops),
+      drops: sumCounts(report?.drops ?? {}, links.drops, connectionDrops(gossip.refusals())),
     },
     ipam: parts.ipam?.status() ?? IPAM_DISABLED,
   };
@@ -126,6 +126,13 @@ const NO_LINK = {
   lostFraction: 0,
   rekeys: 0,
 } as const;
+
+/** Under names of their own, since packets are dropped for reasons such as "malformed", too. */
+function connectionDrops(refusals: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(refusals).map(([reason, count]) => [`${CONNECTION_DROP}${reason}`, count]),
+  );
+}
 
 /** Sums of counts by reason, in order of reason. */
 function sumCounts(...counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {

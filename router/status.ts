@@ -19,8 +19,11 @@ export interface RouterStatus {
   readonly connections: readonly ConnectionStatus[];
   readonly links: readonly LinkStatus[];
   readonly peers: readonly PeerStatus[];
+  /** By reason; those that begin with {@link CONNECTION_DROP} are control connections refused before they said hello. */
   readonly drops: Readonly<Record<string, number>>;
 }
+
+export const CONNECTION_DROP = 'connection-';
 
 export interface TargetStatus {
   readonly address: string;

@@ -1,5 +1,5 @@
 import { concatBytes, secretCopy } from '../../core/bytes.ts';
-import type { ChannelFailure, CryptoResult } from '../../gossip/secure-channel.ts';
+import type { ChannelFailure, CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
 import { CHANNEL_ID } from './channel-keys.ts';
 import type { ConfirmationTags } from './channel-keys.ts';
 import {
@@ -84,7 +84,7 @@ export class AcceptorExchange implements PasswordExchange {
     const password = this.#passwords[index];
     if (password === undefined) return this.#sendAnswers();
     this.#state = 'answer-task';
-    this.#events.onTask({
+    const job: CryptoJob = {
       type: 'cpace-answer',
       password,
       channelId: CHANNEL_ID,
@@ -93,7 +93,9 @@ export class AcceptorExchange implements PasswordExchange {
       associatedA: this.#context.preambleA,
       associatedB: associatedB(this.#context, index),
       elementA: this.#elementA,
-    });
+    };
+    // All answers leave together, so all passwords are tried or none.
+    this.#events.onTask(job, index === 0 ? this.#passwords.length : 0);
   }
 
   #sendAnswers(): void {

@@ -1,5 +1,5 @@
 import { concatBytes, secretCopy } from '../../core/bytes.ts';
-import type { ChannelFailure, CryptoResult } from '../../gossip/secure-channel.ts';
+import type { ChannelFailure, CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
 import { CHANNEL_ID } from './channel-keys.ts';
 import {
   ELEMENT_BYTES,
@@ -48,7 +48,7 @@ export class DiallerExchange implements PasswordExchange {
     this.#events = events;
     this.#passwordIndex = passwordIndex;
     this.#seed = seed;
-    events.onTask({ type: 'cpace-start', password, channelId: CHANNEL_ID, sid: context.sid, seed });
+    events.onTask({ type: 'cpace-start', password, channelId: CHANNEL_ID, sid: context.sid, seed }, 0);
   }
 
   wants(): number | undefined {
@@ -101,7 +101,7 @@ export class DiallerExchange implements PasswordExchange {
       return this.#fail('password-mismatch', MISMATCH_DETAIL);
     }
     this.#state = 'finish-task';
-    this.#events.onTask({
+    const job: CryptoJob = {
       type: 'cpace-finish',
       sid: this.#context.sid,
       scalar: this.#scalar,
@@ -109,7 +109,8 @@ export class DiallerExchange implements PasswordExchange {
       associatedB: associatedB(this.#context, this.#tried),
       elementA: this.#element,
       elementB: offer.element,
-    });
+    };
+    this.#events.onTask(job, 1);
   }
 
   #onFinished(isk: Uint8Array): void {

@@ -38,7 +38,8 @@ export interface ExchangeContext {
 /** What the exchange does to its connection. `onConfirmed` hands over the ISK, to be wiped by who takes it. */
 export interface ExchangeEvents {
   onWrite(bytes: Uint8Array): void;
-  onTask(job: CryptoJob): void;
+  /** `guesses`: see the `task` effect of the channel. */
+  onTask(job: CryptoJob, guesses: number): void;
   onConfirmed(isk: Uint8Array, passwordIndex: number): void;
   onFailed(reason: ChannelFailure, detail: string): void;
 }

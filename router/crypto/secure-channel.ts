@@ -199,7 +199,7 @@ class Channel implements SecureChannel {
     const { random, role, dialPassword: index = 0 } = this.#options;
     const events: ExchangeEvents = {
       onWrite: (bytes) => this.#write(bytes),
-      onTask: (job) => this.#startTask(job),
+      onTask: (job, guesses) => this.#startTask(job, guesses),
       onConfirmed: (isk, passwordIndex) => this.#openSealed(isk, passwordIndex, context.sid),
       onFailed: (reason, detail) => this.#fail(reason, detail),
     };
@@ -246,10 +246,10 @@ class Channel implements SecureChannel {
     return this.#queue.take(count);
   }
 
-  #startTask(job: CryptoJob): void {
+  #startTask(job: CryptoJob, guesses: number): void {
     this.#lastTask += 1;
     this.#pendingTask = this.#lastTask;
-    this.#effects.push({ type: 'task', task: this.#lastTask, job });
+    this.#effects.push({ type: 'task', task: this.#lastTask, job, guesses });
   }
 
   #write(bytes: Uint8Array): void {

@@ -116,7 +116,7 @@ export class ControlLoop {
       case 'write':
         return this.#streams.write(effect.conn, effect.bytes);
       case 'close-connection':
-        return this.#streams.closeStream(effect.conn);
+        return this.#streams.closeStream(effect.conn, effect.reset);
       case 'task':
         return this.#crypto.post({ task: effect.task, job: effect.job });
       case 'to-data':

@@ -61,11 +61,15 @@ export class Streams {
     if (socket.write(bytes)) this.#events.onDrained(conn);
   }
 
-  /** Sends what was written, for a second at most, then closes; nothing more is reported of it. */
-  closeStream(conn: number): void {
+  /**
+   * Sends what was written, for a second at most, then closes; nothing more is reported of it. By a reset it is gone at
+   * once, from the kernel too: no half-closed state waits for a peer that may never answer.
+   */
+  closeStream(conn: number, reset = false): void {
     const socket = this.#sockets.get(conn);
     if (socket === undefined) return;
     this.#sockets.delete(conn);
+    if (reset) return void socket.resetAndDestroy();
     socket.destroySoon();
     const timer = setTimeout(() => socket.destroy(), CLOSE_LIMIT_MS);
     socket.once('close', () => clearTimeout(timer));

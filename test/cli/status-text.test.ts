@@ -52,7 +52,12 @@ const document: StatusDocument = {
       { name: '02:00:00:00:00:01', nickname: 'host1', neighbours: ['02:00:00:00:00:02'] },
       { name: '02:00:00:00:00:02', nickname: 'host2', neighbours: [] },
     ],
-    drops: { 'tag-invalid': 2, 'index-unknown': 0 },
+    drops: {
+      'connection-guess-limit': 7,
+      'connection-not-weave-ts': 0,
+      'index-unknown': 0,
+      'tag-invalid': 2,
+    },
   },
   ipam: {
     status: 'awaiting-consensus',
@@ -74,6 +79,7 @@ test('the overview says what matters in labelled lines', (t) => {
     'Encryption: enabled',
     'Connections: 2 (1 established, 1 retrying)',
     'Drops: tag-invalid 2\n',
+    'Refused: guess-limit 7\n',
     'Status: awaiting consensus (quorum 2, known 1)',
     'Active: 1 address\n',
     'Conflict: 10.32.0.9',

@@ -14,14 +14,14 @@ const job: CryptoJob = {
 /** Asks for one task at its start and fails when it is answered. */
 class TaskChannel implements SecureChannel {
   readonly done: number[] = [];
-  #effects: SecureChannelEffect[] = [{ type: 'task', task: 1, job }];
+  #effects: SecureChannelEffect[] = [{ type: 'task', task: 1, job, guesses: 0 }];
 
   onTaskDone(task: number): void {
     this.done.push(task);
     this.#effects.push({ type: 'failed', reason: 'password-mismatch', detail: 'ADDRESS, again ADDRESS' });
   }
   onBytes(): void {
-    this.#effects.push({ type: 'task', task: 2, job });
+    this.#effects.push({ type: 'task', task: 2, job, guesses: 0 });
   }
   send(): void {
     // Never open.
@@ -47,7 +47,7 @@ function open(connections: Connections, conn: number): TaskChannel {
 }
 
 test('tasks of different connections have different numbers and find back', (t) => {
-  const connections = new Connections();
+  const connections = new Connections(() => undefined);
   const channels = [open(connections, 2), open(connections, 4)];
   t.deepEqual(
     connections.drain().map((output) => output.type === 'task' && output.task),
@@ -67,7 +67,7 @@ test('tasks of different connections have different numbers and find back', (t) 
 });
 
 test('results for unknown tasks, repeated ones and ended connections are ignored', (t) => {
-  const connections = new Connections();
+  const connections = new Connections(() => undefined);
   const channel = open(connections, 2);
   connections.drain();
   connections.onTaskDone(99, { type: 'refused' }, 0);

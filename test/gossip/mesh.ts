@@ -1,16 +1,21 @@
 import { parseIp, type Endpoint } from '../../core/address.ts';
+import { utf8 } from '../../core/bytes.ts';
 import { parsePeerName, type PeerName } from '../../core/peer-name.ts';
 import { randomBelow, SeededRandom } from '../../core/random.ts';
 import type { GossipConfig } from '../../gossip/gossip-config.ts';
 import { Gossip } from '../../gossip/gossip.ts';
+import type { SecureChannel } from '../../gossip/secure-channel.ts';
 import type { GossipEffect } from '../../gossip/gossip-effect.ts';
 import { EventQueue } from './event-queue.ts';
+import { createSecureChannel } from '../../router/crypto/secure-channel.ts';
+import { fakePrimitives } from '../sim/fake-primitives.ts';
 import { PlainChannel } from './plain-channel.ts';
 
 const PORT = 6783;
 
 export interface NodeOptions extends Partial<GossipConfig> {
   readonly passwords?: readonly string[];
+  /** Several nodes with the same one stand behind a NAT, and can only dial. */
   readonly ip?: string;
 }
 
@@ -58,13 +63,16 @@ export class Mesh {
   readonly queue = new EventQueue();
   readonly nodes: SimulatedNode[] = [];
   readonly #random: SeededRandom;
+  readonly #secure: boolean;
   #incarnation = 0;
   #channelId = 1;
   #sides = new Map<string, number>();
   readonly #cuts = new Set<string>();
 
-  constructor(seed: number) {
+  /** `secure`: with the real secure channel, on fake cryptography, in place of the plain one. */
+  constructor(seed: number, secure = false) {
     this.#random = new SeededRandom(seed);
+    this.#secure = secure;
   }
 
   get now(): number {
@@ -101,12 +109,14 @@ export class Mesh {
         random,
         passwordCount: () => held.length,
         createChannel: (role, _remote, attempt) =>
-          new PlainChannel({
-            id: this.#channelId++,
-            role,
-            attempt,
-            passwords: role === 'dialler' ? held.slice(attempt, attempt + 1) : [...held],
-          }),
+          this.#secure
+            ? this.#secureChannel(role, held, attempt, random)
+            : new PlainChannel({
+                id: this.#channelId++,
+                role,
+                attempt,
+                passwords: role === 'dialler' ? held.slice(attempt, attempt + 1) : [...held],
+              }),
       },
       this.now,
     );
@@ -114,6 +124,17 @@ export class Mesh {
     this.nodes.push(node);
     this.settle(node);
     return node;
+  }
+
+  #secureChannel(
+    role: 'dialler' | 'acceptor',
+    held: readonly string[],
+    dialPassword: number,
+    random: SeededRandom,
+  ): SecureChannel {
+    const passwords = held.map(utf8);
+    const options = { role, passwords, dialPassword, primitives: fakePrimitives, random };
+    return createSecureChannel(options, this.now);
   }
 
   connect(node: SimulatedNode, ...targets: string[]): string | undefined {
@@ -205,6 +226,8 @@ export class Mesh {
         node.streams.delete(effect.conn);
         return;
       case 'task':
+        node.gossip.onTaskDone(effect.task, fakePrimitives.runJob(effect.job), this.now);
+        return;
       case 'routes':
       case 'unicast':
       case 'peer-changed':

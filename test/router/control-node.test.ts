@@ -1,6 +1,6 @@
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { formatCidr, formatIp } from '../../core/address.ts';
+import { formatCidr, formatIp, parseIp } from '../../core/address.ts';
 import { utf8 } from '../../core/bytes.ts';
 import { ControlNet } from './control-net.ts';
 import type { TestNode } from './control-net.ts';
@@ -229,6 +229,18 @@ test('without address allocation a request is answered with an error', (t) => {
   net.settle(a!);
   t.is(a!.replies.get(1)?.type, 'failed');
   t.is(statuses(net, a!)[0]!.ipam.status, 'disabled');
+});
+
+test('refused connections are reset, and counted among the drops under names of their own', (t) => {
+  const [net, a] = line(1);
+  const stranger = { ip: parseIp('198.51.100.7')!, port: 5_000 };
+  for (let conn = 101; conn <= 117; conn += 2) a!.node.onAccepted(conn, stranger, net.now);
+  const closes = a!.node.drain().filter(({ type }) => type === 'close-connection');
+  t.deepEqual(closes, [{ type: 'close-connection', conn: 117, reset: true }]);
+  const [status] = statuses(net, a!);
+  t.is(status!.router.drops['connection-half-open-limit'], 1);
+  t.is(status!.router.drops['index-unknown'], 3);
+  t.like(status!.router.connections.at(-1), { outbound: false, state: 'failed' });
 });
 
 test('status and report carry what the data plane says, and do without after two seconds', (t) => {

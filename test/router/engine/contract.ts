@@ -275,6 +275,32 @@ function replay(scene: DefineScene): void {
     t.is(seenB.drops.size, 0);
   });
 
+  scene(
+    'masses of junk and of replays are drops by reason, never events',
+    async (t, { a, b, outsider, stranger, seenB }) => {
+      join(a, b);
+      const sound = (): Uint8Array => craft(KEY_AB, 7, 0, INDEX_B);
+      outsider.send(b.endpoint, sound());
+      await seenB.messageCount(t, 1);
+      const eventsBefore = seenB.events.length;
+      const junk: [EngineDrop, Uint8Array][] = [
+        ['datagram-too-short', sound().slice(0, 33)],
+        ['datagram-type-unknown', changed(sound(), 0, 7)],
+        ['index-unknown', changed(sound(), 4, 0x55)],
+        ['tag-invalid', changed(sound(), 20, 1)],
+        ['counter-replayed', sound()],
+      ];
+      for (let i = 0; i < 100; i++) for (const [, bytes] of junk) stranger.send(b.endpoint, bytes.slice());
+      for (const [drop] of junk) await seenB.dropCount(t, drop, 100);
+      t.deepEqual(
+        seenB.events.slice(eventsBefore).filter(({ type }) => type !== 'dropped'),
+        [],
+        'not even an address to probe',
+      );
+      t.is(seenB.messages.length, 1);
+    },
+  );
+
   scene('a counter one window behind the highest is too old', async (t, { a, b, outsider, seenB }) => {
     join(a, b);
     outsider.send(b.endpoint, craft(KEY_AB, WINDOW + 100, 0, INDEX_B));

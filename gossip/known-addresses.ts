@@ -1,0 +1,25 @@
+import type { IpAddress } from '../core/address.ts';
+import { addressKey } from './source.ts';
+
+const MAX_KNOWN = 4_096;
+
+/** Addresses at which a password was proved to us, the latest ones. Only who knows a password can displace any. */
+export class KnownAddresses {
+  /** Latest last. */
+  readonly #known = new Set<string>();
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  has(ip: IpAddress): boolean {
+    return this.#known.has(addressKey(ip));
+  }
+
+  add(ip: IpAddress): void {
+    const key = addressKey(ip);
+    this.#known.delete(key);
+    this.#known.add(key);
+    if (this.#known.size > MAX_KNOWN) this.#known.delete(this.#known.values().next().value!);
+  }
+}

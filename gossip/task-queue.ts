@@ -1,0 +1,63 @@
+import type { CryptoJob } from './secure-channel.ts';
+
+/** Handed out and not answered: enough that the crypto thread is never idle, few enough to waste little. */
+const MAX_RUNNING = 4;
+
+/** A job as its connection numbers it. */
+interface Task {
+  readonly conn: number;
+  readonly task: number;
+  readonly job: CryptoJob;
+}
+
+export interface StartedTask {
+  /** Unique in the node. */
+  readonly task: number;
+  readonly job: CryptoJob;
+}
+
+/**
+ * Jobs for the crypto thread. Most wait here, where those of connections that ended are dropped; a connection has one
+ * at a time, so that the number of connections bounds the queue.
+ */
+export class TaskQueue {
+  /** By connection, in order of arrival. */
+  readonly #waiting = new Map<number, Task>();
+  /** By the number that the job was handed out under; undefined once its connection has ended. */
+  readonly #running = new Map<number, Task | undefined>();
+  #lastNumber = 0;
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Takes the place of one that the connection has waiting. */
+  add(conn: number, task: number, job: CryptoJob): void {
+    this.#waiting.set(conn, { conn, task, job });
+  }
+
+  /** Whose task that was; undefined if the number is unknown or its connection has ended. */
+  finish(number: number): Task | undefined {
+    const task = this.#running.get(number);
+    this.#running.delete(number);
+    return task;
+  }
+
+  /** The connection ended. */
+  cancel(conn: number): void {
+    this.#waiting.delete(conn);
+    for (const [number, task] of this.#running) if (task?.conn === conn) this.#running.set(number, undefined);
+  }
+
+  /** What is to be begun now. */
+  start(): StartedTask[] {
+    const started: StartedTask[] = [];
+    for (const [conn, task] of this.#waiting) {
+      if (this.#running.size >= MAX_RUNNING) break;
+      this.#waiting.delete(conn);
+      this.#running.set(++this.#lastNumber, task);
+      started.push({ task: this.#lastNumber, job: task.job });
+    }
+    return started;
+  }
+}
