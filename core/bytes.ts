@@ -71,5 +71,7 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 
 /** UTF-8. TextEncoder and TextDecoder are platform-neutral and without effects. */
 export function utf8(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
+  return encoder.encode(text);
 }
+
+const encoder = new TextEncoder();

@@ -1,7 +1,7 @@
 import { equalBytes } from '../core/bytes.ts';
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import { earlier, SECOND, type Millis } from '../core/time.ts';
-import { BucketDigest } from './bucket-digest.ts';
+import { BucketDigest } from '../core/bucket-digest.ts';
 import type { Channel, ChannelDigest } from './channel.ts';
 import { decodeDelta, encodeBody, encodeDelta, type EncodedEntry } from './topology-codec.ts';
 import {
