@@ -270,8 +270,10 @@ function stampPast(stamp: EntryStamp): Pick<EntryStamp, 'incarnation' | 'version
 function stampBytes(entry: EntryStamp): Uint8Array {
   const out = new Uint8Array(32);
   const view = new DataView(out.buffer);
-  view.setBigUint64(0, BigInt(entry.incarnation));
-  view.setBigUint64(8, BigInt(entry.version));
+  view.setUint32(0, entry.incarnation / 2 ** 32);
+  view.setUint32(4, entry.incarnation);
+  view.setUint32(8, entry.version / 2 ** 32);
+  view.setUint32(12, entry.version);
   for (let i = 0; i < 16; i++) out[16 + i] = entry.uid.charCodeAt(i);
   return out;
 }
