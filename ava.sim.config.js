@@ -3,5 +3,7 @@ export default {
   files: ['test/sim/*-seeds.test.ts'],
   typescript: { rewritePaths: { 'core/': 'dist/core/', 'test/': 'dist/test/' }, compile: false },
   workerThreads: false,
+  // Most of what is made lives for one virtual moment.
+  nodeArguments: ['--max-semi-space-size=32'],
   timeout: '600s',
 };

@@ -71,8 +71,10 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 
 /** UTF-8. TextEncoder and TextDecoder are platform-neutral and without effects. */
 export function utf8(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
+  return encoder.encode(text);
 }
+
+const encoder = new TextEncoder();
 
 /**
  * Room for a secret outside of the heap that V8 tidies up: there, arrays of up to 64 bytes are moved, and copied when

@@ -28,6 +28,26 @@ export function writePeerName(name: PeerName, out: Uint8Array, offset: number): 
 
 /** Reads six bytes; the caller has checked the length. */
 export function readPeerName(bytes: Uint8Array, offset: number): PeerName {
+  const number = numberAt(bytes, offset);
+  const known = knownNames.get(number);
+  if (known !== undefined) return known;
+  if (knownNames.size >= MAX_KNOWN_NAMES) knownNames.clear();
+  const name = formatPeerName(bytes, offset);
+  knownNames.set(number, name);
+  return name;
+}
+
+/** Names are read with every message: those read lately are kept, as one string each, which compares fast. */
+const knownNames = new Map<number, PeerName>();
+const MAX_KNOWN_NAMES = 16_384;
+
+/** 48 bits fit a number. */
+function numberAt(bytes: Uint8Array, offset: number): number {
+  const low = (bytes[offset + 3]! << 16) | (bytes[offset + 4]! << 8) | bytes[offset + 5]!;
+  return ((bytes[offset]! << 16) | (bytes[offset + 1]! << 8) | bytes[offset + 2]!) * 0x1000000 + low;
+}
+
+function formatPeerName(bytes: Uint8Array, offset: number): PeerName {
   let name = hexPair(bytes[offset]!);
   for (let i = 1; i < PEER_NAME_BYTES; i++) name += `:${hexPair(bytes[offset + i]!)}`;
   return name as PeerName;

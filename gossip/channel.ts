@@ -1,3 +1,5 @@
+import type { SetDigest } from '../core/bucket-digest.ts';
+
 /** What one gossip channel (topology, ipam, ...) does with its state. State merges are commutative and idempotent. */
 export interface Channel {
   /**
@@ -14,11 +16,7 @@ export interface Channel {
   join(deltas: readonly Uint8Array[]): Uint8Array;
 }
 
-export interface ChannelDigest {
-  readonly root: Uint8Array;
-  /** 16 hashes of 8 bytes, concatenated. */
-  readonly buckets: Uint8Array;
-}
+export type ChannelDigest = SetDigest;
 
 /** A delta that breaks the channel's schema. The connection that brought it is closed and the reason counted. */
 export class MalformedDelta extends Error {

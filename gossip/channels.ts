@@ -1,7 +1,7 @@
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import { randomBelow, type RandomSource } from '../core/random.ts';
 import type { Millis } from '../core/time.ts';
-import { BUCKETS, differingBuckets } from './bucket-digest.ts';
+import { BUCKETS, differingBuckets } from '../core/bucket-digest.ts';
 import type { Channel } from './channel.ts';
 import { equalBytes } from '../core/bytes.ts';
 import { encodeMessage, MAX_DELTA, type ChannelRoot, type Message } from './messages.ts';

@@ -10,6 +10,7 @@ import { Channels, type GossipMessage } from './channels.ts';
 import { candidateAddresses, ownEntry, ownHello, type GossipConfig } from './gossip-config.ts';
 import type { GossipEffect } from './gossip-effect.ts';
 import { DEAD_AFTER } from './connection.ts';
+import { DirectFlags } from './direct-flags.ts';
 import { encodeMessage, MAX_KIND, MAX_UNICAST, type NeighbourMessage, type Unicast } from './messages.ts';
 import type { Neighbour } from './neighbour.ts';
 import { Neighbourhood, type NeighbourhoodDeps, type NeighbourhoodEvent } from './neighbourhood.ts';
@@ -26,8 +27,6 @@ import { Topology, type SelfChange } from './topology.ts';
 const COALESCE: Millis = 100;
 /** While changes keep coming, as when many peers start at once, they are collected for this long. */
 const FLUSH_GAP: Millis = 250;
-/** That a link is direct again only offers circuits one more way: no hurry, and links tend to recover together. */
-const COALESCE_DIRECT: Millis = 2 * SECOND;
 const REPAIR_EVERY: Millis = 30 * SECOND;
 const REPAIR_IN_DOUBT_EVERY: Millis = 2 * SECOND;
 /** After a neighbour was lost, with what it may not have passed on. */
@@ -53,9 +52,9 @@ export class Gossip implements Machine<GossipEffect> {
   readonly #channels: Channels;
   readonly #backbone: Backbone;
   readonly #addresses: OwnAddresses;
-  /** Peers that the UDP link is up to, and those of them that it is directly. */
+  /** Peers that the UDP link is up to, and those of them that our entry calls direct. */
   readonly #up = new Set<PeerName>();
-  readonly #direct = new Set<PeerName>();
+  readonly #direct = new DirectFlags();
   /** A connection may have stalled; while it is not found to be dead, others cannot know what does not get through. */
   #doubtUntil = Number.NEGATIVE_INFINITY;
   readonly #random: RandomSource;
@@ -159,9 +158,7 @@ export class Gossip implements Machine<GossipEffect> {
     if (!up && this.#up.has(peer)) this.#onPathLost(peer, now);
     if (up) this.#up.add(peer);
     else this.#up.delete(peer);
-    if (direct) this.#direct.add(peer);
-    else this.#direct.delete(peer);
-    if (this.#neighbourhood.neighbours.has(peer)) this.#touch(now, direct ? COALESCE_DIRECT : COALESCE);
+    if (this.#direct.set(peer, direct, now) && this.#neighbourhood.neighbours.has(peer)) this.#touch(now);
   }
 
   /**
@@ -215,7 +212,8 @@ export class Gossip implements Machine<GossipEffect> {
 
   nextTimeout(): Millis | undefined {
     if (this.#stopped) return undefined;
-    const own = earlier(this.#flushAt, earlier(this.#repairAt, this.#backbone.nextTimeout()));
+    const due = earlier(this.#flushAt, earlier(this.#repairAt, this.#backbone.nextTimeout()));
+    const own = earlier(due, this.#direct.nextTimeout());
     return earlier(own, earlier(this.#topology.nextTimeout(), this.#neighbourhood.nextTimeout()));
   }
 
@@ -225,6 +223,7 @@ export class Gossip implements Machine<GossipEffect> {
     this.#pump(now);
     this.#topology.onTimeout(now);
     this.#report(now);
+    if (this.#direct.onTimeout(now)) this.#touch(now);
     if (this.#flushAt !== undefined && now >= this.#flushAt) this.#flush(now);
     if (now >= this.#repairAt) this.#repair(now);
     this.#backbone.onTimeout(now);
@@ -278,8 +277,8 @@ export class Gossip implements Machine<GossipEffect> {
     return this.#neighbourhood.failures.toObject();
   }
 
-  #touch(now: Millis, wait = COALESCE): void {
-    const at = Math.max(now + wait, this.#flushedAt + FLUSH_GAP);
+  #touch(now: Millis): void {
+    const at = Math.max(now + COALESCE, this.#flushedAt + FLUSH_GAP);
     if (this.#flushAt === undefined || at < this.#flushAt) this.#flushAt = at;
   }
 

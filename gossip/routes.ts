@@ -12,26 +12,27 @@ export type TopologyView = Iterable<{ readonly entry: TopologyEntry }>;
  * Breadth-first search from `self` over edges that both ends list as established, neighbours in order of name: two
  * nodes with one topology agree on every distance, so that hop by hop forwarding never loops. Where edges that are
  * direct lead to a peer, only those do: the control connection of an edge whose data link lost its path has most
- * likely stalled, too, which it would not notice for long. Cost O(edges).
+ * likely stalled, too, which it would not notice for long. Cost O(edges log degree).
  */
 export function computeRoutes(view: TopologyView, self: PeerName, version: number): RoutesSnapshot {
-  const graph = readGraph(view);
-  const reached = search(graph, self);
-  const names = [...reached.keys()].sort(compareNames);
-  const index = new Map(names.map((name, i) => [name, i]));
-  const nextHop = new Int32Array(names.length);
-  const overDirect = directHops(reached, self);
-  names.forEach((name, i) => {
-    nextHop[i] = name === self ? -1 : index.get(overDirect.get(name) ?? reached.get(name)!.firstHop)!;
-  });
+  const entries = Array.from(view, ({ entry }) => entry).sort((a, b) => compareNames(a.name, b.name));
+  const graph = agreedGraph(entries);
+  const origin = entries.findIndex(({ name }) => name === self);
+  const hops = firstHops(graph, origin, ESTABLISHED);
+  const overDirect = firstHops(graph, origin, DIRECT);
+  // In order of name, as the entries are.
+  const reached = [...entries.keys()].filter((i) => hops[i] !== UNREACHED);
+  const position = new Int32Array(entries.length);
+  reached.forEach((i, at) => (position[i] = at));
+  const hopOf = (i: number): number => (overDirect[i] === UNREACHED ? hops[i]! : overDirect[i]!);
   return {
     version,
-    names,
-    self: index.get(self)!,
-    ...adjacency(reached, names, index),
-    nextHop,
-    epoch: Uint8Array.from(names, (name) => graph.get(name)!.entry.incarnation % 256),
-    bridgeMtu: Int32Array.from(names, (name) => graph.get(name)!.entry.bridgeMtu),
+    names: reached.map((i) => entries[i]!.name),
+    self: position[origin]!,
+    ...adjacencyOf(graph, reached, position),
+    nextHop: Int32Array.from(reached, (i) => (i === origin ? -1 : position[hopOf(i)]!)),
+    epoch: Uint8Array.from(reached, (i) => entries[i]!.incarnation % 256),
+    bridgeMtu: Int32Array.from(reached, (i) => entries[i]!.bridgeMtu),
   };
 }
 
@@ -48,98 +49,103 @@ export function sameRoutes(a: RoutesSnapshot, b: RoutesSnapshot): boolean {
   );
 }
 
-interface Vertex {
-  readonly entry: TopologyEntry;
-  /** Flags of each neighbour, in order of name. */
-  readonly edges: ReadonlyMap<PeerName, number>;
+/** The known peers by position in order of name; the edges of peer i are those from start[i] to start[i + 1]. */
+interface Graph {
+  readonly start: Int32Array;
+  /** Where each edge leads, ascending for each peer. */
+  readonly to: Int32Array;
+  /** What is said of it: {@link ESTABLISHED}, {@link DIRECT}. */
+  readonly flags: Uint8Array;
 }
 
-type Graph = ReadonlyMap<PeerName, Vertex>;
-
-function readGraph(view: TopologyView): Graph {
-  const graph = new Map<PeerName, Vertex>();
-  for (const { entry } of view) graph.set(entry.name, { entry, edges: edgesOf(entry) });
-  return graph;
-}
-
-/** Entries are immutable, so what is derived from one is kept with it. */
-const edgeCache = new WeakMap<TopologyEntry, ReadonlyMap<PeerName, number>>();
-
-function edgesOf(entry: TopologyEntry): ReadonlyMap<PeerName, number> {
-  let edges = edgeCache.get(entry);
-  if (edges === undefined) {
-    edges = new Map(
-      entry.neighbours.map((n) => [n.name, (n.established ? ESTABLISHED : 0) | (n.direct ? DIRECT : 0)]),
-    );
-    edgeCache.set(entry, edges);
-  }
-  return edges;
-}
-
-/** An edge that both ends list as established. */
-interface Edge {
-  readonly to: PeerName;
-  readonly direct: boolean;
-}
-
-interface Reached {
-  /** Of this node itself: its own name. */
-  readonly firstHop: PeerName;
-  /** In order of name. */
-  readonly edges: readonly Edge[];
-}
-
-function search(graph: Graph, self: PeerName): ReadonlyMap<PeerName, Reached> {
-  const reached = new Map<PeerName, Reached>([[self, { firstHop: self, edges: agreedEdges(graph, self) }]]);
-  // A Map iterates over what is added to it meanwhile: it is the queue, too.
-  for (const [at, { firstHop, edges }] of reached) {
-    for (const { to } of edges) {
-      if (reached.has(to)) continue;
-      reached.set(to, { firstHop: at === self ? to : firstHop, edges: agreedEdges(graph, to) });
+/** The edges that both ends list as established; direct if both say so. */
+function agreedGraph(entries: readonly TopologyEntry[]): Graph {
+  const listed = listedGraph(entries);
+  const start = new Int32Array(entries.length + 1);
+  const to = new Int32Array(listed.to.length);
+  const flags = new Uint8Array(listed.to.length);
+  let count = 0;
+  for (let from = 0; from < entries.length; from++) {
+    for (let edge = listed.start[from]!; edge < listed.start[from + 1]!; edge++) {
+      const peer = listed.to[edge]!;
+      const common = listed.flags[edge]! & flagsBetween(listed, peer, from);
+      if (!(common & ESTABLISHED) || peer === from) continue;
+      to[count] = peer;
+      flags[count++] = common;
     }
+    start[from + 1] = count;
   }
-  return reached;
+  return { start, to: to.subarray(0, count), flags: flags.subarray(0, count) };
 }
 
-/** The first hop to every peer that direct edges alone lead to; `self` maps to itself. */
-function directHops(
-  reached: ReadonlyMap<PeerName, Reached>,
-  self: PeerName,
-): ReadonlyMap<PeerName, PeerName> {
-  const hops = new Map<PeerName, PeerName>([[self, self]]);
-  for (const [at, hop] of hops) {
-    for (const { to, direct } of reached.get(at)!.edges) {
-      if (direct && !hops.has(to)) hops.set(to, at === self ? to : hop);
+/** The edges as each entry lists them, but for those to unknown peers. */
+function listedGraph(entries: readonly TopologyEntry[]): Graph {
+  const index = new Map(entries.map(({ name }, i) => [name, i]));
+  const most = entries.reduce((sum, { neighbours }) => sum + neighbours.length, 0);
+  const start = new Int32Array(entries.length + 1);
+  const to = new Int32Array(most);
+  const flags = new Uint8Array(most);
+  let count = 0;
+  for (const [from, { neighbours }] of entries.entries()) {
+    for (const { name, established, direct } of neighbours) {
+      const peer = index.get(name);
+      if (peer === undefined) continue;
+      to[count] = peer;
+      flags[count++] = (established ? ESTABLISHED : 0) | (direct ? DIRECT : 0);
+    }
+    start[from + 1] = count;
+  }
+  return { start, to, flags };
+}
+
+/** By bisection: edges are in order of where they lead. */
+function flagsBetween({ start, to, flags }: Graph, from: number, peer: number): number {
+  let low = start[from]!;
+  let high = start[from + 1]!;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (to[middle]! < peer) low = middle + 1;
+    else high = middle;
+  }
+  return low < start[from + 1]! && to[low] === peer ? flags[low]! : 0;
+}
+
+const UNREACHED = -1;
+
+/** The first hop to every peer that edges with the flag `wanted` lead to; `origin` leads to itself. */
+function firstHops({ start, to, flags }: Graph, origin: number, wanted: number): Int32Array {
+  const hops = new Int32Array(start.length - 1).fill(UNREACHED);
+  hops[origin] = origin;
+  const queue = [origin];
+  for (const at of queue) {
+    for (let edge = start[at]!; edge < start[at + 1]!; edge++) {
+      const peer = to[edge]!;
+      if (hops[peer] !== UNREACHED || !(flags[edge]! & wanted)) continue;
+      hops[peer] = at === origin ? peer : hops[at]!;
+      queue.push(peer);
     }
   }
   return hops;
 }
 
-function agreedEdges(graph: Graph, from: PeerName): readonly Edge[] {
-  const edges: Edge[] = [];
-  for (const [to, flags] of graph.get(from)!.edges) {
-    const common = flags & (graph.get(to)?.edges.get(from) ?? 0);
-    if (common & ESTABLISHED && to !== from) edges.push({ to, direct: (common & DIRECT) !== 0 });
-  }
-  return edges;
-}
-
-function adjacency(
-  reached: ReadonlyMap<PeerName, Reached>,
-  names: readonly PeerName[],
-  index: ReadonlyMap<PeerName, number>,
+/** The edges of the peers that are reached, which lead to such peers only. */
+function adjacencyOf(
+  { start, to, flags }: Graph,
+  reached: readonly number[],
+  position: Int32Array,
 ): Pick<RoutesSnapshot, 'adjacencyStart' | 'adjacency' | 'direct'> {
-  const adjacencyStart = new Int32Array(names.length + 1);
-  const neighbours: number[] = [];
-  const direct: number[] = [];
-  names.forEach((name, i) => {
-    for (const edge of reached.get(name)!.edges) {
-      neighbours.push(index.get(edge.to)!);
-      direct.push(edge.direct ? 1 : 0);
+  const adjacencyStart = new Int32Array(reached.length + 1);
+  const adjacency = new Int32Array(to.length);
+  const direct = new Uint8Array(to.length);
+  let count = 0;
+  reached.forEach((from, at) => {
+    for (let edge = start[from]!; edge < start[from + 1]!; edge++) {
+      adjacency[count] = position[to[edge]!]!;
+      direct[count++] = flags[edge]! & DIRECT ? 1 : 0;
     }
-    adjacencyStart[i + 1] = neighbours.length;
+    adjacencyStart[at + 1] = count;
   });
-  return { adjacencyStart, adjacency: Int32Array.from(neighbours), direct: Uint8Array.from(direct) };
+  return { adjacencyStart, adjacency: adjacency.slice(0, count), direct: direct.slice(0, count) };
 }
 
 function sameItems<T>(a: ArrayLike<T>, b: ArrayLike<T>): boolean {

@@ -1,7 +1,7 @@
 import { equalBytes } from '../core/bytes.ts';
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import { earlier, SECOND, type Millis } from '../core/time.ts';
-import { BucketDigest } from './bucket-digest.ts';
+import { BucketDigest } from '../core/bucket-digest.ts';
 import type { Channel, ChannelDigest } from './channel.ts';
 import { decodeDelta, encodeBody, encodeDelta, type EncodedEntry } from './topology-codec.ts';
 import {
@@ -276,8 +276,10 @@ function stampPast(stamp: EntryStamp): Pick<EntryStamp, 'incarnation' | 'version
 function stampBytes(entry: EntryStamp): Uint8Array {
   const out = new Uint8Array(32);
   const view = new DataView(out.buffer);
-  view.setBigUint64(0, BigInt(entry.incarnation));
-  view.setBigUint64(8, BigInt(entry.version));
+  view.setUint32(0, entry.incarnation / 2 ** 32);
+  view.setUint32(4, entry.incarnation);
+  view.setUint32(8, entry.version / 2 ** 32);
+  view.setUint32(12, entry.version);
   for (let i = 0; i < 16; i++) out[16 + i] = entry.uid.charCodeAt(i);
   return out;
 }

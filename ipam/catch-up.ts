@@ -52,10 +52,10 @@ export class CatchUp {
     if (neighbours.length === 0 && this.#neighbours.length > 0) this.#lonelySince = now;
     this.#neighbours = neighbours;
     // One that comes back may have learned something meanwhile.
-    for (const name of [...this.#answered]) if (!neighbours.includes(name)) this.#answered.delete(name);
-    for (const name of [...this.#sentAt.keys()]) if (!neighbours.includes(name)) this.#sentAt.delete(name);
-    for (const name of [...this.#incomplete.keys()])
-      if (!neighbours.includes(name)) this.#incomplete.delete(name);
+    const present = new Set(neighbours);
+    for (const kept of [this.#answered, this.#sentAt, this.#incomplete]) {
+      for (const name of kept.keys()) if (!present.has(name)) kept.delete(name);
+    }
   }
 
   /** A part of an answer came; the neighbour has answered when all parts of that answer have. */

@@ -48,6 +48,8 @@ export class Consensus {
   #overtakeAt: Millis | undefined;
   #expected = 0;
   #reachable: ReadonlyMap<PeerName, string | undefined> = new Map();
+  /** What {@link step} got and left the last time that it went all the way. */
+  #seen: { readonly entries?: readonly VoterEntry[]; readonly own?: VoterEntry } = {};
 
   constructor(config: ConsensusConfig) {
     this.#config = config;
@@ -87,14 +89,14 @@ export class Consensus {
 
   /**
    * Goes as far as `entries` (of all voters, this one apart) allow. `reachable` = the generation of each peer that
-   * can be reached now, undefined where it is not known.
+   * can be reached now, undefined where it is not known. Neither is changed in place: the same ones are no news.
    */
   step(
     entries: readonly VoterEntry[],
     reachable: ReadonlyMap<PeerName, string | undefined>,
     now: Millis,
   ): void {
-    if (this.#outcome !== undefined) return;
+    if (this.#outcome !== undefined || !this.#isNews(entries, reachable, now)) return;
     this.#reachable = reachable;
     const others = this.#electors(entries);
     this.#standing = this.#count(others);
@@ -111,6 +113,13 @@ export class Consensus {
       }
     } while (before !== this.#own);
     this.#outcome = this.#chosen(others);
+    this.#seen = { entries, own: this.#own };
+  }
+
+  #isNews(entries: readonly VoterEntry[], reachable: ReadonlyMap<PeerName, unknown>, now: Millis): boolean {
+    const { entries: before, own } = this.#seen;
+    if (entries !== before || reachable !== this.#reachable || own !== this.#own) return true;
+    return this.#overtakeAt !== undefined && now >= this.#overtakeAt;
   }
 
   /** When {@link step} wants to be called though nothing has changed. */

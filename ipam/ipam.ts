@@ -78,6 +78,8 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   #consensus: Consensus | undefined;
   #writtenVote: VoterEntry | undefined;
   #view: IpamTopologyView;
+  /** Generations of the peers that are reachable in it. */
+  #generations: ReadonlyMap<PeerName, string> = new Map();
   #effects: IpamEffect[] = [];
 
   /** Throws {@link UnusableStore} when the stored state is damaged or belongs to another peer or range. */
@@ -110,6 +112,7 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   /** Peers came, went or changed. */
   onTopology(view: IpamTopologyView, now: Millis): void {
     this.#view = view;
+    this.#generations = new Map(this.#reachable().map(({ name, generation }) => [name, generation]));
     this.#shared.retainPeers(new Set([this.#config.name, ...view.peers.map(({ name }) => name)]), now);
     this.#catchUp.onNeighbours(
       this.#reachable()
@@ -261,8 +264,7 @@ export class Ipam implements Machine<IpamEffect>, Channel {
     // A neighbour may hold a ring already: no election is called before it has said so.
     const awaitsRings = this.#catchUp.unanswered().length > 0 && !this.#requests.waitsLong(now);
     if (this.#requests.waiting && !awaitsRings) consensus.want();
-    const reachable = new Map(this.#reachable().map(({ name, generation }) => [name, generation]));
-    consensus.step(this.#shared.voters(), reachable, now);
+    consensus.step(this.#shared.voters(), this.#generations, now);
     if (consensus.own !== this.#writtenVote) this.#writeVote();
     const { problem } = consensus.standing;
     if (problem !== undefined) this.#reportOnce(problem, 'error', problem, {});

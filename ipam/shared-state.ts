@@ -1,5 +1,5 @@
-import { sha512 } from '@noble/hashes/sha2.js';
-import { concatBytes, utf8 } from '../core/bytes.ts';
+import { BucketDigest, bucketOf } from '../core/bucket-digest.ts';
+import { utf8 } from '../core/bytes.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { Millis } from '../core/time.ts';
 import { MINUTE } from '../core/time.ts';
@@ -7,9 +7,6 @@ import type { ChannelDigest } from '../gossip/channel.ts';
 import type { Entry, HintEntry, RingEntry, VoterEntry } from './entries.ts';
 import type { Ring } from './ring.ts';
 import { MAX_SEGMENTS, mergeRings, newsIn } from './ring.ts';
-
-const BUCKETS = 16;
-const HASH_BYTES = 8;
 
 /** Rings of other clusters that are kept in order to pass them on. The lowest ids stay, so all peers keep the same. */
 const MAX_RINGS = 8;
@@ -27,16 +24,20 @@ export class SharedState {
   readonly #rings = new Map<string, RingEntry>();
   readonly #hints = new Map<PeerName, HintEntry>();
   readonly #voters = new Map<string, VoterEntry>();
+  /** The same in order; undefined after a change. */
+  #sortedVoters: readonly VoterEntry[] | undefined;
   /** The ring that is never dropped for want of room. */
   #home: string | undefined;
-  #digest: ChannelDigest | undefined;
+  readonly #digest = new BucketDigest();
+  /** What the digest holds of each ring: keys of segments, and their values as text. */
+  readonly #digested = new Map<string, Map<string, string>>();
+  /** Rings that the digest is behind on. */
+  readonly #changedRings = new Set<string>();
   readonly #absentSince = new Map<PeerName, Millis>();
 
   /** Merges `entries` and returns what was new in them. */
   merge(entries: readonly Entry[]): Entry[] {
-    const news = entries.flatMap((entry) => this.#mergeEntry(entry));
-    if (news.length > 0) this.#digest = undefined;
-    return news;
+    return entries.flatMap((entry) => this.#mergeEntry(entry));
   }
 
   /** Marks the ring of the cluster that this node belongs to. */
@@ -58,14 +59,16 @@ export class SharedState {
   }
 
   /** Ascending by name, then generation. */
-  voters(): VoterEntry[] {
-    return sorted(this.#voters).map(([, entry]) => entry);
+  voters(): readonly VoterEntry[] {
+    this.#sortedVoters ??= sorted(this.#voters).map(([, entry]) => entry);
+    return this.#sortedVoters;
   }
 
   /** Votes are of no use once there is a ring. */
   forgetVoters(): void {
-    if (this.#voters.size > 0) this.#digest = undefined;
+    for (const key of this.#voters.keys()) this.#digest.delete(key);
     this.#voters.clear();
+    this.#sortedVoters = undefined;
   }
 
   /**
@@ -83,8 +86,9 @@ export class SharedState {
   }
 
   digest(): ChannelDigest {
-    this.#digest ??= this.#computeDigest();
-    return this.#digest;
+    for (const key of this.#changedRings) this.#digestRing(key);
+    this.#changedRings.clear();
+    return this.#digest.digest();
   }
 
   all(): Entry[] {
@@ -109,10 +113,27 @@ export class SharedState {
       case 'ring':
         return this.#mergeRing(entry);
       case 'hint':
-        return mergeVersioned(this.#hints, entry.name, entry, MAX_HINTS);
-      case 'voter':
-        return mergeVersioned(this.#voters, voterKey(entry), entry, MAX_VOTERS);
+        return this.#mergeVersioned(this.#hints, entry.name, entry, MAX_HINTS, hintKey(entry.name));
+      case 'voter': {
+        const key = voterKey(entry);
+        return this.#mergeVersioned(this.#voters, key, entry, MAX_VOTERS, key);
+      }
     }
+  }
+
+  #mergeVersioned<Key, E extends HintEntry | VoterEntry>(
+    into: Map<Key, E>,
+    at: Key,
+    entry: E,
+    limit: number,
+    key: string,
+  ): Entry[] {
+    const before = into.get(at);
+    if (before === undefined ? into.size >= limit : before.version >= entry.version) return [];
+    into.set(at, entry);
+    this.#sortedVoters = undefined;
+    this.#digest.set(key, versionBytes(`${entry.version}`));
+    return [entry];
   }
 
   #mergeRing(entry: RingEntry): Entry[] {
@@ -123,59 +144,55 @@ export class SharedState {
     const ring = mergeRings(before, news);
     if (ring.length > MAX_SEGMENTS) return [];
     this.#rings.set(key, { ...entry, ring });
+    this.#changedRings.add(key);
     if (this.#rings.size > MAX_RINGS) {
       const highest = [...this.#rings.keys()].sort().findLast((candidate) => candidate !== this.#home);
-      if (highest !== undefined) this.#rings.delete(highest);
+      if (highest !== undefined) this.#dropRing(highest);
       if (highest === key) return [];
     }
     return [{ ...entry, ring: news }];
   }
 
+  #dropRing(key: string): void {
+    this.#rings.delete(key);
+    this.#changedRings.add(key);
+  }
+
   #forgetPeer(name: PeerName): void {
     this.#absentSince.delete(name);
-    this.#hints.delete(name);
-    for (const [key, voter] of [...this.#voters]) if (voter.name === name) this.#voters.delete(key);
-    this.#digest = undefined;
-  }
-
-  #computeDigest(): ChannelDigest {
-    const pairs: [string, string][] = [];
-    for (const entry of this.#rings.values()) {
-      for (const s of entry.ring) {
-        pairs.push([
-          segmentKey(entry, s.start),
-          `${s.end},${s.epoch},${s.version},${s.owner},${s.generation}`,
-        ]);
-      }
+    if (this.#hints.delete(name)) this.#digest.delete(hintKey(name));
+    for (const [key, voter] of [...this.#voters]) {
+      if (voter.name !== name) continue;
+      this.#voters.delete(key);
+      this.#sortedVoters = undefined;
+      this.#digest.delete(key);
     }
-    for (const [name, hint] of this.#hints) pairs.push([hintKey(name), `${hint.version}`]);
-    for (const [key, voter] of this.#voters) pairs.push([key, `${voter.version}`]);
-    return digestOf(pairs.sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  /** Most of a ring stays as it is when a part of it changes. */
+  #digestRing(key: string): void {
+    const before = this.#digested.get(key) ?? new Map<string, string>();
+    const after = digestedPairs(this.#rings.get(key));
+    for (const segment of before.keys()) if (!after.has(segment)) this.#digest.delete(segment);
+    for (const [segment, value] of after) {
+      if (before.get(segment) !== value) this.#digest.set(segment, versionBytes(value));
+    }
+    if (after.size === 0) this.#digested.delete(key);
+    else this.#digested.set(key, after);
   }
 }
 
-function mergeVersioned<Key, E extends HintEntry | VoterEntry>(
-  into: Map<Key, E>,
-  key: Key,
-  entry: E,
-  limit: number,
-): Entry[] {
-  const before = into.get(key);
-  if (before === undefined ? into.size >= limit : before.version >= entry.version) return [];
-  into.set(key, entry);
-  return [entry];
+function digestedPairs(entry: RingEntry | undefined): Map<string, string> {
+  const pairs = new Map<string, string>();
+  for (const s of entry?.ring ?? []) {
+    pairs.set(segmentKey(entry!, s.start), `${s.end},${s.epoch},${s.version},${s.owner},${s.generation}`);
+  }
+  return pairs;
 }
 
-/** Bucket = first 4 bits of SHA-512(key); hash = first 8 bytes of SHA-512 over the bucket's (key, version) pairs. */
-function digestOf(pairs: readonly (readonly [string, string])[]): ChannelDigest {
-  const texts = Array<string>(BUCKETS).fill('');
-  for (const [key, version] of pairs) texts[bucketOf(key)]! += `${key}=${version}\n`;
-  const buckets = concatBytes(...texts.map((text) => sha512(utf8(text)).subarray(0, HASH_BYTES)));
-  return { root: sha512(buckets).slice(0, HASH_BYTES), buckets };
-}
-
-function bucketOf(key: string): number {
-  return sha512(utf8(key))[0]! >>> 4;
+/** Keys end where the sign begins, which none of them holds, so that no two sets of pairs are one text. */
+function versionBytes(version: string): Uint8Array {
+  return utf8(`=${version}\n`);
 }
 
 function ringKey(clusterId: string, range: string): string {

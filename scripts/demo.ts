@@ -17,6 +17,8 @@ interface DemoFlags {
   readonly keep: boolean;
   /** Every host drops forwarded packets by default, as Docker and ufw make it. */
   readonly forwardDrop: boolean;
+  /** What every pair of containers moves over TCP. */
+  readonly megabytes: number;
 }
 
 async function demo(flags: DemoFlags): Promise<void> {
@@ -31,7 +33,7 @@ async function demo(flags: DemoFlags): Promise<void> {
       say('every host drops forwarded packets by default (iptables -P FORWARD DROP)');
       for (const host of lab.hosts) await host.must(['iptables', '-P', 'FORWARD', 'DROP']);
     }
-    await withPassword(lab);
+    await withPassword(lab, flags.megabytes);
     if (flags.keep) {
       lookAround(lab);
       return;
@@ -43,13 +45,13 @@ async function demo(flags: DemoFlags): Promise<void> {
   }
 }
 
-async function withPassword(lab: Lab): Promise<void> {
+async function withPassword(lab: Lab, megabytes: number): Promise<void> {
   const passwordFile = join(lab.dir, 'password');
   writeFileSync(passwordFile, randomBytes(12).toString('hex') + '\n', { mode: 0o600 });
   await launchMesh(lab, ['--password-file', passwordFile]);
   const containers = await attachContainers(lab);
   await pingAllPairs(containers);
-  await transferAllPairs(lab, containers);
+  await transferAllPairs(lab, containers, megabytes);
   await checkMesh(lab, true);
   process.stdout.write(await lab.hosts[0]!.mustWeave(['status']));
   process.stdout.write('\n' + (await lab.hosts[0]!.mustWeave(['status', 'links'])) + '\n');
@@ -140,16 +142,20 @@ async function pingAllPairs(containers: readonly Container[]): Promise<void> {
   done('all pairs ping');
 }
 
-async function transferAllPairs(lab: Lab, containers: readonly Container[]): Promise<void> {
-  say(`TCP of ${TRANSFER_MEGABYTES} MB between all pairs, checksummed`);
+async function transferAllPairs(
+  lab: Lab,
+  containers: readonly Container[],
+  megabytes: number,
+): Promise<void> {
+  say(`TCP of ${megabytes} MB between all pairs, checksummed`);
   const file = join(lab.dir, 'random');
-  writeRandomFile(file, TRANSFER_MEGABYTES);
+  writeRandomFile(file, megabytes);
   const want = (await must(['sha256sum', file])).split(' ')[0]!;
   for (const [a, b] of pairsOf(containers)) {
     const began = performance.now();
     const got = await transfer(a, b, file);
     if (got !== want) throw new Error(`${a.netns} -> ${b.netns}: what arrived differs from what was sent`);
-    const rate = (TRANSFER_MEGABYTES * MEGABYTE * 8) / (performance.now() - began) / 1e6;
+    const rate = (megabytes * MEGABYTE * 8) / (performance.now() - began) / 1e6;
     done(`${a.netns} -> ${b.netns}: intact, ${rate.toFixed(2)} Gbit/s with checksum`);
   }
 }
@@ -284,13 +290,25 @@ function seconds(ms: number): string {
   return `${(ms / 1_000).toFixed(1)} s`;
 }
 
-const unknown = process.argv.slice(2).filter((flag) => flag !== '--keep' && flag !== '--forward-drop');
-if (unknown.length > 0) {
-  process.stderr.write(`demo: unknown flag ${unknown[0]}: --keep and --forward-drop are known\n`);
+function parseFlags(argv: readonly string[]): DemoFlags | undefined {
+  const flags = { keep: false, forwardDrop: false, megabytes: TRANSFER_MEGABYTES };
+  for (const flag of argv) {
+    const megabytes = /^--megabytes=([1-9]\d{0,3})$/.exec(flag)?.[1];
+    if (flag === '--keep') flags.keep = true;
+    else if (flag === '--forward-drop') flags.forwardDrop = true;
+    else if (megabytes !== undefined) flags.megabytes = Number(megabytes);
+    else return undefined;
+  }
+  return flags;
+}
+
+const flags = parseFlags(process.argv.slice(2));
+if (flags === undefined) {
+  process.stderr.write('demo: --keep, --forward-drop and --megabytes=N are the flags that are known\n');
   process.exit(2);
 }
 try {
-  await demo({ keep: process.argv.includes('--keep'), forwardDrop: process.argv.includes('--forward-drop') });
+  await demo(flags);
 } catch (error) {
   process.stderr.write(`\ndemo failed: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;

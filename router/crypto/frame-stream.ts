@@ -1,4 +1,3 @@
-import { concatBytes } from '../../core/bytes.ts';
 import type { ChannelFailure } from '../../gossip/secure-channel.ts';
 import type { ByteQueue } from './byte-queue.ts';
 import { STREAM_HEADER_BYTES, STREAM_OVERHEAD } from './primitives.ts';
@@ -103,9 +102,10 @@ function checkLength(message: Uint8Array): void {
 }
 
 function frame(body: Uint8Array): Uint8Array {
-  const length = new Uint8Array(LENGTH_BYTES);
-  new DataView(length.buffer).setUint32(0, body.length, true);
-  return concatBytes(length, body);
+  const out = new Uint8Array(LENGTH_BYTES + body.length);
+  for (let i = 0; i < LENGTH_BYTES; i++) out[i] = body.length >>> (8 * i);
+  out.set(body, LENGTH_BYTES);
+  return out;
 }
 
 /** The length is judged as soon as it is there, so that an absurd one reserves nothing. */

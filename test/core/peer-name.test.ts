@@ -32,3 +32,15 @@ for (const text of [
     t.is(parsePeerName(text), undefined);
   });
 }
+
+test('names that differ in one byte alone stay apart, however many were read before', (t) => {
+  const names = new Set<string>();
+  for (let i = 0; i < 6; i++) {
+    for (let value = 0; value < 256; value++) {
+      const bytes = new Uint8Array(6);
+      bytes[i] = value;
+      names.add(readPeerName(bytes, 0));
+    }
+  }
+  t.is(names.size, 6 * 255 + 1);
+});

@@ -2,7 +2,7 @@ import { concatBytes, equalBytes, utf8 } from '../../core/bytes.ts';
 import { pack, unpack } from '../../core/msgpack.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import { SeededRandom } from '../../core/random.ts';
-import { differingBuckets } from '../../gossip/bucket-digest.ts';
+import { differingBuckets } from '../../core/bucket-digest.ts';
 import { MalformedDelta } from '../../gossip/channel.ts';
 import { encodeMessage, parseMessage } from '../../gossip/messages.ts';
 import { decodeDelta, encodeDelta } from '../../gossip/topology-codec.ts';

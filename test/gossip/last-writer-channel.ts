@@ -1,4 +1,4 @@
-import { BucketDigest } from '../../gossip/bucket-digest.ts';
+import { BucketDigest } from '../../core/bucket-digest.ts';
 import { MalformedDelta, type Channel, type ChannelDigest } from '../../gossip/channel.ts';
 
 /** A channel for tests: text keys with numbers, the highest wins. Deltas are "key=number" lines. */

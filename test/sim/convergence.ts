@@ -14,11 +14,22 @@ export function unconverged(mesh: SimMesh, addresses: number): string[] {
   if (views.length > 0) return views;
   const open = mesh.addresses.open;
   if (open.length > 0) return [`requests without an answer: ${open.join(', ')}`];
-  const statuses = statusesOf(mesh);
-  return [...statuses].flatMap(([node, status]) => [
-    ...linkProblems(mesh, node, status),
-    ...ownerProblems(node, status, statuses.get(mesh.living[0]!)!, addresses),
-  ]);
+  return statusProblems(mesh, addresses);
+}
+
+/** Of the first node that has any: a status is dear, and most often it is asked for too early. */
+function statusProblems(mesh: SimMesh, addresses: number): string[] {
+  const first = statusOf(mesh, mesh.living[0]!);
+  for (const node of mesh.living) {
+    const status = node === mesh.living[0] ? first : statusOf(mesh, node);
+    if (status === undefined) return [`node ${node.number} does not answer`];
+    const problems = [
+      ...linkProblems(mesh, node, status),
+      ...ownerProblems(node, status, first ?? status, addresses),
+    ];
+    if (problems.length > 0) return problems;
+  }
+  return [];
 }
 
 function viewProblem(mesh: SimMesh, node: SimNode): string[] {
@@ -32,11 +43,11 @@ function viewProblem(mesh: SimMesh, node: SimNode): string[] {
   return [`node ${node.number} sees ${edges / 2} connections, not ${(want * (want - 1)) / 2}`];
 }
 
-function statusesOf(mesh: SimMesh): Map<SimNode, ControlStatus> {
-  const statuses = new Map<SimNode, ControlStatus>();
-  for (const node of mesh.living) node.askStatus((status) => statuses.set(node, status));
-  mesh.clock.runFor(STATUS_TAKES);
-  return statuses;
+function statusOf({ clock }: SimMesh, node: SimNode): ControlStatus | undefined {
+  let answer: ControlStatus | undefined;
+  node.askStatus((status) => (answer = status));
+  clock.runWhileNot(() => answer !== undefined, STATUS_TAKES, 1);
+  return answer;
 }
 
 function linkProblems(mesh: SimMesh, node: SimNode, { router }: ControlStatus): string[] {

@@ -1,4 +1,5 @@
-import { formatEndpoint, formatIp, type Endpoint, type IpAddress } from '../../core/address.ts';
+import { equalEndpoint, type Endpoint, type IpAddress } from '../../core/address.ts';
+import { concatBytes } from '../../core/bytes.ts';
 import { randomFraction, type RandomSource } from '../../core/random.ts';
 import type { Millis } from '../../core/time.ts';
 import type { VirtualClock } from './virtual-clock.ts';
@@ -34,8 +35,10 @@ export class SimNetwork {
   terms: NetworkTerms;
   readonly #clock: VirtualClock;
   readonly #random: RandomSource;
-  readonly #hosts = new Map<string, SimHost>();
-  readonly #cuts = new Set<string>();
+  /** By IPv4 address. */
+  readonly #hosts = new Map<number, SimHost>();
+  /** From which address to which. */
+  readonly #cuts = new Map<number, Set<number>>();
   readonly #streams = new Set<SimStream>();
 
   constructor(clock: VirtualClock, random: RandomSource, terms: NetworkTerms) {
@@ -45,17 +48,18 @@ export class SimNetwork {
   }
 
   attach(host: SimHost): void {
-    this.#hosts.set(formatEndpoint(host.endpoint), host);
+    this.#hosts.set(Number(host.endpoint.ip.value), host);
   }
 
   /** The host vanishes without a word; its streams' other ends notice only by silence. */
   detach(endpoint: Endpoint): void {
-    this.#hosts.delete(formatEndpoint(endpoint));
+    this.#hosts.delete(Number(endpoint.ip.value));
     for (const stream of this.#streams) if (stream.touches(endpoint.ip)) stream.vanish(endpoint.ip);
   }
 
   cut(from: IpAddress, to: IpAddress): void {
-    this.#cuts.add(`${formatIp(from)}>${formatIp(to)}`);
+    const cuts = this.#cuts.get(Number(from.value)) ?? new Set();
+    this.#cuts.set(Number(from.value), cuts.add(Number(to.value)));
   }
 
   heal(): void {
@@ -64,7 +68,7 @@ export class SimNetwork {
   }
 
   isCut(from: IpAddress, to: IpAddress): boolean {
-    return this.#cuts.size > 0 && this.#cuts.has(`${formatIp(from)}>${formatIp(to)}`);
+    return this.#cuts.size > 0 && this.#cuts.get(Number(from.value))?.has(Number(to.value)) === true;
   }
 
   send(from: Endpoint, to: Endpoint, datagram: Uint8Array): void {
@@ -72,7 +76,7 @@ export class SimNetwork {
     const copies = randomFraction(this.#random) < this.terms.duplication ? 2 : 1;
     const bytes = datagram.slice();
     for (let i = 0; i < copies; i++) {
-      this.#clock.after(this.delay(), () => this.#hosts.get(formatEndpoint(to))?.onDatagram(from, bytes));
+      this.#clock.after(this.delay(), () => this.#hostAt(to)?.onDatagram(from, bytes));
     }
   }
 
@@ -85,7 +89,7 @@ export class SimNetwork {
   ): void {
     const roundTrip = this.delay() + this.delay();
     this.#clock.after(roundTrip, () => {
-      const host = this.#hosts.get(formatEndpoint(to));
+      const host = this.#hostAt(to);
       const blocked = this.isCut(from.ip, to.ip) || this.isCut(to.ip, from.ip);
       if (host === undefined || blocked) {
         settled(undefined);
@@ -97,6 +101,11 @@ export class SimNetwork {
       stream.accept(host.onAccepted(from, stream.handleOf('acceptor')));
       settled(stream.handleOf('dialler'));
     });
+  }
+
+  #hostAt(endpoint: Endpoint): SimHost | undefined {
+    const host = this.#hosts.get(Number(endpoint.ip.value));
+    return host !== undefined && equalEndpoint(host.endpoint, endpoint) ? host : undefined;
   }
 
   delay(): Millis {
@@ -121,9 +130,16 @@ interface Half {
   /** When the first of them was sent in vain. */
   stalledAt: Millis | undefined;
   end: StreamEnd | undefined;
-  /** Order is kept: nothing arrives before what was written earlier. */
-  lastArrival: Millis;
+  /** What arrives last of all that is under way. */
+  last: Arrival | undefined;
   closing: boolean;
+}
+
+/** Bytes, and perhaps the end of the stream, that arrive together. */
+interface Arrival {
+  readonly at: Millis;
+  readonly parts: Uint8Array[];
+  closes: boolean;
 }
 
 /** The first retransmission of what a cut swallowed comes after this, each later one after twice as long. */
@@ -147,7 +163,7 @@ class SimStream {
     this.#network = network;
     this.#clock = clock;
     const half = (from: IpAddress, to: IpAddress, at: StreamEnd | undefined): Half => {
-      return { from, to, held: [], stalledAt: undefined, end: at, lastArrival: 0, closing: false };
+      return { from, to, held: [], stalledAt: undefined, end: at, last: undefined, closing: false };
     };
     this.#toAcceptor = half(dialler, acceptor, undefined);
     this.#toDialler = half(acceptor, dialler, end);
@@ -203,21 +219,33 @@ class SimStream {
       return;
     }
     half.stalledAt = undefined;
-    for (const bytes of half.held.splice(0)) this.#arrive(half, (end) => end.onBytes(bytes));
-    if (!half.closing) return;
+    if (half.held.length === 0 && !half.closing) return;
+    const arrival = this.#arrivalOn(half);
+    arrival.parts.push(...half.held.splice(0));
+    arrival.closes ||= half.closing;
     half.closing = false;
-    this.#arrive(half, (end) => {
-      half.end = undefined;
-      end.onClosed();
-    });
   }
 
-  #arrive(half: Half, deliver: (end: StreamEnd) => void): void {
-    half.lastArrival = Math.max(half.lastArrival, this.#clock.now + this.#network.delay());
-    this.#clock.at(half.lastArrival, () => {
-      if (half.end !== undefined) deliver(half.end);
+  /** Order is kept: what would overtake earlier bytes arrives with them. */
+  #arrivalOn(half: Half): Arrival {
+    const at = this.#clock.now + this.#network.delay();
+    if (half.last !== undefined && half.last.at >= at) return half.last;
+    const arrival: Arrival = { at, parts: [], closes: false };
+    half.last = arrival;
+    this.#clock.at(at, () => {
+      if (half.last === arrival) half.last = undefined;
+      deliver(half, arrival);
     });
+    return arrival;
   }
+}
+
+function deliver(half: Half, { parts, closes }: Arrival): void {
+  if (parts.length > 0) half.end?.onBytes(parts.length === 1 ? parts[0]! : concatBytes(...parts));
+  if (!closes) return;
+  const { end } = half;
+  half.end = undefined;
+  end?.onClosed();
 }
 
 /** The first moment not before `now` at which a sender that doubles its pause tries again what it sent at `sentAt`. */

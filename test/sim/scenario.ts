@@ -62,16 +62,16 @@ export function runScenario({ seed, nodes, primitives }: ScenarioOptions): Scena
 
 function drawTrouble(mesh: SimMesh): Trouble {
   const between = (least: Millis, most: Millis) => least + randomFraction(mesh.random) * (most - least);
-  const cutAt = between(0.5 * SECOND, 12 * SECOND);
+  const cutAt = between(0.5 * SECOND, 8 * SECOND);
   // Beyond 30 s connections end, beyond a minute peers are forgotten: that costs more to simulate.
-  const isLong = randomBelow(mesh.random, 4) === 0;
-  const healAt = cutAt + (isLong ? between(25 * SECOND, 75 * SECOND) : between(4 * SECOND, 20 * SECOND));
+  const isLong = randomBelow(mesh.random, 8) === 0;
+  const healAt = cutAt + (isLong ? between(25 * SECOND, 75 * SECOND) : between(3 * SECOND, 10 * SECOND));
   const crashes = Array.from({ length: Math.max(0, randomBelow(mesh.random, 5) - 2) }, () => {
     const at = between(2 * SECOND, healAt);
     return {
       node: randomBelow(mesh.random, mesh.nodes.length),
       at,
-      restartAt: at + between(SECOND, 20 * SECOND),
+      restartAt: at + between(SECOND, 10 * SECOND),
     };
   });
   const overAt = Math.max(healAt, ...crashes.map(({ restartAt }) => restartAt));

@@ -24,6 +24,8 @@ const PORT = 6783;
 /** Between the two threads of a node, and for a transaction to be flushed. */
 const MAILBOX_DELAY: Millis = 2;
 const COMMIT_DELAY: Millis = 5;
+/** A node hears that a stream takes more after so many bytes: telling it after each write would be most of the work. */
+const WRITABLE_EVERY = 65_536;
 
 /** What all nodes of a simulation share. */
 export interface SimWorld {
@@ -58,6 +60,8 @@ export class SimNode implements SimHost {
   #engine!: MemoryEngine;
   readonly #streams = new Map<number, SimStreamHandle>();
   readonly #unwritten = new Map<number, Uint8Array[]>();
+  /** Bytes that were written since the node was told that a stream takes more. */
+  readonly #written = new Map<number, number>();
   #mailToData: ToData[] = [];
   #mailToControl: ToControl[] = [];
   /** Transactions keep their order. */
@@ -124,6 +128,7 @@ export class SimNode implements SimHost {
     this.#alive = false;
     this.#streams.clear();
     this.#unwritten.clear();
+    this.#written.clear();
     this.#replies.clear();
     this.#world.network.detach(this.endpoint);
   }
@@ -350,10 +355,17 @@ export class SimNode implements SimHost {
     const writes = [...this.#unwritten];
     this.#unwritten.clear();
     for (const [conn, parts] of writes) {
-      this.#streams.get(conn)?.write(concatBytes(...parts));
-      this.control.onWritable(conn, this.#world.clock.now);
+      const bytes = parts.length === 1 ? parts[0]! : concatBytes(...parts);
+      this.#streams.get(conn)?.write(bytes);
+      this.#noteWritten(conn, bytes.length);
     }
     return true;
+  }
+
+  #noteWritten(conn: number, length: number): void {
+    const written = (this.#written.get(conn) ?? 0) + length;
+    this.#written.set(conn, written < WRITABLE_EVERY ? written : 0);
+    if (written >= WRITABLE_EVERY) this.control.onWritable(conn, this.#world.clock.now);
   }
 
   #commit({ token, changes }: Extract<ControlEffect, { type: 'commit' }>): void {

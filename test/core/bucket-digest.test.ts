@@ -1,0 +1,45 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { BucketDigest, differingBuckets } from '../../core/bucket-digest.ts';
+import { utf8 } from '../../core/bytes.ts';
+
+const steps = fc.array(
+  fc.record({ key: fc.nat(40), version: fc.option(fc.nat(3), { nil: undefined }), looks: fc.boolean() }),
+  { maxLength: 60 },
+);
+
+test('a digest depends on the pairs alone, not on the way to them or on when it was asked for', (t) => {
+  const isPath = (list: { key: number; version: number | undefined; looks: boolean }[]): boolean => {
+    const walked = new BucketDigest();
+    const pairs = new Map<string, Uint8Array>();
+    for (const { key, version, looks } of list) {
+      if (version === undefined) {
+        walked.delete(`${key}`);
+        pairs.delete(`${key}`);
+      } else {
+        walked.set(`${key}`, utf8(`=${version}`));
+        pairs.set(`${key}`, utf8(`=${version}`));
+      }
+      if (looks) walked.digest();
+    }
+    const fresh = new BucketDigest();
+    for (const [key, version] of pairs) fresh.set(key, version);
+    t.deepEqual(walked.digest(), fresh.digest());
+    t.deepEqual(walked.keysIn(0xffff), [...pairs.keys()].sort());
+    return true;
+  };
+  fc.assert(fc.property(steps, isPath));
+});
+
+test('a change shows in one bucket and in the root, and leaves earlier digests as they were', (t) => {
+  const digest = new BucketDigest();
+  digest.set('a', utf8('1'));
+  const before = digest.digest();
+  const copy = { root: before.root.slice(), buckets: before.buckets.slice() };
+  digest.set('a', utf8('2'));
+  const after = digest.digest();
+  t.deepEqual(before, copy);
+  t.notDeepEqual(after.root, before.root);
+  const mask = differingBuckets(before.buckets, after.buckets);
+  t.true(mask !== 0 && (mask & (mask - 1)) === 0);
+});
