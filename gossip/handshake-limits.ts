@@ -1,4 +1,4 @@
-import type { IpAddress } from '../core/address.ts';
+import { formatEndpoint, type Endpoint, type IpAddress } from '../core/address.ts';
 import { SECOND, type Millis } from '../core/time.ts';
 import { GuessBook } from './guess-book.ts';
 import { HalfOpen } from './half-open.ts';
@@ -127,5 +127,20 @@ export class HandshakeLimits {
 
   #rateOf(ip: IpAddress): RateLimit {
     return this.#knownAddresses.has(ip) ? this.#known : this.#unknown;
+  }
+}
+
+/** For the operator, with the address it is about. */
+export function limitSentence(reason: LimitReason, remote: Endpoint): string {
+  const address = formatEndpoint(remote);
+  switch (reason) {
+    case 'half-open-limit':
+      return `too many unfinished connections from ${address}`;
+    case 'guess-limit':
+      return `too many handshakes without the password from ${address}: one per 30 s is answered`;
+    case 'handshake-rate':
+      return `too many handshakes in all, so none for ${address}`;
+    case 'dial-guess-limit':
+      return `password mismatch with ${address}, too often to go on at once`;
   }
 }

@@ -8,7 +8,7 @@ import { ConnectionMaker, type Dial } from './connection-maker.ts';
 import type { Connection, ConnectionFailure } from './connection.ts';
 import { Connections, type Incident } from './connections.ts';
 import type { ConnectionEffect, LogEffect } from './gossip-effect.ts';
-import { HandshakeLimits, type LimitReason } from './handshake-limits.ts';
+import { HandshakeLimits, limitSentence, type LimitReason } from './handshake-limits.ts';
 import { encodeMessage, type Hello, type Message, type NeighbourMessage } from './messages.ts';
 import { NameContests } from './name-contests.ts';
 import { Neighbour } from './neighbour.ts';
@@ -503,18 +503,4 @@ function endSentence({ remote, sid }: Connection, error: string | undefined): st
   const address = formatEndpoint(remote);
   if (sid.length > 0) return error ?? `${address} closed the connection`;
   return `the handshake with ${address} broke off${error === undefined ? '' : `: ${error}`}`;
-}
-
-function limitSentence(reason: LimitReason, remote: Endpoint): string {
-  const address = formatEndpoint(remote);
-  switch (reason) {
-    case 'half-open-limit':
-      return `too many unfinished connections from ${address}`;
-    case 'guess-limit':
-      return `too many handshakes without the password from ${address}: one per 30 s is answered`;
-    case 'handshake-rate':
-      return `too many handshakes in all, so none for ${address}`;
-    case 'dial-guess-limit':
-      return `password mismatch with ${address}, too often to go on at once`;
-  }
 }
