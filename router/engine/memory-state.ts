@@ -1,4 +1,5 @@
 import type { Endpoint } from '../../core/address.ts';
+import { secretCopy } from '../../core/bytes.ts';
 import { ReplayWindow } from '../crypto/replay-window.ts';
 import type { Cookies, EngineChange } from './port.ts';
 
@@ -128,8 +129,8 @@ export class MemoryState {
     const session = this.#session(number);
     if (session.phases.has(phase)) throw new Error(`Session ${number} has a key of phase ${phase} already.`);
     session.phases.set(phase, {
-      send: send.slice(),
-      receive: receive.slice(),
+      send: secretCopy(send),
+      receive: secretCopy(receive),
       sendCounter: 0,
       window: new ReplayWindow(),
       order: session.phasesGiven++,

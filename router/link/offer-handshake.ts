@@ -76,7 +76,10 @@ export class OutgoingOffer {
     const read = this.#noise.readMessage2(bytes);
     if (read === undefined) return 'undecipherable';
     const theirs = checkedPayload(this.#local, read.payload, this.offer);
-    if (typeof theirs === 'string') return theirs;
+    if (typeof theirs === 'string') {
+      wipeSession(this.#local, read.session);
+      return theirs;
+    }
     return made(this.#local, this.#remote, read.session, theirs, this.index, this.#cookie, true);
   }
 
@@ -170,6 +173,7 @@ function made(
   initiator: boolean,
 ): MadeSession {
   const plainAllowed = !local.encrypted || (local.trusted.length > 0 && theirs.trusted.length > 0);
+  if (!local.encrypted) wipeSession(local, session);
   const material = {
     initiator,
     keys: local.encrypted ? session.keys : undefined,
@@ -181,6 +185,12 @@ function made(
     remoteTrusted: theirs.trusted,
   };
   return { material, handshakeHash: session.handshakeHash, remoteStatic: remote.staticKey };
+}
+
+/** Keys that nobody will use. */
+function wipeSession({ primitives }: LocalEnd, { keys }: NoiseSession): void {
+  primitives.wipe(keys.send);
+  primitives.wipe(keys.receive);
 }
 
 function distinct(endpoints: readonly Endpoint[]): Endpoint[] {

@@ -103,7 +103,7 @@ test('a rotation across three hosts under traffic loses no connection and no pac
   t.timeout(300_000);
   const made = await lab(t, 4);
   const members = made.hosts.slice(0, 3);
-  const [first, second, third, outsider] = made.hosts as [LabHost, LabHost, LabHost, LabHost];
+  const [first, second, , outsider] = made.hosts as [LabHost, LabHost, LabHost, LabHost];
   for (const host of made.hosts) {
     const peers = host === first ? [] : [first.address];
     const password = ['--password-file', passwordFile(host, 'old horse\n')];
