@@ -79,6 +79,12 @@ export class BenchLab {
     return { pid: daemon.child.pid ?? 0, said: () => daemon.said };
   }
 
+  /** IP fragments that the hosts have made: none, unless a tunnel's MTU is too large for the underlay. */
+  async fragmentsMade(): Promise<number> {
+    const snmp = await Promise.all(HOSTS.map((n) => this.must(n, ['cat', '/proc/net/snmp'])));
+    return snmp.map(fragmentsOf).reduce((sum, count) => sum + count, 0);
+  }
+
   /** The last words of the lab's daemons, for messages about failures. */
   lastWords(): string {
     return this.#daemons
@@ -121,4 +127,10 @@ export function inside(namespace: string, argv: readonly string[]): string[] {
 /** Runs lines of `ip -batch` in a namespace. */
 export async function ip(namespace: string, lines: readonly string[]): Promise<void> {
   await must(['ip', '-n', namespace, '-batch', '-'], { input: lines.join('\n') + '\n' });
+}
+
+/** FragCreates of a /proc/net/snmp, whose lines "Ip:" are names and values. */
+function fragmentsOf(snmp: string): number {
+  const [names, values] = snmp.split('\n').filter((line) => line.startsWith('Ip: '));
+  return Number(values?.split(' ')[names?.split(' ').indexOf('FragCreates') ?? -1] ?? NaN);
 }

@@ -21,15 +21,14 @@ export async function measureIdleRtt({ ends, effort }: Context): Promise<Figures
 
 /** The same during a TCP stream in the direction of the requests. */
 export async function measureLoadedRtt({ ends, effort }: Context): Promise<Figures> {
-  const seconds = effort.probes * INTERVAL_SECONDS * 2 + 2;
-  const measured = await duringStream(ends, seconds, () => roundTrips(ends, effort.probes));
+  const measured = await duringStream(ends, () => roundTrips(ends, effort.probes));
   return { rttLoadP50: measured.p50, rttLoadP99: measured.p99, rttLoadLost: measured.lostPercent };
 }
 
 /** In microseconds. */
 async function roundTrips(ends: Ends, probes: number): Promise<RoundTrips> {
   const ping = ['ping', '-n', '-i', String(INTERVAL_SECONDS), '-c', String(probes), '-W', '1', ends.address];
-  const { stdout, stderr } = await run(inside(ends.from, ping), { limit: 60_000 });
+  const { stdout, stderr } = await run(inside(ends.from, ping), { limit: 50_000 });
   const times = readRoundTrips(stdout);
   if (times.length === 0) throw new Error(`no echo request was answered: ${stdout.slice(-300)}${stderr}`);
   return {

@@ -63,6 +63,8 @@ async function takeTurn(
     for (const place of PLACES) {
       figures[place] = await measurePlace(tunnel, place, round, plan, surroundings, failed);
     }
+    const fragments = await lab.fragmentsMade();
+    if (fragments !== 0) failed('MTU', `the hosts made ${fragments} IP fragments on the underlay`);
   } catch (error) {
     failed('start', `${String(error)}; daemons: ${lab?.lastWords()}`);
   } finally {

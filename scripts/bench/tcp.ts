@@ -7,6 +7,7 @@ import type { Figures } from './metrics.ts';
 import { end, run, start, until } from '../run.ts';
 
 const PORT = 5201;
+const LOAD_SECONDS = 60;
 
 interface Throughput {
   readonly gigabitsPerSecond: number;
@@ -65,10 +66,10 @@ function readThroughput(stdout: string, stderr: string): Throughput {
   return { gigabitsPerSecond: rate / 1e9, bytes };
 }
 
-/** Runs `work` during one stream that began a second before it. */
-export async function duringStream<T>(ends: Ends, seconds: number, work: () => Promise<T>): Promise<T> {
+/** Runs `work`, which must be done within a minute, during one stream that began a second before it. */
+export async function duringStream<T>(ends: Ends, work: () => Promise<T>): Promise<T> {
   const server = await startServer(ends);
-  const argv = ['iperf3', '-c', ends.address, '-p', String(PORT), '-t', String(Math.ceil(seconds) + 2)];
+  const argv = ['iperf3', '-c', ends.address, '-p', String(PORT), '-t', String(LOAD_SECONDS)];
   const client = start(inside(ends.from, argv));
   client.stdout?.resume();
   try {

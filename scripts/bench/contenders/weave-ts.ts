@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readFileSync } from 'node:fs';
+import { callApi } from '../../../router/api/client.ts';
 import type { StatusDocument } from '../../../router/status.ts';
 import { HOSTS, type BenchLab, type HostNumber } from '../bench-lab.ts';
 import type { Contender, Place } from '../contender.ts';
@@ -35,7 +36,7 @@ function weave(name: string, title: string, variant: Variant): Contender {
       variant.encrypted
         ? 'ChaCha20-Poly1305 by a password'
         : 'no password: neither encrypted nor authenticated'
-    }; host address by expose, pods by attach`,
+    }; host address by expose --without-masquerade, pods by attach`,
     async start(lab) {
       const password = lab.file('password', randomBytes(16).toString('hex') + '\n');
       const flags = ['--engine', variant.engine, ...(variant.encrypted ? ['--password-file', password] : [])];
@@ -53,7 +54,8 @@ function weave(name: string, title: string, variant: Variant): Contender {
 async function makePlace(lab: BenchLab, place: Place): ReturnType<typeof reached> {
   const addresses: string[] = [];
   for (const n of HOSTS) {
-    addresses.push(await cli(lab, n, place === 'host' ? ['expose'] : ['attach', lab.pod(n)]));
+    const command = place === 'host' ? ['expose', '--without-masquerade'] : ['attach', lab.pod(n)];
+    addresses.push(await cli(lab, n, command));
   }
   return reached(lab, place, addresses[1]!.split('/')[0]!);
 }
@@ -61,7 +63,7 @@ async function makePlace(lab: BenchLab, place: Place): ReturnType<typeof reached
 /** Whether both ends have a direct link, with the engine and the protection that are to be measured. */
 async function linked(lab: BenchLab, variant: Variant): Promise<boolean> {
   for (const n of HOSTS) {
-    const { router } = JSON.parse(await cli(lab, n, ['status', '--json'])) as StatusDocument;
+    const { router } = (await callApi(socket(lab, n), 'GET', '/status')) as StatusDocument;
     const link = router.links[0];
     if (router.engine !== variant.engine)
       throw new Error(`engine is ${router.engine}, not ${variant.engine}`);
