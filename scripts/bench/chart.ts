@@ -58,7 +58,7 @@ function drawPanel(title: string, metric: MetricName, rows: readonly Bar[], top:
   const { unit, better, digits } = METRICS[metric];
   const longest = Math.max(...rows.map(({ value }) => value.max));
   const scale = longest > 0 ? BARS / longest : 0;
-  const heading = `<text x="${MARGIN}" y="${top + 18}" font-weight="bold" fill="#222222">${escapeXml(title)}<tspan font-weight="normal" fill="#666666"> (${unit}, ${better} is better)</tspan></text>`;
+  const heading = `<text x="${MARGIN}" y="${top + 18}" font-weight="bold" fill="#222222">${escapeXml(title)}<tspan dx="6" font-weight="normal" fill="#666666">(${unit}, ${better} is better)</tspan></text>`;
   const drawn = rows.map((bar, i) => drawBar(bar, top + TITLE + i * ROW, scale, digits));
   return [heading, ...drawn].join('\n');
 }
