@@ -45,8 +45,11 @@ export function tableLines(results: Results): string[] {
   return PLACES.flatMap((place) => placeLines(results, place));
 }
 
-export function goalLines({ turns }: Results): string[] {
-  const lines = GOALS.map((goal) => `- ${describeGoal(assess(goal, turns))}`);
+/** Of what was in the run. */
+export function goalLines({ contenders, turns }: Results): string[] {
+  const goals = GOALS.filter((goal) => contenders.some(({ name }) => name === goal.contender));
+  if (goals.length === 0) return [];
+  const lines = goals.map((goal) => `- ${describeGoal(assess(goal, turns))}`);
   return ['## Ratios: median (min-max over rounds)', '', ...lines, ''];
 }
 

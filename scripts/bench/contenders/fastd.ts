@@ -13,6 +13,7 @@ const METHODS = ['salsa2012+umac', 'aes128-ctr+umac', 'aes128-gcm', 'salsa20+uma
 export const fastdVariants: readonly Contender[] = METHODS.map((method) => ({
   ...contender(method),
   name: `fastd/${method}`,
+  title: `fastd/${method}`,
 }));
 
 /** The method that measured best. */

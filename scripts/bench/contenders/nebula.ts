@@ -25,6 +25,7 @@ const TUNINGS: readonly Tuning[] = [
 export const nebulaVariants: readonly Contender[] = TUNINGS.map((tuning) => ({
   ...contender(tuning),
   name: `nebula/${tuning.cipher}/routines-${tuning.routines}/batch-${tuning.batch}`,
+  title: `nebula/${tuning.cipher}/routines-${tuning.routines}/batch-${tuning.batch}`,
 }));
 
 /** The variant that measured best. */

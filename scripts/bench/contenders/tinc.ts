@@ -26,6 +26,7 @@ const TUNINGS: readonly Tuning[] = [
 export const tincVariants: readonly Contender[] = TUNINGS.map((tuning) => ({
   ...contender(tuning),
   name: `tinc/${tuning.cipher}/${tuning.digest}`,
+  title: `tinc/${tuning.cipher}/${tuning.digest}`,
 }));
 
 /** The variant that measured best. */
