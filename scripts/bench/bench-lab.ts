@@ -24,17 +24,20 @@ export class BenchLab {
   readonly prefix: string;
   /** Files of the tunnels; removed with the lab. */
   readonly dir: string;
+  /** Aborted when the run is to end: whoever waits for something in the lab stops waiting. */
+  readonly signal: AbortSignal;
   readonly #daemons: { readonly child: ChildProcess; said: string }[] = [];
 
-  private constructor(prefix: string) {
+  private constructor(prefix: string, signal: AbortSignal) {
     this.prefix = prefix;
+    this.signal = signal;
     this.dir = mkdtempSync(join(tmpdir(), `${prefix}-`));
   }
 
   /** What an earlier lab of that prefix left behind is removed first. */
-  static async create(prefix: string): Promise<BenchLab> {
+  static async create(prefix: string, signal: AbortSignal): Promise<BenchLab> {
     await Lab.sweep(prefix);
-    const lab = new BenchLab(prefix);
+    const lab = new BenchLab(prefix, signal);
     try {
       await lab.#build();
     } catch (error) {

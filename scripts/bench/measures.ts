@@ -1,3 +1,4 @@
+import type { BenchLab } from './bench-lab.ts';
 import type { Ends, Place } from './contender.ts';
 import type { Figures } from './metrics.ts';
 import { measureIdleRtt, measureLoadedRtt } from './rtt.ts';
@@ -19,6 +20,7 @@ export interface Effort {
 
 /** What a measure may use. */
 export interface Context {
+  readonly lab: BenchLab;
   readonly ends: Ends;
   readonly effort: Effort;
   /** Processes of the tunnel. */
@@ -69,7 +71,7 @@ export const MEASURES: readonly Measure[] = [
     run: measureLoadedRtt,
   },
   udp(64, { host: 2, pod: Infinity }, true),
-  udp(512, { host: 1, pod: 2 }, false),
+  udp(512, { host: 1, pod: 1 }, false),
   udp(1400, { host: 1, pod: 2 }, false),
 ];
 

@@ -63,7 +63,10 @@ export async function reached(lab: BenchLab, place: Place, address: string): Pro
   const [from, to] = place === 'host' ? [lab.host(1), lab.host(2)] : [lab.pod(1), lab.pod(2)];
   const ping = inside(from, ['ping', '-q', '-c', '1', '-W', '1', address]);
   try {
-    await until(`ping ${from} -> ${address}`, REACH_LIMIT, async () => (await run(ping)).code === 0);
+    await until(`ping ${from} -> ${address}`, REACH_LIMIT, async () => {
+      lab.signal.throwIfAborted();
+      return (await run(ping)).code === 0;
+    });
   } catch (error) {
     throw new Error(`${String(error)}; daemons: ${lab.lastWords()}`, { cause: error });
   }

@@ -58,13 +58,11 @@ async function takeTurn(
   };
   let lab: BenchLab | undefined;
   try {
-    lab = await BenchLab.create(prefix);
+    lab = await BenchLab.create(prefix, signal);
     const tunnel = await contender.start(lab);
     for (const place of PLACES) {
-      figures[place] = await measurePlace(tunnel, place, round, plan, surroundings, failed);
+      figures[place] = await measurePlace(lab, tunnel, place, round, plan, surroundings, failed);
     }
-    const fragments = await lab.fragmentsMade();
-    if (fragments !== 0) failed('MTU', `the hosts made ${fragments} IP fragments on the underlay`);
   } catch (error) {
     failed('start', `${String(error)}; daemons: ${lab?.lastWords()}`);
   } finally {
@@ -75,6 +73,7 @@ async function takeTurn(
 }
 
 async function measurePlace(
+  lab: BenchLab,
   tunnel: Tunnel,
   place: Place,
   round: number,
@@ -90,7 +89,7 @@ async function measurePlace(
     for (const measure of measures) {
       if (signal.aborted) return figures;
       try {
-        const taken = await measure.run({ ends, effort: plan.effort, pids: tunnel.pids, udpLoad });
+        const taken = await measure.run({ lab, ends, effort: plan.effort, pids: tunnel.pids, udpLoad });
         say(`  ${place} to ${place}: ${describe(taken)}`);
         figures = { ...figures, ...taken };
       } catch (error) {

@@ -22,11 +22,17 @@ interface IperfReport {
   readonly end: { readonly sum_received?: { readonly bits_per_second: number } };
 }
 
-/** One stream, and what it cost the machine and the tunnel's processes. */
-export async function measureOneStream({ ends, effort, pids }: Context): Promise<Figures> {
+/**
+ * One stream, and what it cost the machine and the tunnel's processes. Rejects if the hosts made IP fragments: the
+ * tunnel's MTU is too large for the underlay then.
+ */
+export async function measureOneStream({ lab, ends, effort, pids }: Context): Promise<Figures> {
+  const fragments = await lab.fragmentsMade();
   const before = cpuTimes(pids);
   const { gigabitsPerSecond, bytes } = await transfer(ends, 1, effort.tcpSeconds, effort.tcpOmit);
   const used = cpuSince(before, pids);
+  const made = (await lab.fragmentsMade()) - fragments;
+  if (made !== 0) throw new Error(`the hosts made ${made} IP fragments`);
   const gigabytes = bytes / 1e9;
   return {
     tcp1: gigabitsPerSecond,

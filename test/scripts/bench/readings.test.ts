@@ -31,8 +31,8 @@ test('options choose contenders, measures, rounds and files', (t) => {
   );
   t.deepEqual([plan.rounds, plan.groups, plan.out], [5, ['tcp', 'rtt'], 'docs/bench']);
   const quick = parsePlan(['--quick']);
-  t.deepEqual([quick.rounds, quick.out, quick.limitSeconds], [1, undefined, 90]);
-  t.is(parsePlan([]).limitSeconds, 3_600);
+  t.deepEqual([quick.rounds, quick.out, quick.limitSeconds], [1, undefined, 80]);
+  t.is(parsePlan([]).limitSeconds, 3_420);
 });
 
 test('a wrong option says what is known', (t) => {
