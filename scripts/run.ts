@@ -71,12 +71,20 @@ export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Polls `condition` until it is true; rejects after `limit` ms, saying `what` did not come about. Returns the ms waited. */
-export async function until(what: string, limit: number, condition: () => Promise<boolean>): Promise<number> {
+/**
+ * Polls `condition` every `interval` ms until it is true; rejects after `limit` ms, saying `what` did not come about.
+ * Returns the ms waited.
+ */
+export async function until(
+  what: string,
+  limit: number,
+  condition: () => Promise<boolean>,
+  interval = 100,
+): Promise<number> {
   const began = performance.now();
   for (;;) {
     if (await condition()) return performance.now() - began;
     if (performance.now() - began > limit) throw new Error(`not within ${limit / 1_000} s: ${what}`);
-    await sleep(100);
+    await sleep(interval);
   }
 }

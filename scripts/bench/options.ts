@@ -1,0 +1,82 @@
+import { parseArgs } from 'node:util';
+import type { Contender } from './contender.ts';
+import { CONTENDERS, QUICK, VARIANTS } from './contenders.ts';
+import { GROUPS, type Effort, type Group } from './measures.ts';
+
+/** What is to be run. */
+export interface Plan {
+  readonly contenders: readonly Contender[];
+  readonly rounds: number;
+  readonly groups: readonly Group[];
+  readonly effort: Effort;
+  /** Leave out what `--quick` leaves out. */
+  readonly quick: boolean;
+  readonly limitSeconds: number;
+  /** Directory for the reports; undefined: only print. */
+  readonly out: string | undefined;
+}
+
+export const USAGE = `usage: npm run bench -- [options]
+  --quick            a subset, one short round, at most 90 s; writes no files unless --out is given
+  --tune             the rivals' settings among which their best was chosen, instead of the contenders
+  --only NAME,...    ${CONTENDERS.map(({ name }) => name).join(', ')}
+  --rounds N         3 by default
+  --measures M,...   ${GROUPS.join(', ')}
+  --out DIR          where results.json, results.md and results.svg go; docs/bench by default
+`;
+
+const FULL: Effort = { tcpSeconds: 4, tcpOmit: 1, udpSeconds: 3, udpSteps: 5, probes: 1_500 };
+const SHORT: Effort = { tcpSeconds: 1, tcpOmit: 0, udpSeconds: 0.5, udpSteps: 1, probes: 200 };
+/** An hour and 90 s, less what set-up and clean-up take. */
+const FULL_LIMIT_SECONDS = 3_420;
+const QUICK_LIMIT_SECONDS = 80;
+const MOST_ROUNDS = 100;
+
+/** Throws an error that says what was wrong with the arguments. */
+export function parsePlan(argv: readonly string[]): Plan {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      quick: { type: 'boolean', default: false },
+      tune: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      rounds: { type: 'string' },
+      measures: { type: 'string' },
+      out: { type: 'string' },
+    },
+  });
+  const { quick, tune } = values;
+  return {
+    contenders: chosenContenders(quick, tune, values.only),
+    rounds: roundCount(values.rounds ?? (quick ? '1' : '3')),
+    groups: values.measures === undefined ? GROUPS : values.measures.split(',').map(asGroup),
+    effort: quick ? SHORT : FULL,
+    quick,
+    limitSeconds: quick ? QUICK_LIMIT_SECONDS : FULL_LIMIT_SECONDS,
+    out: values.out ?? (quick || tune ? undefined : 'docs/bench'),
+  };
+}
+
+function chosenContenders(quick: boolean, tune: boolean, only: string | undefined): readonly Contender[] {
+  const known = tune ? VARIANTS : CONTENDERS;
+  if (only === undefined) return quick && !tune ? QUICK : known;
+  const names = only.split(',');
+  for (const name of names) {
+    if (!known.some((contender) => contender.name === name)) {
+      throw new Error(`--only ${name}: known are ${known.map((contender) => contender.name).join(', ')}`);
+    }
+  }
+  return known.filter(({ name }) => names.includes(name));
+}
+
+function roundCount(text: string): number {
+  const rounds = Number(text);
+  if (Number.isInteger(rounds) && rounds >= 1 && rounds <= MOST_ROUNDS) return rounds;
+  throw new Error(`--rounds ${text}: a number from 1 to ${MOST_ROUNDS}`);
+}
+
+function asGroup(text: string): Group {
+  const group = GROUPS.find((name) => name === text);
+  if (group !== undefined) return group;
+  throw new Error(`--measures ${text}: known are ${GROUPS.join(', ')}`);
+}
