@@ -86,7 +86,10 @@ test('every way in which a connection fails is listed, and no other', (t) => {
   const files = ['gossip/connection.ts', 'gossip/neighbourhood.ts', 'gossip/gossip.ts'];
   const coded = [
     ...literalsOf('gossip/secure-channel.ts', 'ChannelFailure'),
-    ...files.flatMap((file) => wordsOf(file, 'reason', ['this.#fail', 'this.failures.add'])),
+    ...literalsOf('gossip/handshake-limits.ts', 'LimitReason'),
+    ...files.flatMap((file) =>
+      wordsOf(file, 'reason', ['this.#fail', 'this.failures.add', 'this.refusals.add']),
+    ),
   ];
   t.deepEqual(firstColumn(tables, 'failure').sort(), unique([...coded, 'bye']));
 });
@@ -96,6 +99,7 @@ test('every sentence about a failure is listed word by word, and no other', (t) 
   const files = [
     'gossip/connection.ts',
     'gossip/neighbourhood.ts',
+    'gossip/handshake-limits.ts',
     'gossip/gossip.ts',
     'router/link/offer.ts',
   ];

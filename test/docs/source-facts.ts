@@ -123,10 +123,12 @@ function resolve(name: string, path: string): unknown {
   return undefined;
 }
 
-/** Of literal numbers only: what refers to other constants repeats them. */
+/** Of numbers and products of them only: what merely refers to other constants repeats them. */
 function objectOf(node: ts.ObjectLiteralExpression, path: string): Map<string, unknown> | undefined {
   const properties = node.properties.filter(ts.isPropertyAssignment);
-  if (!properties.every(({ initializer }) => ts.isNumericLiteral(initializer))) return undefined;
+  const isOwn = ({ initializer: value }: ts.PropertyAssignment): boolean =>
+    ts.isNumericLiteral(value) || (ts.isBinaryExpression(value) && calculate(value, path) !== undefined);
+  if (!properties.every(isOwn)) return undefined;
   return new Map(
     properties.map(({ name, initializer }) => [
       ts.isStringLiteral(name) ? name.text : name.getText(),
