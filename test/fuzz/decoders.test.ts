@@ -1,3 +1,4 @@
+import { cpuUsage } from 'node:process';
 import test from 'ava';
 import fc from 'fast-check';
 import { SeededRandom } from '../../core/random.ts';
@@ -92,4 +93,14 @@ test('a target that breaks its promise is found, with the inputs that did it', a
   t.is(found?.target, 'broken');
   t.regex(found!.error, /a bug/);
   t.is(found!.inputs.length, 10);
+});
+
+test('an input that holds the thread is found', async (t) => {
+  const slow = { name: 'slow', shape: 'bytes', samples: [Uint8Array.of(1)], weight: 1 } as const;
+  const run = (): string => {
+    for (const until = cpuUsage().user + 2_100_000; cpuUsage().user < until;);
+    return TAKEN;
+  };
+  const found = await new Fuzzer([{ ...slow, run }], 1).run(1);
+  t.regex(found!.error, /it took \d+ ms/);
 });
