@@ -1,4 +1,5 @@
 import { unpack } from '../core/msgpack.ts';
+import { printable } from '../core/text.ts';
 import { MalformedDelta } from './channel.ts';
 
 /** The fields of control messages and topology deltas, checked. All throw {@link MalformedDelta} naming `what`. */
@@ -30,10 +31,10 @@ export function uint(value: unknown, max: number, what: string): number {
   return value;
 }
 
-/** Text of at most `max` UTF-16 units, control characters replaced: it ends up in logs and on terminals. */
+/** Text of at most `max` UTF-16 units, made printable. */
 export function text(value: unknown, max: number, what: string): string {
   if (typeof value !== 'string' || value.length > max) throw new MalformedDelta(what);
-  return value.replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '?');
+  return printable(value);
 }
 
 /** Between `min` and `max` bytes. A view of the decoded message: copy what is kept. */

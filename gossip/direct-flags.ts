@@ -2,7 +2,7 @@ import type { PeerName } from '../core/peer-name.ts';
 import { SECOND, type Millis } from '../core/time.ts';
 
 /** That a link is direct again only offers circuits one more way: no hurry, and links tend to recover together. */
-const RISE_TOGETHER: Millis = 5 * SECOND;
+const RISE_TOGETHER: Millis = 2 * SECOND;
 
 /**
  * Which neighbours our entry says have a direct link. A flag falls at once; those that rise within some seconds rise

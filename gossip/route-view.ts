@@ -1,4 +1,4 @@
-import { compareNames, type PeerName } from '../core/peer-name.ts';
+import type { PeerName } from '../core/peer-name.ts';
 import type { RoutesSnapshot } from '../core/routes.ts';
 
 const NOBODY: ReadonlySet<PeerName> = new Set();
@@ -23,14 +23,15 @@ export class RouteView {
 
   /**
    * The neighbour by which the message of attempt 0, 1, ... leaves: the next hop, then those others in turn that have
-   * `name` as their neighbour, or else all others. Whoever swallows what it should pass on is gone round that way.
+   * `name` as their neighbour, or else all others. Whoever swallows what it should pass on is gone round that way. Only
+   * direct edges count: the control connection of any other may have stalled, that to `name` itself above all.
    */
   hopOfAttempt(name: PeerName, attempt: number): PeerName | undefined {
     const hop = this.nextHop(name);
     if (hop === undefined || hop === name || attempt === 0) return hop;
     const { names, self } = this.snapshot;
-    const others = [...this.neighboursOf(names[self]!)].filter((other) => other !== hop).sort(compareNames);
-    const near = others.filter((other) => this.neighboursOf(other).has(name));
+    const others = this.#directNeighboursOf(names[self]!).filter((other) => other !== hop && other !== name);
+    const near = others.filter((other) => this.#directNeighboursOf(other).includes(name));
     const hops = [hop, ...(near.length > 0 ? near : others)];
     return hops[attempt % hops.length];
   }
@@ -46,6 +47,17 @@ export class RouteView {
       neighbours.add(names[adjacency[i]!]!);
     }
     this.#neighbours.set(name, neighbours);
+    return neighbours;
+  }
+
+  /** In order of name. */
+  #directNeighboursOf(name: PeerName): PeerName[] {
+    const { adjacency, adjacencyStart, direct, names } = this.snapshot;
+    const index = this.#index.get(name)!;
+    const neighbours: PeerName[] = [];
+    for (let i = adjacencyStart[index]!; i < adjacencyStart[index + 1]!; i++) {
+      if (direct[i] === 1) neighbours.push(names[adjacency[i]!]!);
+    }
     return neighbours;
   }
 }

@@ -1,5 +1,6 @@
 import { fromHex } from '../core/bytes.ts';
 import { pack } from '../core/msgpack.ts';
+import { printable } from '../core/text.ts';
 import { asHex, asInteger, asList, asText, decoded, SchemaViolation } from './closed-schema.ts';
 import { decodeEntries, encodeEntries, GENERATION_BYTES } from './delta-codec.ts';
 import type { RingEntry } from './entries.ts';
@@ -99,7 +100,7 @@ function readMessage(fields: readonly unknown[], id: string): Message | undefine
     }
     case DENIED: {
       const reason = DENIALS[asInteger(fields[2], 0, DENIALS.length - 1, 'a reason')]!;
-      return { type: 'denied', id, reason, holder: asText(fields[3], MAX_HOLDER, 'a holder') };
+      return { type: 'denied', id, reason, holder: printable(asText(fields[3], MAX_HOLDER, 'a holder')) };
     }
     case RING_REQUEST:
       return { type: 'ring-request', id, part: asInteger(fields[2], 0, MAX_PARTS - 1, 'a part') };

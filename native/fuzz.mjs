@@ -18,7 +18,7 @@ const program = join(here, 'build', 'fuzz');
 
 function compile() {
   if (spawnSync('clang', ['--version']).error !== undefined) {
-    fail('there is no clang: install it with its runtime (Debian: apt install clang libclang-rt-14-dev).');
+    fail('there is no clang: install it with its runtime (Debian: apt install clang libclang-rt-dev).');
   }
   mkdirSync(join(here, 'build'), { recursive: true });
   const sanitizers = ['-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=undefined'];

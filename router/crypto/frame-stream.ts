@@ -9,6 +9,8 @@ import type { Primitives, StreamOpener, StreamSealer } from './primitives.ts';
  */
 
 const MAX_MESSAGE_BYTES = 1_048_576;
+/** Where no password is set nothing was proved, and until hello nobody gets more room than in a handshake. */
+const FIRST_CLEAR_MESSAGE_BYTES = 4_096;
 
 const LENGTH_BYTES = 4;
 
@@ -39,6 +41,7 @@ export interface FrameStream {
 /** Frames for a mesh without a password. */
 export class ClearFrames implements FrameStream {
   readonly opening = new Uint8Array(0);
+  #limit = FIRST_CLEAR_MESSAGE_BYTES;
 
   encode(message: Uint8Array): Uint8Array {
     checkLength(message);
@@ -46,8 +49,10 @@ export class ClearFrames implements FrameStream {
   }
 
   read(queue: ByteQueue): FrameRead {
-    const body = readFrame(queue, 0);
-    return body instanceof Uint8Array ? { type: 'message', bytes: body } : body;
+    const body = readFrame(queue, this.#limit, 0);
+    if (!(body instanceof Uint8Array)) return body;
+    this.#limit = MAX_MESSAGE_BYTES;
+    return { type: 'message', bytes: body };
   }
 
   wipe(): void {
@@ -83,7 +88,7 @@ export class SealedFrames implements FrameStream {
       this.#opener = this.#primitives.openStream(this.#receiveKey, queue.take(STREAM_HEADER_BYTES));
       this.#primitives.wipe(this.#receiveKey);
     }
-    const body = readFrame(queue, STREAM_OVERHEAD);
+    const body = readFrame(queue, MAX_MESSAGE_BYTES, STREAM_OVERHEAD);
     if (!(body instanceof Uint8Array)) return body;
     const message = this.#opener.open(body);
     return message === undefined ? forged() : { type: 'message', bytes: message };
@@ -108,12 +113,12 @@ function frame(body: Uint8Array): Uint8Array {
   return out;
 }
 
-/** The length is judged as soon as it is there, so that an absurd one reserves nothing. */
-function readFrame(queue: ByteQueue, overhead: number): Uint8Array | FrameRead {
+/** The length is judged as soon as it is there, so that an absurd one reserves nothing. `limit`: of a message, bytes. */
+function readFrame(queue: ByteQueue, limit: number, overhead: number): Uint8Array | FrameRead {
   if (queue.length < LENGTH_BYTES) return incomplete;
   const prefix = queue.peek(LENGTH_BYTES);
   const length = new DataView(prefix.buffer, prefix.byteOffset).getUint32(0, true);
-  if (length > MAX_MESSAGE_BYTES + overhead) {
+  if (length > limit + overhead) {
     return { type: 'failed', reason: 'frame-too-long', detail: `ADDRESS sent a message of ${length} bytes` };
   }
   if (length < overhead) return forged();

@@ -37,8 +37,8 @@ import {
 
 const BATCH = 64;
 const QUEUE_LIMIT = 1_024;
-/** A super-frame of 65,535 bytes of IP with an Ethernet header. */
-const LONGEST_FRAME = 65_549;
+/** A super-frame of 65,535 bytes of IP with an Ethernet header and two VLAN tags. */
+const LONGEST_FRAME = 65_557;
 
 /** ChaCha20-Poly1305-IETF with nonce = 4 zero bytes | counter u64 LE, or a fake of it for simulations. */
 export interface DatagramCipher {

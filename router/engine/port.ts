@@ -131,7 +131,7 @@ export interface FrameBatch {
   data: Uint8Array;
   /** Of the Ethernet header in `data`. */
   readonly offset: Uint32Array;
-  /** Of the whole frame, up to 65,549 bytes for a super-frame. */
+  /** Of the whole frame, up to 65,557 bytes for a super-frame. */
   readonly length: Uint32Array;
   /** Length of the largest frame it will be cut into; equals `length` unless it is a super-frame. */
   readonly segment: Uint32Array;

@@ -20,6 +20,8 @@ const GLARE: Millis = 5 * SECOND;
 const COURTESY: Millis = 2 * SECOND;
 /** A request of the data plane that comes so soon after a session was made did not know of it. */
 const CROSSING: Millis = 1 * SECOND;
+/** Peers that are gone and whose offers are still remembered; the oldest are forgotten. */
+const REMEMBERED_PEERS = 1_024;
 /** How long one request of the data plane keeps offers going; it repeats it while it lasts. */
 const NEED: Millis = MINUTE;
 
@@ -94,6 +96,8 @@ export class Offers implements Machine<OfferEffect> {
   readonly #self: PeerName;
   readonly #peers = new Map<PeerName, PeerState>();
   readonly #held = new HeldOffers();
+  /** Runs of peers that are gone, as they may come back: what was answered then is not answered again. */
+  readonly #gone = new Map<PeerName, { readonly uid: Uint8Array; readonly answered: number }>();
   readonly #deadline = new CachedDeadline(() => this.#findDeadline());
   /** The peers that this node keeps a link to, traffic or not. */
   #mesh: ReadonlySet<PeerName> = new Set();
@@ -115,7 +119,7 @@ export class Offers implements Machine<OfferEffect> {
       this.#checkPin(state);
       return;
     }
-    if (state === undefined) this.#peers.set(remote.name, newState(remote, now));
+    if (state === undefined) this.#onNewPeer(remote, now);
     else this.#onRestarted(state, remote, now);
     this.#checkPin(this.#peers.get(remote.name)!);
     this.#joinMesh(this.#peers.get(remote.name)!, now);
@@ -127,8 +131,12 @@ export class Offers implements Machine<OfferEffect> {
   onPeerGone(peer: PeerName, now: Millis): void {
     this.#deadline.invalidate();
     const state = this.#peers.get(peer);
-    if (state !== undefined) this.#withdraw(state, now);
+    if (state === undefined) return;
+    this.#withdraw(state, now);
     this.#peers.delete(peer);
+    if (state.answered === 0) return;
+    this.#gone.set(peer, { uid: state.remote.uid, answered: state.answered });
+    if (this.#gone.size > REMEMBERED_PEERS) this.#gone.delete(this.#gone.keys().next().value!);
   }
 
   /** The peers that this node keeps a link to, traffic or not. */
@@ -245,6 +253,13 @@ export class Offers implements Machine<OfferEffect> {
     const envelope = parseEnvelope(bytes);
     const fits = envelope?.from === from && envelope.to === this.#self && from !== this.#self;
     return fits ? envelope : undefined;
+  }
+
+  #onNewPeer(remote: RemoteEnd, now: Millis): void {
+    const before = this.#gone.get(remote.name);
+    this.#gone.delete(remote.name);
+    const answered = before !== undefined && equalBytes(before.uid, remote.uid) ? before.answered : 0;
+    this.#peers.set(remote.name, { ...newState(remote, now), answered });
   }
 
   #onRestarted(state: PeerState, remote: RemoteEnd, now: Millis): void {

@@ -227,7 +227,7 @@ function macsReceiver(): Target {
       if (message?.kind !== 'macs') return `${OUTSIDE}malformed`;
       const { complete, acknowledge } = receiver.onPart(message);
       promise((complete?.length ?? 0) % 6 === 0, 'a list that is no MACs');
-      promise((complete?.length ?? 0) <= 64 * 65_536, 'a list beyond its bound');
+      promise(acknowledge === undefined || message.parts <= 64, 'a list beyond its bound');
       return complete === undefined && acknowledge === undefined && message.parts > 64
         ? 'too many parts'
         : TAKEN;

@@ -1,3 +1,4 @@
+import { cpuUsage } from 'node:process';
 import test from 'ava';
 import fc from 'fast-check';
 import { SeededRandom } from '../../core/random.ts';
@@ -55,7 +56,7 @@ for (const target of targets) {
 }
 
 test.serial('most fuzzed inputs come of valid ones, and many pass the outer check', async (t) => {
-  const fuzzer = new Fuzzer(targets, 1);
+  const fuzzer = new Fuzzer(targets, 1, Infinity);
   t.is(await fuzzer.runSamples(), undefined);
   t.is(await fuzzer.run(20_000), undefined);
   const sum = { inputs: 0, mutated: 0, passedOutside: 0 };
@@ -72,7 +73,8 @@ test('the same seed gives the same inputs', async (t) => {
     [7, 7, 8].map(async (seed) => {
       const reasons: string[] = [];
       const seen = { name: 'seen', shape: 'bytes', samples: [Uint8Array.of(1, 2, 3)], weight: 1 } as const;
-      const fuzzer = new Fuzzer([{ ...seen, run: (input) => (reasons.push(input.join()), TAKEN) }], seed);
+      const run = (input: Uint8Array): string => (reasons.push(input.join()), TAKEN);
+      const fuzzer = new Fuzzer([{ ...seen, run }], seed, Infinity);
       await fuzzer.run(200);
       return reasons;
     }),
@@ -88,8 +90,19 @@ test('a target that breaks its promise is found, with the inputs that did it', a
     if (++runs === 10) throw new TypeError('a bug');
     return TAKEN;
   };
-  const found = await new Fuzzer([{ ...broken, run }], 1).run(100);
+  const found = await new Fuzzer([{ ...broken, run }], 1, Infinity).run(100);
   t.is(found?.target, 'broken');
   t.regex(found!.error, /a bug/);
   t.is(found!.inputs.length, 10);
+});
+
+test('an input that holds the thread is found', async (t) => {
+  const slow = { name: 'slow', shape: 'bytes', samples: [Uint8Array.of(1)], weight: 1 } as const;
+  const run = (): string => {
+    const [wall, cpu] = [performance.now() + 60, cpuUsage().user + 60_000];
+    while (performance.now() < wall || cpuUsage().user < cpu);
+    return TAKEN;
+  };
+  const found = await new Fuzzer([{ ...slow, run }], 1, 50).run(1);
+  t.regex(found!.error, /it took \d+ ms/);
 });

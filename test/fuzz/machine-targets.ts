@@ -33,7 +33,14 @@ class HostileNeighbour {
   #documents = 0;
 
   reset(): void {
-    if (this.#now > 0) this.#checkReports();
+    try {
+      if (this.#now > 0) this.#checkReports();
+    } finally {
+      this.#renew();
+    }
+  }
+
+  #renew(): void {
     this.#now = 0;
     this.#conn = -1;
     const random = new SeededRandom(1);
@@ -209,7 +216,14 @@ class HostilePeer {
   }
 
   async reset(): Promise<void> {
-    if (this.#now > 0) this.#checkBounds();
+    try {
+      if (this.#now > 0) this.#checkBounds();
+    } finally {
+      await this.#renew();
+    }
+  }
+
+  async #renew(): Promise<void> {
     [this.#now, this.#counter, this.#drops] = [0, 0, {}];
     this.#engine = new MemoryEngine({
       cipher: fakeCipher,

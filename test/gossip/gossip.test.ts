@@ -256,10 +256,10 @@ test('link states are published and count when both ends say so', (t) => {
   const nodes = start(mesh, 3);
   mesh.run(10 * SECOND);
   mesh.act(nodes[0]!, (gossip, now) => gossip.onLinkChanged(peerName(2), DIRECT, now));
-  mesh.run(6 * SECOND);
+  mesh.run(3 * SECOND);
   t.false(nodes[2]!.gossip.routes().direct.includes(1));
   mesh.act(nodes[1]!, (gossip, now) => gossip.onLinkChanged(peerName(1), DIRECT, now));
-  mesh.run(6 * SECOND);
+  mesh.run(3 * SECOND);
   t.is(nodes[2]!.gossip.routes().direct.filter((flag) => flag === 1).length, 2);
   mesh.act(nodes[1]!, (gossip, now) => gossip.onLinkChanged(peerName(1), LOST, now));
   mesh.run(3 * SECOND);
@@ -276,7 +276,7 @@ function cutPair(seed: number): [Mesh, SimulatedNode[]] {
       mesh.act(node, (gossip, now) => gossip.onLinkChanged(name, DIRECT, now));
     }
   }
-  mesh.run(6 * SECOND);
+  mesh.run(3 * SECOND);
   mesh.cut(nodes[0]!, nodes[1]!);
   mesh.act(nodes[0]!, (gossip, now) => gossip.onLinkChanged(peerName(2), LOST, now));
   mesh.act(nodes[1]!, (gossip, now) => gossip.onLinkChanged(peerName(1), LOST, now));

@@ -137,7 +137,7 @@ test('further attempts leave by the other neighbours that know the peer, in turn
     PeerName,
   ];
   const edges = both([1, 2], [1, 3], [1, 4], [2, 5], [4, 5], [3, 4]);
-  const routes = new RouteView(computeRoutes(view(5, edges), one, 1));
+  const routes = new RouteView(computeRoutes(view(5, edges, edges), one, 1));
   t.deepEqual(
     [0, 1, 2, 3].map((attempt) => routes.hopOfAttempt(five, attempt)),
     [two, four, two, four],
@@ -151,9 +151,16 @@ test('further attempts leave by the other neighbours that know the peer, in turn
 
 test('where no other neighbour knows the peer, all of them are tried', (t) => {
   const edges = both([1, 2], [1, 3], [2, 4], [4, 5]);
-  const routes = new RouteView(computeRoutes(view(5, edges), peerName(1), 1));
+  const routes = new RouteView(computeRoutes(view(5, edges, edges), peerName(1), 1));
   t.deepEqual(
     [0, 1, 2].map((attempt) => routes.hopOfAttempt(peerName(5), attempt)),
     [peerName(2), peerName(3), peerName(2)],
   );
+});
+
+test('no attempt leaves by an edge that is not direct, least of all the one to the peer itself', (t) => {
+  const edges = both([1, 2], [1, 3], [1, 4], [2, 3], [2, 4]);
+  const direct = both([1, 3], [2, 3], [2, 4]);
+  const routes = new RouteView(computeRoutes(view(4, edges, direct), peerName(1), 1));
+  for (const attempt of [0, 1, 2]) t.is(routes.hopOfAttempt(peerName(2), attempt), peerName(3));
 });

@@ -128,3 +128,8 @@ for (const [index, message] of messages.entries()) {
     for (let n = 0; n < bytes.length; n++) t.is(decodeMessage(bytes.subarray(0, n)), undefined);
   });
 }
+
+test('what a donor says of a holder cannot drive a terminal', (t) => {
+  const denied: Message = { type: 'denied', id, reason: 'in-use', holder: 'web\u001b[2J\u202e' };
+  t.deepEqual(decodeMessage(encodeMessage(denied)), { ...denied, holder: 'web?[2J?' });
+});

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readFileSync } from 'node:fs';
 import { callApi } from '../../../router/api/client.ts';
+import type { AttachResult } from '../../../router/api/daemon.ts';
 import type { StatusDocument } from '../../../router/status.ts';
 import { HOSTS, type BenchLab, type HostNumber } from '../bench-lab.ts';
 import type { Contender, Place } from '../contender.ts';
@@ -43,7 +44,8 @@ function weave(name: string, title: string, variant: Variant): Contender {
       for (const n of HOSTS) {
         const peers = n === 1 ? [] : [lab.underlay(1)];
         const state = join(lab.dir, `state${n}`);
-        await cli(lab, n, ['launch', '--state-dir', state, '--nickname', `host${n}`, ...flags, ...peers]);
+        const where = ['--socket', socket(lab, n), 'launch', '--state-dir', state, '--nickname', `host${n}`];
+        await lab.must(n, [process.execPath, CLI, ...where, ...flags, ...peers]);
       }
       await until('links up and direct', LINK_LIMIT, () => linked(lab, variant));
       return { pids: HOSTS.map((n) => pid(lab, n)), place: (place) => makePlace(lab, place) };
@@ -51,11 +53,19 @@ function weave(name: string, title: string, variant: Variant): Contender {
   };
 }
 
+/** By the API, not the CLI: starting Node eight times more would take longer than a short round. */
 async function makePlace(lab: BenchLab, place: Place): ReturnType<typeof reached> {
   const addresses: string[] = [];
   for (const n of HOSTS) {
-    const command = place === 'host' ? ['expose', '--without-masquerade'] : ['attach', lab.pod(n)];
-    addresses.push(await cli(lab, n, command));
+    const answer =
+      place === 'host'
+        ? await callApi(socket(lab, n), 'POST', '/expose', { addresses: [], masquerade: false })
+        : await callApi(socket(lab, n), 'POST', '/attach', {
+            target: lab.pod(n),
+            addresses: [],
+            defaultRoute: false,
+          });
+    addresses.push((answer as AttachResult).addresses[0]!);
   }
   return reached(lab, place, addresses[1]!.split('/')[0]!);
 }
@@ -71,10 +81,6 @@ async function linked(lab: BenchLab, variant: Variant): Promise<boolean> {
     if (link.encrypted !== variant.encrypted) throw new Error(`link has encrypted: ${link.encrypted}`);
   }
   return true;
-}
-
-function cli(lab: BenchLab, number: HostNumber, args: readonly string[]): Promise<string> {
-  return lab.must(number, [process.execPath, CLI, '--socket', socket(lab, number), ...args]);
 }
 
 function socket(lab: BenchLab, number: HostNumber): string {

@@ -288,13 +288,29 @@ test('a frame longer than 1 MiB is refused at its length', (t) => {
       [limit + 1, 'frame-too-long'],
       [0xffff_ffff, 'frame-too-long'],
     ] as const) {
-      const { acceptor } = new ChannelPair(fakePrimitives, password, password).run();
+      const { acceptor, dialler } = new ChannelPair(fakePrimitives, password, password).run();
+      dialler.channel.send(utf8('hello'));
+      for (const bytes of dialler.drain()) acceptor.channel.onBytes(bytes, 0);
       const prefix = new Uint8Array(4);
       new DataView(prefix.buffer).setUint32(0, length, true);
       acceptor.channel.onBytes(prefix, 0);
       acceptor.drain();
       t.is(acceptor.failure, failure);
     }
+  }
+});
+
+test('without a password a first message longer than 4 KiB is refused at its length', (t) => {
+  for (const [length, failure] of [
+    [4_096, undefined],
+    [4_097, 'frame-too-long'],
+  ] as const) {
+    const { acceptor } = new ChannelPair(fakePrimitives, open, open).run();
+    const prefix = new Uint8Array(4);
+    new DataView(prefix.buffer).setUint32(0, length, true);
+    acceptor.channel.onBytes(prefix, 0);
+    acceptor.drain();
+    t.is(acceptor.failure, failure);
   }
 });
 

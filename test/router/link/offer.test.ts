@@ -333,6 +333,23 @@ test('a replayed offer is not answered again, whatever number its envelope claim
   t.is(high.indexes.used, 1);
 });
 
+test('an offer is not answered again after its sender was gone for a while', (t) => {
+  const [low, high] = pair();
+  const [offer] = low.take();
+  deliver(low, high, [offer!], 0);
+  high.offers.onPeerGone(LOW, 10);
+  high.offers.onPeer(low.remote, 20);
+  deliver(low, high, [offer!], 30);
+  t.is(high.counters.get('offer-replayed'), 1);
+  const reborn = new End(LOW, {}, 2);
+  reborn.offers.onPeer(high.remote, 40);
+  reborn.offers.onNeed(HIGH, 40);
+  high.offers.onPeer(reborn.remote, 40);
+  deliver(reborn, high, reborn.take(), 40);
+  high.collect();
+  t.is(high.sessions.length, 2);
+});
+
 test('a peer whose key has changed gets no session, and the error names it', (t) => {
   const [low, high] = pair();
   settle(low, high, 0);
