@@ -90,7 +90,7 @@ test('a target that breaks its promise is found, with the inputs that did it', a
     if (++runs === 10) throw new TypeError('a bug');
     return TAKEN;
   };
-  const found = await new Fuzzer([{ ...broken, run }], 1, Infinity).run(100);
+  const found = await new Fuzzer([{ ...broken, run, reset: () => undefined }], 1, Infinity).run(100);
   t.is(found?.target, 'broken');
   t.regex(found!.error, /a bug/);
   t.is(found!.inputs.length, 10);

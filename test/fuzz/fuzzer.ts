@@ -145,6 +145,8 @@ export class Fuzzer {
 
   /** Not async itself: most targets are not, and there are millions of inputs. */
   #feed(lane: Lane, input: Uint8Array, fromValid: boolean): Found | undefined | Promise<Found | undefined> {
+    // Without state no earlier input matters.
+    if (lane.target.reset === undefined) lane.sinceReset.length = 0;
     lane.sinceReset.push(input);
     const began = performance.now();
     const done = (verdict: Verdict): Found | undefined => this.#count(lane, verdict, fromValid, began);
