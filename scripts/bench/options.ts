@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { Contender } from './contender.ts';
 import { CONTENDERS, QUICK, VARIANTS } from './contenders.ts';
-import { GROUPS, type Effort, type Group } from './measures.ts';
+import { GROUPS, type Effort, type Group } from './measure.ts';
 
 /** What is to be run. */
 export interface Plan {

@@ -1,6 +1,7 @@
 import { BenchLab } from './bench-lab.ts';
 import { PLACES, type Contender, type Place, type Tunnel } from './contender.ts';
-import { MEASURES, type Measure } from './measures.ts';
+import type { Measure } from './measure.ts';
+import { MEASURES } from './measures.ts';
 import { METRICS, type Figures, type MetricName } from './metrics.ts';
 import type { Plan } from './options.ts';
 import type { Failure, Turn } from './results.ts';

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { inside } from './bench-lab.ts';
 import type { Ends } from './contender.ts';
 import { cpuSince, cpuTimes } from './cpu.ts';
-import type { Context } from './measures.ts';
+import type { Context } from './measure.ts';
 import type { Figures } from './metrics.ts';
 import { end, run, start, until } from '../run.ts';
 
