@@ -7,6 +7,8 @@ export type Group = (typeof GROUPS)[number];
 
 /** How long and how often things are measured. */
 export interface Effort {
+  /** Seconds of TCP before the first measure of a turn; 0 = none. */
+  readonly warmUpSeconds: number;
   readonly tcpSeconds: number;
   /** Seconds at the start of a stream that do not count. */
   readonly tcpOmit: number;

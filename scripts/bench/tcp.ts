@@ -41,6 +41,14 @@ export async function measureOneStream({ lab, ends, effort, pids }: Context): Pr
   };
 }
 
+/**
+ * A stream that is not counted: programs that compile themselves while they run, and caches, are measured as they are
+ * after a while, not as just started.
+ */
+export async function warmUp(ends: Ends, seconds: number): Promise<void> {
+  if (seconds > 0) await transfer(ends, 1, seconds, 0);
+}
+
 export async function measureEightStreams({ ends, effort }: Context): Promise<Figures> {
   return { tcp8: (await transfer(ends, 8, effort.tcpSeconds, effort.tcpOmit)).gigabitsPerSecond };
 }
