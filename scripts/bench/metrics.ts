@@ -32,8 +32,6 @@ export interface Metric {
 export type MetricName = keyof typeof METRICS;
 export type Figures = Readonly<Partial<Record<MetricName, number>>>;
 
-export const METRIC_NAMES = Object.keys(METRICS) as MetricName[];
-
 function metric(title: string, unit: string, better: Metric['better'], digits: number): Metric {
   return { title, unit, better, digits };
 }

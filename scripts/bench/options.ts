@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { Contender } from './contender.ts';
 import { CONTENDERS, QUICK, VARIANTS } from './contenders.ts';
-import { GROUPS, type Effort, type Group } from './measures.ts';
+import { GROUPS, type Effort, type Group } from './measure.ts';
 
 /** What is to be run. */
 export interface Plan {
@@ -25,8 +25,22 @@ export const USAGE = `usage: npm run bench -- [options]
   --out DIR          where results.json, results.md and results.svg go; docs/bench by default
 `;
 
-const FULL: Effort = { tcpSeconds: 4, tcpOmit: 1, udpSeconds: 3, udpSteps: 5, probes: 1_500 };
-const SHORT: Effort = { tcpSeconds: 1, tcpOmit: 0, udpSeconds: 0.5, udpSteps: 1, probes: 200 };
+const FULL: Effort = {
+  warmUpSeconds: 3,
+  tcpSeconds: 4,
+  tcpOmit: 1,
+  udpSeconds: 3,
+  udpSteps: 5,
+  probes: 1_500,
+};
+const SHORT: Effort = {
+  warmUpSeconds: 0,
+  tcpSeconds: 1,
+  tcpOmit: 0,
+  udpSeconds: 0.5,
+  udpSteps: 1,
+  probes: 200,
+};
 /** An hour and 90 s, less what set-up and clean-up take. */
 const FULL_LIMIT_SECONDS = 3_420;
 const QUICK_LIMIT_SECONDS = 80;

@@ -1,5 +1,5 @@
 import type { Place } from './contender.ts';
-import type { Effort, Group } from './measures.ts';
+import type { Effort, Group } from './measure.ts';
 import type { Figures, MetricName } from './metrics.ts';
 import { spread, type Spread } from './statistics.ts';
 

@@ -1,6 +1,6 @@
 import { inside } from './bench-lab.ts';
 import type { Ends } from './contender.ts';
-import type { Context } from './measures.ts';
+import type { Context } from './measure.ts';
 import type { Figures } from './metrics.ts';
 import { percentile } from './statistics.ts';
 import { duringStream } from './tcp.ts';

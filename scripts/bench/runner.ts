@@ -1,9 +1,11 @@
 import { BenchLab } from './bench-lab.ts';
 import { PLACES, type Contender, type Place, type Tunnel } from './contender.ts';
-import { MEASURES, type Measure } from './measures.ts';
+import type { Measure } from './measure.ts';
+import { MEASURES } from './measures.ts';
 import { METRICS, type Figures, type MetricName } from './metrics.ts';
 import type { Plan } from './options.ts';
 import type { Failure, Turn } from './results.ts';
+import { warmUp } from './tcp.ts';
 
 /** What a run gathers; filled while it goes on, so that nothing is lost when it is cut short. */
 export interface Gathered {
@@ -86,6 +88,7 @@ async function measurePlace(
   if (measures.length === 0) return figures;
   try {
     const ends = await tunnel.place(place);
+    if (place === PLACES[0]) await warmUp(ends, plan.effort.warmUpSeconds);
     for (const measure of measures) {
       if (signal.aborted) return figures;
       try {

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { inside } from './bench-lab.ts';
 import type { Ends } from './contender.ts';
 import { cpuSince, cpuTimes } from './cpu.ts';
-import type { Context } from './measures.ts';
+import type { Context } from './measure.ts';
 import type { Figures } from './metrics.ts';
 import { end, run, start, until } from '../run.ts';
 
@@ -39,6 +39,14 @@ export async function measureOneStream({ lab, ends, effort, pids }: Context): Pr
     cpuSystem: used.systemSeconds / gigabytes,
     ...(pids.length > 0 && { cpuProcesses: used.processSeconds / gigabytes }),
   };
+}
+
+/**
+ * A stream that is not counted: programs that compile themselves while they run, and caches, are measured as they are
+ * after a while, not as just started.
+ */
+export async function warmUp(ends: Ends, seconds: number): Promise<void> {
+  if (seconds > 0) await transfer(ends, 1, seconds, 0);
 }
 
 export async function measureEightStreams({ ends, effort }: Context): Promise<Figures> {

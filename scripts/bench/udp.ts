@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { inside } from './bench-lab.ts';
 import { nextRate, type Step } from './bisection.ts';
-import type { Context } from './measures.ts';
+import type { Context } from './measure.ts';
 import type { Figures } from './metrics.ts';
 import { end, must, start, until } from '../run.ts';
 

@@ -12,6 +12,7 @@ test('a percentile is the nearest rank, in numeric order', (t) => {
   t.is(percentile(values, 50), 750);
   t.is(percentile(values, 99), 1_485);
   t.is(percentile([7], 99), 7);
+  t.is(percentile([1, 2, 3], 50), 2);
   t.is(percentile([1, 2], 0), 1);
 });
 
