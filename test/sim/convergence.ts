@@ -38,9 +38,13 @@ function viewProblem(mesh: SimMesh, node: SimNode): string[] {
   const missing = mesh.living.filter(({ name }) => !names.includes(name)).map(({ number }) => number);
   if (missing.length > 0) return [`node ${node.number} does not see ${missing.join(', ')}`];
   if (names.length > want) return [`node ${node.number} sees ${names.length} nodes, not ${want}`];
-  const edges = node.routes!.adjacency.length;
-  if (!mesh.discovery || edges === want * (want - 1)) return [];
-  return [`node ${node.number} sees ${edges / 2} connections, not ${(want * (want - 1)) / 2}`];
+  const { adjacency } = node.routes!;
+  if (!mesh.discovery)
+    return agree(adjacency, mesh.living[0]!.routes?.adjacency)
+      ? []
+      : [`node ${node.number} sees other connections`];
+  if (adjacency.length === want * (want - 1)) return [];
+  return [`node ${node.number} sees ${adjacency.length / 2} connections, not ${(want * (want - 1)) / 2}`];
 }
 
 function statusOf({ clock }: SimMesh, node: SimNode): ControlStatus | undefined {
@@ -83,4 +87,8 @@ function ownerProblems(
 
 function ownersOf({ clusterId, owned }: ControlStatus['ipam']): string {
   return JSON.stringify([clusterId, owned.map(({ name, addresses }) => [name, addresses])]);
+}
+
+function agree(a: ArrayLike<number>, b: ArrayLike<number> | undefined): boolean {
+  return a.length === b?.length && Array.from(a).every((value, i) => value === b[i]);
 }

@@ -16,7 +16,11 @@ const ALLOCATIONS = 20;
 const BROADCASTS = 30;
 const LAST_BROADCASTS = 3;
 /** A donor that is silent, behind a connection that has not resumed yet, costs 2 s before another one is asked. */
-const LAST_ACTS_TAKE: Millis = 5 * SECOND;
+const ANSWERED_WITHIN: Millis = 5 * SECOND;
+/** Over several hops, duplicates included. */
+const BROADCAST_TAKES: Millis = SECOND;
+/** A connection that was cut off is found dead after 30 s. */
+const CALM_WITHIN: Millis = 40 * SECOND;
 const ROUGH: NetworkTerms = { loss: 0.05, duplication: 0.02, leastDelay: 1, mostDelay: 60 };
 
 /** A run is a function of these alone. */
@@ -106,17 +110,31 @@ function judgeWholeMesh(mesh: SimMesh): void {
   clock.runFor(ROUGH.mostDelay);
   const refusals = addresses.refusals.length;
   for (const node of living) addresses.allocate(node);
-  const senders = Array.from(
-    { length: LAST_BROADCASTS },
-    () => living[randomBelow(mesh.random, living.length)]!,
-  );
-  const numbers = senders.map((node) => mesh.broadcast(node));
-  clock.runFor(LAST_ACTS_TAKE);
-  for (const number of numbers) {
-    const missing = living.length - 1 - mesh.reached(number);
-    if (missing > 0) mesh.faults.push(`broadcast ${number} did not reach ${missing} nodes`);
-  }
+  judgeBroadcasts(mesh);
+  clock.runFor(ANSWERED_WITHIN);
   mesh.faults.push(...addresses.refusals.slice(refusals));
   for (const id of addresses.open) mesh.faults.push(`${id} got no answer`);
   addresses.audit(living);
+}
+
+/** Where connections are still being re-made, views change and trees with them: what counts is sent in between. */
+function judgeBroadcasts(mesh: SimMesh): void {
+  const { clock, living } = mesh;
+  const versions = () => living.map(({ routes }) => routes?.version).join();
+  for (const until = clock.now + CALM_WITHIN; clock.now < until;) {
+    const before = versions();
+    const senders = Array.from(
+      { length: LAST_BROADCASTS },
+      () => living[randomBelow(mesh.random, living.length)]!,
+    );
+    const numbers = senders.map((node) => mesh.broadcast(node));
+    clock.runFor(BROADCAST_TAKES);
+    if (versions() !== before) continue;
+    for (const number of numbers) {
+      const missing = living.length - 1 - mesh.reached(number);
+      if (missing > 0) mesh.faults.push(`broadcast ${number} did not reach ${missing} nodes`);
+    }
+    return;
+  }
+  mesh.faults.push(`no two views in a row are the same within ${CALM_WITHIN} ms`);
 }
