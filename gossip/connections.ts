@@ -17,12 +17,12 @@ export type ConnectionsOutput =
   | { readonly type: 'close'; readonly conn: number; readonly reset?: true }
   | { readonly type: 'incident'; readonly connection: Connection; readonly incident: Incident };
 
-/** Why the other end of a connection must not have the answer to so many guesses; undefined if it may. */
-export type GuessGate = (
-  connection: Connection,
-  guesses: number,
-  now: Millis,
-) => ConnectionFailure | undefined;
+export interface GuessGate {
+  /** Why the other end of a connection must not have the answer to so many guesses; undefined if it may. */
+  readonly refuses: (connection: Connection, guesses: number, now: Millis) => ConnectionFailure | undefined;
+  /** Whether its work waits for that of all others. */
+  readonly isStranger: (connection: Connection) => boolean;
+}
 
 /** All control connections of a node by number; gives tasks numbers that are unique in the node. */
 export class Connections {
@@ -131,8 +131,8 @@ export class Connections {
 
   #addTask(connection: Connection, event: Extract<ConnectionEvent, { type: 'task' }>, now: Millis): void {
     const { task, job, guesses } = event;
-    const failure = guesses === 0 ? undefined : this.#gate(connection, guesses, now);
-    if (failure === undefined) this.#tasks.add(connection.conn, task, job);
+    const failure = guesses === 0 ? undefined : this.#gate.refuses(connection, guesses, now);
+    if (failure === undefined) this.#tasks.add(connection.conn, task, job, this.#gate.isStranger(connection));
     else this.#outputs.push({ type: 'incident', connection, incident: { type: 'failed', failure } });
   }
 }

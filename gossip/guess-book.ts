@@ -1,14 +1,12 @@
-import type { IpAddress } from '../core/address.ts';
 import { SECOND, type Millis } from '../core/time.ts';
 import { mayTake, take, type Rate } from './rate.ts';
-import { sourceOf } from './source.ts';
 
 const GUESSES: Rate = { burst: 10, interval: 30 * SECOND };
 /** Below this, sources that have all their guesses again are not looked for. */
 const SWEEP_ABOVE = 1_024;
 
 /**
- * How many guesses at a password each source has made: ten, then one per 30 s. Nothing is ever evicted, so that no
+ * How many guesses at a password each source, as its caller tells them apart, has made: ten, then one per 30 s. Nothing is ever evicted, so that no
  * flood makes us forget a guess; a source is forgotten when it would have all its guesses again. What all sources
  * together may guess per second bounds the book: at 300, fewer than 30,000 sources have a guess that is remembered.
  */
@@ -21,25 +19,24 @@ export class GuessBook {
     return this.#fullAt.size;
   }
 
-  mayGuess(ip: IpAddress, count: number, now: Millis): boolean {
-    return mayTake(GUESSES, this.#fullAt.get(sourceOf(ip)) ?? now, count, now);
+  mayGuess(source: string, count: number, now: Millis): boolean {
+    return mayTake(GUESSES, this.#fullAt.get(source) ?? now, count, now);
   }
 
   /** Whether guesses of the source are remembered. */
-  isSuspect(ip: IpAddress, now: Millis): boolean {
-    return (this.#fullAt.get(sourceOf(ip)) ?? now) > now;
+  isSuspect(source: string, now: Millis): boolean {
+    return (this.#fullAt.get(source) ?? now) > now;
   }
 
   /** Counts guesses, whether the source had them or not. */
-  add(ip: IpAddress, count: number, now: Millis): void {
-    const source = sourceOf(ip);
+  add(source: string, count: number, now: Millis): void {
     this.#fullAt.set(source, take(GUESSES, this.#fullAt.get(source) ?? now, count, now));
     if (this.#fullAt.size >= this.#sweepAt) this.#sweep(now);
   }
 
   /** The source knows a password. */
-  clear(ip: IpAddress): void {
-    this.#fullAt.delete(sourceOf(ip));
+  clear(source: string): void {
+    this.#fullAt.delete(source);
   }
 
   /** As rare as the book is large, so that its cost per guess is constant. */

@@ -1,6 +1,4 @@
-import type { IpAddress } from '../core/address.ts';
 import { SECOND, type Millis } from '../core/time.ts';
-import { sourceOf } from './source.ts';
 
 const MAX_HALF_OPEN = 256;
 const MAX_PER_SOURCE = 8;
@@ -10,26 +8,30 @@ const PATIENCE: Millis = 2 * SECOND;
 /**
  * Accepted connections that have not said hello. A source with too many gets no further one, unless its oldest has had
  * time enough: who holds connections open keeps others at the same address out no longer than that. When all together
- * are too many, the source with the most of them loses its oldest.
+ * are too many, the source with the most of them loses its oldest; one that is spared only if there is no other.
  */
 export class HalfOpen {
   /** Source to its connections with the times they were accepted, oldest first. */
   readonly #bySource = new Map<string, Map<number, Millis>>();
   readonly #sources = new Map<number, string>();
+  readonly #isSpared: (source: string) => boolean;
+
+  constructor(isSpared: (source: string) => boolean) {
+    this.#isSpared = isSpared;
+  }
 
   get size(): number {
     return this.#sources.size;
   }
 
-  mayAdd(ip: IpAddress, now: Millis): boolean {
-    const conns = this.#bySource.get(sourceOf(ip));
+  mayAdd(source: string, now: Millis): boolean {
+    const conns = this.#bySource.get(source);
     if (conns === undefined || conns.size < MAX_PER_SOURCE) return true;
     return now - conns.values().next().value! >= PATIENCE;
   }
 
   /** Takes note of an accepted connection that may be added. Returns the one to drop in exchange, if any. */
-  add(conn: number, ip: IpAddress, now: Millis): number | undefined {
-    const source = sourceOf(ip);
+  add(conn: number, source: string, now: Millis): number | undefined {
     const conns = this.#bySource.get(source) ?? new Map<number, Millis>();
     conns.set(conn, now);
     this.#bySource.set(source, conns);
@@ -50,8 +52,12 @@ export class HalfOpen {
 
   #greediest(): ReadonlyMap<number, Millis> {
     let most: ReadonlyMap<number, Millis> = new Map();
-    for (const conns of this.#bySource.values()) if (conns.size > most.size) most = conns;
-    return most;
+    let mostSpared = most;
+    for (const [source, conns] of this.#bySource) {
+      if (!this.#isSpared(source)) most = conns.size > most.size ? conns : most;
+      else if (conns.size > mostSpared.size) mostSpared = conns;
+    }
+    return most.size > 0 ? most : mostSpared;
   }
 }
 

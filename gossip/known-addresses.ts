@@ -1,5 +1,5 @@
 import type { IpAddress } from '../core/address.ts';
-import { addressKey } from './source.ts';
+import { addressKey, sourceOf } from './source.ts';
 
 const MAX_KNOWN = 4_096;
 
@@ -13,7 +13,20 @@ export class KnownAddresses {
   }
 
   has(ip: IpAddress): boolean {
-    return this.#known.has(addressKey(ip));
+    return this.isKnown(addressKey(ip));
+  }
+
+  /**
+   * Whom limits count against: a known address is itself, whatever strangers in its /64 do; any other is its source.
+   * Who shares the very address cannot be told apart.
+   */
+  keyOf(ip: IpAddress): string {
+    return this.has(ip) ? addressKey(ip) : sourceOf(ip);
+  }
+
+  /** Whether `key` is that of a known address. */
+  isKnown(key: string): boolean {
+    return this.#known.has(key);
   }
 
   add(ip: IpAddress): void {

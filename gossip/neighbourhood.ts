@@ -11,7 +11,7 @@ import type { ConnectionEffect, LogEffect } from './gossip-effect.ts';
 import { HandshakeLimits, limitSentence, type LimitReason } from './handshake-limits.ts';
 import { encodeMessage, type Hello, type Message, type NeighbourMessage } from './messages.ts';
 import { NameContests } from './name-contests.ts';
-import { Neighbour } from './neighbour.ts';
+import { Neighbour, peerFields } from './neighbour.ts';
 import { RefusedAttempts, type RefusedAttempt } from './refused-attempts.ts';
 import { Remakes } from './remakes.ts';
 import type { CryptoResult, SecureChannel } from './secure-channel.ts';
@@ -95,9 +95,12 @@ export class Neighbourhood {
     this.#limit = Math.min(config.connLimit || MAX_NEIGHBOURS, MAX_NEIGHBOURS);
     this.#deps = deps;
     this.#limits = new HandshakeLimits(deps.passwordCount);
-    this.connections = new Connections((connection, guesses, now) => {
-      const reason = this.#limits.onGuesses(connection, guesses, now);
-      return reason && { reason, error: limitSentence(reason, connection.remote) };
+    this.connections = new Connections({
+      refuses: (connection, guesses, now) => {
+        const reason = this.#limits.onGuesses(connection, guesses, now);
+        return reason && { reason, error: limitSentence(reason, connection.remote) };
+      },
+      isStranger: (connection) => this.#limits.isStranger(connection),
     });
     this.maker = new ConnectionMaker({
       self: config.hello.name,
@@ -171,10 +174,7 @@ export class Neighbourhood {
     const connection = this.connections.get(conn);
     if (connection === undefined) return;
     this.connections.forget(connection);
-    const { outbound, sid, remote } = connection;
-    const isLimited = outbound && sid.length === 0 && this.#limits.isSuspect(remote.ip, now);
-    // It counts as we do: who breaks off with us after a mismatch has had enough of us.
-    const sentence = isLimited ? limitSentence('dial-guess-limit', remote) : endSentence(connection, error);
+    const sentence = this.#limits.endSentence(connection, error, now);
     this.#settle(connection, { reason: 'stream', error: sentence }, now);
   }
 
@@ -251,7 +251,8 @@ export class Neighbourhood {
     this.#events.push({ type: 'close', conn, reset: true });
     this.failures.add(reason);
     this.refusals.add(reason);
-    this.#noteAttempt(remote, { peer: '', nickname: '', error: limitSentence(reason, remote), at: now });
+    const error = limitSentence(reason, remote);
+    this.#noteAttempt(remote, reason, { peer: '', nickname: '', error, at: now });
   }
 
   #giveUpDial(conn: number, remote: Endpoint, reason: LimitReason, now: Millis): void {
@@ -470,13 +471,12 @@ export class Neighbourhood {
     if (reason === 'ourself' || reason === 'stopping' || this.#neighbourOf(connection)) return;
     if (reason === 'stream' && connection.hello === undefined) return; // a port scan or a health check
     const { name: peer = '', nickname = '' } = connection.hello ?? {};
-    this.#noteAttempt(connection.remote, { peer, nickname, error, at: now });
+    this.#noteAttempt(connection.remote, reason, { peer, nickname, error, at: now });
   }
 
-  #noteAttempt(remote: Endpoint, attempt: Omit<RefusedAttempt, 'address'>): void {
-    if (!this.refused.add(remote, attempt)) return;
-    const { error: reason } = attempt;
-    this.#log('warn', 'refused a connection', { address: formatEndpoint(remote), reason });
+  #noteAttempt(remote: Endpoint, reason: string, attempt: Omit<RefusedAttempt, 'address'>): void {
+    if (!this.refused.add(remote, reason, attempt)) return;
+    this.#log('warn', 'refused a connection', { address: formatEndpoint(remote), reason: attempt.error });
   }
 
   /** Logs why a target cannot be reached, once for each reason in a row. */
@@ -493,14 +493,4 @@ export class Neighbourhood {
   #isFull(): boolean {
     return this.#neighbours.size >= this.#limit;
   }
-}
-
-function peerFields(neighbour: Neighbour): Record<string, string> {
-  return { peer: neighbour.name, nickname: neighbour.hello.nickname, address: neighbour.address };
-}
-
-function endSentence({ remote, sid }: Connection, error: string | undefined): string {
-  const address = formatEndpoint(remote);
-  if (sid.length > 0) return error ?? `${address} closed the connection`;
-  return `the handshake with ${address} broke off${error === undefined ? '' : `: ${error}`}`;
 }

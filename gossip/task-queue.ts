@@ -18,22 +18,27 @@ export interface StartedTask {
 
 /**
  * Jobs for the crypto thread. Most wait here, where those of connections that ended are dropped; a connection has one
- * at a time, so that the number of connections bounds the queue.
+ * at a time, so that the number of connections bounds the queue. Strangers' jobs wait for all others: a member waits
+ * behind no more of them than run already.
  */
 export class TaskQueue {
-  /** By connection, in order of arrival. */
-  readonly #waiting = new Map<number, Task>();
+  /** By connection, in order of arrival: own dials and known addresses. */
+  readonly #first = new Map<number, Task>();
+  /** Likewise: strangers. */
+  readonly #after = new Map<number, Task>();
   /** By the number that the job was handed out under; undefined once its connection has ended. */
   readonly #running = new Map<number, Task | undefined>();
   #lastNumber = 0;
 
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#first.size + this.#after.size;
   }
 
   /** Takes the place of one that the connection has waiting. */
-  add(conn: number, task: number, job: CryptoJob): void {
-    this.#waiting.set(conn, { conn, task, job });
+  add(conn: number, task: number, job: CryptoJob, isStranger: boolean): void {
+    const [lane, other] = isStranger ? [this.#after, this.#first] : [this.#first, this.#after];
+    other.delete(conn);
+    lane.set(conn, { conn, task, job });
   }
 
   /** Whose task that was; undefined if the number is unknown or its connection has ended. */
@@ -45,18 +50,21 @@ export class TaskQueue {
 
   /** The connection ended. */
   cancel(conn: number): void {
-    this.#waiting.delete(conn);
+    this.#first.delete(conn);
+    this.#after.delete(conn);
     for (const [number, task] of this.#running) if (task?.conn === conn) this.#running.set(number, undefined);
   }
 
   /** What is to be begun now. */
   start(): StartedTask[] {
     const started: StartedTask[] = [];
-    for (const [conn, task] of this.#waiting) {
-      if (this.#running.size >= MAX_RUNNING) break;
-      this.#waiting.delete(conn);
-      this.#running.set(++this.#lastNumber, task);
-      started.push({ task: this.#lastNumber, job: task.job });
+    for (const lane of [this.#first, this.#after]) {
+      for (const [conn, task] of lane) {
+        if (this.#running.size >= MAX_RUNNING) return started;
+        lane.delete(conn);
+        this.#running.set(++this.#lastNumber, task);
+        started.push({ task: this.#lastNumber, job: task.job });
+      }
     }
     return started;
   }

@@ -47,7 +47,7 @@ function open(connections: Connections, conn: number): TaskChannel {
 }
 
 test('tasks of different connections have different numbers and find back', (t) => {
-  const connections = new Connections(() => undefined);
+  const connections = new Connections({ refuses: () => undefined, isStranger: () => true });
   const channels = [open(connections, 2), open(connections, 4)];
   t.deepEqual(
     connections.drain().map((output) => output.type === 'task' && output.task),
@@ -67,7 +67,7 @@ test('tasks of different connections have different numbers and find back', (t) 
 });
 
 test('results for unknown tasks, repeated ones and ended connections are ignored', (t) => {
-  const connections = new Connections(() => undefined);
+  const connections = new Connections({ refuses: () => undefined, isStranger: () => true });
   const channel = open(connections, 2);
   connections.drain();
   connections.onTaskDone(99, { type: 'refused' }, 0);

@@ -151,6 +151,59 @@ test('a proof clears the source', (t) => {
   t.is(made.onGuesses(inbound(v4(1)), 1, 0), 'guess-limit');
 });
 
+test('a known address in a /64 has connections and guesses of its own, and none of them are for strangers beside it', (t) => {
+  const made = limits();
+  const [member, stranger] = [ip('2001:db8::1'), ip('2001:db8::2')];
+  made.onProved(inbound(member));
+  open(made, stranger, 8);
+  t.is(made.refuses(stranger, 0), 'half-open-limit');
+  t.is(open(made, member, 7, 100), undefined);
+  t.is(open(made, member, 1, 107), 'half-open-limit');
+  for (let conn = 1; conn <= 8; conn++) made.onEnded(inbound(stranger, conn), 0);
+  for (let conn = 100; conn <= 107; conn++) made.onEnded(inbound(member, conn), 0);
+  for (let i = 0; i < 10; i++) made.onGuesses(inbound(stranger), 1, 0);
+  t.is(made.refuses(stranger, 0), 'guess-limit');
+  t.is(made.refuses(member, 0), undefined);
+  t.is(made.onGuesses(inbound(member), 1, 0), undefined);
+  made.onProved(inbound(member));
+  t.is(made.refuses(stranger, 0), 'guess-limit', 'the proof of another clears nothing');
+});
+
+test('hosts of one /64 that prove themselves for the first time give their source its guesses back', (t) => {
+  const made = limits();
+  for (let i = 1; i <= 40; i++) {
+    const newcomer = inbound(ip(`2001:db8::${i}`));
+    t.is(made.onGuesses(newcomer, 1, 0), undefined);
+    made.onProved(newcomer);
+  }
+});
+
+test('connections of known addresses make way only when there are no others', (t) => {
+  const made = limits();
+  made.onProved(inbound(v4(0)));
+  open(made, v4(0), 8, 1_000);
+  for (let i = 1; i <= 248; i++) t.is(made.onAccepted(i, v4(i), 0), undefined);
+  for (let i = 249; i <= 548; i++) {
+    const evicted = made.onAccepted(i, v4(i), 0);
+    t.is(evicted, i - 248, 'that of the stranger who came first');
+    made.onEnded(inbound(v4(evicted!), evicted), 0);
+  }
+  for (let i = 301; i <= 548; i++) made.onProved(inbound(v4(i)));
+  t.is(made.onAccepted(2_000, v4(2_000), 0), 2_000, 'the only stranger');
+  made.onEnded(inbound(v4(2_000), 2_000), 0);
+  made.onProved(inbound(v4(2_000)));
+  t.is(made.onAccepted(2_000, v4(2_000), 0), 1_000, 'that of the known address with most of them');
+});
+
+test('a stranger is who dials us from an address that proved nothing', (t) => {
+  const made = limits();
+  t.true(made.isStranger(inbound(v4(1))));
+  t.false(made.isStranger(outbound(v4(1))));
+  made.onProved(inbound(v4(1)));
+  t.false(made.isStranger(inbound(v4(1))));
+  t.true(made.isStranger(inbound(v4(2))));
+});
+
 test('without a password there is nothing to guess and nobody to know', (t) => {
   const made = limits(0);
   made.onProved(inbound(v4(1)));
@@ -196,6 +249,17 @@ test('an acceptor that proves itself is cleared, and one that shows no tag made 
   made.onEnded(outbound(v4(1)), 0);
   t.is(made.refusesDial(v4(1), 0), undefined);
   t.is(made.sizes.checking, 0);
+});
+
+test('success with an acceptor clears nothing of another one in its /64', (t) => {
+  const made = limits();
+  const [hostile, honest] = [ip('2001:db8::2'), ip('2001:db8::1')];
+  for (let i = 0; i < 10; i++) failDial(made, hostile, 1, 0);
+  t.false(made.isSuspect(honest, 0));
+  t.is(made.refusesDial(honest, 0), undefined);
+  made.onGuesses(outbound(honest), 1, 0);
+  made.onProved(outbound(honest));
+  t.is(made.refusesDial(hostile, 29 * SECOND), 'dial-guess-limit');
 });
 
 test('an address that was dialled with success is known when it dials us', (t) => {

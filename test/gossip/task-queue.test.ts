@@ -10,7 +10,7 @@ function job(id: number): CryptoJob {
 /** A queue with one job each of the connections 1 to `count`. */
 function queue(count: number): TaskQueue {
   const made = new TaskQueue();
-  for (let conn = 1; conn <= count; conn++) made.add(conn, 10 * conn, job(conn));
+  for (let conn = 1; conn <= count; conn++) made.add(conn, 10 * conn, job(conn), true);
   return made;
 }
 
@@ -55,6 +55,21 @@ test('answers to unknown jobs, and second answers, are for nobody and make no ro
 
 test('a connection waits with one job, however many it asks for', (t) => {
   const made = new TaskQueue();
-  for (let i = 0; i < 1_000; i++) made.add(i % 10, i, job(i));
+  for (let i = 0; i < 1_000; i++) made.add(i % 10, i, job(i), i % 3 === 0);
   t.is(made.waiting, 10);
+});
+
+test('jobs of members are begun before those of strangers that came earlier, in order of arrival', (t) => {
+  const made = queue(100);
+  made.start();
+  made.add(201, 1, job(201), false);
+  made.add(202, 1, job(202), false);
+  for (let n = 1; n <= 3; n++) made.finish(n);
+  t.deepEqual(
+    made.start().map(({ job: begun }) => begun),
+    [job(201), job(202), job(5)],
+  );
+  made.add(203, 1, job(203), false);
+  made.cancel(203);
+  t.is(made.waiting, 95);
 });

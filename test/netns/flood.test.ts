@@ -10,7 +10,10 @@ import type { ConnectionFlood, DatagramFlood, FloodSettings } from './flooder.ts
 const FLOODER = fileURLToPath(new URL('./flooder.js', import.meta.url));
 const CONNECTIONS = 10_000;
 const DATAGRAMS = 1_000_000;
-const SOURCES = 40;
+/** Few, which use up their guesses, in turn with many that have some left. */
+const FEW = 40;
+const MANY = 300;
+const STRANGERS_PER_SECOND = 100;
 /** What the daemon may grow by, of its proportional set size. */
 const GROWTH_LIMIT_MIB = 96;
 
@@ -97,6 +100,26 @@ function pings(t: ExecutionContext, from: Container, to: Container) {
   };
 }
 
+/** UDP datagrams that came to the host over IPv4, taken or not. Right only if nothing joined them on the way. */
+async function datagramsIn(host: LabHost): Promise<number> {
+  const [names, values] = (await host.must(['cat', '/proc/net/snmp']))
+    .split('\n')
+    .filter((line) => line.startsWith('Udp: '))
+    .map((line) => line.split(' '));
+  const valueOf = (name: string) => Number(values![names!.indexOf(name)]);
+  return valueOf('InDatagrams') + valueOf('InErrors');
+}
+
+/** Gives the stranger further addresses, to which the victim has a route. */
+async function crowd(stranger: LabHost, victim: LabHost): Promise<string[]> {
+  const few = Array.from({ length: FEW }, (_, i) => `192.0.2.${100 + i}`);
+  const many = Array.from({ length: MANY }, (_, i) => `198.18.${i >> 8}.${i & 255}`);
+  const input = [...few, ...many].map((address) => `addr add ${address}/32 dev eth0\n`).join('');
+  await must(['ip', '-n', stranger.netns, '-batch', '-'], { input });
+  await victim.must(['ip', 'route', 'add', '198.18.0.0/15', 'via', stranger.address]);
+  return many.flatMap((address, i) => [few[i % FEW]!, address]);
+}
+
 function sumOf(drops: StatusDocument['router']['drops'], reasons: readonly string[]): number {
   return reasons.reduce((sum, reason) => sum + (drops[reason] ?? 0), 0);
 }
@@ -109,9 +132,9 @@ test('a flood of connections and of datagrams from strangers costs bounded memor
   await member.launch([victim.address], { env });
   const [a, b] = [await victim.container('a'), await member.container('b')];
   await a.reaches(b);
-  const from = Array.from({ length: SOURCES }, (_, i) => `192.0.2.${100 + i}`);
-  for (const address of from)
-    await must(['ip', '-n', stranger.netns, 'addr', 'add', `${address}/24`, 'dev', 'eth0']);
+  const from = await crowd(stranger, victim);
+  // Datagrams of a train part before they leave, and so are counted one by one.
+  await stranger.must(['ip', 'link', 'set', 'eth0', 'gso_max_segs', '1']);
   const stopPings = pings(t, a, b);
   const datagram = await overheard(made, victim);
   const forged = Buffer.from(datagram);
@@ -119,7 +142,11 @@ test('a flood of connections and of datagrams from strangers costs bounded memor
   const short = datagram.subarray(0, 20);
   const foreign = Buffer.from(datagram);
   foreign[0] = 0x77;
-  const before = { memory: await memoryOf(victim), lines: logOf(victim).length };
+  const before = {
+    memory: await memoryOf(victim),
+    lines: logOf(victim).length,
+    datagrams: await datagramsIn(victim),
+  };
 
   const began = performance.now();
   const connections = flood<ConnectionFlood>(t, stranger, {
@@ -154,13 +181,15 @@ test('a flood of connections and of datagrams from strangers costs bounded memor
   const memory = await memoryOf(victim);
   const echoes = await stopPings();
   const { router } = await victim.status();
+  const arrived = (await datagramsIn(victim)) - before.datagrams;
   t.log(`memory ${before.memory.toFixed(1)} -> ${memory.toFixed(1)} MiB; ${JSON.stringify(echoes)}`);
   t.log(`joined after ${(joinedAfter / 1_000).toFixed(1)} s of ${(took / 1_000).toFixed(1)} s`);
   t.log(JSON.stringify(router.drops));
 
   t.true(connected.attempts >= CONNECTIONS && sent.sent >= DATAGRAMS);
   t.true(memory - before.memory < GROWTH_LIMIT_MIB, `grew from ${before.memory} to ${memory} MiB`);
-  t.true(echoes.answered > echoes.sent / 2 && echoes.longestGap < 50, JSON.stringify(echoes));
+  // Ten echo requests per second: at most one in twenty lost, and no more than two seconds without an answer.
+  t.true(echoes.answered >= 0.95 * echoes.sent && echoes.longestGap <= 20, JSON.stringify(echoes));
   for (const host of [victim, member]) {
     t.deepEqual(
       logOf(host).filter((line) => /disconnected|link down/i.test(line)),
@@ -173,20 +202,18 @@ test('a flood of connections and of datagrams from strangers costs bounded memor
   }
   t.is(router.links.find(({ nickname }) => nickname === 'host2')?.state, 'up');
 
-  // Ten guesses of each source, and one per 30 s thereafter.
-  const allowed = SOURCES * (10 + Math.ceil(took / 30_000));
+  // Ten guesses of each source, and one per 30 s thereafter; a second's worth at once for all.
+  const ofSources = (FEW + MANY) * (10 + Math.ceil(took / 30_000));
+  const allowed = Math.min(ofSources, STRANGERS_PER_SECOND * (1 + Math.ceil(took / 1_000)));
   t.true(connected.answered > 0 && connected.answered <= allowed, `${connected.answered} answers`);
-  const refusals = [
-    'half-open-limit',
-    'guess-limit',
-    'not-weave-ts',
-    'handshake-abandoned',
-    'handshake-rate',
-  ];
-  for (const reason of refusals.slice(0, 4)) t.true(router.drops[`connection-${reason}`]! > 0, reason);
+  for (const reason of ['half-open-limit', 'guess-limit', 'not-weave-ts', 'handshake-abandoned']) {
+    t.true(router.drops[`connection-${reason}`]! > 0, reason);
+  }
   const junk = ['index-unknown', 'tag-invalid', 'counter-replayed', 'counter-too-old', 'datagram-too-short'];
   const counted = sumOf(router.drops, [...junk, 'datagram-type-unknown', 'receive-queue-full']);
-  t.true(counted > sent.sent / 2, `${counted} counted of ${sent.sent}`);
+  // What members sent arrived too: less than one in a hundred.
+  t.log(`${sent.sent} sent, ${arrived} arrived, ${counted} counted`);
+  t.true(arrived > sent.sent / 2 && counted <= arrived && counted >= 0.99 * arrived);
   for (const reason of ['index-unknown', 'tag-invalid', 'datagram-too-short', 'datagram-type-unknown']) {
     t.true(router.drops[reason]! > 0, reason);
   }

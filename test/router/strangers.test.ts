@@ -80,10 +80,11 @@ class Node {
     this.settle();
   }
 
-  /** Somebody who knows `password`: connects and proves it. */
-  member(from: Endpoint, password: string): number {
+  /** Somebody who knows `password`: connects and, after what happens meanwhile, proves it. */
+  member(from: Endpoint, password: string, meanwhile = (): void => undefined): number {
     const end = new End('dialler', fakePrimitives, { passwords: [utf8(password)] }, 5);
     const conn = this.accept(from);
+    meanwhile();
     let heard = 0;
     for (let i = 0; i < 3; i++) {
       for (const bytes of end.drain()) this.hear(conn, bytes);
@@ -243,6 +244,59 @@ test('the crypto thread is given four jobs at a time, and none of connections th
     node.settle();
   }
   t.is(node.of('task').length, 4);
+});
+
+test('a slow member at a known address comes in while 300 sources take all places of unfinished connections', (t) => {
+  const node = new Node('secret');
+  const home = endpoint('192.0.2.9');
+  node.close(node.member(home, 'secret'));
+  const strangers: number[] = [];
+  const siege = (): void => {
+    for (let i = 0; i < 300; i++) {
+      strangers.push(node.accept(endpoint(`198.18.${i >> 8}.${i & 255}`), preamble));
+      node.wait(10);
+    }
+  };
+  const conn = node.member(home, 'secret', siege);
+  t.is(node.closed(conn), undefined);
+  t.is(node.of('close').filter(({ reset }) => reset).length, 300 + 1 - 256);
+  t.is(strangers.filter((stranger) => node.closed(stranger) === undefined).length, 255);
+});
+
+test('a member at a known address comes in while a stranger in its /64 uses up the guesses there', (t) => {
+  const node = new Node('secret');
+  const [home, stranger] = [endpoint('2001:db8::1'), endpoint('2001:db8::bad')];
+  node.close(node.member(home, 'secret'));
+  for (let i = 0; i < 12; i++) node.accept(stranger, preamble, element, Uint8Array.of(0));
+  t.is(node.gossip.refusals()['guess-limit'], 2);
+  t.is(node.closed(node.member(home, 'secret')), undefined);
+  t.is(node.closed(node.accept(stranger)), 'reset');
+});
+
+test('handshakes of known addresses and own dials are computed before those of strangers', (t) => {
+  const node = new Node('secret');
+  const home = endpoint('192.0.2.9');
+  node.close(node.member(home, 'secret'));
+  const before = node.of('task').length;
+  node.computes = false;
+  for (const from of crowd(60)) node.accept(from, preamble, element);
+  node.accept(
+    home,
+    preamble,
+    element.map(() => 7),
+  );
+  node.gossip.connect([STRANGER], false, node.now);
+  node.wait(0);
+  const dialled = node.of('dial').at(-1)!.conn;
+  node.gossip.onConnected(dialled, endpoint(STRANGER), node.now);
+  node.hear(dialled, preamble);
+  for (const { task, job } of node.of('task').slice(before)) {
+    node.gossip.onTaskDone(task, fakePrimitives.runJob(job), node.now);
+    node.settle();
+  }
+  const [member, dial] = node.of('task').slice(before + 4);
+  t.like(member!.job, { type: 'cpace-answer', elementA: element.map(() => 7) });
+  t.is(dial!.job.type, 'cpace-start');
 });
 
 test('a flood from everywhere keeps at most 256 unfinished connections and is told in few lines', (t) => {
