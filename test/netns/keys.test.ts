@@ -61,10 +61,10 @@ class Pings {
     return { count, least, faults: doubled > 0 ? [...lost, `${doubled} doubled`] : lost };
   }
 
-  /** Asks ping itself: at SIGQUIT it says how many requests it has sent, and goes on. */
+  /** Asks ping itself: at SIGQUIT it says ANSWERED/SENT, and goes on. */
   async #sent(): Promise<number> {
     this.#child.kill('SIGQUIT');
-    const said = () => /(\d+)\/\d+ packets/.exec(this.#progress);
+    const said = () => /\d+\/(\d+) packets/.exec(this.#progress);
     await until('ping to say what it has sent', 10_000, () => Promise.resolve(said() !== null));
     return Number(said()![1]);
   }
