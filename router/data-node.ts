@@ -146,7 +146,8 @@ export class DataNode implements Machine<ToControl> {
       this.#drops.add('link-message-malformed');
       return;
     }
-    if (!link.onMessage(arrival, message, now)) this.#drops.add('plain-refused');
+    const drop = link.onMessage(arrival, message, now);
+    if (drop !== undefined) this.#drops.add(drop);
     this.#links.onInput(link);
   }
 

@@ -8,6 +8,19 @@ import { must, run, until, type Outcome, type RunOptions } from './run.ts';
 /** Built CLI, relative to dist/scripts. */
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 
+/** Builds a lab; what was built of one that fails is removed. */
+export async function builtOrRemoved(
+  lab: { remove(): Promise<void> },
+  build: () => Promise<void>,
+): Promise<void> {
+  try {
+    await build();
+  } catch (error) {
+    await lab.remove();
+    throw error;
+  }
+}
+
 /**
  * A small network of test hosts: each is a network namespace with one underlay interface; a further namespace bridges
  * them and can be told to drop what some host sends to another. All names begin with `prefix`, so that several labs
@@ -29,12 +42,7 @@ export class Lab {
   static async create(prefix: string, count: number): Promise<Lab> {
     await Lab.sweep(prefix);
     const lab = new Lab(prefix, count);
-    try {
-      await lab.#build();
-    } catch (error) {
-      await lab.remove();
-      throw error;
-    }
+    await builtOrRemoved(lab, () => lab.#build());
     return lab;
   }
 

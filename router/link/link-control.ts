@@ -188,8 +188,9 @@ export class LinkControl implements Machine<LinkControlEffect> {
   }
 
   nextTimeout(): Millis | undefined {
-    const next = earlier(this.#offers.nextTimeout(), this.#circuits.nextTimeout());
-    return [...this.#absent.keys()].reduce((first, peer) => earlier(first, this.#closesAt(peer)), next);
+    let next = earlier(this.#offers.nextTimeout(), this.#circuits.nextTimeout());
+    for (const peer of this.#absent.keys()) next = earlier(next, this.#closesAt(peer));
+    return next;
   }
 
   onTimeout(now: Millis): void {

@@ -46,7 +46,11 @@ const NO_PATH = {
 
 type Rekey = Extract<ToData, { type: 'rekey-message' }>;
 type Keys = Extract<ToData, { type: 'rekey-keys' }>;
+type NotRekey = Exclude<LinkMessage, { kind: 'rekey' }>;
 type CircuitOpened = Extract<ToData, { type: 'circuit' }>;
+
+/** Why a link message was ignored: plain in a sealed session, or no step of a rekey that is due in the session in use. */
+export type LinkDrop = 'plain-refused' | 'rekey-unexpected';
 
 /**
  * The data link to one peer: idle -> offering -> probing -> up -> down. It installs sessions, chooses among their
@@ -202,13 +206,16 @@ export class Link implements Machine<LinkEffect> {
     return session?.paths.takesPlainFrom(() => arrival.source(), arrival.tag === 0) ?? false;
   }
 
-  /** A message to the link itself; false if it came plain in a sealed session and was ignored. */
-  onMessage(arrival: Arrival, message: LinkMessage, now: Millis): boolean {
+  /** A message to the link itself; returns why it was ignored, if it was. */
+  onMessage(arrival: Arrival, message: LinkMessage, now: Millis): LinkDrop | undefined {
     const session = this.#slots.find(arrival.session);
-    if (session === undefined || (session.sealed && arrival.plain)) return false;
-    this.#dispatch(session, arrival, message, now);
+    if (session === undefined || (session.sealed && arrival.plain)) return 'plain-refused';
+    if (message.kind === 'rekey') {
+      const keys = session === this.#slots.current ? session.keys : undefined;
+      if (keys?.onMessage(message, now) !== true) return 'rekey-unexpected';
+    } else this.#dispatch(session, arrival, message, now);
     this.#settle(now);
-    return true;
+    return undefined;
   }
 
   onRoamed(number: number, from: Endpoint, now: Millis): void {
@@ -269,7 +276,7 @@ export class Link implements Machine<LinkEffect> {
     };
   }
 
-  #dispatch(session: LinkSession, arrival: Arrival, message: LinkMessage, now: Millis): void {
+  #dispatch(session: LinkSession, arrival: Arrival, message: NotRekey, now: Millis): void {
     switch (message.kind) {
       case 'heartbeat':
       case 'probe':
@@ -280,9 +287,6 @@ export class Link implements Machine<LinkEffect> {
       case 'heartbeat-ack':
       case 'probe-ack':
         session.paths.onAck(message, now);
-        break;
-      case 'rekey':
-        if (session === this.#slots.current) session.keys?.onMessage(message, now);
         break;
       case 'macs':
         this.#onMacs(session, message);

@@ -91,22 +91,25 @@ export class SessionKeys {
     return true;
   }
 
-  /** From the peer. */
-  onMessage(message: RekeyMessage, now: Millis): void {
-    if (message.phase !== this.#nextPhase() && message.phase !== this.#newest) return;
-    if (message.step === 0) {
-      if (this.#initiator && message.phase === this.#nextPhase() && !this.#stepOne) this.#nextAsk = now;
-      return;
-    }
-    if (message.step === 1 && message.phase === this.#stepTwo?.phase) {
-      this.#send(this.#stepTwo);
-      return;
-    }
-    if (message.phase !== this.#nextPhase()) return;
+  /** From the peer; false if it is of another phase than the next one, and none that was sent again. */
+  onMessage(message: RekeyMessage, now: Millis): boolean {
     const { phase, step, bytes } = message;
+    const isNext = phase === this.#nextPhase();
+    if (!isNext && phase !== this.#newest) return false;
+    if (step === 0) {
+      if (isNext && this.#initiator && !this.#stepOne) this.#nextAsk = now;
+      return this.#initiator;
+    }
+    if (step === 1 && phase === this.#stepTwo?.phase) {
+      this.#send(this.#stepTwo);
+      return true;
+    }
+    // Each step 1 that was sent again brings the same step 2 again.
+    if (!isNext) return step === 2 && this.#initiator;
     const { peer } = this.#context;
     const received = { peer, session: this.#id, phase, step, bytes };
     this.#context.emit({ type: 'control', message: { type: 'rekey-received', ...received } });
+    return true;
   }
 
   /** From the ControlNode, to be sent under the current key. */

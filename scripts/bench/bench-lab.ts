@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import type { ChildProcess } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Lab } from '../lab.ts';
+import { Lab, builtOrRemoved } from '../lab.ts';
 import { end, must, start, type RunOptions } from '../run.ts';
 
 export type HostNumber = 1 | 2;
@@ -38,12 +38,7 @@ export class BenchLab {
   static async create(prefix: string, signal: AbortSignal): Promise<BenchLab> {
     await Lab.sweep(prefix);
     const lab = new BenchLab(prefix, signal);
-    try {
-      await lab.#build();
-    } catch (error) {
-      await lab.remove();
-      throw error;
-    }
+    await builtOrRemoved(lab, () => lab.#build());
     return lab;
   }
 

@@ -77,6 +77,7 @@ test('every reason to drop something is listed, and no other', (t) => {
     ...literalsOf('router/link/circuit.ts', 'CircuitDrop'),
     ...literalsOf('router/link/rekey-handshake.ts', 'RekeyDrop'),
     ...literalsOf('router/link/link-control.ts', 'LinkControlDrop'),
+    ...literalsOf('router/link/link.ts', 'LinkDrop'),
     ...wordsOf('router/data-node.ts', '', ['this.#drops.add']),
   ];
   t.deepEqual(firstColumn(tables, 'reason').sort(), unique(coded));

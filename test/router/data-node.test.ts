@@ -394,8 +394,13 @@ test('MACs that move and bridges that form a loop are logged', async (t) => {
   );
 });
 
-for (const kind of [0, 12, 99]) {
-  test(`a message of the unknown kind ${kind} inside a good seal is counted`, async (t) => {
+for (const [kind, what, reason] of [
+  [0, 'the unknown kind 0', 'link-message-malformed'],
+  [8, 'kind 8, a rekey of a phase that is not due', 'rekey-unexpected'],
+  [12, 'the unknown kind 12', 'link-message-malformed'],
+  [99, 'the unknown kind 99', 'link-message-malformed'],
+] as const) {
+  test(`a message of ${what}, inside a good seal is counted`, async (t) => {
     const { net, a, b } = await pair();
     let sealed: Uint8Array | undefined;
     net.passes = ({ bytes, to }) => {
@@ -404,11 +409,11 @@ for (const kind of [0, 12, 99]) {
     };
     a.engine.hostSends(frameOf(1, 2, 1));
     net.settle();
-    // The fake cipher seals without hiding, so the kind can be made one that nobody knows.
+    // The fake cipher seals without hiding, so a frame's kind can be made another one.
     sealed![16] = kind;
     b.engine.deliver(a.address, sealed!);
     net.settle();
-    t.is(net.report(b).drops['link-message-malformed'], 1);
+    t.is(net.report(b).drops[reason], 1);
   });
 }
 

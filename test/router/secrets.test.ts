@@ -1,6 +1,7 @@
 import test from 'ava';
 import { toHex, utf8 } from '../../core/bytes.ts';
 import { runCpaceJob, wipeCpace } from '../../router/crypto/cpace.ts';
+import { spellings } from '../spellings.ts';
 import { ControlNet } from './control-net.ts';
 import type { TestNode } from './control-net.ts';
 
@@ -10,13 +11,6 @@ function textOf(value: unknown): string {
     if (typeof each === 'bigint') return String(each);
     return each instanceof Uint8Array ? toHex(each) : each;
   });
-}
-
-/** Bytes as they might appear in text: hexadecimal, base64 at any offset, or as a list. */
-function spellings(secret: Uint8Array): string[] {
-  const bytes = Buffer.from(secret);
-  const inBase64 = [0, 1, 2].map((skip) => bytes.subarray(skip, skip + 27).toString('base64'));
-  return [bytes.toString('hex'), ...inBase64, [...bytes].join(), bytes.toString('latin1')];
 }
 
 function secretsOf(node: TestNode): Uint8Array[] {

@@ -1,15 +1,12 @@
 import { randomBelow, SeededRandom } from '../../core/random.ts';
 import { SECOND, type Millis } from '../../core/time.ts';
 import { fakePrimitives } from './fake-primitives.ts';
+import { BROADCAST, frameOf } from './frames.ts';
 import { SimNetwork, type NetworkTerms } from './network.ts';
-import { cipherOf } from './sim-mesh.ts';
-import { SimNode, type SimWorld } from './sim-node.ts';
+import { SimNode } from './sim-node.ts';
 import { VirtualClock } from './virtual-clock.ts';
+import { worldOf } from './world.ts';
 
-const FRAME_BYTES = 60;
-/** IEEE 802 local experimental. */
-const EXPERIMENTAL_ETHERTYPE = [0x88, 0xb5] as const;
-const BROADCAST = 0xff;
 const FORMATION_LIMIT: Millis = 60 * SECOND;
 
 /** Frames from one node to another at an even pace, and when they arrived. */
@@ -36,17 +33,9 @@ export class FailoverMesh {
   constructor(seed: number, count: number, terms: NetworkTerms) {
     this.random = new SeededRandom(seed);
     this.network = new SimNetwork(this.clock, this.random, terms);
-    const world: SimWorld = {
-      clock: this.clock,
-      network: this.network,
-      primitives: fakePrimitives,
-      cipher: cipherOf(fakePrimitives),
-      seed,
-      init: { type: 'consensus', voters: count },
-      range: '10.32.0.0/22',
-      discovery: true,
-      onFrame: (node, frame) => this.#onFrame(node, frame),
-    };
+    const { clock, network } = this;
+    const onFrame = (node: SimNode, frame: Uint8Array): void => this.#onFrame(node, frame);
+    const world = worldOf({ clock, network, seed, nodes: count, primitives: fakePrimitives, onFrame });
     this.nodes = Array.from({ length: count }, (_, i) => new SimNode(world, i + 1));
   }
 
@@ -140,15 +129,4 @@ export class FailoverMesh {
       flow.lastArrival = this.clock.now;
     }
   }
-}
-
-function frameOf(from: number, to: number): Uint8Array {
-  const frame = new Uint8Array(FRAME_BYTES);
-  frame.set(to === BROADCAST ? new Uint8Array(6).fill(BROADCAST) : macOf(to));
-  frame.set([...macOf(from), ...EXPERIMENTAL_ETHERTYPE], 6);
-  return frame;
-}
-
-function macOf(number: number): Uint8Array {
-  return Uint8Array.of(0x02, 0xaa, 0, 0, 0, number);
 }

@@ -16,7 +16,7 @@ const sodium = await loadSodium();
 /** An attack, and the count at one of the ends that shows that it was met; none if it leaves no trace there. */
 export interface CountedAttack extends Attack {
   readonly counted?: string;
-  /** The ends cannot hear each other while it lasts. */
+  /** The ends cannot hear each other while it lasts; if not, they hear nearly all, each frame once. */
   readonly deafens: boolean;
 }
 
@@ -108,7 +108,7 @@ export const EARLY_ATTACKS: readonly CountedAttack[] = [
         return before;
       });
     })(),
-    deafens: false,
+    deafens: true,
   },
   {
     what: 'answers every offer itself',

@@ -2,11 +2,12 @@ import { SeededRandom } from '../../core/random.ts';
 import { SECOND, type Millis } from '../../core/time.ts';
 import type { ControlStatus } from '../../router/control-status.ts';
 import { loadSodium } from '../../router/crypto/sodium.ts';
+import { BROADCAST, frameOf } from './frames.ts';
 import { HostileRelay, type Attack } from './hostile-relay.ts';
 import { SimNetwork } from './network.ts';
-import { cipherOf } from './sim-mesh.ts';
-import { SimNode, type SimWorld } from './sim-node.ts';
+import { SimNode } from './sim-node.ts';
 import { VirtualClock } from './virtual-clock.ts';
+import { worldOf } from './world.ts';
 
 /** The stand-ins of other simulations hide nothing: here the cryptography is real. */
 const sodium = await loadSodium();
@@ -15,8 +16,6 @@ const MARKER = Buffer.from('no relay shall see this');
 const FRAME_BYTES = 200;
 const AT_MARKER = 14;
 const AT_NUMBER = AT_MARKER + MARKER.length;
-const ETHERTYPE = [0x88, 0xb5] as const;
-const BROADCAST = 0xff;
 
 /**
  * Hosts 1 and 2, which reach each other only through host 3, a member that may be hostile, and where there are more,
@@ -41,17 +40,9 @@ export class HostileMesh {
     this.#random = new SeededRandom(seed);
     const terms = { loss: 0, duplication: 0, leastDelay: 1, mostDelay: 5 };
     this.network = new SimNetwork(this.clock, this.#random, terms);
-    const world: SimWorld = {
-      clock: this.clock,
-      network: this.network,
-      primitives: sodium,
-      cipher: cipherOf(sodium),
-      seed,
-      init: { type: 'consensus', voters: count },
-      range: '10.32.0.0/22',
-      discovery: true,
-      onFrame: (node, frame) => this.#onFrame(node, frame),
-    };
+    const { clock, network } = this;
+    const onFrame = (node: SimNode, frame: Uint8Array): void => this.#onFrame(node, frame);
+    const world = worldOf({ clock, network, seed, nodes: count, primitives: sodium, onFrame });
     const name = new SimNode(world, 3).name;
     this.relay = new HostileRelay(name, this.#random);
     this.relay.onRead = (bytes) => this.#onRelayReads(bytes);
@@ -76,7 +67,7 @@ export class HostileMesh {
     );
     if (formed === undefined) throw new Error('the mesh did not form');
     for (let i = 0; i < 2; i++) {
-      for (const number of [1, 2]) this.node(number).sendFrame(frameOf(number, BROADCAST));
+      for (const number of [1, 2]) this.node(number).sendFrame(frameOf(number, BROADCAST, FRAME_BYTES));
       this.clock.runFor(SECOND);
     }
   }
@@ -95,7 +86,7 @@ export class HostileMesh {
     const end = this.clock.now + duration;
     while (this.clock.now < end) {
       const number = this.#sent.size + 1;
-      const frame = frameOf(1, 2);
+      const frame = frameOf(1, 2, FRAME_BYTES);
       frame.set(MARKER, AT_MARKER);
       new DataView(frame.buffer).setUint32(AT_NUMBER, number);
       frame.set(this.#random.bytes(FRAME_BYTES - AT_NUMBER - 4), AT_NUMBER + 4);
@@ -167,15 +158,4 @@ export class HostileMesh {
     else if (this.arrived.includes(number)) this.faults.push(`frame ${number} came twice`);
     else this.arrived.push(number);
   }
-}
-
-function frameOf(from: number, to: number): Uint8Array {
-  const frame = new Uint8Array(FRAME_BYTES);
-  frame.set(to === BROADCAST ? new Uint8Array(6).fill(BROADCAST) : macOf(to));
-  frame.set([...macOf(from), ...ETHERTYPE], 6);
-  return frame;
-}
-
-function macOf(number: number): Uint8Array {
-  return Uint8Array.of(0x02, 0xaa, 0, 0, 0, number);
 }

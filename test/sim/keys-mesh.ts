@@ -2,15 +2,12 @@ import { SeededRandom } from '../../core/random.ts';
 import { SECOND, type Millis } from '../../core/time.ts';
 import type { ControlStatus } from '../../router/control-status.ts';
 import { fakePrimitives } from './fake-primitives.ts';
+import { BROADCAST, frameOf } from './frames.ts';
 import { SimNetwork, type NetworkTerms } from './network.ts';
-import { cipherOf } from './sim-mesh.ts';
-import { SimNode, type SimWorld } from './sim-node.ts';
+import { SimNode } from './sim-node.ts';
 import { VirtualClock } from './virtual-clock.ts';
+import { worldOf } from './world.ts';
 
-const FRAME_BYTES = 60;
-/** IEEE 802 local experimental. */
-const EXPERIMENTAL_ETHERTYPE = [0x88, 0xb5] as const;
-const BROADCAST = 0xff;
 const NUMBER_OFFSET = 14;
 const FORMATION_LIMIT: Millis = 60 * SECOND;
 
@@ -26,17 +23,16 @@ export class KeysMesh {
   #flowing = true;
 
   constructor(seed: number, count: number, terms: NetworkTerms) {
-    const world: SimWorld = {
+    const network = new SimNetwork(this.clock, new SeededRandom(seed), terms);
+    const onFrame = (node: SimNode, frame: Uint8Array): void => this.#onFrame(node, frame);
+    const world = worldOf({
       clock: this.clock,
-      network: new SimNetwork(this.clock, new SeededRandom(seed), terms),
-      primitives: fakePrimitives,
-      cipher: cipherOf(fakePrimitives),
+      network,
       seed,
-      init: { type: 'consensus', voters: count },
-      range: '10.32.0.0/22',
-      discovery: true,
-      onFrame: (node, frame) => this.#onFrame(node, frame),
-    };
+      nodes: count,
+      primitives: fakePrimitives,
+      onFrame,
+    });
     this.nodes = Array.from({ length: count }, (_, i) => new SimNode(world, i + 1));
   }
 
@@ -50,7 +46,7 @@ export class KeysMesh {
       );
     if (this.clock.runWhileNot(isFormed, FORMATION_LIMIT) === undefined)
       throw new Error('the mesh did not form');
-    for (const node of this.nodes) node.sendFrame(frameOf(node.number, BROADCAST, 0xffff_ffff));
+    for (const node of this.nodes) node.sendFrame(numbered(frameOf(node.number, BROADCAST), 0xffff_ffff));
     this.clock.runFor(SECOND);
   }
 
@@ -91,7 +87,7 @@ export class KeysMesh {
   #tick(from: SimNode, to: SimNode, interval: Millis): void {
     if (!this.#flowing || from === to) return;
     const number = this.sent.push({ from, to, arrivals: 0 }) - 1;
-    from.sendFrame(frameOf(from.number, to.number, number));
+    from.sendFrame(numbered(frameOf(from.number, to.number), number));
     this.clock.after(interval, () => this.#tick(from, to, interval));
   }
 
@@ -109,14 +105,7 @@ export function establishedWith({ router }: ControlStatus): string[] {
   return [...new Set(names)].sort();
 }
 
-function frameOf(from: number, to: number, number: number): Uint8Array {
-  const frame = new Uint8Array(FRAME_BYTES);
-  frame.set(to === BROADCAST ? new Uint8Array(6).fill(BROADCAST) : macOf(to));
-  frame.set([...macOf(from), ...EXPERIMENTAL_ETHERTYPE], 6);
+function numbered(frame: Uint8Array, number: number): Uint8Array {
   new DataView(frame.buffer).setUint32(NUMBER_OFFSET, number);
   return frame;
-}
-
-function macOf(number: number): Uint8Array {
-  return Uint8Array.of(0x02, 0xaa, 0, 0, 0, number);
 }

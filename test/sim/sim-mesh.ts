@@ -2,11 +2,12 @@ import { randomBelow, randomFraction, SeededRandom } from '../../core/random.ts'
 import { SECOND, type Millis } from '../../core/time.ts';
 import type { InitMode } from '../../ipam/init-mode.ts';
 import type { Primitives } from '../../router/crypto/primitives.ts';
-import type { DatagramCipher } from '../../router/engine/memory.ts';
 import { AddressBook } from './address-book.ts';
+import { EXPERIMENTAL_ETHERTYPE, macOf } from './frames.ts';
 import { SimNetwork, type NetworkTerms } from './network.ts';
-import { SimNode, type SimWorld } from './sim-node.ts';
+import { SimNode } from './sim-node.ts';
 import { VirtualClock } from './virtual-clock.ts';
+import { worldOf } from './world.ts';
 
 export interface SimMeshOptions {
   readonly seed: number;
@@ -21,8 +22,6 @@ export interface SimMeshOptions {
 const BROADCAST = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff] as const;
 /** 224.0.0.251 (RFC 1112, section 6.4). */
 const MULTICAST = [0x01, 0x00, 0x5e, 0x00, 0x00, 0xfb] as const;
-/** IEEE 802 local experimental. */
-const EXPERIMENTAL_ETHERTYPE = [0x88, 0xb5] as const;
 const FRAME_BYTES = 60;
 /** Frames may wait for a session on some hops of their way, but for no longer than that. */
 const STALE_AFTER: Millis = 15 * SECOND;
@@ -52,17 +51,8 @@ export class SimMesh {
     this.discovery = options.discovery ?? true;
     this.addresses = new AddressBook(this.faults);
     this.network = new SimNetwork(this.clock, this.random, options.terms);
-    const world: SimWorld = {
-      clock: this.clock,
-      network: this.network,
-      primitives: options.primitives,
-      cipher: cipherOf(options.primitives),
-      seed: options.seed,
-      init: options.init ?? { type: 'consensus', voters: options.nodes },
-      range: options.range ?? '10.32.0.0/22',
-      discovery: this.discovery,
-      onFrame: (node, frame) => this.#onFrame(node, frame),
-    };
+    const onFrame = (node: SimNode, frame: Uint8Array): void => this.#onFrame(node, frame);
+    const world = worldOf({ ...options, clock: this.clock, network: this.network, onFrame });
     this.nodes = Array.from({ length: options.nodes }, (_, i) => new SimNode(world, i + 1));
   }
 
@@ -113,7 +103,7 @@ export class SimMesh {
   #sendToAll(node: SimNode, destination: readonly number[]): number {
     const number = this.#broadcasts.push({ sentAt: this.clock.now, runs: new Map() }) - 1;
     const frame = new Uint8Array(FRAME_BYTES);
-    frame.set([...destination, 0x02, 0xaa, 0, 0, 0, node.number, ...EXPERIMENTAL_ETHERTYPE]);
+    frame.set([...destination, ...macOf(node.number), ...EXPERIMENTAL_ETHERTYPE]);
     new DataView(frame.buffer).setUint32(14, number);
     node.sendFrame(frame);
     return number;
@@ -150,20 +140,4 @@ export class SimMesh {
     if (took > STALE_AFTER)
       this.faults.push(`broadcast ${number} reached node ${node.number} after ${took} ms`);
   }
-}
-
-/** The datagrams' AEAD on the same primitives as everything else: nonce = 4 zero bytes | counter u64 LE. */
-export function cipherOf(primitives: Primitives): DatagramCipher {
-  const nonce = new Uint8Array(12);
-  const view = new DataView(nonce.buffer);
-  const nothing = new Uint8Array(0);
-  const nonceOf = (counter: number) => {
-    view.setUint32(4, counter >>> 0, true);
-    view.setUint32(8, Math.floor(counter / 2 ** 32), true);
-    return nonce;
-  };
-  return {
-    seal: (key, counter, plaintext) => primitives.aeadSeal(key, nonceOf(counter), nothing, plaintext),
-    open: (key, counter, sealed) => primitives.aeadOpen(key, nonceOf(counter), nothing, sealed),
-  };
 }

@@ -3,12 +3,11 @@ import test from 'ava';
 import fc from 'fast-check';
 import { concatBytes, fromHex, toHex, utf8 } from '../../../core/bytes.ts';
 import { SeededRandom } from '../../../core/random.ts';
-import type { CryptoJob } from '../../../gossip/secure-channel.ts';
 import { sampleScalar, sessionKey, sharedElement } from '../../../router/crypto/cpace.ts';
 import { confirmationTags, streamKeys } from '../../../router/crypto/channel-keys.ts';
 import type { Primitives } from '../../../router/crypto/primitives.ts';
 import { loadSodium } from '../../../router/crypto/sodium.ts';
-import { ChannelPair, End, type EndOptions } from './channel-pair.ts';
+import { ChannelPair, type EndOptions } from './channel-pair.ts';
 import { cpaceIsk, cpaceKeys, cpaceSid, iskOf, type CpaceOracleInputs } from './cpace-oracle.ts';
 import { SecretStreamOracle, hchacha20, poly1305 } from './secret-stream-oracle.ts';
 
@@ -166,40 +165,3 @@ function secretsOf(shared: Uint8Array, inputs: CpaceOracleInputs) {
     Object.entries(got).map(([name, secret]) => [name, toHex(secret)]),
   ) as unknown as Record<keyof typeof got, string>;
 }
-
-for (const passwords of [['secret'], ['secret', 'older']]) {
-  test(`whoever guesses wrong is sent nothing but preamble, elements and tags, with ${passwords.length} held`, (t) => {
-    const acceptor = new ChannelPair(sodium, held('guess'), held(...passwords)).run().acceptor;
-    t.is(acceptor.failure, 'password-mismatch');
-    t.is(acceptor.opened, undefined);
-    t.is(acceptor.written.length, PREAMBLE + 1 + passwords.length * (ELEMENT + TAG));
-    const dialler = new ChannelPair(sodium, held(...passwords), held('guess', 'another')).run().dialler;
-    t.is(dialler.failure, 'password-mismatch');
-    t.is(dialler.opened, undefined);
-    t.is(dialler.written.length, PREAMBLE + ELEMENT + 1, 'preamble, one element and the word no');
-    t.is(dialler.written.at(-1), 0);
-  });
-}
-
-test('one element is answered by one tag for each password held, and no second one is', (t) => {
-  const jobs: CryptoJob[] = [];
-  const counting: Primitives = {
-    ...sodium,
-    runJob: (job) => {
-      jobs.push(job);
-      return sodium.runJob(job);
-    },
-  };
-  const acceptor = new End('acceptor', counting, held('secret', 'older'), 1);
-  const stranger = new End('dialler', sodium, held('guess'), 2);
-  for (const bytes of stranger.drain()) acceptor.channel.onBytes(bytes, 0);
-  for (const bytes of acceptor.drain()) stranger.channel.onBytes(bytes, 0);
-  const [element] = stranger.drain();
-  acceptor.channel.onBytes(concatBytes(element!, element!), 0);
-  acceptor.drain();
-  acceptor.channel.onBytes(element!, 0);
-  acceptor.drain();
-  t.is(jobs.length, 2);
-  t.is(acceptor.written.length, PREAMBLE + 1 + 2 * (ELEMENT + TAG));
-  t.true(acceptor.failure === 'handshake-malformed' || acceptor.failure === 'password-mismatch');
-});

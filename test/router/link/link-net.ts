@@ -2,7 +2,7 @@ import { equalEndpoint, parseEndpoint, formatEndpoint, type Endpoint } from '../
 import { parsePeerName, type PeerName } from '../../../core/peer-name.ts';
 import { SeededRandom } from '../../../core/random.ts';
 import type { LinkEffect } from '../../../router/link/context.ts';
-import { Link } from '../../../router/link/link.ts';
+import { Link, type LinkDrop } from '../../../router/link/link.ts';
 import type { LinkMessage } from '../../../router/wire/inner.ts';
 import { Numbers } from '../../../router/link/numbers.ts';
 import type { SessionMaterial, ToControl } from '../../../router/node-messages.ts';
@@ -98,6 +98,8 @@ export class Side {
   /** Numbers of the frames that came, and whether they came plain. */
   readonly frames: { number: number; plain: boolean }[] = [];
   refusedPlain = 0;
+  /** Why messages to the link were ignored. */
+  readonly drops: LinkDrop[] = [];
   sendables = 0;
   sent: { at: number; message: LinkMessage | undefined; to: Endpoint; size: number }[] = [];
   readonly link: Link;
@@ -355,8 +357,10 @@ export class LinkNet {
       source: () => datagram.from,
     };
     side.link.onArrival(arrival, this.now);
-    if (datagram.message) side.link.onMessage(arrival, datagram.message, this.now);
-    else if (datagram.plain && !side.link.takesPlain(arrival)) side.refusedPlain++;
+    if (datagram.message) {
+      const drop = side.link.onMessage(arrival, datagram.message, this.now);
+      if (drop !== undefined) side.drops.push(drop);
+    } else if (datagram.plain && !side.link.takesPlain(arrival)) side.refusedPlain++;
     else side.frames.push({ number: datagram.frame, plain: datagram.plain });
     const direct = side.engine.directAddress.get(index.session);
     if (index.roams && direct && formatEndpoint(direct) !== formatEndpoint(datagram.from)) {

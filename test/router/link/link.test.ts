@@ -578,6 +578,6 @@ test('without a password all is plain, circuits too, and every plain frame is ta
 test('a message that came plain in a sealed session is ignored', (t) => {
   const net = upNet();
   const arrival = { session: 1, tag: 0, phase: 0, plain: true, wireLength: 60, source: () => net.b.address };
-  t.false(net.a.link.onMessage(arrival, { kind: 'close', reason: 0 }, net.now));
+  t.is(net.a.link.onMessage(arrival, { kind: 'close', reason: 0 }, net.now), 'plain-refused');
   t.is(net.a.link.state, 'up');
 });

@@ -248,6 +248,62 @@ test('2^48 datagrams under one key are reason for another one, and are counted f
   t.deepEqual(asked, [1]);
 });
 
+test('what is sent again because answers are slow is not counted', (t) => {
+  const net = new LinkNet();
+  net.onControl = playHandshake(net);
+  net.connect();
+  net.run(SECOND);
+  net.delay = 1_300;
+  net.input(() => net.b.link.onRekeyRequest(net.now));
+  net.run(20 * SECOND);
+  const steps = [net.a, net.b].map(({ sent }) =>
+    sent.flatMap(({ message }) => (message?.kind === 'rekey' ? [message.step] : [])),
+  );
+  t.deepEqual(steps, [
+    [1, 1, 1],
+    [0, 2, 2, 2],
+  ]);
+  t.deepEqual([net.a.drops, net.b.drops], [[], []]);
+  t.is(phases(net.b).sending, 1);
+});
+
+for (const initiator of [true, false]) {
+  test(`what the ${initiator ? 'initiator' : 'responder'} expects of a rekey goes on, the rest is refused`, (t) => {
+    const told: number[] = [];
+    const emit = (effect: LinkEffect) => {
+      if (effect.type === 'control' && effect.message.type === 'rekey-received')
+        told.push(effect.message.step);
+    };
+    const context = { peer: 'p', emit } as unknown as LinkContext;
+    const keys = new SessionKeys(context, 1, { id: 1, initiator } as SessionMaterial, () => undefined, 0);
+    const bytes = new Uint8Array(0);
+    const taken = (phase: number) =>
+      [0, 1, 2].filter((step) => keys.onMessage({ kind: 'rekey', phase, step, bytes }, 0));
+    for (const phase of [255, 2, 7]) t.deepEqual(taken(phase), [], `phase ${phase}`);
+    t.deepEqual(taken(0), initiator ? [0, 2] : [], 'of the newest phase only what is sent again');
+    t.deepEqual(told, []);
+    t.deepEqual(taken(1), initiator ? [0, 1, 2] : [1, 2]);
+    t.deepEqual(told, [1, 2], 'the ControlNode judges the step');
+  });
+}
+
+test('a rekey message in another session than the one in use, or in one without keys, is refused', (t) => {
+  const net = new LinkNet();
+  net.connect();
+  net.run(SECOND);
+  const arrival = { session: 1, tag: 0, phase: 0, plain: false, wireLength: 60, source: () => net.b.address };
+  const stepOne = { kind: 'rekey', phase: 1, step: 1, bytes: Uint8Array.of(1) } as const;
+  t.is(net.b.link.onMessage(arrival, stepOne, net.now), undefined);
+  net.connect();
+  net.run(SECOND);
+  t.true(net.b.engine.sessions.has(1), 'the one before is held for a while');
+  t.is(net.b.link.onMessage(arrival, stepOne, net.now), 'rekey-unexpected');
+  const plain = new LinkNet();
+  plain.connect({ keys: undefined });
+  plain.run(SECOND);
+  t.is(plain.b.link.onMessage({ ...arrival, plain: true }, stepOne, plain.now), 'rekey-unexpected');
+});
+
 test('a session that gets no new key for an hour ends, and another is asked for', (t) => {
   const net = new LinkNet();
   net.connect();
