@@ -143,7 +143,9 @@ async function routes(): Promise<ReadonlyMap<string, 'GET' | 'POST'>> {
   const rows = [...table.matchAll(/(\/\S*) \((GET|POST)\b/g)];
   const missing = rows.filter(([, path]) => !calls.some((call) => call.startsWith(`${path}\n`)));
   if (rows.length === 0 || missing.length > 0 || rows.length !== table.trim().split('\n').length) {
-    throw new Error(`calls of the API that are not fuzzed: ${missing.join(', ') || table}`);
+    throw new Error(
+      `calls of the API that are not fuzzed: ${missing.map(([, path]) => path).join(', ') || table}`,
+    );
   }
   return new Map(rows.map(([, path, method]) => [path!, method as 'GET' | 'POST']));
 }
