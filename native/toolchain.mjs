@@ -1,6 +1,6 @@
 /** What building the addon and building its fuzz target have in common. */
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The folder native/. */
@@ -15,9 +15,9 @@ export const warnings = [
   '-Wpointer-arith',
   '-Wstrict-prototypes',
 ];
-/** Ends the process. */
+/** Ends the process, in the name of the script that it runs. */
 export function fail(sentence) {
-  process.stderr.write(`native/build.mjs: ${sentence}\n`);
+  process.stderr.write(`native/${basename(process.argv[1])}: ${sentence}\n`);
   process.exit(1);
 }
 

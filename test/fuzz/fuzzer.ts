@@ -1,9 +1,10 @@
 import { cpuUsage } from 'node:process';
 import { SeededRandom, randomBelow } from '../../core/random.ts';
 import type { Coverage } from './coverage.ts';
+import type { FlightRecorder } from './flight-recorder.ts';
 import { mutatedMsgpack } from './hostile-msgpack.ts';
 import { mutated, randomInput } from './mutate.ts';
-import { passesOutside, RESET_EVERY, TAKEN, type Target, type Verdict } from './target.ts';
+import { isTaken, passesOutside, RESET_EVERY, type Target, type Verdict } from './target.ts';
 
 /** CPU time beyond which an input is a find: nothing that a peer sends may hold a thread. */
 const LONGEST_MS = 2_000;
@@ -32,9 +33,19 @@ export interface Found {
   readonly target: string;
   readonly error: string;
   readonly inputs: readonly Uint8Array[];
+  /** The last one never came back. */
+  readonly hung?: boolean;
+}
+
+export interface FuzzerOptions {
+  /** CPU time of the whole process that one input may take: of no use beside threads that do other things. */
+  readonly longestMs?: number;
+  /** Is told each input before it is fed. */
+  readonly recorder?: FlightRecorder;
 }
 
 interface Lane {
+  readonly position: number;
   readonly target: Target;
   readonly tally: Tally;
   /** The samples, then what is kept. */
@@ -47,17 +58,19 @@ interface Lane {
 export class Fuzzer {
   readonly #random: SeededRandom;
   readonly #longestMs: number;
+  readonly #recorder: FlightRecorder | undefined;
   /** At the start of some inputs that together cost far less than that. */
   #cpuAtBlock = this.#cpuMs();
   readonly #lanes: readonly Lane[];
   /** Position i of each lane's end in the sum of weights. */
   readonly #ends: readonly number[];
 
-  /** `longestMs` of CPU time of the whole process: of no use beside threads that do other things. */
-  constructor(targets: readonly Target[], seed: number, longestMs = LONGEST_MS) {
-    this.#longestMs = longestMs;
+  constructor(targets: readonly Target[], seed: number, { longestMs, recorder }: FuzzerOptions = {}) {
+    this.#longestMs = longestMs ?? LONGEST_MS;
+    this.#recorder = recorder;
     this.#random = new SeededRandom(seed);
-    this.#lanes = targets.map((target) => ({
+    this.#lanes = targets.map((target, position) => ({
+      position,
       target,
       tally: newTally(),
       corpus: [...target.samples],
@@ -76,9 +89,10 @@ export class Fuzzer {
   async runSamples(): Promise<Found | undefined> {
     for (const lane of this.#lanes) {
       for (const sample of lane.target.samples) {
-        const found = (await reset(lane)) ?? (await this.#feed(lane, sample.slice(), false));
+        const found =
+          (await this.#reset(lane)) ?? (await this.#feed(lane, sample.slice(), { fromValid: false }));
         if (found !== undefined) return found;
-        if (lane.tally.reasons.get(TAKEN) === lane.tally.inputs) continue;
+        if ([...lane.tally.reasons.keys()].every(isTaken)) continue;
         return { target: lane.target.name, error: 'a valid input was refused', inputs: [sample] };
       }
     }
@@ -107,7 +121,7 @@ export class Fuzzer {
       }
       const fresh = new Set(coverage.takeNew());
       for (const { lane, input } of fresh.size > 0 ? tried : []) {
-        const found = await this.#feed(lane, input.slice(), true);
+        const found = await this.#feed(lane, input.slice(), { fromValid: true, again: true });
         if (found !== undefined) return found;
         if (coverage.takeAny(fresh)) this.#keep(lane, input);
       }
@@ -121,8 +135,8 @@ export class Fuzzer {
     const fromValid = randomBelow(this.#random, 8) > 0;
     const input = fromValid ? this.#mutate(lane) : randomInput(this.#random);
     onInput(lane, input);
-    if (lane.sinceReset.length < RESET_EVERY) return this.#feed(lane, input, fromValid);
-    return reset(lane).then((broken) => broken ?? this.#feed(lane, input, fromValid));
+    if (lane.sinceReset.length < RESET_EVERY) return this.#feed(lane, input, { fromValid });
+    return this.#reset(lane).then((broken) => broken ?? this.#feed(lane, input, { fromValid }));
   }
 
   #pick(): number {
@@ -144,12 +158,14 @@ export class Fuzzer {
   }
 
   /** Not async itself: most targets are not, and there are millions of inputs. */
-  #feed(lane: Lane, input: Uint8Array, fromValid: boolean): Found | undefined | Promise<Found | undefined> {
+  #feed(lane: Lane, input: Uint8Array, made: Made): Found | undefined | Promise<Found | undefined> {
     // Without state no earlier input matters.
-    if (lane.target.reset === undefined) lane.sinceReset.length = 0;
+    if (lane.target.reset === undefined) this.#forget(lane);
     lane.sinceReset.push(input);
+    this.#recorder?.add(lane.position, input);
+    this.#recorder?.begin(lane.position);
     const began = performance.now();
-    const done = (verdict: Verdict): Found | undefined => this.#count(lane, verdict, fromValid, began);
+    const done = (verdict: Verdict): Found | undefined => this.#judge(lane, verdict, made, began);
     try {
       const verdict = lane.target.run(input);
       if (typeof verdict === 'string') return done(verdict);
@@ -159,26 +175,55 @@ export class Fuzzer {
     }
   }
 
-  #count(lane: Lane, verdict: Verdict, fromValid: boolean, began: number): Found | undefined {
-    const { tally } = lane;
+  #judge(lane: Lane, verdict: Verdict, made: Made, began: number): Found | undefined {
     const took = performance.now() - began;
-    tally.inputs++;
-    if (fromValid) tally.mutated++;
-    if (passesOutside(verdict)) tally.passedOutside++;
-    tally.totalMs += took;
-    if (took > tally.slowestMs) tally.slowestMs = took;
-    const reason = tally.reasons.size < MOST_REASONS || tally.reasons.has(verdict) ? verdict : 'other';
-    tally.reasons.set(reason, (tally.reasons.get(reason) ?? 0) + 1);
-    if (fromValid && verdict === TAKEN && randomBelow(this.#random, 64) === 0)
-      this.#keep(lane, lane.sinceReset.at(-1)!);
+    if (made.again !== true) {
+      count(lane.tally, verdict, made, took);
+      if (made.fromValid && isTaken(verdict) && randomBelow(this.#random, 64) === 0)
+        this.#keep(lane, lane.sinceReset.at(-1)!);
+    }
     if (took <= this.#longestMs || this.#cpuMs() - this.#cpuAtBlock <= this.#longestMs) return undefined;
     return foundIn(lane, new Error(`it took ${Math.round(took)} ms`));
+  }
+
+  /** A machine may find at its end that it was led beyond its bounds. */
+  async #reset(lane: Lane): Promise<Found | undefined> {
+    this.#recorder?.begin(lane.position);
+    try {
+      await lane.target.reset?.();
+    } catch (error) {
+      return foundIn(lane, error);
+    }
+    this.#forget(lane);
+    return undefined;
+  }
+
+  #forget(lane: Lane): void {
+    lane.sinceReset.length = 0;
+    this.#recorder?.forget(lane.position);
   }
 
   #keep(lane: Lane, input: Uint8Array): void {
     if (input.length > 4_096) return;
     lane.corpus[lane.target.samples.length + (lane.kept++ % KEPT)] = input;
   }
+}
+
+/** How an input came about. */
+interface Made {
+  readonly fromValid: boolean;
+  /** It was fed before, and is counted once. */
+  readonly again?: boolean;
+}
+
+function count(tally: Tally, verdict: Verdict, { fromValid }: Made, took: number): void {
+  tally.inputs++;
+  if (fromValid) tally.mutated++;
+  if (passesOutside(verdict)) tally.passedOutside++;
+  tally.totalMs += took;
+  if (took > tally.slowestMs) tally.slowestMs = took;
+  const reason = tally.reasons.size < MOST_REASONS || tally.reasons.has(verdict) ? verdict : 'other';
+  tally.reasons.set(reason, (tally.reasons.get(reason) ?? 0) + 1);
 }
 
 function newTally(): Tally {
@@ -207,17 +252,6 @@ export function mergeTallies(all: readonly Tallies[]): Tallies {
       sum.reasons.set(reason, (sum.reasons.get(reason) ?? 0) + count);
   }
   return merged;
-}
-
-/** A machine may find at its end that it was led beyond its bounds. */
-async function reset(lane: Lane): Promise<Found | undefined> {
-  try {
-    await lane.target.reset?.();
-  } catch (error) {
-    return foundIn(lane, error);
-  }
-  lane.sinceReset.length = 0;
-  return undefined;
 }
 
 function foundIn(lane: Lane, error: unknown): Found {

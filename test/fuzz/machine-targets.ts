@@ -9,12 +9,13 @@ import { DataNode } from '../../router/data-node.ts';
 import { MemoryEngine } from '../../router/engine/memory.ts';
 import type { DataReport } from '../../router/node-messages.ts';
 import { encodePreamble } from '../../router/crypto/preamble.ts';
+import { Reassembly } from '../../router/switch/reassembly.ts';
 import { writeDatagramHeader } from '../../router/wire/datagram.ts';
-import { parseLinkMessage } from '../../router/wire/inner.ts';
+import { KIND_FRAGMENT, KIND_FRAME, parseLinkMessage } from '../../router/wire/inner.ts';
 import { fakeCipher, fullMesh, macsOf } from '../router/data-net.ts';
 import { fakePrimitives } from '../sim/fake-primitives.ts';
 import * as samples from './samples.ts';
-import { OUTSIDE, promise, TAKEN, type Target, type Verdict } from './target.ts';
+import { OUTSIDE, promise, TAKEN, taken, type Target, type Verdict } from './target.ts';
 
 const MALLORY_AT = parseEndpoint('192.0.2.66', 6783)!;
 /** Virtual time between two inputs, so that timers come due among them. */
@@ -209,6 +210,9 @@ class HostilePeer {
   #sent = 0;
   #delivered = 0;
   #drops: DataReport['drops'] = {};
+  /** Gets the fragments too: those that it keeps the node has to keep. */
+  #fragments!: Reassembly;
+  #refused = false;
 
   /** `sealed`: inputs are inner messages; otherwise whole datagrams. */
   constructor(sealed: boolean) {
@@ -225,6 +229,9 @@ class HostilePeer {
 
   async #renew(): Promise<void> {
     [this.#now, this.#counter, this.#drops] = [0, 0, {}];
+    this.#fragments = new Reassembly((reason) => {
+      if (reason === 'fragment-malformed' || reason === 'fragment-mismatched') this.#refused = true;
+    });
     this.#engine = new MemoryEngine({
       cipher: fakeCipher,
       transmit: () => {
@@ -246,13 +253,14 @@ class HostilePeer {
     [this.#sent, this.#delivered] = [0, 0];
     this.#engine.deliver(MALLORY_AT, this.#sealed ? datagramOf(input, this.#counter++) : input);
     this.#node.onReady(this.#now);
+    const verdict = this.#sealed ? this.#innerVerdict(input) : this.#outerVerdict();
     if ((this.#node.nextTimeout() ?? Infinity) <= this.#now) this.#node.onTimeout(this.#now);
     promise(
       this.#sent <= 16 && this.#delivered <= 2,
       `${this.#sent} datagrams, ${this.#delivered} frames of one`,
     );
     promise(this.#node.drain().length <= 200, 'too much was told');
-    return this.#sealed ? innerVerdict(input) : this.#verdict();
+    return verdict;
   }
 
   #configure(): void {
@@ -278,16 +286,48 @@ class HostilePeer {
     );
   }
 
-  /** What the engine counted the datagram under, if anything. */
-  #verdict(): Verdict {
+  #outerVerdict(): Verdict {
+    const drop = this.#newDrop();
+    if (drop === undefined) return TAKEN;
+    return /^(tag|index|key|datagram|counter|label)-/.test(drop) ? OUTSIDE + drop : drop;
+  }
+
+  /** Nothing that was sealed properly vanishes: something is done with it, or it is counted. */
+  #innerVerdict(input: Uint8Array): Verdict {
+    const drop = this.#newDrop();
+    if (drop === 'index-unknown') return this.#reopen();
+    const [kind, flags] = input;
+    if (kind === undefined || flags === undefined) return `${OUTSIDE}too short`;
+    if (kind < KIND_FRAME || kind > KIND_FRAGMENT) {
+      return parseLinkMessage(kind, flags, input, 2, input.length - 2) === undefined ? 'malformed' : TAKEN;
+    }
+    const isHeld = kind === KIND_FRAGMENT && this.#isHeld(input);
+    if (this.#delivered > 0) return taken('delivered');
+    if (drop !== undefined)
+      return /^(frame|broadcast|fragment)-malformed$/.test(drop) ? OUTSIDE + drop : drop;
+    if (isHeld) return taken('held as a fragment');
+    promise(this.#sent > 0, `a message of kind ${kind} vanished`);
+    return taken('sent');
+  }
+
+  /** A message before closed the session. */
+  #reopen(): Verdict {
+    this.#configure();
+    return `${OUTSIDE}index-unknown`;
+  }
+
+  #isHeld(fragment: Uint8Array): boolean {
+    this.#refused = false;
+    const whole = this.#fragments.add(samples.MALLORY, fragment, 2, fragment.length - 2, this.#now);
+    this.#fragments.onTimeout(this.#now);
+    return whole === undefined && !this.#refused;
+  }
+
+  /** What has been counted since the last call, if anything. */
+  #newDrop(): string | undefined {
     const before = this.#drops;
     this.#drops = this.#report().drops;
-    const grown = Object.entries(this.#drops).find(([reason, count]) => count > (before[reason] ?? 0))?.[0];
-    return grown === undefined
-      ? TAKEN
-      : /^(tag|index|key|datagram|counter|label)-/.test(grown)
-        ? OUTSIDE + grown
-        : grown;
+    return Object.entries(this.#drops).find(([reason, count]) => count > (before[reason] ?? 0))?.[0];
   }
 
   #report(): DataReport {
@@ -307,13 +347,6 @@ function datagramOf(inner: Uint8Array, counter: number): Uint8Array {
   writeDatagramHeader(out, 1, 0, LOCAL_INDEX, counter);
   out.set(fakeCipher.seal(KEY_IN, counter, inner), 16);
   return out;
-}
-
-function innerVerdict(input: Uint8Array): Verdict {
-  const [kind, flags] = input;
-  if (kind === undefined || flags === undefined) return `${OUTSIDE}too short`;
-  if (kind >= 1 && kind <= 3) return TAKEN;
-  return parseLinkMessage(kind, flags, input, 2, input.length - 2) === undefined ? 'malformed' : TAKEN;
 }
 
 export function machineTargets(): Target[] {

@@ -175,9 +175,16 @@ const ARGUMENTS: readonly unknown[] = [
   ...[0, 4, 16, 18, 32].map((length) => new Uint8Array(length).fill(1)),
   new Float64Array(3),
   new Uint32Array(4),
-  new Uint8Array(structuredClone(new ArrayBuffer(8), { transfer: [] })),
+  detached(),
   new DataView(new ArrayBuffer(8)),
 ];
+
+/** An array whose buffer went elsewhere. */
+function detached(): Uint8Array {
+  const array = new Uint8Array(8);
+  structuredClone(array.buffer, { transfer: [array.buffer] });
+  return array;
+}
 
 const CALLS = [
   ...([

@@ -1,5 +1,5 @@
 /**
- * What became of an input: `TAKEN`, or the reason that it was refused for. Reasons that begin with `OUTSIDE` are those
+ * What became of an input: `TAKEN`, perhaps with what was done with it, or the reason that it was refused for. Reasons that begin with `OUTSIDE` are those
  * of the outer check (framing, tag, well-formedness), behind which the fields are judged.
  */
 export type Verdict = string;
@@ -26,6 +26,14 @@ export interface Target {
 }
 
 export const RESET_EVERY = 512;
+
+export function taken(how: string): Verdict {
+  return `${TAKEN}: ${how}`;
+}
+
+export function isTaken(verdict: Verdict): boolean {
+  return verdict.startsWith(TAKEN);
+}
 
 export function passesOutside(verdict: Verdict): boolean {
   return !verdict.startsWith(OUTSIDE);

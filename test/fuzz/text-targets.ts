@@ -128,8 +128,29 @@ const calls = [
   '/allocate\n{"id":"x","subnet":"10.32.0.0/16"}',
   '/claim\n{"id":"x","cidr":"10.32.0.1/12"}',
   '/release\n{"id":"x"}',
-  '/attach\n{"target":"x","__proto__":{"a":1},"constructor":{"prototype":{"b":2}}}',
+  '/prime\n{}',
+  '/rotate\n{}',
+  '/rekey\n{"peer":"::1"}',
+  ...['/status\n', '/report\n', '/ps\n'],
 ];
+
+/** The method of each path that the API has. Throws if there is no valid call of one. */
+async function routes(): Promise<ReadonlyMap<string, 'GET' | 'POST'>> {
+  const app = createApi(daemon, silentLog);
+  await app.ready();
+  const table = app.printRoutes({ commonPrefix: false });
+  await app.close();
+  const rows = [...table.matchAll(/(\/\S*) \((GET|POST)\b/g)];
+  const missing = rows.filter(([, path]) => !calls.some((call) => call.startsWith(`${path}\n`)));
+  if (rows.length === 0 || missing.length > 0 || rows.length !== table.trim().split('\n').length) {
+    throw new Error(
+      `calls of the API that are not fuzzed: ${missing.map(([, path]) => path).join(', ') || table}`,
+    );
+  }
+  return new Map(rows.map(([, path, method]) => [path!, method as 'GET' | 'POST']));
+}
+
+const methods = await routes();
 
 function api(): Target {
   let app: FastifyInstance | undefined;
@@ -137,20 +158,21 @@ function api(): Target {
     app ??= createApi(daemon, silentLog);
     const end = input.indexOf(10);
     const path = decoder.decode(input.subarray(0, Math.max(0, end))).replace(/[^/a-z0-9?%-]/g, '');
-    const headers = { 'content-type': 'application/json' };
+    const url = `/${path.replace(/^\/+/, '')}`;
     const payload = Buffer.from(input.subarray(end + 1));
-    const request: InjectOptions = { method: 'POST', url: `/${path.replace(/^\/+/, '')}`, headers, payload };
-    const { statusCode, body } = await app.inject(request);
-    promise(statusCode === 200 || (statusCode >= 400 && statusCode < 500), `status ${statusCode}: ${body}`);
-    promise(body.length <= 10_000, 'an answer beyond its bound');
+    const body: InjectOptions = { headers: { 'content-type': 'application/json' }, payload };
+    const method = methods.get(url.split('?')[0]!) ?? 'POST';
+    const request: InjectOptions = { method, url, ...(method === 'POST' ? body : {}) };
+    const { statusCode, body: answer } = await app.inject(request);
+    promise(statusCode === 200 || (statusCode >= 400 && statusCode < 500), `status ${statusCode}: ${answer}`);
+    promise(answer.length <= 10_000, 'an answer beyond its bound');
     promise(!('a' in {}) && !('b' in {}), 'a prototype was changed');
-    if (statusCode === 404 || body.includes('JSON')) return `${OUTSIDE}status ${statusCode}`;
+    if (statusCode === 404 || answer.includes('JSON')) return `${OUTSIDE}status ${statusCode}`;
     return statusCode === 200 ? TAKEN : `status ${statusCode}`;
   };
   return {
     name: 'api-request',
-    // The last one is refused, as it should be.
-    samples: calls.slice(0, -1).map(utf8),
+    samples: calls.map(utf8),
     shape: 'text',
     weight: 2,
     run,
