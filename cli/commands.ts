@@ -137,8 +137,8 @@ function addKeyCommands(program: Command, terminal: Terminal, call: Call): void 
 
 const ROTATE_HELP = `
 The file holds one password or two, a line each. The first is dialled with, both are accepted. To change the password
-without an interruption, do each step on all hosts before the next: add the new one as the second line, then swap the
-lines, then drop the old one. Connections made with a dropped password are re-made; a host that knows no other is out
+without an interruption, do each step on all hosts before the next: add the new one as the second line (status
+of every host must show 2 passwords before you swap on any), then swap the lines, then drop the old one. Connections made with a dropped password are re-made; a host that knows no other is out
 within a minute.
 
 Example:
