@@ -64,6 +64,8 @@ export class ControlNode implements Machine<ControlEffect> {
     const local = localEnd(config, deps, () => this.#gossip.entry(config.identity.name)?.addresses ?? []);
     const rule: SparseRule = (wasSparse, peers) => isSparse(wasSparse, peers, config.fullMeshLimit);
     this.#links = new LinkControl({ local, pins: this.#pins, isSparse: rule });
+    // Who gave up a password that cannot be read again did so by starting anew.
+    if (config.passwords.length > 0) this.#links.onPasswordDropped(now);
     this.#pump();
   }
 
@@ -398,6 +400,7 @@ export class ControlNode implements Machine<ControlEffect> {
       ipam: this.#ipam,
       links: this.#links,
       pins: this.#pins.size,
+      passwords: this.#passwords.list.length,
       report,
     };
     if (kind === 'status') {
