@@ -111,6 +111,11 @@ export class HandshakeLimits {
     else this.#guesses.clear(ip);
   }
 
+  /** Dials that failed for want of the password that is held now count no more. */
+  onPasswordAdded(): void {
+    this.#dialGuesses.reset();
+  }
+
   onEnded({ conn, remote: { ip } }: Authenticating, now: Millis): void {
     this.#halfOpen.delete(conn);
     const guesses = this.#checking.get(conn);
