@@ -1,5 +1,3 @@
-import type { EventEmitter } from 'node:events';
-
 /**
  * SIGHUP, from the start on: without a handler it would end the process. What comes before it can be obeyed is obeyed
  * once, as soon as it can be.
@@ -8,7 +6,7 @@ export class HangUps {
   #act: (() => void) | undefined;
   #missed = false;
 
-  constructor(signals: EventEmitter) {
+  constructor(signals: { on(signal: 'SIGHUP', listener: () => void): unknown }) {
     signals.on('SIGHUP', () => {
       if (this.#act === undefined) this.#missed = true;
       else this.#act();
