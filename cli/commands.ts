@@ -120,25 +120,30 @@ function addKeyCommands(program: Command, terminal: Terminal, call: Call): void 
     });
   program
     .command('rekey')
-    .description('agree on new session keys now, and print with whom')
-    .argument('[peer]', 'name or nickname; all peers with a session by default')
+    .description('ask for new session keys now, and print with whom')
+    .argument('[peer]', 'name or nickname; all peers whose link is up by default')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nKeys are renewed every two minutes without it.\n\nExamples:\n  weave-ts rekey\n  weave-ts rekey host2',
+      '\nKeys are renewed every two minutes without it. `status links` counts renewals ("rekeys").\n\nExamples:\n  weave-ts rekey\n  weave-ts rekey host2',
     )
     .action(async (peer: string | undefined, flags: JsonFlag) => {
       const { peers } = (await call('POST', '/rekey', peer === undefined ? {} : { peer })) as {
         peers: PeerRef[];
       };
-      terminal.out(flags.json === true ? json(peers) : lines(peers.map((p) => `${p.peer} (${p.nickname})`)));
+      terminal.out(flags.json === true ? json(peers) : rekeyText(peers));
     });
+}
+
+function rekeyText(peers: readonly PeerRef[]): string {
+  if (peers.length === 0) return 'no link is up: nothing to renew\n';
+  return lines(peers.map(({ peer, nickname }) => `asked for new keys with ${peer} (${nickname})`));
 }
 
 const ROTATE_HELP = `
 The file holds one password or two, a line each. The first is dialled with, both are accepted. To change the password
-without an interruption, do each step on all hosts before the next: add the new one as the second line, then swap the
-lines, then drop the old one. Connections made with a dropped password are re-made; a host that knows no other is out
+without an interruption, do each step on all hosts before the next: add the new one as the second line (status
+of every host must show 2 passwords before you swap on any), then swap the lines, then drop the old one. Connections made with a dropped password are re-made; a host that knows no other is out
 within a minute.
 
 Example:

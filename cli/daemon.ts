@@ -239,12 +239,12 @@ export class RunningDaemon implements Daemon {
 
   #whole(document: Extract<Answer, { type: 'status' }>['document']): StatusDocument {
     const { engine, version } = this.#edge;
-    const { name, nickname, incarnation, encryption, mtu, ...rest } = document.router;
+    const { name, nickname, incarnation, encryption, passwords, mtu, ...rest } = document.router;
     const uptimeSeconds = this.#edge.uptimeSeconds();
     const warnings = this.#edge.problems();
     return {
       version,
-      router: { name, nickname, incarnation, encryption, engine, mtu, uptimeSeconds, ...rest },
+      router: { name, nickname, incarnation, encryption, passwords, engine, mtu, uptimeSeconds, ...rest },
       ipam: document.ipam,
       ...(warnings.length === 0 ? {} : { warnings }),
     };

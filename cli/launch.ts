@@ -19,6 +19,7 @@ import { DataPlane } from '../router/loop/data-plane.ts';
 import { monotonicNow } from '../router/loop/deadline-timer.ts';
 import { NodeAddresses, Requests, RunningDaemon } from './daemon.ts';
 import { filesBeside } from './daemon-files.ts';
+import { HangUps } from './hang-ups.ts';
 import { planHost, type HostPlan } from './host-plan.ts';
 import { claimNamespace } from './namespace-claim.ts';
 import { createLog } from './pino-log.ts';
@@ -43,6 +44,7 @@ export async function runDaemon(
   passwords: readonly string[],
   { foreground }: { readonly foreground: boolean },
 ): Promise<string> {
+  const hangUps = new HangUps(process);
   await checkSocketPath(settings.socket);
   const files = filesBeside(settings.socket);
   const log = createLog(settings.logLevel, foreground ? process.stdout : new RotatingLog(files.log));
@@ -59,7 +61,7 @@ export async function runDaemon(
     else if (!host.hasTap) undo.push(() => loadAddon().tapDelete(host.network.settings.tap));
     const daemon = new DaemonProcess(settings, prepared, host, state.store, log);
     undo.push(() => daemon.close());
-    await daemon.start();
+    await daemon.start(hangUps);
     writeFileSync(files.pid, `${process.pid}\n`, { mode: 0o600 });
     daemon.onEnd = () => state.close().then(() => rmSync(files.pid, { force: true }));
     return prepared.identity.name;
@@ -94,7 +96,7 @@ class DaemonProcess {
     this.#log = log;
   }
 
-  async start(): Promise<void> {
+  async start(hangUps: HangUps): Promise<void> {
     const { network } = this.#host;
     const data = await this.#startData();
     const node = this.#makeNode();
@@ -121,7 +123,7 @@ class DaemonProcess {
     });
     this.#api = createApi(daemon, this.#log);
     await listenOnSocket(this.#api, this.#settings.socket);
-    this.#obeySignals(() => this.#rotate(node, loop));
+    this.#obeySignals(hangUps, () => this.#rotate(node, loop));
     loop.tell((now) => node.connect(this.#prepared.targets, true, now));
     void attachments.readopt().catch((error: unknown) => this.#report('attachments not taken up', error));
     attachments.start();
@@ -193,9 +195,9 @@ class DaemonProcess {
     });
   }
 
-  #obeySignals(rotate: () => RotateResult): void {
+  #obeySignals(hangUps: HangUps, rotate: () => RotateResult): void {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void this.#end(false, 0));
-    process.on('SIGHUP', () => {
+    hangUps.obey(() => {
       try {
         for (const note of rotate().notes) this.#log.log('warn', note);
       } catch (error) {

@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
+import { MAX_PASSWORDS } from '../gossip/secure-channel.ts';
 import { BadValue, UsageError } from './exit.ts';
 
 /** Where a password may come from; at most one of them may be given. */
@@ -15,11 +16,9 @@ export interface Passwords {
   readonly warning: string | undefined;
 }
 
-export const MAX_PASSWORDS = 2;
-
 /**
- * The passwords of this daemon. Throws {@link UsageError} for two sources, {@link BadValue} for an unreadable or
- * empty file or more than two lines in it.
+ * The passwords of this daemon. Throws {@link UsageError} for two sources, {@link BadValue} for a file that cannot be
+ * used, see {@link readPasswordFile}.
  */
 export function readPasswords(sources: PasswordSources): Passwords {
   const environment = sources.environment === '' ? undefined : sources.environment;
@@ -35,17 +34,23 @@ export function readPasswords(sources: PasswordSources): Passwords {
   return { accepted: single === undefined ? [] : [single], warning: undefined };
 }
 
-/** One or two lines; blank lines are ignored and only line ends trimmed. */
+/**
+ * One or two lines; blank lines are ignored and only line ends trimmed. Throws {@link BadValue} for an unreadable or empty
+ * file, one that is not UTF-8 (what stands for its bad bytes would be another password, and a weaker one), more than two
+ * lines, or the same one twice.
+ */
 export function readPasswordFile(path: string): Passwords {
-  let text: string;
+  let bytes: Uint8Array;
   let mode: number;
   try {
-    text = readFileSync(path, 'utf8');
+    bytes = readFileSync(path);
     mode = statSync(path).mode;
   } catch (error) {
     throw new BadValue(`cannot read the password file "${path}": ${whyUnreadable(error)}`);
   }
-  const accepted = text.split(/\r?\n/).filter((line) => line.trim() !== '');
+  const accepted = decode(bytes, path)
+    .split(/\r?\n/)
+    .filter((line) => line.trim() !== '');
   if (accepted.length === 0)
     throw new BadValue(`the password file ${path} is empty: write the password on its first line`);
   if (accepted.length > MAX_PASSWORDS) {
@@ -53,11 +58,23 @@ export function readPasswordFile(path: string): Passwords {
       `the password file ${path} holds ${accepted.length} passwords: at most ${MAX_PASSWORDS}, the current and the previous one`,
     );
   }
+  if (accepted[0] === accepted[1]) throw new BadValue(`both lines of ${path} are the same password`);
   const open = (mode & 0o077) !== 0;
   return {
     accepted,
     warning: open ? `the password file ${path} can be read by others: chmod 600 ${path}` : undefined,
   };
+}
+
+/** Wipes the bytes. */
+function decode(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new BadValue(`the password file ${path} is not UTF-8 text: write the password in that encoding`);
+  } finally {
+    bytes.fill(0);
+  }
 }
 
 const UNREADABLE: Readonly<Record<string, string>> = {

@@ -18,16 +18,16 @@ export function choosePeer(router: Pick<RouterStatus, 'name' | 'peers'>, wanted:
   return { peer: peer.name, nickname: peer.nickname };
 }
 
-/** The peers whose session keys can be renewed: all with a session, or the one that is wanted. Throws {@link BadValue}. */
+/** The peers whose session keys can be renewed: all whose link is up, or the one that is wanted. Throws {@link BadValue}. */
 export function peersToRekey(router: RouterStatus, wanted: string | undefined): PeerRef[] {
   if (!router.encryption) throw new BadValue('no password is set: links have no keys to renew');
   const linked = router.links
-    .filter(({ state }) => state !== 'idle' && state !== 'offering')
+    .filter(({ state }) => state === 'up')
     .map(({ peer, nickname }) => ({ peer, nickname }));
   if (wanted === undefined) return linked;
   const { peer, nickname } = choosePeer(router, wanted);
   const chosen = linked.filter((each) => each.peer === peer);
   if (chosen.length === 0)
-    throw new BadValue(`there is no session with ${peer} (${nickname}) yet: its first will have new keys`);
+    throw new BadValue(`the link with ${peer} (${nickname}) is not up: nothing to renew`);
   return chosen;
 }

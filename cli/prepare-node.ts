@@ -1,5 +1,5 @@
 import { parseCidr, parseIp, type Cidr, type IpAddress } from '../core/address.ts';
-import { utf8 } from '../core/bytes.ts';
+import { secretUtf8 } from '../core/bytes.ts';
 import { parsePeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { StoreChange, StorePort } from '../core/store.ts';
@@ -56,7 +56,7 @@ export function prepareNode(
       discovery: settings.discovery,
       connLimit: settings.connLimit,
       fullMeshLimit: settings.fullMeshLimit,
-      passwords: passwords.map(utf8),
+      passwords: passwords.map(secretUtf8),
       trustedSubnets,
       dataPlane: true,
       ipam: { ...ipam, init },

@@ -1,4 +1,4 @@
-import { utf8 } from '../core/bytes.ts';
+import { secretUtf8 } from '../core/bytes.ts';
 import type { RotateResult } from '../router/api/daemon.ts';
 import type { Rotation } from '../router/control-node.ts';
 import { BadValue } from './exit.ts';
@@ -15,7 +15,7 @@ export function rotatePasswords(
 ): RotateResult {
   if (file === undefined) throw new BadValue(encrypted ? WITHOUT_FILE : WITHOUT_PASSWORD);
   const { accepted, warning } = readPasswordFile(file);
-  const rotation = apply(accepted.map(utf8));
+  const rotation = apply(accepted.map(secretUtf8));
   if (typeof rotation === 'string') throw new BadValue(rotation);
   return { ...rotation, notes: warning === undefined ? [] : [warning] };
 }

@@ -55,7 +55,9 @@ function routerFields(router: RouterStatus): [string, string][] {
     ['Name', `${router.name} (${router.nickname})`],
     [
       'Encryption',
-      router.encryption ? 'enabled' : 'disabled: traffic is neither encrypted nor authenticated',
+      router.encryption
+        ? `on, ${counted(router.passwords, 'password', 'passwords')}`
+        : 'off: traffic is neither encrypted nor authenticated',
     ],
     ['Engine', router.engine],
     ['MTU', String(router.mtu)],

@@ -84,6 +84,15 @@ export function secretRoom(length: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(new ArrayBuffer(length));
 }
 
+/** UTF-8 in such room, with no copy elsewhere. */
+export function secretUtf8(text: string): Uint8Array<ArrayBuffer> {
+  // No UTF-16 unit takes more than three bytes.
+  const room = secretRoom(3 * text.length);
+  const secret = secretCopy(room, encoder.encodeInto(text, room).written);
+  room.fill(0);
+  return secret;
+}
+
 /** The first `length` of `bytes` in such room; the caller wipes `bytes`. */
 export function secretCopy(bytes: Uint8Array, length = bytes.length): Uint8Array<ArrayBuffer> {
   const copy = secretRoom(length);

@@ -192,6 +192,15 @@ export class ConnectionMaker {
     this.#release(conn)?.tryPassword(index, now);
   }
 
+  /** `added`: there is one that was not held before, so that what failed is tried again at once. */
+  onPasswordsChanged(added: boolean, now: Millis): void {
+    this.#deadline.invalidate();
+    for (const target of this.#targets.values()) {
+      target.onPasswordsChanged();
+      if (added) target.onPasswordAdded(now);
+    }
+  }
+
   #findDeadline(): Millis | undefined {
     let next: Millis | undefined;
     for (const target of this.#targets.values()) {

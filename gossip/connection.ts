@@ -1,7 +1,13 @@
 import { formatEndpoint, type Endpoint } from '../core/address.ts';
 import { earlier, SECOND, type Machine, type Millis } from '../core/time.ts';
 import { encodeMessage, parseMessage, type Hello, type Message } from './messages.ts';
-import type { ChannelFailure, CryptoJob, CryptoResult, SecureChannel } from './secure-channel.ts';
+import {
+  MAX_PASSWORDS,
+  type ChannelFailure,
+  type CryptoJob,
+  type CryptoResult,
+  type SecureChannel,
+} from './secure-channel.ts';
 
 export const HEARTBEAT_EVERY: Millis = 10 * SECOND;
 export const DEAD_AFTER: Millis = 30 * SECOND;
@@ -35,8 +41,8 @@ export interface ConnectionOptions {
 
 type Phase = 'handshake' | 'greeting' | 'running' | 'closed';
 
-/** At most two passwords are held; a connection without one counts as made with the first. */
-const FIRST_POSITIONS = [0, 1];
+/** A connection without a password counts as made with the first. */
+const FIRST_POSITIONS = Array.from({ length: MAX_PASSWORDS }, (_, i) => i);
 
 const BYTES_OF_HEARTBEAT = encodeMessage({ type: 'heartbeat' });
 
@@ -231,4 +237,11 @@ export class Connection implements Machine<ConnectionEvent> {
     this.close();
     this.#events.push({ type: 'failed', failure: { reason, error } });
   }
+}
+
+/** For the operator: why a stream that ended by itself is over. */
+export function endSentence({ remote, sid }: Connection, error: string | undefined): string {
+  const address = formatEndpoint(remote);
+  if (sid.length > 0) return error ?? `${address} closed the connection`;
+  return `the handshake with ${address} broke off${error === undefined ? '' : `: ${error}`}`;
 }

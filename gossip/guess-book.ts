@@ -39,6 +39,12 @@ export class GuessBook {
     this.#fullAt.delete(source);
   }
 
+  /** Forgets everything. */
+  reset(): void {
+    this.#fullAt.clear();
+    this.#sweepAt = SWEEP_ABOVE;
+  }
+
   /** As rare as the book is large, so that its cost per guess is constant. */
   #sweep(now: Millis): void {
     for (const [source, fullAt] of this.#fullAt) if (fullAt <= now) this.#fullAt.delete(source);

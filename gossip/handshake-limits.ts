@@ -134,6 +134,11 @@ export class HandshakeLimits {
     return `the handshake with ${address} broke off${error === undefined ? '' : `: ${error}`}`;
   }
 
+  /** Dials that failed for want of the password that is held now count no more. */
+  onPasswordAdded(): void {
+    this.#dialGuesses.reset();
+  }
+
   onEnded({ conn, remote: { ip } }: Authenticating, now: Millis): void {
     this.#halfOpen.delete(conn);
     const guesses = this.#checking.get(conn);

@@ -13,8 +13,8 @@ export class Neighbour implements ChannelNeighbour, Greeted {
   readonly replaces: Uint8Array;
   /** It accepted us, too: something came after its hello. */
   isEstablished = false;
-  /** The password of the connection is no longer held: replace it until `until`, next try at `next`. */
-  remake: { readonly until: Millis; next: Millis } | undefined;
+  /** The password of the connection is no longer held: replace it until `until`, next try at `next`; `error`: why the last one failed. */
+  remake: { readonly until: Millis; next: Millis; error?: string } | undefined;
   readonly #send: (connection: Connection, message: Uint8Array, now: Millis) => void;
 
   constructor(
@@ -43,6 +43,11 @@ export class Neighbour implements ChannelNeighbour, Greeted {
 
   get address(): string {
     return formatEndpoint(this.connection.remote);
+  }
+
+  /** What a log line says of it. */
+  get logFields(): Record<string, string> {
+    return { peer: this.name, nickname: this.hello.nickname, address: this.address };
   }
 
   send(message: Uint8Array, now: Millis): void {

@@ -5,8 +5,9 @@ import type { RandomSource } from '../core/random.ts';
 import { earlier, type Millis } from '../core/time.ts';
 import { admit, type Admission, type Greeted } from './admission.ts';
 import { ConnectionMaker, type Dial } from './connection-maker.ts';
-import type { Connection, ConnectionFailure } from './connection.ts';
+import { endSentence, type Connection, type ConnectionFailure } from './connection.ts';
 import { Connections, type Incident } from './connections.ts';
+import { Dials, type DialUnderWay } from './dials.ts';
 import type { ConnectionEffect, LogEffect } from './gossip-effect.ts';
 import { HandshakeLimits, limitSentence, type LimitReason } from './handshake-limits.ts';
 import { encodeMessage, type Hello, type Message, type NeighbourMessage } from './messages.ts';
@@ -52,10 +53,6 @@ interface Ending extends ConnectionFailure {
   readonly reset?: boolean;
 }
 
-interface DialUnderWay extends Dial {
-  readonly replaces: Uint8Array;
-}
-
 const NONE = new Uint8Array(0);
 /** Reasons for a bye that are counted as such; the other end must not invent counters. */
 const BYES: ReadonlySet<string> = new Set([
@@ -79,10 +76,7 @@ export class Neighbourhood {
   readonly #limit: number;
   readonly #deps: NeighbourhoodDeps;
   readonly #neighbours = new Map<PeerName, Neighbour>();
-  /** Dials without an answer yet. */
-  readonly #dials = new Map<number, DialUnderWay>();
-  /** How connections that we dialled came about. */
-  readonly #dialled = new Map<number, DialUnderWay>();
+  readonly #dials = new Dials();
   readonly #contests = new NameContests();
   readonly #limits: HandshakeLimits;
   readonly #remakes: Remakes;
@@ -118,7 +112,7 @@ export class Neighbourhood {
 
   /** The addresses that are being dialled. */
   dials(): Iterable<Dial> {
-    return this.#dials.values();
+    return this.#dials.waiting();
   }
 
   onAccepted(conn: number, remote: Endpoint, now: Millis): void {
@@ -135,26 +129,24 @@ export class Neighbourhood {
   }
 
   onConnected(conn: number, remote: Endpoint, now: Millis): void {
-    const dial = this.#dials.get(conn);
+    const dial = this.#dials.take(conn);
     if (dial === undefined) {
       this.#events.push({ type: 'close', conn });
       return;
     }
-    this.#dials.delete(conn);
     // The passwords of one dial follow each other at once.
     const reason = dial.passwordIndex === 0 ? this.#limits.refusesDial(remote.ip, now) : undefined;
-    if (reason !== undefined) return this.#giveUpDial(conn, remote, reason, now);
-    this.#dialled.set(conn, dial);
-    // The list may have become shorter since the dial began.
-    const attempt = dial.passwordIndex < this.#deps.passwordCount() ? dial.passwordIndex : 0;
-    const channel = this.#deps.createChannel('dialler', remote, attempt);
+    if (reason !== undefined) return this.#giveUpDial(dial, remote, reason, now);
+    this.#dials.answered(dial);
+    const channel = this.#deps.createChannel('dialler', remote, dial.passwordIndex);
     this.connections.open({ conn, remote, outbound: true, channel }, now);
   }
 
   onDialFailed(conn: number, error: string, now: Millis): void {
-    if (!this.#dials.delete(conn)) return;
+    const dial = this.#dials.take(conn);
+    if (dial === undefined) return;
     this.failures.add('dial');
-    this.#endDial(conn, error, now);
+    this.#endDial(conn, dial, error, now);
   }
 
   onBytes(conn: number, bytes: Uint8Array, now: Millis): void {
@@ -199,6 +191,11 @@ export class Neighbourhood {
       const isOrphan = connection.sid.length > 0 && connection.passwordIndex === undefined;
       if (isOrphan && this.#neighbourOf(connection) === undefined) this.#endOrphan(connection, now);
     }
+    const kept = newIndexOf.filter((at) => at !== undefined).length;
+    const added = this.#deps.passwordCount() > kept;
+    this.#dials.onPasswordsChanged();
+    if (added) this.#limits.onPasswordAdded();
+    this.maker.onPasswordsChanged(added, now);
     return this.#remakes.onPasswordsChanged(now);
   }
 
@@ -232,7 +229,7 @@ export class Neighbourhood {
   }
 
   #dial(dial: DialUnderWay): void {
-    this.#dials.set(dial.conn, dial);
+    this.#dials.begin(dial);
     this.#events.push({ type: 'dial', conn: dial.conn, ...dial.address });
   }
 
@@ -255,14 +252,16 @@ export class Neighbourhood {
     this.#noteAttempt(remote, reason, { peer: '', nickname: '', error, at: now });
   }
 
-  #giveUpDial(conn: number, remote: Endpoint, reason: LimitReason, now: Millis): void {
-    this.#events.push({ type: 'close', conn, reset: true });
+  #giveUpDial(dial: DialUnderWay, remote: Endpoint, reason: LimitReason, now: Millis): void {
+    this.#events.push({ type: 'close', conn: dial.conn, reset: true });
     this.failures.add(reason);
     this.refusals.add(reason);
-    this.#endDial(conn, limitSentence(reason, remote), now);
+    this.#endDial(dial.conn, dial, limitSentence(reason, remote), now);
   }
 
-  #endDial(conn: number, error: string, now: Millis): void {
+  /** A dial that is to replace a connection is no target's: what became of it is said of that connection. */
+  #endDial(conn: number, dial: DialUnderWay | undefined, error: string, now: Millis): void {
+    if (dial !== undefined && dial.replaces.length > 0) return this.#remakes.onFailed(dial.replaces, error);
     this.#logTarget(conn, error);
     this.maker.onEnded(conn, error, now);
   }
@@ -297,7 +296,7 @@ export class Neighbourhood {
     const hello: Hello = {
       type: 'hello',
       ...this.#config.hello,
-      replaces: this.#dialled.get(connection.conn)?.replaces ?? NONE,
+      replaces: this.#dials.of(connection.conn)?.replaces ?? NONE,
       seenAt: connection.remote,
     };
     this.connections.send(connection, encodeMessage(hello), now);
@@ -379,12 +378,12 @@ export class Neighbourhood {
       const error = 'another connection took its place';
       this.#end(existing.connection, { reason: 'duplicate', error, bye: true }, now);
     }
-    this.#log('info', 'connected', { ...peerFields(neighbour) });
+    this.#log('info', 'connected', neighbour.logFields);
     this.#events.push({ type: 'up', neighbour, mutual });
   }
 
   #greeted(connection: Connection, hello: Hello): Greeted {
-    const replaces = connection.outbound ? this.#dialled.get(connection.conn)?.replaces : hello.replaces;
+    const replaces = connection.outbound ? this.#dials.of(connection.conn)?.replaces : hello.replaces;
     return { hello, sid: connection.sid, replaces: replaces ?? NONE };
   }
 
@@ -440,12 +439,12 @@ export class Neighbourhood {
     this.#limits.onEnded(connection, now);
     this.#contests.cancel(conn);
     this.#settleTarget(connection, reason, error, now);
-    this.#dialled.delete(conn);
+    this.#dials.end(conn);
     const neighbour = this.#neighbourOf(connection);
     if (neighbour === undefined) return;
     this.#neighbours.delete(neighbour.name);
     this.maker.onDisconnected(neighbour.name);
-    this.#log('info', 'disconnected', { ...peerFields(neighbour), reason: error });
+    this.#log('info', 'disconnected', { ...neighbour.logFields, reason: error });
     this.#events.push({ type: 'down', neighbour });
     const waiting = this.#contests.onGone(neighbour.name, neighbour.hello.uid);
     for (const newcomer of waiting) this.#acceptContested(newcomer, now);
@@ -455,7 +454,7 @@ export class Neighbourhood {
     const { conn, hello } = connection;
     if (reason === 'duplicate' && hello !== undefined) return this.maker.onDuplicate(conn, hello.name, now);
     if (!connection.outbound) return this.#noteRefused(connection, reason, error, now);
-    const dial = this.#dialled.get(conn);
+    const dial = this.#dials.of(conn);
     const next = (dial?.passwordIndex ?? 0) + 1;
     if (reason === 'password-mismatch' && next < this.#deps.passwordCount()) {
       // A dial that is to replace a connection is no target's.
@@ -464,7 +463,7 @@ export class Neighbourhood {
       }
       return this.maker.tryPassword(conn, next, now);
     }
-    this.#endDial(conn, error, now);
+    this.#endDial(conn, dial, error, now);
   }
 
   #noteRefused(connection: Connection, reason: string, error: string, now: Millis): void {

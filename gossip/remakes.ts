@@ -1,3 +1,4 @@
+import { equalBytes } from '../core/bytes.ts';
 import { CachedDeadline } from '../core/cached-deadline.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import { earlier, SECOND, type Millis } from '../core/time.ts';
@@ -41,6 +42,12 @@ export class Remakes {
   begin(neighbour: Neighbour, now: Millis): void {
     this.#deadline.invalidate();
     neighbour.remake ??= { until: now + REMAKE_WITHIN, next: now };
+  }
+
+  /** A dial that was to replace the connection `sid` failed. */
+  onFailed(sid: Uint8Array, error: string): void {
+    const neighbour = this.#inOrder().find((each) => equalBytes(each.sid, sid));
+    if (neighbour?.remake !== undefined) neighbour.remake.error = error;
   }
 
   nextTimeout(): Millis | undefined {

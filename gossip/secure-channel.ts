@@ -1,5 +1,8 @@
 import type { Machine, Millis } from '../core/time.ts';
 
+/** Held at once: the one in use, and during a rotation its successor or predecessor. */
+export const MAX_PASSWORDS = 2;
+
 /**
  * The secure channel as gossip's connections see it: a machine between the bytes of one TCP stream and whole,
  * authenticated messages. Supplied by router/control-node, so that gossip knows nothing of cryptography.

@@ -51,7 +51,9 @@ export function connectionsStatus(
     const isEstablished = neighbour?.connection === connection && neighbour.isEstablished;
     const state = isEstablished ? 'established' : 'connecting';
     const { name: peer = '', nickname = '' } = hello ?? {};
-    return { peer, nickname, address: formatEndpoint(remote), outbound, state };
+    const row = { peer, nickname, address: formatEndpoint(remote), outbound, state } as const;
+    const failure = neighbour?.connection === connection ? neighbour.remake?.error : undefined;
+    return failure === undefined ? row : { ...row, error: `being re-made: ${failure}` };
   });
   const dials = [...neighbourhood.dials()].map((dial): ConnectionStatus => {
     const peer = maker.targetOf(dial.conn)?.peer;

@@ -96,10 +96,22 @@ export class Target {
     this.nextAttempt = now;
   }
 
+  /** The list of passwords changed: the next attempt begins with the first of it. */
+  onPasswordsChanged(): void {
+    this.#passwordIndex = 0;
+  }
+
+  /** What failed may succeed now: the next attempt may come at `at`. */
+  onPasswordAdded(at: Millis): void {
+    this.error = undefined;
+    this.resetBackOff(at);
+  }
+
   /** The connection turned out to be a second one to its peer, and the other one serves. */
   onDuplicate(now: Millis): void {
     this.attempt = undefined;
     this.error = undefined;
+    this.#passwordIndex = 0;
     this.#failures = 0;
     // The other end may end this one before the hello of the other one has come.
     this.nextAttempt = now + AFTER_DUPLICATE;

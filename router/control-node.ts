@@ -8,6 +8,7 @@ import type { Machine, Millis } from '../core/time.ts';
 import { isSparse } from '../gossip/backbone.ts';
 import type { Gossip } from '../gossip/gossip.ts';
 import type { GossipEffect } from '../gossip/gossip-effect.ts';
+import { MAX_PASSWORDS } from '../gossip/secure-channel.ts';
 import type { CryptoResult } from '../gossip/secure-channel.ts';
 import type { TopologyEntry } from '../gossip/topology-entry.ts';
 import type { IpamEffect, IpamRequest } from '../ipam/effects.ts';
@@ -18,7 +19,6 @@ import type { ControlEffect } from './control-effect.ts';
 import { controlReport, controlStatus } from './control-status.ts';
 import { HeldPasswords } from './held-passwords.ts';
 import { identityChange } from './identity.ts';
-import { MAX_PASSWORDS } from './crypto/password-exchange.ts';
 import { LinkControl } from './link/link-control.ts';
 import type { LinkControlEffect } from './link/link-control.ts';
 import type { SparseRule } from './link/mesh-choice.ts';
@@ -64,6 +64,8 @@ export class ControlNode implements Machine<ControlEffect> {
     const local = localEnd(config, deps, () => this.#gossip.entry(config.identity.name)?.addresses ?? []);
     const rule: SparseRule = (wasSparse, peers) => isSparse(wasSparse, peers, config.fullMeshLimit);
     this.#links = new LinkControl({ local, pins: this.#pins, isSparse: rule });
+    // Who gave up a password that cannot be read again did so by starting anew.
+    if (config.passwords.length > 0) this.#links.onPasswordDropped(now);
     this.#pump();
   }
 
@@ -398,6 +400,7 @@ export class ControlNode implements Machine<ControlEffect> {
       ipam: this.#ipam,
       links: this.#links,
       pins: this.#pins.size,
+      passwords: this.#passwords.list.length,
       report,
     };
     if (kind === 'status') {

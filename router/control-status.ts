@@ -32,20 +32,23 @@ export interface StatusParts {
   readonly ipam: Ipam | undefined;
   readonly links: LinkControl;
   readonly pins: number;
+  /** How many are held. */
+  readonly passwords: number;
   /** Undefined if the data plane did not answer, or there is none. */
   readonly report: DataReport | undefined;
 }
 
 export function controlStatus(parts: StatusParts, now: Millis): ControlStatus {
-  const { config, gossip, links, report } = parts;
-  const { identity, nickname, passwords, bridgeMtu } = config;
+  const { config, gossip, links, passwords, report } = parts;
+  const { identity, nickname, bridgeMtu } = config;
   const nicknameOf = (peer: PeerName): string => gossip.entry(peer)?.nickname ?? '';
   return {
     router: {
       name: identity.name,
       nickname,
       incarnation: gossip.entry(identity.name)?.incarnation ?? identity.incarnation,
-      encryption: passwords.length > 0,
+      encryption: passwords > 0,
+      passwords,
       mtu: bridgeMtu,
       targets: gossip.targetsStatus(),
       connections: gossip.connectionsStatus(now),

@@ -12,6 +12,8 @@ export interface RouterStatus {
   readonly nickname: string;
   readonly incarnation: number;
   readonly encryption: boolean;
+  /** How many are held: 0, 1, or 2 while they are being rotated. */
+  readonly passwords: number;
   readonly engine: 'native' | 'portable';
   readonly mtu: number;
   readonly uptimeSeconds: number;

@@ -13,7 +13,7 @@ export interface Daemon {
   forget(peers: readonly string[]): Promise<void>;
   /** Reads the password file again. */
   rotate(): Promise<RotateResult>;
-  /** New session keys with one peer, by name or nickname, or with all; the peers that they were begun with. */
+  /** New session keys with one peer, by name or nickname, or with all whose link is up; the peers that were asked. */
   rekey(peer: string | undefined): Promise<readonly PeerRef[]>;
   attach(request: AttachRequest, signal: AbortSignal): Promise<AttachResult>;
   /** The CIDRs that were given back; empty if there was nothing. */

@@ -1,4 +1,5 @@
 import { concatBytes, secretCopy } from '../../core/bytes.ts';
+import { MAX_PASSWORDS } from '../../gossip/secure-channel.ts';
 import type { ChannelFailure, CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
 import { CHANNEL_ID } from './channel-keys.ts';
 import {
@@ -6,7 +7,6 @@ import {
   ELEMENT_DETAIL,
   MALFORMED_DETAIL,
   MATCH,
-  MAX_PASSWORDS,
   MISMATCH_DETAIL,
   NO_MATCH,
   TAG_BYTES,

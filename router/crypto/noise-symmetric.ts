@@ -29,8 +29,8 @@ export class SymmetricState {
     const [chainingKey, key] = hkdf(this.#primitives, this.#chainingKey, input);
     this.#primitives.wipe(input);
     this.#forgetKeys();
-    this.#chainingKey = chainingKey;
-    this.#key = truncateKey(this.#primitives, key);
+    this.#chainingKey = moved(this.#primitives, chainingKey, HASH_BYTES);
+    this.#key = moved(this.#primitives, key, KEY_BYTES);
     this.#nonce = 0;
   }
 
@@ -51,7 +51,7 @@ export class SymmetricState {
   /** Keys of 32 bytes for the initiator's and the responder's direction. */
   split(): [initiator: Uint8Array, responder: Uint8Array] {
     const [first, second] = hkdf(this.#primitives, this.#chainingKey, NOTHING);
-    return [truncateKey(this.#primitives, first), truncateKey(this.#primitives, second)];
+    return [moved(this.#primitives, first, KEY_BYTES), moved(this.#primitives, second, KEY_BYTES)];
   }
 
   handshakeHash(): Uint8Array {
@@ -62,8 +62,8 @@ export class SymmetricState {
   clone(): SymmetricState {
     const copy = new SymmetricState(this.#primitives, NOTHING);
     copy.#hash = this.#hash.slice();
-    copy.#chainingKey = this.#chainingKey.slice();
-    copy.#key = this.#key?.slice();
+    copy.#chainingKey = secretCopy(this.#chainingKey);
+    copy.#key = this.#key && secretCopy(this.#key);
     copy.#nonce = this.#nonce;
     return copy;
   }
@@ -102,9 +102,9 @@ function hkdf(primitives: Primitives, chainingKey: Uint8Array, input: Uint8Array
   return [first, second];
 }
 
-/** Hashes of 64 bytes are cut to 32 where they serve as cipher keys. */
-function truncateKey(primitives: Primitives, output: Uint8Array): Uint8Array {
-  const key = secretCopy(output, KEY_BYTES);
+/** Out of the heap that V8 moves; hashes of 64 bytes are cut to 32 where they serve as cipher keys. */
+function moved(primitives: Primitives, output: Uint8Array, length: number): Uint8Array {
+  const key = secretCopy(output, length);
   primitives.wipe(output);
   return key;
 }

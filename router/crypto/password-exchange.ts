@@ -16,8 +16,6 @@ import type { Primitives } from './primitives.ts';
  * Associated data: A's is its preamble, B's is its preamble | index u8.
  */
 
-export const MAX_PASSWORDS = 2;
-
 export const ELEMENT_BYTES = KEY_BYTES;
 export const TAG_BYTES = HASH_BYTES;
 export const NO_MATCH = 0;

@@ -2,6 +2,7 @@ import { secretCopy } from '../../core/bytes.ts';
 import type { RandomSource } from '../../core/random.ts';
 import { SECOND } from '../../core/time.ts';
 import type { Millis } from '../../core/time.ts';
+import { MAX_PASSWORDS } from '../../gossip/secure-channel.ts';
 import type {
   ChannelFailure,
   CryptoJob,
@@ -15,7 +16,6 @@ import { ClearFrames, SealedFrames } from './frame-stream.ts';
 import type { FrameStream } from './frame-stream.ts';
 import { AcceptorExchange } from './acceptor-exchange.ts';
 import { DiallerExchange } from './dialler-exchange.ts';
-import { MAX_PASSWORDS } from './password-exchange.ts';
 import type { ExchangeContext, ExchangeEvents, PasswordExchange } from './password-exchange.ts';
 import {
   PREAMBLE_BYTES,

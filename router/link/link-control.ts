@@ -70,8 +70,8 @@ export class LinkControl implements Machine<LinkControlEffect> {
   readonly #counters = new Counters<LinkControlDrop>();
   /** Peers with a session that the graph does not reach, and since when. */
   readonly #absent = new Map<PeerName, Millis>();
-  /** Peers with a session, and since when the newest is there. */
-  readonly #sessions = new Map<PeerName, Millis>();
+  /** Peers with a session. */
+  readonly #sessions = new Set<PeerName>();
   #reachable: ReadonlySet<PeerName> = new Set();
   #passwordDroppedAt = Number.NEGATIVE_INFINITY;
   #effects: LinkControlEffect[] = [];
@@ -128,7 +128,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
     this.#collect(now);
   }
 
-  /** Sessions that were made before it, or not long after, need not be with members any more. */
+  /** Who leaves the graph before it or not long after may know no other password. */
   onPasswordDropped(now: Millis): void {
     this.#passwordDroppedAt = now;
   }
@@ -179,7 +179,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
 
   /** Ends all sessions; the peers are told, and what handshakes under way have of secrets is wiped. */
   stop(now: Millis): void {
-    for (const peer of [...this.#sessions.keys()].sort(compareNames)) {
+    for (const peer of [...this.#sessions].sort(compareNames)) {
       this.#effects.push({ type: 'to-data', message: { type: 'session-closed', peer, notify: true } });
       this.#rekeys.forget(peer);
     }
@@ -223,12 +223,13 @@ export class LinkControl implements Machine<LinkControlEffect> {
 
   /** When the session with a peer that is out of the graph ends. */
   #closesAt(peer: PeerName): Millis {
-    const mayBeOut = (this.#sessions.get(peer) ?? 0) < this.#passwordDroppedAt + ROTATION;
-    return this.#absent.get(peer)! + (mayBeOut ? SESSION_OF_DROPPED_PASSWORD : SESSION_WITHOUT_MEMBERSHIP);
+    const since = this.#absent.get(peer)!;
+    const mayBeOut = since < this.#passwordDroppedAt + ROTATION;
+    return since + (mayBeOut ? SESSION_OF_DROPPED_PASSWORD : SESSION_WITHOUT_MEMBERSHIP);
   }
 
   #noteAbsent(now: Millis): void {
-    for (const peer of this.#sessions.keys()) {
+    for (const peer of this.#sessions) {
       if (this.#reachable.has(peer)) this.#absent.delete(peer);
       else if (!this.#absent.has(peer)) this.#absent.set(peer, now);
     }
@@ -269,7 +270,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
   #onSession({ peer, id, made }: Extract<OfferEffect, { type: 'session' }>, now: Millis): void {
     const { material, handshakeHash, remoteStatic } = made;
     const { initiator } = material;
-    this.#sessions.set(peer, now);
+    this.#sessions.add(peer);
     if (!this.#reachable.has(peer) && !this.#absent.has(peer)) this.#absent.set(peer, now);
     this.#rekeys.onSession(peer, id, { initiator, remoteStatic, handshakeHash });
     const message: ToData = { type: 'session', peer, session: { ...material, id } };

@@ -9,6 +9,8 @@ const REKEY_AFTER_DATAGRAMS = 2 ** 48;
 const ASK_AFTER: Millis = REKEY_AFTER + 30 * SECOND;
 const RESEND_INTERVAL: Millis = 1 * SECOND;
 const RESENDS = 10;
+/** How often the responder asks in a row. */
+const ASKS = 4;
 const RESEND_PAUSE: Millis = 30 * SECOND;
 /** Datagrams under the old key may still be on the way for so long. */
 const OLD_KEY_LIFETIME: Millis = 15 * SECOND;
@@ -38,6 +40,7 @@ export class SessionKeys {
   #newestSince: Millis;
   #datagrams = 0;
   #nextAsk: Millis;
+  #asked = 0;
   #stepOne: { message: RekeyMessage; sent: number; nextAt: Millis } | undefined;
   #stepTwo: RekeyMessage | undefined;
   #wipes: { phase: number; at: Millis }[] = [];
@@ -135,6 +138,7 @@ export class SessionKeys {
     this.#proven = false;
     this.#datagrams = 0;
     this.#stepOne = undefined;
+    this.#asked = 0;
     this.#nextAsk = now + (this.#initiator ? REKEY_AFTER : ASK_AFTER);
     if (this.#initiator) this.#startSending(phase);
     return true;
@@ -150,7 +154,9 @@ export class SessionKeys {
     if (this.#stepOne) {
       if (this.#stepOne.nextAt <= now) this.#resend(this.#stepOne, now);
     } else if (this.#proven && this.#nextAsk <= now) {
-      this.#nextAsk = now + RESEND_PAUSE;
+      this.#asked++;
+      const again = !this.#initiator && this.#asked % ASKS !== 0;
+      this.#nextAsk = now + (again ? RESEND_INTERVAL : RESEND_PAUSE);
       this.#ask();
     }
   }

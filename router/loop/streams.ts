@@ -27,6 +27,7 @@ export class Streams {
   readonly #dialling = new Set<Socket>();
   readonly #server: Server;
   #nextInbound = 1;
+  #closed = false;
 
   constructor(events: StreamEvents) {
     this.#events = events;
@@ -49,9 +50,13 @@ export class Streams {
   /** Resolves the host name afresh and connects; the owner hears onConnected or onDialFailed. */
   dial(conn: number, host: string, port: number): void {
     void this.#resolve(host).then(
-      (ips) => this.#connect(conn, ips, port),
-      (error: unknown) =>
-        this.#events.onDialFailed(conn, error instanceof Error ? error.message : String(error)),
+      (ips) => {
+        if (!this.#closed) this.#connect(conn, ips, port);
+      },
+      (error: unknown) => {
+        if (this.#closed) return;
+        this.#events.onDialFailed(conn, error instanceof Error ? error.message : String(error));
+      },
     );
   }
 
@@ -75,8 +80,9 @@ export class Streams {
     socket.once('close', () => clearTimeout(timer));
   }
 
-  /** Stops listening and closes all streams. */
+  /** Stops listening and closes all streams; names that are being looked up lead to none, and are not reported. */
   async close(): Promise<void> {
+    this.#closed = true;
     for (const socket of this.#dialling) socket.destroy();
     this.#dialling.clear();
     for (const conn of [...this.#sockets.keys()]) this.closeStream(conn);

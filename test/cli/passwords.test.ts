@@ -51,6 +51,27 @@ test('an absent file, a directory, an empty file and one of three lines are refu
   t.throws(() => readPasswords({ ...none, flag: '' }), { instanceOf: BadValue });
 });
 
+test('a file that is not UTF-8 is refused by name, whatever its bad bytes would be read as', (t) => {
+  const path = file(t, '');
+  for (const bytes of [[0x61, 0xff, 0x0a], [0x70, 0xe4, 0x73, 0x73], [0xc3]]) {
+    writeFileSync(path, Uint8Array.from(bytes));
+    t.throws(() => readPasswords({ ...none, file: path }), {
+      instanceOf: BadValue,
+      message: `the password file ${path} is not UTF-8 text: write the password in that encoding`,
+    });
+  }
+  writeFileSync(path, '\u{feff}pässwört\n');
+  t.deepEqual(readPasswords({ ...none, file: path }).accepted, ['\u{feff}pässwört']);
+});
+
+test('the same password twice is refused by name', (t) => {
+  const path = file(t, 'a\r\na\n');
+  t.throws(() => readPasswords({ ...none, file: path }), {
+    instanceOf: BadValue,
+    message: `both lines of ${path} are the same password`,
+  });
+});
+
 test('a file that others can read is used, with a warning', (t) => {
   t.regex(readPasswords({ ...none, file: file(t, 'a\n', 0o644) }).warning ?? '', /can be read by others/);
   t.is(readPasswords({ ...none, file: file(t, 'a\n') }).warning, undefined);

@@ -11,7 +11,8 @@ const peers = [
 ];
 const links = [
   { peer: name(2), nickname: 'host2', state: 'up' },
-  { peer: name(3), nickname: 'twin', state: 'offering' },
+  { peer: name(3), nickname: 'twin', state: 'down' },
+  { peer: name(4), nickname: 'twin', state: 'probing' },
 ] as LinkStatus[];
 const router = { name: name(1), encryption: true, peers, links } as unknown as RouterStatus;
 const host2 = { peer: name(2), nickname: 'host2' };
@@ -34,12 +35,13 @@ for (const [wanted, message] of [
   });
 }
 
-test('keys are renewed with the wanted peer, or with all that have a session', (t) => {
+test('keys are renewed with the wanted peer, or with all whose link is up', (t) => {
   t.deepEqual(peersToRekey(router, undefined), [host2]);
   t.deepEqual(peersToRekey(router, 'host2'), [host2]);
   t.throws(() => peersToRekey(router, name(3)), {
-    message: /there is no session with 02:00:00:00:00:03 \(twin\)/,
+    message: 'the link with 02:00:00:00:00:03 (twin) is not up: nothing to renew',
   });
+  t.deepEqual(peersToRekey({ ...router, links: [] }, undefined), []);
   t.throws(() => peersToRekey({ ...router, encryption: false }, undefined), {
     message: /no password is set/,
   });

@@ -10,6 +10,7 @@ const document: StatusDocument = {
     nickname: 'host1',
     incarnation: 3,
     encryption: true,
+    passwords: 2,
     engine: 'native',
     mtu: 1_388,
     uptimeSeconds: 7,
@@ -76,7 +77,7 @@ test('the overview says what matters in labelled lines', (t) => {
   for (const part of [
     'Version: 1.2.3',
     'Name: 02:00:00:00:00:01 (host1)',
-    'Encryption: enabled',
+    'Encryption: on, 2 passwords\n',
     'Connections: 2 (1 established, 1 retrying)',
     'Drops: tag-invalid 2\n',
     'Refused: guess-limit 7\n',

@@ -40,6 +40,16 @@ test('a failed dial is repeated after its wait, not before', (t) => {
   t.is(m.onTimeout(next).length, 1);
 });
 
+test('after a duplicate the next dial begins with the first password again', (t) => {
+  const m = maker();
+  m.connect(['192.0.2.9'], false, 0);
+  m.tryPassword(m.onTimeout(0)[0]!.conn, 1, 0);
+  const [second] = m.onTimeout(0);
+  t.is(second!.passwordIndex, 1);
+  m.onDuplicate(second!.conn, peerName(2), 0);
+  t.is(m.onTimeout(2_000)[0]!.passwordIndex, 0);
+});
+
 test('a minute of life resets the back-off, a shorter one does not', (t) => {
   const m = maker();
   m.connect(['192.0.2.9'], false, 0);

@@ -228,6 +228,14 @@ test('an address that failed to prove itself to ten dials is dialled once per 30
   t.is(made.refusesDial(v4(1), 60 * SECOND), undefined);
 });
 
+test('once a password is added, dials that failed without it count no more', (t) => {
+  const made = limits();
+  for (let i = 0; i < 10; i++) failDial(made, v4(1), 1, 0);
+  made.onPasswordAdded();
+  t.is(made.refusesDial(v4(1), 0), undefined);
+  t.is(made.sizes.dialGuesses, 0);
+});
+
 test('dials to addresses that failed share one per second, others are free', (t) => {
   const made = limits();
   failDial(made, v4(1), 1, 0);

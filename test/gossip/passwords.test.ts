@@ -63,6 +63,33 @@ test('a dialler tries its second password at once when the first is refused', (t
   t.is(b.dials, 2);
 });
 
+for (const hours of [0, 1]) {
+  test(`a host that lacked the password for ${hours} h comes in as soon as it is added`, (t) => {
+    const mesh = new Mesh(9);
+    mesh.add(1, { passwords: ['right'] });
+    const b = mesh.add(2, { passwords: ['wrong'] });
+    mesh.connect(b, '192.0.2.1');
+    mesh.run(5 * SECOND + hours * 3_600 * SECOND);
+    t.is(b.gossip.connectionsStatus(mesh.now)[0]?.state, 'retrying');
+    rotate(mesh, b, ['wrong', 'right']);
+    mesh.run(SECOND / 2);
+    t.deepEqual(neighbours(b), [peerName(1)]);
+  });
+}
+
+test('a dial that is under way when the list changes begins anew with the first of it', (t) => {
+  for (let wait = 0; wait < 100; wait += 2) {
+    const mesh = new Mesh(10);
+    mesh.add(1, { passwords: ['third'] });
+    const b = mesh.add(2, { passwords: ['first', 'second'] });
+    mesh.connect(b, '192.0.2.1');
+    mesh.run(wait);
+    rotate(mesh, b, ['third', 'second']);
+    mesh.run(450);
+    t.deepEqual(neighbours(b), [peerName(1)], `changed ${wait} ms after the dial`);
+  }
+});
+
 test('connections are re-made before the dropped password breaks them, and no peer is lost meanwhile', (t) => {
   const mesh = new Mesh(3);
   const nodes = [1, 2, 3].map((i) => mesh.add(i, { passwords: ['old'] }));
@@ -94,6 +121,8 @@ test('a peer that knows only the dropped password is out after forty seconds', (
   t.is(rotate(mesh, a, ['new']), 1);
   mesh.run(39 * SECOND);
   t.deepEqual(neighbours(a), [peerName(2)]);
+  const [row] = b.gossip.connectionsStatus(mesh.now);
+  t.like(row, { state: 'established', error: 'being re-made: password mismatch with 192.0.2.1:6783' });
   mesh.run(2 * SECOND);
   t.deepEqual(neighbours(a), []);
   mesh.run(10 * SECOND);

@@ -370,7 +370,7 @@ test('rotate and rekey refuse with one sentence, and change nothing', async (t) 
     [1, 'weave-ts: no peer is called "host9": weave-ts status peers lists them\n'],
   );
   const { name } = (await statusOf(second)).router;
-  t.is(await first.mustWeave(['rekey', 'host2']), `${name} (host2)`);
+  t.is(await first.mustWeave(['rekey', 'host2']), `asked for new keys with ${name} (host2)`);
   t.deepEqual(JSON.parse(await first.mustWeave(['rekey', name, '--json'])), [
     { peer: name, nickname: 'host2' },
   ]);

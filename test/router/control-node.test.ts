@@ -323,6 +323,7 @@ test('a rotation says what it came to, in the log too, and never the passwords',
     remaking: 0,
   });
   b!.node.onPasswords(['secret', 'marker'].map(utf8), net.now);
+  t.is(statuses(net, a!)[0]!.router.passwords, 2);
   const dropped = a!.node.onPasswords(['marker'].map(utf8), net.now);
   t.deepEqual(dropped, { accepted: 1, added: 0, dropped: 1, remaking: 1 });
   net.settle(a!);
@@ -330,6 +331,7 @@ test('a rotation says what it came to, in the log too, and never the passwords',
   net.run(60_000);
   t.is(statuses(net, a!)[0]!.router.connections[0]?.state, 'established');
   t.true(a!.logs.includes('passwords read again {"accepted":1,"added":0,"dropped":1,"remaking":1}'));
+  t.is(statuses(net, a!).at(-1)!.router.passwords, 1);
   t.false(a!.logs.join().includes('marker'));
 });
 
@@ -356,12 +358,28 @@ test('a node that stopped holds no passwords and no static key any more, and lea
 
 test('a session is closed when its peer has been gone for ten minutes, not before', (t) => {
   const [net, a, b] = line(2);
+  net.run(10 * 60_000);
   net.kill(b!);
   net.run(9.5 * 60_000);
   t.is(a!.sent('session-closed').length, 0);
   net.run(60_000);
   t.is(a!.sent('session-closed').length, 1);
 });
+
+for (const [passwords, lasts] of [
+  [['secret'], 15_000],
+  [[], 600_000],
+] as const) {
+  const what = passwords.length === 0 ? 'a node without a password' : 'an encrypted node';
+  test(`soon after the start of ${what} a session outlives its peer by ${lasts / 1_000} s`, (t) => {
+    const [net, a, b] = line(2, { passwords: passwords.map(utf8) });
+    net.kill(b!);
+    net.run(lasts - 2_000);
+    t.is(a!.sent('session-closed').length, 0);
+    net.run(4_000);
+    t.is(a!.sent('session-closed').length, 1);
+  });
+}
 
 test('targets are stored, and malformed ones are refused', (t) => {
   const net = new ControlNet();

@@ -107,6 +107,22 @@ test('the responder asks when the initiator does not begin', (t) => {
   t.deepEqual(phases(net.a), { held: [0, 1], sending: 1 });
 });
 
+test('a request that the responder makes is repeated every second four times, then after a pause', (t) => {
+  const net = new LinkNet();
+  net.connect();
+  net.run(10 * SECOND);
+  net.input(() => net.b.link.onRekeyRequest(net.now));
+  net.run(40 * SECOND);
+  t.deepEqual(
+    net.b.sent.filter(({ message }) => message?.kind === 'rekey').map(({ at }) => at / SECOND - 10),
+    [0, 1, 2, 3, 33, 34, 35, 36],
+  );
+  net.onControl = playHandshake(net);
+  net.run(30 * SECOND);
+  t.is(phases(net.a).sending, 1, 'one of them is enough');
+  t.is(net.b.sent.filter(({ message, at }) => message?.kind === 'rekey' && at > 60 * SECOND).length, 2);
+});
+
 test('the initiator heartbeats every half second until the peer uses the new key', (t) => {
   const net = new LinkNet();
   const play = playHandshake(net);
