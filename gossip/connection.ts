@@ -238,10 +238,3 @@ export class Connection implements Machine<ConnectionEvent> {
     this.#events.push({ type: 'failed', failure: { reason, error } });
   }
 }
-
-/** For the operator: why a stream that ended by itself is over. */
-export function endSentence({ remote, sid }: Connection, error: string | undefined): string {
-  const address = formatEndpoint(remote);
-  if (sid.length > 0) return error ?? `${address} closed the connection`;
-  return `the handshake with ${address} broke off${error === undefined ? '' : `: ${error}`}`;
-}

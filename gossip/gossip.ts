@@ -171,7 +171,7 @@ export class Gossip implements Machine<GossipEffect> {
 
   /**
    * The list of passwords changed: `newIndexOf[i]` is where the one that was at position i is now, undefined if it is
-   * dropped. Connections made with a dropped one are made afresh, and closed if that fails for 40 s. Returns their
+   * dropped. Connections made with a dropped one are made afresh, and closed if that fails for 35 s. Returns their
    * number.
    */
   onPasswordsChanged(newIndexOf: readonly (number | undefined)[], now: Millis): number {

@@ -54,8 +54,3 @@ export class Neighbour implements ChannelNeighbour, Greeted {
     this.#send(this.connection, message, now);
   }
 }
-
-/** For lines of the log. */
-export function peerFields(neighbour: Neighbour): Record<string, string> {
-  return { peer: neighbour.name, nickname: neighbour.hello.nickname, address: neighbour.address };
-}

@@ -9,7 +9,7 @@ import type { Neighbour } from './neighbour.ts';
  * How long a connection outlives its password: some attempts' time. What is left of a minute is for the graph to say
  * that the peer is gone, and for its sessions to end (link-control.ts).
  */
-const REMAKE_WITHIN: Millis = 40 * SECOND;
+const REMAKE_WITHIN: Millis = 35 * SECOND;
 const RETRY_EVERY: Millis = 8 * SECOND;
 
 const REMAKE = encodeMessage({ type: 'remake' });

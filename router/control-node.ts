@@ -132,7 +132,7 @@ export class ControlNode implements Machine<ControlEffect> {
 
   /**
    * Takes over these passwords in place of those that are held; the first is dialled with. Connections made with one
-   * that is dropped are re-made; 40 s later those are closed that could not be. Returns the sentence for the user, and
+   * that is dropped are re-made; 35 s later those are closed that could not be. Returns the sentence for the user, and
    * changes nothing, if the mesh would go from no password to one, or back.
    */
   onPasswords(passwords: readonly Uint8Array[], now: Millis): Rotation | string {

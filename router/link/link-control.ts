@@ -20,7 +20,7 @@ import type { RekeyDrop } from './rekey-handshake.ts';
 
 /** A session does not outlive its peer's membership by more than this... */
 const SESSION_WITHOUT_MEMBERSHIP: Millis = 10 * MINUTE;
-/** ... or this, if the peer may know nothing but a password that was dropped: with the 40 s of its connections, under a minute. */
+/** ... or this, if the peer may know nothing but a password that was dropped: with the 35 s of its connections, under a minute. */
 const SESSION_OF_DROPPED_PASSWORD: Millis = 15 * SECOND;
 /** A rotation takes the operator so long: until all hosts have dropped the password, the peer comes in through others. */
 const ROTATION: Millis = 10 * MINUTE;
