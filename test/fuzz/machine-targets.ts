@@ -289,6 +289,8 @@ class HostilePeer {
   #outerVerdict(): Verdict {
     const drop = this.#newDrop();
     if (drop === undefined) return TAKEN;
+    // It was read, and is not due.
+    if (drop === 'rekey-unexpected') return taken(drop);
     return /^(tag|index|key|datagram|counter|label)-/.test(drop) ? OUTSIDE + drop : drop;
   }
 

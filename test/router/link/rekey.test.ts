@@ -277,7 +277,7 @@ test('what is sent again because answers are slow is not counted', (t) => {
   );
   t.deepEqual(steps, [
     [1, 1, 1],
-    [0, 2, 2, 2],
+    [0, 0, 0, 2, 2, 2],
   ]);
   t.deepEqual([net.a.drops, net.b.drops], [[], []]);
   t.is(phases(net.b).sending, 1);

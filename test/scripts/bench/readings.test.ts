@@ -31,7 +31,7 @@ test('options choose contenders, measures, rounds and files', (t) => {
   );
   t.deepEqual([plan.rounds, plan.groups, plan.out], [5, ['tcp', 'rtt'], 'docs/bench']);
   const quick = parsePlan(['--quick']);
-  t.deepEqual([quick.rounds, quick.out, quick.limitSeconds], [1, undefined, 80]);
+  t.deepEqual([quick.rounds, quick.out, quick.limitSeconds], [1, undefined, 300]);
   t.is(parsePlan([]).limitSeconds, 3_420);
 });
 
