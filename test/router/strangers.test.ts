@@ -23,10 +23,11 @@ class Node {
   /** While false, jobs of the crypto thread stay undone. */
   computes = true;
   #conn = 1;
+  readonly #held: Uint8Array[];
 
   constructor(...passwords: string[]) {
     const random = new SeededRandom(1);
-    const held = passwords.map(utf8);
+    const held = (this.#held = passwords.map(utf8));
     this.gossip = new Gossip(
       {
         name: peerName(1),
@@ -57,6 +58,13 @@ class Node {
       },
       0,
     );
+    this.settle();
+  }
+
+  /** Holds this password in place of all others. */
+  rotate(password: string): void {
+    const gone = this.#held.splice(0, this.#held.length, utf8(password)).map(() => undefined);
+    this.gossip.onPasswordsChanged(gone, this.now);
     this.settle();
   }
 
@@ -346,4 +354,14 @@ test('a dial goes through both passwords, and the second one is not held up', (t
   t.is(node.dialled('older'), 'password-mismatch');
   node.wait(0);
   t.is(node.dialled('older'), 'open');
+});
+
+test('a host whose password is mended dials at once, whatever failed before', (t) => {
+  const node = new Node('mistyped');
+  node.gossip.connect([STRANGER], false, 0);
+  node.wait(0);
+  t.is(node.dialled('secret'), 'password-mismatch');
+  node.rotate('secret');
+  node.wait(0);
+  t.is(node.dialled('secret'), 'open');
 });
