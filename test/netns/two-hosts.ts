@@ -46,14 +46,3 @@ export async function twoHosts(
   await a.reaches(b);
   return { lab, hosts: [first, second], a, b };
 }
-
-/** What the data planes of the hosts dropped since their start, by reason, without what overload explains. */
-export async function unexpectedDrops(hosts: readonly LabHost[]): Promise<string[]> {
-  const documents = await Promise.all(hosts.map((host) => host.status()));
-  return documents.flatMap(({ router }) =>
-    Object.keys(router.drops).filter((reason) => !EXPECTED.has(reason)),
-  );
-}
-
-/** Frames before a link was up; multicast of IPv6 that a host sends by itself. */
-const EXPECTED = new Set(['held-frame', 'routes-unknown', 'super-frame-unlinked']);
