@@ -71,7 +71,7 @@ export class Departure {
   step(now: Millis): DepartureEnd | undefined {
     if (this.#cancelled !== undefined) return { type: 'cancelled', reason: this.#cancelled };
     if (this.#stage === undefined) this.#choose(now);
-    const stage = this.#stage as Stage | undefined;
+    const stage = this.#stage;
     if (stage === undefined) return { type: 'cancelled', reason: this.#nobody() };
     if (stage.type === 'asking') return this.#ask(stage, now);
     return this.#deliver(stage, now);

@@ -34,10 +34,8 @@ interface InboxDependencies {
   readonly ownFacts: () => NodeFacts;
 }
 
-type HandOver = Extract<
-  Message,
-  { type: 'take-over' | 'taken' | 'heir-request' | 'heir-answer' | 'bequest' | 'inherited' }
->;
+type Departing = Extract<Message, { type: 'heir-request' | 'heir-answer' | 'inherited' }>;
+type HandOver = Departing | Extract<Message, { type: 'take-over' | 'taken' | 'bequest' }>;
 
 /** What other peers' allocators say, handed to whom it concerns. */
 export class Inbox {
@@ -94,7 +92,7 @@ export class Inbox {
 
   /** What changes the owner of space. Its receiver holds it durably before it says so. */
   #onHandOver(from: PeerName, message: HandOver, now: Millis): void {
-    const { ports, takeOvers, departure, isReady, merge, ownMember } = this.#deps;
+    const { ports, takeOvers, merge, ownMember } = this.#deps;
     const { id } = message;
     switch (message.type) {
       case 'take-over':
@@ -106,6 +104,21 @@ export class Inbox {
         if (message.member?.name === from) merge([message.member], now);
         takeOvers.onTaken(from, id);
         return;
+      case 'bequest':
+        merge([message.ring], now);
+        if (message.ring.clusterId !== ports.holdings.clusterId) return;
+        ports.sendDurable(from, { type: 'inherited', id });
+        return;
+      default:
+        this.#onDeparture(from, message);
+    }
+  }
+
+  /** Somebody hands on all that it owns: this peer, or to this peer. */
+  #onDeparture(from: PeerName, message: Departing): void {
+    const { ports, departure, isReady } = this.#deps;
+    const { id } = message;
+    switch (message.type) {
       case 'heir-request': {
         const willing = message.clusterId === ports.holdings.clusterId && isReady();
         departure()?.onHeirRequest(from);
@@ -114,11 +127,6 @@ export class Inbox {
       }
       case 'heir-answer':
         departure()?.onHeirAnswer(from, message);
-        return;
-      case 'bequest':
-        merge([message.ring], now);
-        if (message.ring.clusterId !== ports.holdings.clusterId) return;
-        ports.sendDurable(from, { type: 'inherited', id });
         return;
       case 'inherited':
         departure()?.onInherited(from, id);

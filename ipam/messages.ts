@@ -115,16 +115,15 @@ const TYPES: Readonly<Record<Message['type'], number>> = {
   'survey-reply': SURVEY_REPLY,
 };
 
+type RingCarrier = Extract<Message, { readonly ring: RingEntry }>;
+
 function fieldsOf(message: Message): unknown[] {
+  if (carriesRing(message)) return [encodeEntries([message.ring])];
   switch (message.type) {
     case 'space-request': {
       const { clusterId, generation, span, want } = message;
       return [fromHex(clusterId), fromHex(generation), span.start, span.end, WANTS.indexOf(want)];
     }
-    case 'granted':
-    case 'take-over':
-    case 'bequest':
-      return [encodeEntries([message.ring])];
     case 'taken':
       return [encodeEntries(message.member === undefined ? [] : [message.member])];
     case 'denied':
@@ -137,14 +136,17 @@ function fieldsOf(message: Message): unknown[] {
       return [fromHex(message.clusterId)];
     case 'heir-answer':
       return [message.willing];
-    case 'inherited':
-    case 'survey':
-      return [];
     case 'survey-reply': {
       const { clusterId, generation, ring, used, quarantined } = message;
       return [fromHex(clusterId), fromHex(generation), ring, packSpans(used), quarantined];
     }
+    default:
+      return [];
   }
+}
+
+function carriesRing(message: Message): message is RingCarrier {
+  return message.type === 'granted' || message.type === 'take-over' || message.type === 'bequest';
 }
 
 /** Undefined for bytes that are no message. */
