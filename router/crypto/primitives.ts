@@ -2,6 +2,7 @@ import type { CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
 
 export const KEY_BYTES = 32;
 export const HASH_BYTES = 64;
+export const AEAD_KEY_BYTES = 32;
 export const AEAD_NONCE_BYTES = 12;
 export const AEAD_TAG_BYTES = 16;
 /** Random bytes that begin a secret stream. */
@@ -61,6 +62,25 @@ export interface StreamOpener {
   open(sealed: Uint8Array): Uint8Array | undefined;
   /** Ends the stream and forgets its key; later calls have no effect. Opening afterwards is a bug and throws. */
   wipe(): void;
+}
+
+/** ChaCha20-Poly1305 (RFC 8439) without associated data, over buffers of the caller: no call allocates memory for bytes. */
+export interface BufferAead {
+  /** Seals `length` bytes at `at` where they lie; the tag of 16 bytes follows them. */
+  seal(key: Uint8Array, nonce: Uint8Array, bytes: Uint8Array, at: number, length: number): void;
+  /**
+   * Opens `length` bytes at `at`, the last 16 of which are the tag, to `outAt` in `out`. False, and `out` as it was, if
+   * the tag is wrong or missing.
+   */
+  open(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    sealed: Uint8Array,
+    at: number,
+    length: number,
+    out: Uint8Array,
+    outAt: number,
+  ): boolean;
 }
 
 /** Equality that takes the same time wherever the difference lies: for tags. Lengths are public. */

@@ -3,7 +3,8 @@ import { parsePeerName, type PeerName } from '../../core/peer-name.ts';
 import { SeededRandom } from '../../core/random.ts';
 import type { RoutesSnapshot } from '../../core/routes.ts';
 import { DataNode } from '../../router/data-node.ts';
-import { MemoryEngine, type DatagramCipher } from '../../router/engine/memory.ts';
+import type { DatagramCipher } from '../../router/engine/datagram-cipher.ts';
+import { MemoryEngine } from '../../router/engine/memory.ts';
 import type { SessionMaterial, ToControl, ToData } from '../../router/node-messages.ts';
 
 /** Not a cipher: the tag repeats key and counter, so that wrong keys and changed counters are noticed. */
