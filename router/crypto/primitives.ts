@@ -2,7 +2,6 @@ import type { CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
 
 export const KEY_BYTES = 32;
 export const HASH_BYTES = 64;
-export const AEAD_KEY_BYTES = 32;
 export const AEAD_NONCE_BYTES = 12;
 export const AEAD_TAG_BYTES = 16;
 /** Random bytes that begin a secret stream. */

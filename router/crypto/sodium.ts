@@ -4,7 +4,7 @@ import { hmac } from '@noble/hashes/hmac.js';
 import { sha512 } from '@noble/hashes/sha2.js';
 import { secretCopy } from '../../core/bytes.ts';
 import { runCpaceJob } from './cpace.ts';
-import { AEAD_KEY_BYTES, AEAD_NONCE_BYTES, AEAD_TAG_BYTES, STREAM_OVERHEAD } from './primitives.ts';
+import { KEY_BYTES, AEAD_NONCE_BYTES, AEAD_TAG_BYTES, STREAM_OVERHEAD } from './primitives.ts';
 import type { BufferAead, KeyPair, Primitives, StreamOpener, StreamSealer } from './primitives.ts';
 
 /** Size of crypto_secretstream_xchacha20poly1305_state. */
@@ -140,9 +140,9 @@ class SodiumBufferAead implements BufferAead {
 
   constructor(longestMessage: number) {
     this.#longest = longestMessage;
-    this.#key = this.#memory._malloc(AEAD_KEY_BYTES + AEAD_NONCE_BYTES + longestMessage + AEAD_TAG_BYTES);
+    this.#key = this.#memory._malloc(KEY_BYTES + AEAD_NONCE_BYTES + longestMessage + AEAD_TAG_BYTES);
     if (this.#key === 0) throw new Error('libsodium has no memory left.');
-    this.#nonce = this.#key + AEAD_KEY_BYTES;
+    this.#nonce = this.#key + KEY_BYTES;
     this.#message = this.#nonce + AEAD_NONCE_BYTES;
   }
 
@@ -210,7 +210,7 @@ class SodiumBufferAead implements BufferAead {
     length: number,
     message: number,
   ): void {
-    if (key.length !== AEAD_KEY_BYTES || nonce.length !== AEAD_NONCE_BYTES)
+    if (key.length !== KEY_BYTES || nonce.length !== AEAD_NONCE_BYTES)
       throw new RangeError('A key has 32 bytes, a nonce 12.');
     if (message > this.#longest) throw new RangeError(`A message has at most ${this.#longest} bytes.`);
     const memory = this.#memory.HEAPU8;
