@@ -20,11 +20,9 @@ test('a MAC is read as it stands there, whatever was read before', (t) => {
 
 test('MACs that share a slot are told apart', (t) => {
   const macs = new RecentMacs();
-  const [first, second] = [
-    [2, 0, 0, 0, 0, 1],
-    [2, 1, 0, 0, 1, 0],
-  ];
-  const frame = Uint8Array.from([...first!, ...second!]);
+  const first = [2, 0, 0, 0, 0, 1];
+  const second = [2, 1, 0, 0, 1, 0];
+  const frame = Uint8Array.from([...first, ...second]);
   for (let i = 0; i < 3; i++) {
     t.is(macs.read(frame, 0), 0x020000000001);
     t.is(macs.read(frame, 6), 0x020100000100);
