@@ -44,12 +44,14 @@ async function release(host: LabHost, id: string): Promise<void> {
 }
 
 /** Does all `tasks`, some at once. */
-async function inParallel(tasks: readonly (() => Promise<void>)[]): Promise<void> {
+async function inParallel<T>(tasks: readonly (() => Promise<T>)[]): Promise<T[]> {
   const left = tasks.toReversed();
+  const results: T[] = [];
   const worker = async (): Promise<void> => {
-    for (let task = left.pop(); task !== undefined; task = left.pop()) await task();
+    for (let task = left.pop(); task !== undefined; task = left.pop()) results.push(await task());
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  return results;
 }
 
 test('three hosts hand out every address of a /20 once, say when none is left, and again after a release', async (t) => {
@@ -63,7 +65,19 @@ test('three hosts hand out every address of a /20 once, say when none is left, a
     const ids = hosts.flatMap((host, i) =>
       Array.from({ length: shares[i]! }, (_, n) => ({ host, id: `${i}-${n}` })),
     );
-    const given = new Set<string>();
+    const addresses = await inParallel(
+      ids.map(
+        ({ host, id }) =>
+          () =>
+            allocate(host, id),
+      ),
+    );
+    const given = new Set(addresses);
+    t.is(given.size, USABLE, 'every address once');
+    t.false(given.has('10.32.0.0/20') || given.has('10.32.15.255/20'));
+    for (const host of hosts) {
+      await t.throwsAsync(allocate(host, 'one-too-many'), { message: /^no free addresses: / });
+    }
     await inParallel(
       ids.map(
         ({ host, id }) =>
