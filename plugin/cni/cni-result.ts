@@ -1,5 +1,5 @@
 import { CNI_CODES, CniError } from './cni-error.ts';
-import { JsonFields } from './json-fields.ts';
+import type { JsonFields } from './json-fields.ts';
 import { isAtLeast } from './spec-version.ts';
 import type { SpecVersion } from './spec-version.ts';
 

@@ -98,7 +98,7 @@ function isExecutable(path: string): Promise<boolean> {
 function decodeSettings(value: Uint8Array | undefined): InstallSettings | undefined {
   const fields = value === undefined ? undefined : unpack(value);
   if (!Array.isArray(fields) || !fields.every((field) => typeof field === 'string')) return undefined;
-  const [binDir, confDir, cniVersion] = fields as string[];
+  const [binDir, confDir, cniVersion] = fields;
   if (binDir === undefined || confDir === undefined || cniVersion === undefined) return undefined;
   return isSupported(cniVersion) ? { binDir, confDir, cniVersion } : undefined;
 }

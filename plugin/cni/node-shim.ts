@@ -155,7 +155,7 @@ function keepForLater(
     writeFileSync(unfinished, body, { flag: 'wx', mode: 0o600, flush: true });
     renameSync(unfinished, join(directory, `${name}.del`));
   } catch (error) {
-    rmSync(unfinished, { force: true });
+    if (existsSync(unfinished)) rmSync(unfinished);
     fail(CNI_CODES.inputOutput, `${why}, and the DEL could not be kept for later`, (error as Error).message);
   }
 }

@@ -29,8 +29,8 @@ export class Spool {
   }
 
   async #replay(): Promise<void> {
-    const names = await readdir(this.#directory).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return [];
+    const names = await readdir(this.#directory).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
       throw error;
     });
     for (const name of names.filter((one) => one.endsWith(SUFFIX) && !one.startsWith('.')).sort()) {

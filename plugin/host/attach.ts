@@ -171,7 +171,7 @@ export class Attacher {
     const held = before?.addresses ?? [];
     const wanted =
       order.wanted.length > 0 || held.length > 0 ? order.wanted : [{ kind: 'allocate' } as const];
-    const record = this.#newRecord(order.pod?.id ?? namespace.id, order, held);
+    const record = this.#newRecord(identityOf(namespace, order), order, held);
     await this.#records.put(record);
     let fresh: readonly Cidr[] = [];
     try {
@@ -181,7 +181,7 @@ export class Attacher {
       const plan = this.#plan(complete, order, gateway?.ip);
       await this.#options.host.plug(plan, namespace);
       await this.#records.put(complete);
-      return { record: complete, plan, gateway: gateway?.ip, notes: gateway?.notes ?? [] };
+      return attached(complete, plan, gateway);
     } catch (error) {
       await this.#undo(fresh, before, record, () => this.#options.host.unplug(record.hostInterface));
       throw error;
@@ -201,7 +201,7 @@ export class Attacher {
       const plan = this.#plan(complete, order, gateway?.ip);
       await host.extend(namespace, plan, fresh);
       await this.#records.put(complete);
-      return { record: complete, plan, gateway: gateway?.ip, notes: gateway?.notes ?? [] };
+      return attached(complete, plan, gateway);
     } catch (error) {
       const clear = (): Promise<void> => host.removeAddresses(namespace, before.interface, fresh);
       await this.#undo(fresh, before, before, clear);
@@ -285,6 +285,14 @@ export class Attacher {
       guarded: order.pod !== undefined,
     };
   }
+}
+
+function identityOf(namespace: Namespace, { pod }: AttachOrder): string {
+  return pod?.id ?? namespace.id;
+}
+
+function attached(record: AttachmentRecord, plan: PortPlan, gateway: Gateway | undefined): Attached {
+  return { record, plan, gateway: gateway?.ip, notes: gateway?.notes ?? [] };
 }
 
 function defaultRoute(gateway: IpAddress): PortRoute[] {

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { join } from 'node:path';
 import type { LabHost } from '../../scripts/lab.ts';
 import type { CniResult } from '../../plugin/cni/cni-result.ts';
 
@@ -123,7 +122,28 @@ export class CniRuntime {
     if (outcome.code !== 0) throw new Error(`DEL failed: ${outcome.stdout}`);
   }
 
-  get spool(): string {
-    return join(this.host.dir, 'run', 'api.cni-spool');
+  /** Identities of the pods that the daemon knows. */
+  async pods(): Promise<string[]> {
+    const rows = JSON.parse(await this.host.mustWeave(['ps', '--json'])) as { id: string }[];
+    return rows.map(({ id }) => id).filter((id) => id !== 'weave:expose');
+  }
+
+  /** Pods, allocated addresses beyond the host's own, host ends and guards that are still there. */
+  async leftovers(): Promise<string[]> {
+    const { ipam } = await this.host.status();
+    const links = await this.host.must(['ip', '-o', 'link', 'show', 'type', 'veth']);
+    const guards = await this.host.must(['nft', 'list', 'set', 'bridge', 'weave-ts', 'guarded']);
+    return [
+      ...(await this.pods()),
+      ...(ipam.active > 1 ? [`${ipam.active} addresses`] : []),
+      ...(links.match(/vethwe\w+/g) ?? []),
+      ...(guards.match(/vethwe\w+/g) ?? []),
+    ];
+  }
+
+  /** Packets that a counter of our tables has seen. */
+  async counter(name: string, family = 'bridge'): Promise<number> {
+    const text = await this.host.must(['nft', 'list', 'counter', family, 'weave-ts', name]);
+    return Number(/packets (\d+)/.exec(text)?.[1]);
   }
 }
