@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { isSupported, SUPPORTED_VERSIONS } from '../plugin/cni/spec-version.ts';
 import { callApi } from '../router/api/client.ts';
-import type { Terminal } from './commands.ts';
+import type { Terminal } from './terminal.ts';
 import { BadValue } from './exit.ts';
 import { pathValue } from './settings.ts';
 

@@ -34,3 +34,8 @@ export const cniInstallBody = closedObject({ binDir: text, confDir: text, cniVer
   'confDir',
   'cniVersion',
 ]);
+export const removePeersBody = closedObject(
+  { peers: { ...texts, minItems: 1 }, now: { type: 'boolean' }, strict: { type: 'boolean' } },
+  ['peers'],
+);
+export const resetBody = closedObject({ force: { type: 'boolean' } }, []);

@@ -16,6 +16,8 @@ import {
   hideBody,
   rekeyBody,
   releaseBody,
+  removePeersBody,
+  resetBody,
   stopBody,
 } from './schema.ts';
 
@@ -47,6 +49,7 @@ export function createApi(daemon: Daemon, log: Log): FastifyInstance {
   addAttachmentCalls(app, daemon);
   addAddressCalls(app, daemon);
   addCniCalls(app, daemon);
+  addSpaceCalls(app, daemon);
   return app;
 }
 
@@ -183,6 +186,21 @@ function addCniCalls(app: FastifyInstance, daemon: Daemon): void {
       return {};
     },
   );
+}
+
+function addSpaceCalls(app: FastifyInstance, daemon: Daemon): void {
+  app.post<{ Body: { peers: string[]; now?: boolean; strict?: boolean } }>(
+    '/rmpeer',
+    { schema: { body: removePeersBody } },
+    async (request) => {
+      const { peers, now = false, strict = false } = request.body;
+      return { removed: await daemon.removePeers({ peers, now, strict }, gone(request)) };
+    },
+  );
+  app.post<{ Body: { force?: boolean } }>('/reset', { schema: { body: resetBody } }, (request) =>
+    daemon.reset(request.body.force ?? false, gone(request)),
+  );
+  app.get('/ipam/check', (request) => daemon.check(gone(request)));
 }
 
 /** Aborts when the client closes its end before it has the answer. */
