@@ -17,6 +17,7 @@ import type { Entry, Owner, RingEntry, VoterEntry } from './entries.ts';
 import { FreeHint } from './free-hint.ts';
 import { Holdings } from './holdings.ts';
 import type { InitMode } from './init-mode.ts';
+import { joinEntries } from './join-entries.ts';
 import type { Message } from './messages.ts';
 import { decodeMessage, encodeMessage } from './messages.ts';
 import { Requests } from './requests.ts';
@@ -63,7 +64,7 @@ export interface IpamDependencies {
  * gossip channel "ipam". Nothing that it wrote itself leaves it before it is durable, so a crash at any moment neither
  * loses an address nor hands one out twice.
  */
-export class Ipam implements Machine<IpamEffect>, Channel {
+export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   readonly #config: IpamConfig;
   readonly #self: Owner;
   readonly #random: RandomSource;
@@ -75,6 +76,8 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   readonly #catchUp: CatchUp;
   readonly #hint: FreeHint;
   readonly #reported = new Set<string>();
+  /** What is in deltas that wait: joining them needs no decoding. */
+  readonly #encoded = new WeakMap<Uint8Array, readonly Entry[]>();
   #consensus: Consensus | undefined;
   #writtenVote: VoterEntry | undefined;
   #view: IpamTopologyView;
@@ -157,7 +160,7 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   merge(delta: Uint8Array, now: Millis): Uint8Array | undefined {
     const news = this.#mergeEntries(decodeDelta(delta));
     this.#settle(now);
-    return news.length === 0 ? undefined : encodeEntries(news);
+    return news.length === 0 ? undefined : this.#encode(news);
   }
 
   digest(): ChannelDigest {
@@ -170,9 +173,11 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   }
 
   join(deltas: readonly Uint8Array[]): Uint8Array {
-    const all = new SharedState();
-    all.merge(deltas.flatMap((delta) => decodeDelta(delta)));
-    return encodeEntries(all.all());
+    return this.#encode(joinEntries(deltas.flatMap((delta) => this.#encoded.get(delta) ?? decodeDelta(delta))));
+  }
+
+  encode(delta: Uint8Array): Uint8Array {
+    return delta;
   }
 
   nextTimeout(): Millis | undefined {
@@ -376,7 +381,13 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   /** Lets others see what is this node's own. */
   #show(entries: readonly Entry[]): void {
     const news = this.#shared.merge(entries.filter((entry) => this.#isShowable(entry)));
-    if (news.length > 0) this.#effects.push({ type: 'publish', delta: encodeEntries(news) });
+    if (news.length > 0) this.#effects.push({ type: 'publish', delta: this.#encode(news) });
+  }
+
+  #encode(entries: readonly Entry[]): Uint8Array {
+    const delta = encodeEntries(entries);
+    this.#encoded.set(delta, entries);
+    return delta;
   }
 
   /** A vote that was overtaken by a ring is of no use to anyone. */

@@ -91,10 +91,6 @@ export class SharedState {
     return this.#digest.digest();
   }
 
-  all(): Entry[] {
-    return [...this.rings(), ...sorted(this.#hints).map(([, entry]) => entry), ...this.voters()];
-  }
-
   /** The entries of the buckets whose bit is set in `buckets`. */
   entriesOf(buckets: number): Entry[] {
     const wanted = (key: string): boolean => (buckets & (1 << bucketOf(key))) !== 0;
