@@ -3,7 +3,7 @@ import { fromHex } from '../core/bytes.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { RoutesSnapshot } from '../core/routes.ts';
 import type { StoreChange } from '../core/store.ts';
-import { earlier } from '../core/time.ts';
+import { earlier, SECOND } from '../core/time.ts';
 import type { Machine, Millis } from '../core/time.ts';
 import { isSparse } from '../gossip/backbone.ts';
 import type { Gossip } from '../gossip/gossip.ts';
@@ -11,7 +11,7 @@ import type { GossipEffect } from '../gossip/gossip-effect.ts';
 import { MAX_PASSWORDS } from '../gossip/secure-channel.ts';
 import type { CryptoResult } from '../gossip/secure-channel.ts';
 import type { TopologyEntry } from '../gossip/topology-entry.ts';
-import type { IpamEffect, IpamRequest } from '../ipam/effects.ts';
+import type { IpamEffect, IpamRequest, IpamTopologyView } from '../ipam/effects.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import { DATA_PLANE, IPAM, PINS_KEY, loadPins, localEnd, makeGossip, makeIpam } from './control-config.ts';
 import type { ControlNodeConfig, ControlNodeDeps } from './control-config.ts';
@@ -19,6 +19,7 @@ import type { ControlEffect } from './control-effect.ts';
 import { controlReport, controlStatus } from './control-status.ts';
 import { HeldPasswords } from './held-passwords.ts';
 import { identityChange } from './identity.ts';
+import { ipamView } from './ipam-view.ts';
 import { LinkControl } from './link/link-control.ts';
 import type { LinkControlEffect } from './link/link-control.ts';
 import type { SparseRule } from './link/mesh-choice.ts';
@@ -27,6 +28,9 @@ import type { ToControl, ToData } from './node-messages.ts';
 import { StatusRequests } from './status-requests.ts';
 import type { Answerable } from './status-requests.ts';
 import { targetsChange } from './stored-targets.ts';
+
+/** What others say is forgotten some time after they left: news that change nothing bring no more than that about. */
+const IPAM_TOLD_EVERY: Millis = 10 * SECOND;
 
 /**
  * The control plane of one node: gossip, address allocation and all that links need of it, joined. The edge feeds it
@@ -47,6 +51,9 @@ export class ControlNode implements Machine<ControlEffect> {
   #incarnation: number;
   /** Peers came, went or changed since address allocation was told. */
   #topologyIsNews = true;
+  /** What address allocation was told last, and when. */
+  #ipamView: IpamTopologyView | undefined;
+  #ipamToldAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
   #now: Millis;
   #effects: ControlEffect[] = [];
@@ -210,7 +217,7 @@ export class ControlNode implements Machine<ControlEffect> {
 
   drain(): ControlEffect[] {
     const effects = this.#effects;
-    this.#effects = [];
+    if (effects.length > 0) this.#effects = [];
     return effects;
   }
 
@@ -344,18 +351,11 @@ export class ControlNode implements Machine<ControlEffect> {
   #tellIpam(): void {
     if (!this.#topologyIsNews || this.#ipam === undefined) return;
     this.#topologyIsNews = false;
-    const { name: self } = this.#config.identity;
-    const own = this.#gossip.entry(self)?.neighbours.filter(({ established }) => established) ?? [];
-    const neighbours = new Set(own.map(({ name }) => name));
-    const peers = this.#gossip.entries().map(({ name, nickname, generation, capabilities }) => ({
-      name,
-      nickname,
-      generation: capabilities.includes(IPAM) ? generation : '',
-      reachable: this.#gossip.isReachable(name),
-      capabilities,
-      neighbour: neighbours.has(name),
-    }));
-    this.#ipam.onTopology({ self, peers }, this.#now);
+    const view = ipamView(this.#gossip, this.#config.identity.name, this.#ipamView);
+    if (view === this.#ipamView && this.#now < this.#ipamToldAt + IPAM_TOLD_EVERY) return;
+    this.#ipamView = view;
+    this.#ipamToldAt = this.#now;
+    this.#ipam.onTopology(view, this.#now);
   }
 
   #toData(message: ToData): void {
