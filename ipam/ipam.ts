@@ -173,7 +173,9 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   }
 
   join(deltas: readonly Uint8Array[]): Uint8Array {
-    return this.#encode(joinEntries(deltas.flatMap((delta) => this.#encoded.get(delta) ?? decodeDelta(delta))));
+    return this.#encode(
+      joinEntries(deltas.flatMap((delta) => this.#encoded.get(delta) ?? decodeDelta(delta))),
+    );
   }
 
   encode(delta: Uint8Array): Uint8Array {
