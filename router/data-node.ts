@@ -105,7 +105,7 @@ export class DataNode implements Machine<ToControl> {
 
   drain(): ToControl[] {
     const messages = this.#toControl;
-    this.#toControl = [];
+    if (messages.length > 0) this.#toControl = [];
     return messages;
   }
 
