@@ -3,15 +3,16 @@ import { fromHex } from '../core/bytes.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { RoutesSnapshot } from '../core/routes.ts';
 import type { StoreChange } from '../core/store.ts';
-import { earlier, SECOND } from '../core/time.ts';
+import { earlier } from '../core/time.ts';
 import type { Machine, Millis } from '../core/time.ts';
 import { isSparse } from '../gossip/backbone.ts';
 import type { Gossip } from '../gossip/gossip.ts';
 import type { GossipEffect } from '../gossip/gossip-effect.ts';
+import { Removals } from '../gossip/removals.ts';
 import { MAX_PASSWORDS } from '../gossip/secure-channel.ts';
 import type { CryptoResult } from '../gossip/secure-channel.ts';
 import type { TopologyEntry } from '../gossip/topology-entry.ts';
-import type { IpamEffect, IpamRequest, IpamTopologyView } from '../ipam/effects.ts';
+import type { IpamEffect, IpamRequest } from '../ipam/effects.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import { DATA_PLANE, IPAM, PINS_KEY, loadPins, localEnd, makeGossip, makeIpam } from './control-config.ts';
 import type { ControlNodeConfig, ControlNodeDeps } from './control-config.ts';
@@ -19,7 +20,6 @@ import type { ControlEffect } from './control-effect.ts';
 import { controlReport, controlStatus } from './control-status.ts';
 import { HeldPasswords } from './held-passwords.ts';
 import { identityChange } from './identity.ts';
-import { ipamView } from './ipam-view.ts';
 import { LinkControl } from './link/link-control.ts';
 import type { LinkControlEffect } from './link/link-control.ts';
 import type { SparseRule } from './link/mesh-choice.ts';
@@ -28,9 +28,6 @@ import type { ToControl, ToData } from './node-messages.ts';
 import { StatusRequests } from './status-requests.ts';
 import type { Answerable } from './status-requests.ts';
 import { targetsChange } from './stored-targets.ts';
-
-/** What others say is forgotten some time after they left: news that change nothing bring no more than that about. */
-const IPAM_TOLD_EVERY: Millis = 10 * SECOND;
 
 /**
  * The control plane of one node: gossip, address allocation and all that links need of it, joined. The edge feeds it
@@ -42,6 +39,7 @@ export class ControlNode implements Machine<ControlEffect> {
   readonly #ipam: Ipam | undefined;
   readonly #links: LinkControl;
   readonly #pins: Pins;
+  readonly #removals: Removals;
   readonly #passwords: HeldPasswords;
   readonly #statusRequests = new StatusRequests();
   /** What follows when a transaction is durable. */
@@ -51,9 +49,6 @@ export class ControlNode implements Machine<ControlEffect> {
   #incarnation: number;
   /** Peers came, went or changed since address allocation was told. */
   #topologyIsNews = true;
-  /** What address allocation was told last, and when. */
-  #ipamView: IpamTopologyView | undefined;
-  #ipamToldAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
   #now: Millis;
   #effects: ControlEffect[] = [];
@@ -68,6 +63,8 @@ export class ControlNode implements Machine<ControlEffect> {
     this.#gossip = makeGossip(config, deps, this.#passwords, () => this.#now);
     this.#ipam = makeIpam(config, deps, now);
     if (this.#ipam !== undefined) this.#gossip.registerChannel(IPAM, this.#ipam);
+    this.#removals = new Removals(({ name, key }) => this.#pins.drop(name, key), now);
+    this.#gossip.registerChannel(REMOVED, this.#removals);
     const local = localEnd(config, deps, () => this.#gossip.entry(config.identity.name)?.addresses ?? []);
     const rule: SparseRule = (wasSparse, peers) => isSparse(wasSparse, peers, config.fullMeshLimit);
     this.#links = new LinkControl({ local, pins: this.#pins, isSparse: rule });
@@ -224,6 +221,7 @@ export class ControlNode implements Machine<ControlEffect> {
   /** Lets one of the parts have its input, then all of them what follows from it. */
   #input<T>(now: Millis, step: () => T): T {
     this.#now = now;
+    this.#removals.tick(now);
     const result = step();
     this.#pump();
     return result;
@@ -325,11 +323,13 @@ export class ControlNode implements Machine<ControlEffect> {
         this.#effects.push({ type: 'ipam-reply', request: effect.request, result: effect.result });
         break;
       case 'announce': {
-        const { generation, clusterId, voters } = effect.info;
-        const info = { 'ipam-cluster': clusterId, 'ipam-voters': String(voters) };
-        this.#gossip.announce({ generation, info }, this.#now);
+        const { generation, clusterId } = effect.info;
+        this.#gossip.announce({ generation, info: { [CLUSTER_INFO]: clusterId } }, this.#now);
         break;
       }
+      case 'removed':
+        for (const name of effect.names) this.#removePeer(name);
+        break;
       case 'log':
         this.#effects.push(effect);
         break;
@@ -351,11 +351,26 @@ export class ControlNode implements Machine<ControlEffect> {
   #tellIpam(): void {
     if (!this.#topologyIsNews || this.#ipam === undefined) return;
     this.#topologyIsNews = false;
-    const view = ipamView(this.#gossip, this.#config.identity.name, this.#ipamView);
-    if (view === this.#ipamView && this.#now < this.#ipamToldAt + IPAM_TOLD_EVERY) return;
-    this.#ipamView = view;
-    this.#ipamToldAt = this.#now;
-    this.#ipam.onTopology(view, this.#now);
+    const { name: self } = this.#config.identity;
+    const own = this.#gossip.entry(self)?.neighbours.filter(({ established }) => established) ?? [];
+    const neighbours = new Set(own.map(({ name }) => name));
+    const peers = this.#gossip.entries().map(({ name, nickname, generation, capabilities, info }) => ({
+      name,
+      nickname,
+      generation: capabilities.includes(IPAM) ? generation : '',
+      reachable: this.#gossip.isReachable(name),
+      capabilities,
+      neighbour: neighbours.has(name),
+      clusterId: info[CLUSTER_INFO],
+    }));
+    this.#ipam.onTopology({ self, peers }, this.#now);
+  }
+
+  /** The peer that has this name from now on may be another one, with another key. */
+  #removePeer(name: PeerName): void {
+    const key = this.#pins.get(name);
+    const delta = key && this.#removals.add({ name, key });
+    if (delta !== undefined) this.#gossip.publish(REMOVED, delta, this.#now);
   }
 
   #toData(message: ToData): void {
@@ -429,6 +444,11 @@ function refusalOf(held: number, next: number): string | undefined {
     return 'no password is left: restart without one, on all hosts, to turn encryption off';
   return undefined;
 }
+
+/** The channel of removed peers. */
+const REMOVED = 'removed';
+/** The cluster that a peer belongs to, in its topology entry. */
+const CLUSTER_INFO = 'ipam-cluster';
 
 const WITHOUT_IPAM = { type: 'failed', error: 'this node runs without address allocation' } as const;
 
