@@ -281,12 +281,12 @@ export class Ipam implements Machine<IpamEffect>, Channel {
 
   #reset(request: number, { force, probe }: Extract<IpamRequest, { type: 'reset' }>, now: Millis): void {
     const begun = force
-      ? this.#resets.force(probe === true)
+      ? this.#resets.force(probe === true, now)
       : this.#resets.begin(request, probe === true, now);
     if (begun === 'nobody')
       this.#reply(
         request,
-        this.#resets.forget(() => this.#cluster.forget()),
+        this.#resets.forget(() => this.#cluster.forget(), now),
       );
     else if (begun !== undefined) this.#reply(request, begun);
   }
