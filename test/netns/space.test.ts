@@ -1,128 +1,89 @@
 import test, { type ExecutionContext } from 'ava';
+import { callApi } from '../../router/api/client.ts';
 import { Lab, type LabHost } from '../../scripts/lab.ts';
 import { until } from '../../scripts/run.ts';
 
+const AT_ONCE = 40;
+/** A /20 without its first and its last address. */
+const USABLE = 4_094;
+
 let labs = 0;
 
-/** Hosts that are connected and have agreed on a ring of a /24. */
-async function mesh(t: ExecutionContext, count: number): Promise<[Lab, ...LabHost[]]> {
-  const made = await Lab.create(`ws${process.pid}x${labs++}`, count);
+async function lab(t: ExecutionContext, hosts: number): Promise<Lab> {
+  const made = await Lab.create(`wa${process.pid}x${labs++}`, hosts);
   t.teardown(() => made.remove());
-  const [first, ...others] = made.hosts;
-  const range = ['--ipalloc-range', '10.32.0.0/24', '--ipalloc-init', `consensus=${count}`];
-  await first!.launch(range);
-  for (const host of others) await host.launch([...range, first!.address]);
-  await first!.mustWeave(['prime']);
-  for (const host of made.hosts) await host.mustWeave(['prime']);
-  return [made, ...made.hosts];
+  return made;
 }
 
-async function nameOf(host: LabHost): Promise<string> {
-  return (await host.status()).router.name;
-}
-
-async function unreachable(host: LabHost, name: string): Promise<void> {
-  await until(`${name} out of reach`, 60_000, async () => {
-    const { owned } = (await host.status()).ipam;
-    return owned.some((line) => line.name === name && !line.reachable);
-  });
-}
-
-test('at night with a host gone: rmpeer says what it refuses, what it took and when that is free', async (t) => {
-  const [, a, b, c] = await mesh(t, 3);
-  const [nameA, nameC] = [await nameOf(a!), await nameOf(c!)];
-  await c!.mustWeave(['allocate', 'web']);
-  for (const [args, code, pattern] of [
-    [['rmpeer'], 2, /missing required argument 'peer'/],
-    [['rmpeer', 'nobody'], 1, /no peer is called "nobody": weave-ts status ipam lists the owners/],
-    [['rmpeer', 'host1'], 1, /"host1" is this host: use reset/],
-    [['rmpeer', nameA], 1, /is this host: use reset/],
-    [['rmpeer', 'host3'], 1, /host3 \(.*\) is in reach: stop it there first, or run reset there/],
-    [['rmpeer', 'host3', 'nobody'], 1, /./],
-    [['rmpeer', 'host3', '--frobnicate'], 2, /unknown option/],
-    [['ipam', 'frobnicate'], 2, /frobnicate/],
-    [['reset', 'now'], 2, /too many arguments|argument/],
-  ] as const) {
-    const outcome = await a!.weave(args);
-    t.is(outcome.code, code, `${args.join(' ')}: ${outcome.stderr}`);
-    t.regex(outcome.stderr, pattern, args.join(' '));
-    t.is(outcome.stderr.trimEnd().split('\n').length, 1, outcome.stderr);
+/** Launches all hosts, each knowing the first, with the space shared among the first `seeds`. */
+async function launchAll(hosts: readonly LabHost[], range: string, seeds: number): Promise<void> {
+  const init = `seed=${hosts.slice(0, seeds).map(nameOf).join(',')}`;
+  const flags = ['--ipalloc-range', range, '--ipalloc-init', init];
+  for (const host of hosts) {
+    const peers = host === hosts[0] ? [] : [hosts[0]!.address];
+    await host.launch(['--name', nameOf(host), ...flags, ...peers]);
   }
-  t.regex(await a!.mustWeave(['ipam', 'check']), /^3 of 3 nodes answered: nothing is wrong$/);
-  await c!.kill();
-  await unreachable(a!, nameC);
-  t.regex(await a!.mustWeave(['status', 'ipam']), /host3 \(.*\) +\d+ addresses .* unreachable/);
-  const check = await a!.weave(['ipam', 'check']);
-  t.is(check.code, 1);
-  t.regex(
-    check.stdout,
-    /problem: \d+ addresses belong to host3 .*\n +do: if it will not come back: weave-ts rmpeer /,
-  );
-  const took = await a!.weave(['rmpeer', 'host3']);
-  t.is(took.code, 0, took.stderr);
-  t.regex(
-    took.stdout,
-    /^\d+ addresses taken over from host3 \(.*\), free in 10 min, once 1 peer has acknowledged it\n$/,
-  );
-  t.regex(
-    await a!.mustWeave(['status', 'ipam']),
-    /Quarantine: +\d+ addresses taken over from host3 .*free in \d+ s/,
-  );
-  t.regex(await a!.mustWeave(['rmpeer', 'host3']), /host3 \(.*\) owns no addresses that could be taken over/);
-  const [again] = JSON.parse(await a!.mustWeave(['rmpeer', nameC, '--now', '--json'])) as {
-    addresses: number;
-  }[];
-  t.is(again!.addresses, 0);
-  await c!.launch(['--ipalloc-range', '10.32.0.0/24', a!.address]);
-  await until('what host3 uses is its own again', 60_000, async () => {
-    const { owned, conflicts } = (await b!.status()).ipam;
-    const { conflicts: own } = (await c!.status()).ipam;
-    const back = owned.some((line) => line.name === nameC && line.addresses === 1 && line.reachable);
-    return back && conflicts.length === 0 && own.length === 0;
-  });
-});
+  const views = async (): Promise<boolean> => {
+    const all = await Promise.all(hosts.map((host) => host.status()));
+    return all.every(({ router }) => router.peers.length === hosts.length);
+  };
+  await until('every host knows all', 60_000, views);
+}
 
-test('with rmpeer --now the addresses of a dead host are used at once', async (t) => {
-  const [, a, b] = await mesh(t, 2);
-  const nameB = await nameOf(b!);
-  await b!.kill();
-  await unreachable(a!, nameB);
-  t.regex(
-    await a!.mustWeave(['rmpeer', nameB, '--now']),
-    /^128 addresses taken over from host2 \(.*\), free at once$/,
-  );
-  t.is(await a!.mustWeave(['claim', 'x', '10.32.0.200/24']), '10.32.0.200/24');
-});
+function nameOf({ number }: LabHost): string {
+  return `02:00:00:00:00:0${number}`;
+}
 
-test('reset takes everything off, hands all to another host, and without one says what to do', async (t) => {
-  const [, a, b] = await mesh(t, 2);
-  await a!.container('web');
-  await a!.mustWeave(['allocate', 'x']);
-  t.regex(
-    await a!.mustWeave(['reset']),
-    /^2 addresses released; 128 addresses handed to host2 \([0-9a-f:]+\)$/,
-  );
-  t.is(await a!.mustWeave(['ps']), '');
-  const { owned } = (await b!.status()).ipam;
-  t.deepEqual(
-    owned.map(({ nickname, addresses }) => [nickname, addresses]),
-    [['host2', 256]],
-  );
-  await a!.mustWeave(['stop', '--clean']);
-  await until('host1 is out of reach', 60_000, async () => (await b!.status()).router.peers.length === 1);
-  const alone = await b!.weave(['reset']);
-  t.is(alone.code, 1);
-  t.regex(alone.stderr, /no other peer of this cluster is in reach to take the 256 addresses of this host/);
-  t.regex(await b!.mustWeave(['reset', '--force']), /^0 addresses released; 256 addresses given up$/);
-  t.is((await b!.status()).ipam.status, 'idle');
-});
+async function allocate(host: LabHost, id: string): Promise<string> {
+  const answer = (await callApi(host.socket, 'POST', '/allocate', { id })) as { addresses: string[] };
+  return answer.addresses[0]!;
+}
 
-test('without a daemon the commands of the address space exit 3', async (t) => {
-  const made = await Lab.create(`ws${process.pid}x${labs++}`, 1);
-  t.teardown(() => made.remove());
-  for (const args of [['rmpeer', 'host2'], ['reset'], ['reset', '--force'], ['ipam', 'check']]) {
-    const outcome = await made.hosts[0]!.weave(args);
-    t.is(outcome.code, 3, args.join(' '));
-    t.regex(outcome.stderr, /no daemon answers on/);
+async function release(host: LabHost, id: string): Promise<void> {
+  await callApi(host.socket, 'POST', '/release', { id });
+}
+
+/** Does all `tasks`, some at once. */
+async function inParallel<T>(tasks: readonly (() => Promise<T>)[]): Promise<T[]> {
+  const left = tasks.toReversed();
+  const results: T[] = [];
+  const worker = async (): Promise<void> => {
+    for (let task = left.pop(); task !== undefined; task = left.pop()) results.push(await task());
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  return results;
+}
+
+test('three hosts hand out every address of a /20 once, say when none is left, and again after a release', async (t) => {
+  t.timeout(5 * 60_000);
+  const { hosts } = await lab(t, 3);
+  await launchAll(hosts, '10.32.0.0/20', 3);
+  for (const shares of [
+    [3_000, 1_000, 94],
+    [0, 1, 4_093],
+  ]) {
+    const ids = hosts.flatMap((host, i) =>
+      Array.from({ length: shares[i]! }, (_, n) => ({ host, id: `${i}-${n}` })),
+    );
+    const addresses = await inParallel(
+      ids.map(
+        ({ host, id }) =>
+          () =>
+            allocate(host, id),
+      ),
+    );
+    const given = new Set(addresses);
+    t.is(given.size, USABLE, 'every address once');
+    t.false(given.has('10.32.0.0/20') || given.has('10.32.15.255/20'));
+    for (const host of hosts) {
+      await t.throwsAsync(allocate(host, 'one-too-many'), { message: /^no free addresses: / });
+    }
+    await inParallel(
+      ids.map(
+        ({ host, id }) =>
+          () =>
+            release(host, id),
+      ),
+    );
   }
 });
