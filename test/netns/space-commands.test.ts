@@ -1,6 +1,9 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Lab, type LabHost } from '../../scripts/lab.ts';
-import { until } from '../../scripts/run.ts';
+import { must, run, until } from '../../scripts/run.ts';
+import { callApi } from '../../router/api/client.ts';
 
 let labs = 0;
 
@@ -126,3 +129,36 @@ test('without a daemon the commands of the address space exit 3', async (t) => {
     t.regex(outcome.stderr, /no daemon answers on/);
   }
 });
+
+test('a full disk refuses what needs it and names the file; the daemon goes on', async (t) => {
+  const made = await Lab.create(`ws${process.pid}x${labs++}`, 1);
+  t.teardown(() => made.remove());
+  const [a] = made.hosts;
+  const state = join(a!.dir, 'state');
+  mkdirSync(state, { recursive: true });
+  await must(['mount', '-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', state]);
+  t.teardown(() => must(['umount', '-l', state]));
+  await a!.launch([]);
+  await a!.mustWeave(['allocate', 'before']);
+  await run(['dd', 'if=/dev/zero', `of=${join(state, 'filler')}`, 'bs=4k']);
+  const refused = await firstRefusal(a!);
+  t.regex(refused, /not recorded: cannot write .*store\.mdb: .*(space|ENOSPC)/i);
+  t.is((await a!.status()).ipam.status, 'ready');
+  rmSync(join(state, 'filler'));
+  await until('addresses are handed out again', 20_000, async () => {
+    return (await a!.weave(['allocate', 'after'])).code === 0;
+  });
+  t.is(await a!.mustWeave(['allocate', 'before']), '10.32.0.1/12');
+});
+
+/** Allocates until the disk has no more room. */
+async function firstRefusal(host: LabHost): Promise<string> {
+  for (let i = 0; i < 5_000; i++) {
+    try {
+      await callApi(host.socket, 'POST', '/allocate', { id: `${'x'.repeat(200)}${i}` });
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+  return 'none was refused';
+}
