@@ -25,8 +25,11 @@ const PCAP_HEADER = 24;
 const RECORD_HEADER = 16;
 
 interface Wire {
-  /** Puts frames on the interface of one container and returns what the other gets, once it is as many bytes. */
-  send(crafted: readonly Crafted[], isAll: (got: readonly Uint8Array[]) => boolean): Promise<Uint8Array[]>;
+  /** Puts frames on the interface of one container and returns what the other got when that is all, or 30 s later. */
+  readonly send: (
+    crafted: readonly Crafted[],
+    isAll: (got: readonly Uint8Array[]) => boolean,
+  ) => Promise<Uint8Array[]>;
   readonly addresses: Addresses;
 }
 
