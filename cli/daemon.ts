@@ -5,15 +5,23 @@ import type { PeerName } from '../core/peer-name.ts';
 import type { Millis } from '../core/time.ts';
 import type { TopologyEntry } from '../gossip/topology-entry.ts';
 import type { IpamRequest, IpamResult } from '../ipam/effects.ts';
+import type { InstallSettings } from '../plugin/cni/installation.ts';
+import { isSupported, SUPPORTED_VERSIONS } from '../plugin/cni/spec-version.ts';
 import type { AddressPort } from '../plugin/host/host-port.ts';
 import type { Attachments } from '../plugin/host/attachments.ts';
 import type {
   AttachmentRow,
   AttachRequest,
   AttachResult,
+  CniAnswer,
+  CniInstallRequest,
+  CheckResult,
   Daemon,
   ExposeRequest,
   PeerRef,
+  RemovedPeer,
+  RemovePeersRequest,
+  ResetResult,
   RotateResult,
 } from '../router/api/daemon.ts';
 import type { ControlNode } from '../router/control-node.ts';
@@ -115,6 +123,8 @@ export interface DaemonEdge {
   rotate(): RotateResult;
   /** Begins to end the daemon. */
   stop(clean: boolean): void;
+  cni(body: Buffer, signal: AbortSignal): Promise<CniAnswer>;
+  cniInstall(settings: InstallSettings): Promise<void>;
 }
 
 /** The daemon as the API sees it: requests to the node and to the host, as promises. */
@@ -228,6 +238,37 @@ export class RunningDaemon implements Daemon {
     await this.#addresses.release(id, wanted);
     const left = new Set((await this.#addresses.lookup(id)).map(formatCidr));
     return held.map(formatCidr).filter((address) => !left.has(address));
+  }
+
+  cni(body: Buffer, signal: AbortSignal): Promise<CniAnswer> {
+    return this.#edge.cni(body, signal);
+  }
+
+  async cniInstall({ binDir, confDir, cniVersion }: CniInstallRequest): Promise<void> {
+    if (!isSupported(cniVersion)) {
+      throw new Error(`the CNI version "${cniVersion}" is unknown: choose ${SUPPORTED_VERSIONS.join(', ')}`);
+    }
+    await this.#edge.cniInstall({ binDir, confDir, cniVersion });
+  }
+
+  async removePeers(request: RemovePeersRequest, signal: AbortSignal): Promise<readonly RemovedPeer[]> {
+    const result = await this.#addresses.ask({ type: 'remove-peers', ...request }, signal);
+    return result.type === 'removed' ? result.removed : [];
+  }
+
+  /** What is attached goes first, so that nothing uses an address that the heir may hand out; but not in vain. */
+  async reset(force: boolean, signal: AbortSignal): Promise<ResetResult> {
+    await this.#addresses.ask({ type: 'reset', force, probe: true }, signal);
+    await this.#attachments.detachAll();
+    const result = await this.#addresses.ask({ type: 'reset', force }, signal);
+    if (result.type !== 'reset') throw new Error('the reset was not answered');
+    return result.reset;
+  }
+
+  async check(signal: AbortSignal): Promise<CheckResult> {
+    const result = await this.#addresses.ask({ type: 'check' }, signal);
+    if (result.type !== 'checked') throw new Error('the check was not answered');
+    return result.check;
   }
 
   /** `input` returns a sentence if it refuses. */

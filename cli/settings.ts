@@ -6,6 +6,8 @@ import { parseInitMode } from '../ipam/init-mode.ts';
 import { parseIpamSettings } from '../ipam/settings.ts';
 import { BadValue } from './exit.ts';
 
+export const DEFAULT_SOCKET = '/run/weave-ts/api.sock';
+
 /** The flags of `launch` as commander hands them over. */
 export interface LaunchFlags {
   readonly name?: string;

@@ -27,10 +27,13 @@ export interface DataNodeConfig {
   readonly trustedSubnets: readonly Cidr[];
 }
 
+type Repeated = Extract<EngineEvent, { type: 'sent' | 'received' }>;
+
 /** Batches per call of onReady: enough to amortise a turn of the event loop, few enough to let timers be on time. */
 const BATCHES_PER_CALL = 8;
 /** Bytes of UDP payload in a full datagram, to estimate into how many a super-frame was cut. */
 const TYPICAL_DATAGRAM = 1_400;
+const NO_MESSAGES = Object.freeze([]) as unknown as ToControl[];
 
 /**
  * The data plane of one node: moves frames between the host and the links, keeps the links, and does as the
@@ -105,6 +108,8 @@ export class DataNode implements Machine<ToControl> {
 
   drain(): ToControl[] {
     const messages = this.#toControl;
+    // Most packets cause none, and none of them is to cost an array.
+    if (messages.length === 0) return NO_MESSAGES;
     this.#toControl = [];
     return messages;
   }
@@ -231,6 +236,7 @@ export class DataNode implements Machine<ToControl> {
         for (const change of this.#links.labels.remove(message.index)) this.#queue.change(change);
         break;
       case 'report-request':
+        this.#takeEvents(now);
         this.#toControl.push({ type: 'report', request: message.request, report: this.#report(now) });
         break;
     }
@@ -249,7 +255,8 @@ export class DataNode implements Machine<ToControl> {
 
   #takeEvents(now: Millis): void {
     for (const event of this.#engine.drainEvents()) this.#onEvent(event, now);
-    this.#toControl.push(...this.#macEventLog.linesFor(this.#switch.drainEvents(), now));
+    const macEvents = this.#switch.drainEvents();
+    if (macEvents.length > 0) this.#toControl.push(...this.#macEventLog.linesFor(macEvents, now));
   }
 
   #onEvent(event: EngineEvent, now: Millis): void {
@@ -266,6 +273,10 @@ export class DataNode implements Machine<ToControl> {
       case 'label-used':
         this.#links.labels.onUsed(event.index, now);
         break;
+      case 'sent':
+      case 'received':
+        this.#onRepeated(event, now);
+        break;
       case 'dropped':
         this.#drops.add(event.reason, event.count);
         break;
@@ -273,6 +284,14 @@ export class DataNode implements Machine<ToControl> {
         this.#toControl.push({ type: 'failed', error: event.error });
         break;
     }
+  }
+
+  /** What the engine moved by itself counts as what it moved by a plan. */
+  #onRepeated({ type, session, datagrams, bytes }: Repeated, now: Millis): void {
+    const link = this.#links.ofSession(session);
+    if (link === undefined) return;
+    if (type === 'received') link.onFramesReceived(session, datagrams, bytes, now);
+    else if (link.onDataSent(session, datagrams, bytes, now)) this.#links.onInput(link);
   }
 
   #report(now: Millis): DataReport {

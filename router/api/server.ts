@@ -3,11 +3,12 @@ import { dirname } from 'node:path';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Log } from '../../core/log.ts';
 import { answers } from './client.ts';
-import type { AttachRequest, Daemon, ExposeRequest } from './daemon.ts';
+import type { AttachRequest, CniInstallRequest, Daemon, ExposeRequest } from './daemon.ts';
 import {
   allocateBody,
   attachBody,
   claimBody,
+  cniInstallBody,
   connectBody,
   detachBody,
   exposeBody,
@@ -15,6 +16,8 @@ import {
   hideBody,
   rekeyBody,
   releaseBody,
+  removePeersBody,
+  resetBody,
   stopBody,
 } from './schema.ts';
 
@@ -45,6 +48,8 @@ export function createApi(daemon: Daemon, log: Log): FastifyInstance {
   addKeyCalls(app, daemon);
   addAttachmentCalls(app, daemon);
   addAddressCalls(app, daemon);
+  addCniCalls(app, daemon);
+  addSpaceCalls(app, daemon);
   return app;
 }
 
@@ -155,6 +160,47 @@ function addAddressCalls(app: FastifyInstance, daemon: Daemon): void {
       addresses: await daemon.release(body.id, body.cidr),
     }),
   );
+}
+
+/** A configuration of 4 MiB and its environment. */
+const CNI_BODY_LIMIT_BYTES = (4 << 20) + (256 << 10);
+const CNI_BODY_TYPE = 'application/x-weave-ts-cni';
+/** The program exits with 1 and prints the answer all the same. */
+const CNI_FAILED = 422;
+
+function addCniCalls(app: FastifyInstance, daemon: Daemon): void {
+  app.addContentTypeParser(CNI_BODY_TYPE, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.post<{ Body: Buffer }>('/cni', { bodyLimit: CNI_BODY_LIMIT_BYTES }, async (request, reply) => {
+    if (!Buffer.isBuffer(request.body)) throw new Error(`/cni takes a body of type ${CNI_BODY_TYPE}`);
+    const { failed, output } = await daemon.cni(request.body, gone(request));
+    await reply
+      .code(failed ? CNI_FAILED : 200)
+      .type('application/json')
+      .send(output);
+  });
+  app.post<{ Body: CniInstallRequest }>(
+    '/cni/install',
+    { schema: { body: cniInstallBody } },
+    async ({ body }) => {
+      await daemon.cniInstall(body);
+      return {};
+    },
+  );
+}
+
+function addSpaceCalls(app: FastifyInstance, daemon: Daemon): void {
+  app.post<{ Body: { peers: string[]; now?: boolean; strict?: boolean } }>(
+    '/rmpeer',
+    { schema: { body: removePeersBody } },
+    async (request) => {
+      const { peers, now = false, strict = false } = request.body;
+      return { removed: await daemon.removePeers({ peers, now, strict }, gone(request)) };
+    },
+  );
+  app.post<{ Body: { force?: boolean } }>('/reset', { schema: { body: resetBody } }, (request) =>
+    daemon.reset(request.body.force ?? false, gone(request)),
+  );
+  app.get('/ipam/check', (request) => daemon.check(gone(request)));
 }
 
 /** Aborts when the client closes its end before it has the answer. */

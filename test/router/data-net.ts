@@ -3,7 +3,9 @@ import { parsePeerName, type PeerName } from '../../core/peer-name.ts';
 import { SeededRandom } from '../../core/random.ts';
 import type { RoutesSnapshot } from '../../core/routes.ts';
 import { DataNode } from '../../router/data-node.ts';
-import { MemoryEngine, type DatagramCipher } from '../../router/engine/memory.ts';
+import type { DatagramCipher } from '../../router/engine/datagram-cipher.ts';
+import { MemoryEngine } from '../../router/engine/memory.ts';
+import type { Engine } from '../../router/engine/port.ts';
 import type { SessionMaterial, ToControl, ToData } from '../../router/node-messages.ts';
 
 /** Not a cipher: the tag repeats key and counter, so that wrong keys and changed counters are noticed. */
@@ -57,6 +59,8 @@ export class DataNet {
   /** Largest datagram that leaves the host at all. */
   hostLimit = Infinity;
   onControl: (node: NetNode, message: ToControl) => void = () => undefined;
+  /** What a node is given as its engine in place of the one in memory. */
+  wrapEngine: (engine: Engine) => Engine = (engine) => engine;
   #flying: { at: number; datagram: NetDatagram }[] = [];
   #nextIndex = 100;
   #nextId = 1;
@@ -78,7 +82,7 @@ export class DataNet {
       onHostReceives: (frame) => void frames.push(frame),
     });
     const config = { name, bridgeMtu: options.bridgeMtu ?? 1388, trustedSubnets: options.trusted ?? [] };
-    const node = new DataNode(config, engine, new SeededRandom(position), 0);
+    const node = new DataNode(config, this.wrapEngine(engine), new SeededRandom(position), 0);
     const address = parseEndpoint(`192.0.2.${position}`, 6783)!;
     const added: NetNode = { name, address, engine, node, frames, control: [], ready: false };
     this.nodes.push(added);
