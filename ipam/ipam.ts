@@ -61,8 +61,6 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   readonly #inbox: Inbox;
   readonly #hint: FreeHint;
   readonly #reported = new Set<string>();
-  /** What is in deltas that wait: joining them needs no decoding. */
-  readonly #encoded = new WeakMap<Uint8Array, readonly Entry[]>();
   #view: IpamTopologyView;
   /** Peers that are reachable and allocate, with their generations. */
   #reachable: readonly IpamPeer[] = [];
@@ -70,6 +68,8 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   #announced = '';
   #settledAt: Millis;
   #effects: IpamEffect[] = [];
+  /** See {@link Channel.encode}. */
+  readonly encode = (delta: Uint8Array): Uint8Array => delta;
 
   /** Throws {@link UnusableStore} when the stored state is damaged or belongs to another peer or range. */
   constructor(config: IpamConfig, { random, stored }: IpamDependencies, now: Millis) {
@@ -186,7 +186,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   merge(delta: Uint8Array, now: Millis): Uint8Array | undefined {
     const news = this.#mergeEntries(decodeDelta(delta), now);
     this.#settle(now);
-    return news.length === 0 ? undefined : this.#encode(news);
+    return news.length === 0 ? undefined : encodeEntries(news);
   }
 
   digest(): ChannelDigest {
@@ -200,12 +200,8 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
 
   join(deltas: readonly Uint8Array[]): Uint8Array {
     const all = new SharedState();
-    for (const delta of deltas) all.merge(this.#encoded.get(delta) ?? decodeDelta(delta));
-    return this.#encode(all.all());
-  }
-
-  encode(delta: Uint8Array): Uint8Array {
-    return delta;
+    for (const delta of deltas) all.merge(decodeDelta(delta));
+    return encodeEntries(all.all());
   }
 
   nextTimeout(): Millis | undefined {
@@ -375,13 +371,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
     // A vote that was overtaken by a ring is of no use to anyone.
     const shown = entries.filter(({ type }) => type !== 'voter' || this.#cluster.electing);
     const news = this.#shared.merge(shown);
-    if (news.length > 0) this.#effects.push({ type: 'publish', delta: this.#encode(news) });
-  }
-
-  #encode(entries: readonly Entry[]): Uint8Array {
-    const delta = encodeEntries(entries);
-    this.#encoded.set(delta, entries);
-    return delta;
+    if (news.length > 0) this.#effects.push({ type: 'publish', delta: encodeEntries(news) });
   }
 
   /** May space be given out? Not before the ring is known to be recent, and not while all of it is handed on. */
