@@ -91,9 +91,13 @@ test.serial(
       '-c',
       'echo hello from the mesh > /www/index.html; httpd -p 80 -h /www',
     ]);
-    const fetch = (): Promise<{ code: number; stdout: string }> =>
-      second.host.run(['busybox', 'wget', '-q', '-T', '3', '-O', '-', `http://${first.host.address}:18080/`]);
-    await until('the page is served', 20_000, async () => (await fetch()).stdout === 'hello from the mesh\n');
+    const fetch = (): Promise<{ code: number; stdout: string }> => {
+      const to = `tcp:${first.host.address}:18080,connect-timeout=3`;
+      return second.host.run(['socat', '-t', '3', '-', to], { input: 'GET / HTTP/1.0\r\n\r\n' });
+    };
+    await until('the page is served', 20_000, async () => {
+      return (await fetch()).stdout.endsWith('\r\n\r\nhello from the mesh\n');
+    });
     await runChain(first, 'DEL', pod, result);
     await first.remove('web');
     await runChain(first, 'DEL', { ...pod, netns: '' });
