@@ -30,6 +30,7 @@ import {
   type EngineEvent,
   type EngineOptions,
   type FrameBatch,
+  type HandedFrame,
   type MessageBatch,
   type SendPlan,
   type WritePlan,
@@ -129,6 +130,12 @@ export class MemoryEngine implements Engine {
       if (fault === undefined) this.#frames.add(next.frame, next.flags);
       else this.#events.dropped(fault);
     }
+    return this.#frames;
+  }
+
+  adoptFrames(frames: readonly HandedFrame[]): FrameBatch {
+    this.#frames.clear();
+    for (const { bytes, flags } of frames.slice(0, BATCH)) this.#frames.add(bytes, flags);
     return this.#frames;
   }
 

@@ -13,6 +13,7 @@ import {
   type EngineEvent,
   type EngineOptions,
   type FrameBatch,
+  type HandedFrame,
   type MessageBatch,
   type SendPlan,
   type WritePlan,
@@ -85,6 +86,10 @@ export class PortableEngine implements Engine {
 
   readFrames(): FrameBatch {
     return this.#memory.readFrames();
+  }
+
+  adoptFrames(frames: readonly HandedFrame[]): FrameBatch {
+    return this.#memory.adoptFrames(frames);
   }
 
   receive(): MessageBatch {

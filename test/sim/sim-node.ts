@@ -206,6 +206,7 @@ export class SimNode implements SimHost {
       connLimit: 0,
       fullMeshLimit: 80,
       bridgeMtu: 1_388,
+      workers: 1,
       passwords: [utf8('documentation')],
       trustedSubnets: [],
       dataPlane: true,
@@ -228,7 +229,7 @@ export class SimNode implements SimHost {
       if (!this.#dataIsAwake) this.#wakeData(life);
     };
     void this.#engine.open({ tap: 'tap', address: undefined, port: PORT, onReady });
-    const config = { name: this.name, bridgeMtu: 1_388, trustedSubnets: [] };
+    const config = { name: this.name, bridgeMtu: 1_388, workers: 1, trustedSubnets: [] };
     this.data = new DataNode(config, this.#engine, this.#random, clock.now);
     this.#dataIsAwake = false;
     this.#settleData();
