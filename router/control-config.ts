@@ -4,7 +4,7 @@ import type { RandomSource } from '../core/random.ts';
 import type { Millis } from '../core/time.ts';
 import { Gossip } from '../gossip/gossip.ts';
 import { Ipam } from '../ipam/ipam.ts';
-import type { IpamConfig } from '../ipam/ipam.ts';
+import type { IpamConfig, IpamDependencies } from '../ipam/ipam.ts';
 import { UnusableStore } from '../ipam/stored-state.ts';
 import type { Primitives } from './crypto/primitives.ts';
 import { createSecureChannel } from './crypto/secure-channel.ts';
@@ -54,6 +54,8 @@ export interface ControlNodeDeps {
   readonly random: RandomSource;
   /** The store's keys and values at the start. */
   readonly stored: ReadonlyMap<string, Uint8Array>;
+  /** How the allocator is made, where it is to be another than the plain one. */
+  readonly createIpam?: (config: IpamConfig, deps: IpamDependencies, now: Millis) => Ipam;
 }
 
 /** `now` is the time of the input that is being handled. */
@@ -99,7 +101,8 @@ export function makeIpam(config: ControlNodeConfig, deps: ControlNodeDeps, now: 
   if (config.ipam === undefined) return undefined;
   const { identity, nickname } = config;
   const generation = toHex(identity.generation);
-  return new Ipam({ ...config.ipam, name: identity.name, nickname, generation }, deps, now);
+  const own = { ...config.ipam, name: identity.name, nickname, generation };
+  return deps.createIpam?.(own, deps, now) ?? new Ipam(own, deps, now);
 }
 
 /** This node as its session handshakes present it. */

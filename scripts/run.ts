@@ -8,7 +8,7 @@ export interface Outcome {
 }
 
 export interface RunOptions {
-  readonly input?: string;
+  readonly input?: string | Uint8Array;
   readonly env?: Readonly<Record<string, string>>;
   /** Milliseconds after which the program is killed and the call rejects. */
   readonly limit?: number;

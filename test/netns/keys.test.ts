@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { callApi } from '../../router/api/client.ts';
-import type { StatusDocument } from '../../router/status.ts';
-import { Lab, type Container, type LabHost } from '../../scripts/lab.ts';
+import { Lab, type LabHost } from '../../scripts/lab.ts';
 import { openLmdbStore } from '../../ipam/lmdb-store.ts';
 import { end, must, sleep, start, until } from '../../scripts/run.ts';
+import { Pings, assertUnharmed, tcpStream } from './traffic.ts';
 import { spellings } from '../spellings.ts';
 
 let labs = 0;
@@ -21,84 +21,6 @@ function passwordFile(host: LabHost, text: string): string {
   const path = join(host.dir, '..', `password${host.number}`);
   writeFileSync(path, text, { mode: 0o600 });
   return path;
-}
-
-/** Without the cost of a process. */
-async function statusOf(host: LabHost): Promise<StatusDocument> {
-  return (await callApi(host.socket, 'GET', '/status')) as StatusDocument;
-}
-
-/** ms after which an answer counts as lost; while the machine has other work, some take more than one second. */
-const LOST_AFTER = 10_000;
-
-/** Echo requests at an even pace, from now on. */
-class Pings {
-  readonly #child;
-  readonly #interval: number;
-  readonly #began = performance.now();
-  #answers = '';
-  #progress = '';
-
-  constructor(t: ExecutionContext, from: Container, to: Container, seconds: number) {
-    this.#interval = seconds;
-    this.#child = start(from.inside(['ping', '-i', String(seconds), '-n', to.address]));
-    this.#child.stdout?.on('data', (chunk) => (this.#answers += String(chunk)));
-    this.#child.stderr?.on('data', (chunk) => (this.#progress += String(chunk)));
-    t.teardown(() => end(this.#child));
-  }
-
-  /** Ends them: how many requests there were up to now, the least there must be, and what was lost or doubled. */
-  async result() {
-    const least = (performance.now() - this.#began) / 1_000 / this.#interval / 2;
-    const count = await this.#sent();
-    for (let waited = 0; this.#lostOf(count).length > 0 && waited < LOST_AFTER; waited += 50) await sleep(50);
-    const gone = new Promise((resolve) => this.#child.once('close', resolve));
-    this.#child.kill('SIGINT');
-    await gone;
-    const numbers = this.#answered();
-    const doubled = numbers.length - new Set(numbers).size;
-    const lost = this.#lostOf(count).map((number) => `${number} lost`);
-    return { count, least, faults: doubled > 0 ? [...lost, `${doubled} doubled`] : lost };
-  }
-
-  /** Asks ping itself: at SIGQUIT it says ANSWERED/SENT, and goes on. */
-  async #sent(): Promise<number> {
-    this.#child.kill('SIGQUIT');
-    const said = () => /\d+\/(\d+) packets/.exec(this.#progress);
-    await until('ping to say what it has sent', 10_000, () => Promise.resolve(said() !== null));
-    return Number(said()![1]);
-  }
-
-  #answered(): number[] {
-    return [...this.#answers.matchAll(/icmp_seq=(\d+) ttl/g)].map(([, number]) => Number(number));
-  }
-
-  #lostOf(count: number): number[] {
-    const seen = new Set(this.#answered());
-    return Array.from({ length: count }, (_, i) => i + 1).filter((number) => !seen.has(number));
-  }
-}
-
-/** Nothing was lost or doubled among as many requests as the time was long. */
-async function assertUnharmed(t: ExecutionContext, pings: readonly Pings[]): Promise<void> {
-  for (const each of pings) {
-    const { count, least, faults } = await each.result();
-    t.deepEqual(faults, []);
-    t.true(count >= least, `${count} requests, not ${least}`);
-    t.log(`${count} echo requests, none lost`);
-  }
-}
-
-/** A TCP stream for some seconds; resolves with the bytes of each second, rejects if it breaks. */
-function tcpStream(t: ExecutionContext, from: Container, to: Container, seconds: number, rate: string) {
-  const server = start(to.inside(['iperf3', '-s', '-1']));
-  t.teardown(() => end(server));
-  return sleep(500).then(async () => {
-    const argv = ['iperf3', '-c', to.address, '-t', String(seconds), '-b', rate, '-J'];
-    const text = await from.must(argv, { limit: (seconds + 30) * 1_000 });
-    const { intervals } = JSON.parse(text) as { intervals: { sum: { bytes: number } }[] };
-    return intervals.map(({ sum }) => sum.bytes);
-  });
 }
 
 for (const engine of ['native', 'portable']) {
@@ -122,108 +44,10 @@ for (const engine of ['native', 'portable']) {
     await assertUnharmed(t, pings);
     t.true(bytes.length >= 22 && bytes.every((count) => count > 0), bytes.join());
     for (const host of [first, second]) {
-      const { links } = (await statusOf(host)).router;
+      const { links } = (await host.status()).router;
       t.is(links[0]!.rekeys, 20);
     }
   });
-}
-
-test('a rotation across three hosts under traffic loses no connection and no packet, and ejects a host within a minute', async (t) => {
-  t.timeout(300_000);
-  const made = await lab(t, 4);
-  const members = made.hosts.slice(0, 3);
-  const [first, , third, outsider] = made.hosts as [LabHost, LabHost, LabHost, LabHost];
-  for (const host of made.hosts) {
-    const peers = host === first ? [] : [first.address];
-    const password = ['--password-file', passwordFile(host, 'old horse\n')];
-    await host.launch([...password, '--ipalloc-init', 'consensus=4', ...peers]);
-  }
-  await made.meshed();
-  const containers: Container[] = [];
-  for (const host of made.hosts) containers.push(await host.container(`c${host.number}`));
-  const [a, b, c, d] = containers as [Container, Container, Container, Container];
-  for (const [from, to] of [
-    [a, b],
-    [b, c],
-    [c, a],
-    [a, d],
-    [d, b],
-  ] as const)
-    await from.reaches(to);
-  const pings = [new Pings(t, a, b, 0.02), new Pings(t, b, c, 0.02), new Pings(t, c, a, 0.02)];
-  const stream = tcpStream(t, c, a, 75, '10M');
-  const watch = watchConnections(members);
-  let dropped = 0;
-  for (const text of ['old horse\nnew horse\n', 'new horse\nold horse\n', 'new horse\n']) {
-    for (const host of members) {
-      passwordFile(host, text);
-      dropped = performance.now();
-      if (host !== third) t.regex(await host.mustWeave(['rotate']), /password/);
-      else process.kill((await host.pid())!, 'SIGHUP');
-      await sleep(1_000);
-    }
-  }
-  t.true(await a.pings(d.address), 'for now');
-  await until('the outsider is out', dropped + 60_000 - performance.now(), async () => {
-    const links = (await Promise.all(members.map(statusOf))).flatMap(({ router }) => router.links);
-    return !links.some(({ nickname }) => nickname === 'host4');
-  });
-  t.log(`out ${((performance.now() - dropped) / 1_000).toFixed(1)} s after the password was dropped`);
-  for (const host of members) {
-    const { connections, peers } = (await statusOf(host)).router;
-    t.deepEqual(
-      connections
-        .filter((each) => each.state === 'established')
-        .map((each) => each.nickname)
-        .sort(),
-      members.filter((each) => each !== host).map((each) => `host${each.number}`),
-    );
-    t.is(peers.length, 3);
-  }
-  const { router } = await statusOf(outsider);
-  t.false(router.connections.some(({ state }) => state === 'established'));
-  for (const [from, to] of [
-    [a, d],
-    [d, a],
-    [d, b],
-    [c, d],
-  ] as const)
-    t.false(await from.pings(to.address));
-  await until('the mismatch shows', 30_000, async () =>
-    (await statusOf(outsider)).router.connections.some(
-      ({ error }) => error?.startsWith('password mismatch with') === true,
-    ),
-  );
-  await assertUnharmed(t, pings);
-  const bytes = await stream;
-  t.true(bytes.length >= 75 && bytes.every((count) => count > 0), bytes.join());
-  t.deepEqual(await watch(), []);
-});
-
-/** Looks at the connections among these hosts again and again; ends with when one was missing. */
-function watchConnections(hosts: readonly LabHost[]): () => Promise<string[]> {
-  const missing: string[] = [];
-  let isOver = false;
-  const look = async (host: LabHost) => {
-    const { connections } = (await statusOf(host)).router;
-    for (const other of hosts) {
-      const nickname = `host${other.number}`;
-      const found = connections.some((each) => each.nickname === nickname && each.state === 'established');
-      if (other !== host && !found)
-        missing.push(`host${host.number} without ${nickname}: ${JSON.stringify(connections)}`);
-    }
-  };
-  const watching = (async () => {
-    while (!isOver) {
-      await Promise.all(hosts.map(look));
-      await sleep(50);
-    }
-  })();
-  return async () => {
-    isOver = true;
-    await watching;
-    return missing;
-  };
 }
 
 /** Everything that a host shows of itself to whoever may look: by what it is. */
@@ -369,7 +193,7 @@ test('rotate and rekey refuse with one sentence, and change nothing', async (t) 
     [unknown.code, unknown.stderr],
     [1, 'weave-ts: no peer is called "host9": weave-ts status peers lists them\n'],
   );
-  const { name } = (await statusOf(second)).router;
+  const { name } = (await second.status()).router;
   t.is(await first.mustWeave(['rekey', 'host2']), `asked for new keys with ${name} (host2)`);
   t.deepEqual(JSON.parse(await first.mustWeave(['rekey', name, '--json'])), [
     { peer: name, nickname: 'host2' },

@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
-import { Lab, type Container, type LabHost } from '../../scripts/lab.ts';
-import { end, must, start, until } from '../../scripts/run.ts';
-import type { StatusDocument } from '../../router/status.ts';
-import type { ConnectionFlood, DatagramFlood, FloodSettings } from './flooder.ts';
+import { Lab, type Container, type LabHost } from '../../../scripts/lab.ts';
+import { end, must, start, until } from '../../../scripts/run.ts';
+import type { StatusDocument } from '../../../router/status.ts';
+import type { ConnectionFlood, DatagramFlood, FloodSettings } from '../flooder.ts';
 
-const FLOODER = fileURLToPath(new URL('./flooder.js', import.meta.url));
+const FLOODER = fileURLToPath(new URL('../flooder.js', import.meta.url));
 const CONNECTIONS = 10_000;
 const DATAGRAMS = 1_000_000;
 /** Few, which use up their guesses, in turn with many that have some left. */

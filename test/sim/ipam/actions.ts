@@ -1,0 +1,131 @@
+import { randomBelow, randomFraction, SeededRandom } from '../../../core/random.ts';
+import { MINUTE, SECOND, type Millis } from '../../../core/time.ts';
+import type { Noise } from './faulty-ipam.ts';
+import { CRASH_STEPS, type CrashStep } from './ipam-node.ts';
+
+/** One thing that is done to the mesh. Nodes are numbered from 1; an id is a number of its node. */
+export type Deed =
+  | { readonly do: 'allocate' | 'release'; readonly node: number; readonly id: number }
+  | { readonly do: 'claim'; readonly node: number; readonly id: number; readonly offset: number }
+  /** Whoever asked last goes away. */
+  | { readonly do: 'cancel'; readonly node: number }
+  /** The daemon ends; `silent`: its host does, and comes back. */
+  | { readonly do: 'crash'; readonly node: number; readonly silent: boolean }
+  | { readonly do: 'crash-at'; readonly node: number; readonly step: CrashStep }
+  | { readonly do: 'start'; readonly node: number }
+  /** The state directory is copied; and put back later, which ends the daemon. */
+  | { readonly do: 'snapshot' | 'roll-back'; readonly node: number }
+  /** One way only. */
+  | { readonly do: 'cut'; readonly from: number; readonly to: number }
+  /** Nodes whose bit is set in `half` and the others do not reach each other. */
+  | { readonly do: 'part'; readonly half: number }
+  | { readonly do: 'heal' }
+  | { readonly do: 'noise'; readonly noise: Noise };
+
+export type Action = Deed & {
+  /** How long the mesh runs before the next action. */
+  readonly wait: Millis;
+};
+
+/** A run is a function of this alone. */
+export interface Scenario {
+  /** Of the network's and the nodes' own randomness. */
+  readonly seed: number;
+  readonly nodes: number;
+  /** Of the range, in bits. */
+  readonly prefix: number;
+  readonly init: 'consensus' | 'seed';
+  /** The last so many nodes take no part in the first ring. */
+  readonly observers: number;
+  /** The last so many nodes join when an action starts them. */
+  readonly late: number;
+  readonly actions: readonly Action[];
+}
+
+const IDS = 8;
+
+type Draw = (random: SeededRandom, scenario: Omit<Scenario, 'actions'>) => Deed;
+
+const anyNode = (random: SeededRandom, nodes: number): number => 1 + randomBelow(random, nodes);
+
+/** What may be done, and how often. */
+const DEEDS: readonly (readonly [weight: number, draw: Draw])[] = [
+  [
+    30,
+    (random, { nodes }) => ({ do: 'allocate', node: anyNode(random, nodes), id: randomBelow(random, IDS) }),
+  ],
+  [
+    14,
+    (random, { nodes }) => ({ do: 'release', node: anyNode(random, nodes), id: randomBelow(random, IDS) }),
+  ],
+  [8, drawClaim],
+  [2, (random, { nodes }) => ({ do: 'cancel', node: anyNode(random, nodes) })],
+  [
+    4,
+    (random, { nodes }) => ({
+      do: 'crash',
+      node: anyNode(random, nodes),
+      silent: randomBelow(random, 3) === 0,
+    }),
+  ],
+  [8, drawCrashAt],
+  [16, (random, { nodes }) => ({ do: 'start', node: anyNode(random, nodes) })],
+  [2, (random, { nodes }) => ({ do: 'cut', from: anyNode(random, nodes), to: anyNode(random, nodes) })],
+  [5, (random, { nodes }) => ({ do: 'part', half: 1 + randomBelow(random, 2 ** nodes - 2) })],
+  [5, () => ({ do: 'heal' })],
+  [4, drawNoise],
+];
+
+function drawClaim(random: SeededRandom, { nodes, prefix }: Omit<Scenario, 'actions'>): Deed {
+  const offset = randomBelow(random, 2 ** (32 - prefix));
+  return { do: 'claim', node: anyNode(random, nodes), id: randomBelow(random, IDS), offset };
+}
+
+function drawCrashAt(random: SeededRandom, { nodes }: Omit<Scenario, 'actions'>): Deed {
+  const step = CRASH_STEPS[randomBelow(random, CRASH_STEPS.length)]!;
+  return { do: 'crash-at', node: anyNode(random, nodes), step };
+}
+
+function drawNoise(random: SeededRandom): Deed {
+  const level = [0, 0.05, 0.2, 0.5][randomBelow(random, 4)]!;
+  const delay = [0, 50, 1_000, 5_000][randomBelow(random, 4)]!;
+  return { do: 'noise', noise: { loss: level, duplication: level, delay } };
+}
+
+/** Often several things happen during one commit; sometimes timers of minutes go by. */
+function drawWait(random: SeededRandom): Millis {
+  const dice = randomFraction(random);
+  if (dice < 0.3) return 0;
+  if (dice < 0.55) return randomBelow(random, 20);
+  if (dice < 0.85) return randomBelow(random, 3 * SECOND);
+  if (dice < 0.98) return randomBelow(random, 40 * SECOND);
+  return randomBelow(random, 6 * MINUTE);
+}
+
+export function drawScenario(seed: number): Scenario {
+  const random = new SeededRandom(seed);
+  const nodes = 3 + Math.min(randomBelow(random, 4), randomBelow(random, 4));
+  const rest = {
+    seed,
+    nodes,
+    prefix: 28 - Math.min(randomBelow(random, 3), randomBelow(random, 3)),
+    init: randomBelow(random, 3) === 0 ? ('seed' as const) : ('consensus' as const),
+    observers: Math.max(0, randomBelow(random, 4) - 2),
+    late: Math.max(0, randomBelow(random, 4) - 2),
+  };
+  const count = 20 + randomBelow(random, 30);
+  const actions = Array.from({ length: count }, () => {
+    return { ...drawDeed(random, rest), wait: drawWait(random) };
+  });
+  return { ...rest, actions };
+}
+
+function drawDeed(random: SeededRandom, rest: Omit<Scenario, 'actions'>): Deed {
+  const total = DEEDS.reduce((sum, [weight]) => sum + weight, 0);
+  let left = randomFraction(random) * total;
+  for (const [weight, draw] of DEEDS) {
+    left -= weight;
+    if (left < 0) return draw(random, rest);
+  }
+  return { do: 'heal' };
+}
