@@ -1,7 +1,7 @@
 import { concatBytes, secretCopy, secretRoom, utf8 } from '../../core/bytes.ts';
 import { KEY_BYTES, type Primitives } from './primitives.ts';
 
-const LABEL = 'weave-ts lane';
+const LABEL = utf8('weave-ts lane');
 
 /**
  * The keys of one direction of a session with `lanes` lanes, 32 bytes each, one behind the other. Lane 0 has the key
@@ -13,7 +13,7 @@ export function keysOfLanes(primitives: Primitives, key: Uint8Array, lanes: numb
   const keys = secretRoom(lanes * KEY_BYTES);
   keys.set(key);
   for (let lane = 1; lane < lanes; lane++) {
-    const derived = primitives.hmacSha512(key, concatBytes(utf8(LABEL), Uint8Array.of(lane)));
+    const derived = primitives.hmacSha512(key, concatBytes(LABEL, Uint8Array.of(lane)));
     keys.set(derived.subarray(0, KEY_BYTES), lane * KEY_BYTES);
     primitives.wipe(derived);
   }
