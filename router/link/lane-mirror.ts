@@ -71,33 +71,11 @@ export class LaneMirror {
 
   /** A change that lane 0's engine was given. */
   onChange(change: EngineChange): void {
-    switch (change.type) {
-      case 'session':
-        return this.#toAll(change.session, (session) => ({ ...change, session }));
-      case 'session-removed':
-        this.#toAll(change.session, (session) => ({ ...change, session }));
-        this.#lanes.delete(change.session);
-        return;
-      case 'key-removed':
-        return this.#toAll(change.session, (session) => ({ ...change, session }));
-      case 'receive-index':
-        if (!change.roams) return; // an alias: circuits have lane 0 only
-        return this.#toAll(change.session, (session, lane) => {
-          return { ...change, session, index: laneIndex(change.index, lane), roams: false };
-        });
-      case 'path':
-        return this.#toSenders((lane) => ({ ...change, sendIndex: laneIndex(change.sendIndex, lane) }));
-      case 'path-removed':
-        return this.#toSenders(() => change);
-      // Keys and their use come by onKey and onPhase; indexes go with their session; the rest is lane 0's alone.
-      case 'key':
-      case 'send-phase':
-      case 'receive-index-removed':
-      case 'direct-address':
-      case 'label':
-      case 'label-removed':
-        return;
-    }
+    if ('session' in change) this.#onSessionChange(change);
+    else if (change.type === 'path')
+      this.#toSenders((lane) => ({ ...change, sendIndex: laneIndex(change.sendIndex, lane) }));
+    else if (change.type === 'path-removed') this.#toSenders(() => change);
+    // Indexes go with their session, and labels are lane 0's alone.
   }
 
   /** The way to a peer, as it is now; undefined = none, or a circuit. Nothing is told twice. */
@@ -110,6 +88,28 @@ export class LaneMirror {
     for (let worker = 1; worker < this.#options.workers; worker++) {
       const own = route && { ...route, session: laneSession(route.session, worker) };
       this.#options.tell(worker, { type: 'route', peer, route: own, refusesPlain });
+    }
+  }
+
+  #onSessionChange(change: Extract<EngineChange, { session: number }>): void {
+    switch (change.type) {
+      case 'session':
+      case 'key-removed':
+        return this.#toAll(change.session, (session) => ({ ...change, session }));
+      case 'session-removed':
+        this.#toAll(change.session, (session) => ({ ...change, session }));
+        this.#lanes.delete(change.session);
+        return;
+      case 'receive-index':
+        if (!change.roams) return; // an alias: circuits have lane 0 only
+        return this.#toAll(change.session, (session, lane) => {
+          return { ...change, session, index: laneIndex(change.index, lane), roams: false };
+        });
+      // Keys and their use come by onKey and onPhase, and only lane 0 looks at addresses.
+      case 'key':
+      case 'send-phase':
+      case 'direct-address':
+        return;
     }
   }
 

@@ -302,6 +302,10 @@ export class LinkNet {
         side.macs.push(effect.macs);
         break;
       case 'direct-path':
+      // Of lanes above 0, which there are none of here.
+      case 'lanes':
+      case 'lane-key':
+      case 'lane-phase':
         break;
     }
   }
