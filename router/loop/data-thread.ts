@@ -1,27 +1,14 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { randomBytes } from 'node:crypto';
-import type { Cidr, IpAddress } from '../../core/address.ts';
-import type { PeerName } from '../../core/peer-name.ts';
 import { DataNode } from '../data-node.ts';
 import type { Engine } from '../engine/port.ts';
-import { openEngine, type EngineChoice, type EngineKind } from '../engine/choose.ts';
+import { openEngine, type EngineKind } from '../engine/choose.ts';
 import type { ToControl, ToData } from '../node-messages.ts';
 import type { FromLane } from '../lane-messages.ts';
+import type { DataThreadSettings } from './data-thread-settings.ts';
 import { monotonicNow } from './deadline-timer.ts';
 import { LaneThreads, type LaneThreadsOwner } from './lane-threads.ts';
 import { PacketLoop } from './packet-loop.ts';
-
-/** What the data-plane thread is started with. */
-export interface DataThreadSettings {
-  readonly name: PeerName;
-  readonly engine: EngineChoice;
-  readonly tap: string;
-  readonly address: IpAddress | undefined;
-  readonly port: number;
-  readonly bridgeMtu: number;
-  readonly trustedSubnets: readonly Cidr[];
-  readonly workers: number;
-}
 
 export type ToDataThread = { readonly type: 'node'; readonly message: ToData } | { readonly type: 'close' };
 

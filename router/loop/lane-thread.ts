@@ -1,25 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openEngine } from '../engine/choose.ts';
 import { LaneNode } from '../lane-node.ts';
-import type { FromLane, ToLane } from '../lane-messages.ts';
-import type { DataThreadSettings } from './data-thread.ts';
 import { monotonicNow } from './deadline-timer.ts';
+import type { FromLaneThread, LaneThreadSettings, ToLaneThread } from './lane-thread-messages.ts';
 import { PacketLoop } from './packet-loop.ts';
-
-/** What a further worker of the data plane is started with. */
-export interface LaneThreadSettings extends DataThreadSettings {
-  /** From 1. */
-  readonly worker: number;
-}
-
-export type ToLaneThread =
-  { readonly type: 'node'; readonly messages: readonly ToLane[] } | { readonly type: 'close' };
-
-export type FromLaneThread =
-  | { readonly type: 'opened' }
-  | { readonly type: 'refused'; readonly error: string }
-  | { readonly type: 'node'; readonly messages: readonly FromLane[] }
-  | { readonly type: 'closed' };
 
 const settings = workerData as LaneThreadSettings;
 const port = parentPort!;

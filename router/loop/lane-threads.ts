@@ -1,7 +1,7 @@
 import type { LaneMail } from '../data-node.ts';
 import { wipeLaneKeys, type FromLane, type ToLane } from '../lane-messages.ts';
-import type { DataThreadSettings } from './data-thread.ts';
-import type { FromLaneThread, LaneThreadSettings, ToLaneThread } from './lane-thread.ts';
+import type { DataThreadSettings } from './data-thread-settings.ts';
+import type { FromLaneThread, LaneThreadSettings, ToLaneThread } from './lane-thread-messages.ts';
 import { Thread } from './thread.ts';
 
 export interface LaneThreadsOwner {
