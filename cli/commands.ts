@@ -5,18 +5,11 @@ import type { StatusDocument } from '../router/status.ts';
 import { answers, callApi } from '../router/api/client.ts';
 import { BadValue, UsageError } from './exit.ts';
 import { counted, table } from './render.ts';
+import type { Call, JsonFlag, Terminal } from './terminal.ts';
+import { json } from './terminal.ts';
 import { isStatusPart, overviewText, STATUS_PARTS } from './status-text.ts';
 import { peerValue } from './settings.ts';
-
-/** What the commands need of the process around them; a fake in tests. */
-export interface Terminal {
-  out(text: string): void;
-  /** One line for the operator, on stderr. */
-  note(text: string): void;
-  readonly colour: boolean;
-  /** The API socket in force: --socket, else WEAVE_TS_SOCKET, else the default. */
-  socket(): string;
-}
+import { addSpaceCommands } from './space-commands.ts';
 
 /** Adds every command that is one call of the daemon's API. */
 export function addClientCommands(program: Command, terminal: Terminal): void {
@@ -28,16 +21,7 @@ export function addClientCommands(program: Command, terminal: Terminal): void {
   addAttachCommands(program, terminal, call);
   addExposeCommands(program, terminal, call);
   addAddressCommands(program, terminal, call);
-}
-
-type Call = (method: 'GET' | 'POST', path: string, body?: object) => Promise<unknown>;
-
-interface JsonFlag {
-  readonly json?: boolean;
-}
-
-function json(value: unknown): string {
-  return JSON.stringify(value, null, 2) + '\n';
+  addSpaceCommands(program, terminal, call);
 }
 
 function lines(items: readonly string[]): string {

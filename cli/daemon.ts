@@ -11,9 +11,13 @@ import type {
   AttachmentRow,
   AttachRequest,
   AttachResult,
+  CheckResult,
   Daemon,
   ExposeRequest,
   PeerRef,
+  RemovedPeer,
+  RemovePeersRequest,
+  ResetResult,
   RotateResult,
 } from '../router/api/daemon.ts';
 import type { ControlNode } from '../router/control-node.ts';
@@ -229,6 +233,26 @@ export class RunningDaemon implements Daemon {
     await this.#addresses.release(id, wanted);
     const left = new Set((await this.#addresses.lookup(id)).map(formatCidr));
     return held.map(formatCidr).filter((address) => !left.has(address));
+  }
+
+  async removePeers(request: RemovePeersRequest, signal: AbortSignal): Promise<readonly RemovedPeer[]> {
+    const result = await this.#addresses.ask({ type: 'remove-peers', ...request }, signal);
+    return result.type === 'removed' ? result.removed : [];
+  }
+
+  /** What is attached goes first, so that nothing uses an address that the heir may hand out; but not in vain. */
+  async reset(force: boolean, signal: AbortSignal): Promise<ResetResult> {
+    await this.#addresses.ask({ type: 'reset', force, probe: true }, signal);
+    await this.#attachments.detachAll();
+    const result = await this.#addresses.ask({ type: 'reset', force }, signal);
+    if (result.type !== 'reset') throw new Error('the reset was not answered');
+    return result.reset;
+  }
+
+  async check(signal: AbortSignal): Promise<CheckResult> {
+    const result = await this.#addresses.ask({ type: 'check' }, signal);
+    if (result.type !== 'checked') throw new Error('the check was not answered');
+    return result.check;
   }
 
   /** `input` returns a sentence if it refuses. */

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
 import { loadAddon } from '../router/engine/addon.ts';
-import type { Terminal } from './commands.ts';
+import type { Terminal } from './terminal.ts';
 import { startDetached } from './detached.ts';
 import { readPasswords } from './passwords.ts';
 import { checkSettings, type LaunchFlags } from './settings.ts';

@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Help, type Option } from 'commander';
 import { NoDaemon } from '../router/api/client.ts';
-import { addClientCommands, type Terminal } from './commands.ts';
+import { addClientCommands } from './commands.ts';
 import { applyEnvironment, variableOf } from './environment.ts';
 import { EXIT_FAILED, EXIT_NO_DAEMON, EXIT_OK, EXIT_USAGE, UsageError } from './exit.ts';
 import { addLaunchCommand } from './launch-command.ts';
 import { pathValue } from './settings.ts';
 import { VERSION } from './version.ts';
+import type { Terminal } from './terminal.ts';
 
 const DEFAULT_SOCKET = '/run/weave-ts/api.sock';
 

@@ -1,9 +1,11 @@
 import type {
+  ConflictStatus,
   ConnectionStatus,
   IpamStatus,
   LinkStatus,
   OwnedStatus,
   PeerStatus,
+  QuarantineStatus,
   RouterStatus,
   StatusDocument,
   TargetStatus,
@@ -96,8 +98,24 @@ function ipamFields(ipam: IpamStatus): [string, string][] {
     ['Range', ipam.range],
     ['DefaultSubnet', ipam.defaultSubnet],
     ['Active', counted(ipam.active, 'address', 'addresses')],
-    ...ipam.conflicts.map((address): [string, string] => ['Conflict', address]),
+    ...ipam.quarantine.map((one): [string, string] => ['Quarantine', quarantineText(one)]),
+    ...ipam.conflicts.map((one): [string, string] => ['Conflict', conflictText(one)]),
   ];
+}
+
+function quarantineText({ from, nickname, addresses, waitingFor, restSeconds }: QuarantineStatus): string {
+  const whose = `${counted(addresses, 'address', 'addresses')} taken over from ${labelled(from, nickname)}`;
+  const acknowledged = waitingFor.length === 0 ? '' : `, waiting for ${waitingFor.join(', ')} to acknowledge`;
+  return `${whose}${restSeconds > 0 ? `, free in ${restSeconds} s` : ''}${acknowledged}`;
+}
+
+function conflictText({ address, user, userNickname, id, owner, ownerNickname }: ConflictStatus): string {
+  const holder = id === '' ? labelled(user, userNickname) : `"${id}" on this host`;
+  return `${address} in use by ${holder}, belongs to ${labelled(owner, ownerNickname)}`;
+}
+
+function labelled(name: string, nickname: string): string {
+  return nickname === '' ? name : `${nickname} (${name})`;
 }
 
 const CONNECTION_TONES: Record<ConnectionStatus['state'], Tone> = {
@@ -165,5 +183,5 @@ function ipamText(ipam: IpamStatus): string {
 
 function ownedRow(owned: OwnedStatus): string[] {
   const share = `${owned.addresses} addresses (${(100 * owned.fraction).toFixed(1)} % of the range)`;
-  return [`${owned.name} (${owned.nickname})`, share, owned.reachable ? '' : 'unreachable'];
+  return [labelled(owned.name, owned.nickname), share, owned.reachable ? '' : 'unreachable'];
 }

@@ -66,6 +66,11 @@ export class Allocations {
     return until !== undefined && now < until;
   }
 
+  /** Offsets that are handed out, ascending. */
+  handedOut(): number[] {
+    return [...this.#holders.keys()].sort((a, b) => a - b);
+  }
+
   /** Offsets that are handed out or, if `resting`, were a moment ago; ascending. */
   unavailable(resting: boolean, now: Millis): number[] {
     const offsets = new Set(this.#holders.keys());

@@ -1,9 +1,11 @@
 import type { Cidr } from '../core/address.ts';
 import { formatCidr, formatIp, networkOf } from '../core/address.ts';
 import type { Millis } from '../core/time.ts';
-import type { IpamRequest, IpamResult } from './effects.ts';
+import type { AddressRequest, IpamResult } from './effects.ts';
+import type { MemberEntry } from './entries.ts';
 import type { Holdings } from './holdings.ts';
 import type { Span } from './range.ts';
+import { spansHave } from './range.ts';
 import { subnetProblem } from './settings.ts';
 
 /** Space that others have to give. */
@@ -23,6 +25,8 @@ type Attempt =
 interface AttemptContext {
   readonly holdings: Holdings;
   readonly defaultSubnet: Cidr;
+  /** Members that use addresses which they do not own. */
+  readonly users: readonly MemberEntry[];
   /** May space be given out? False before there is a ring, and just after a start. */
   readonly ready: boolean;
 }
@@ -30,7 +34,7 @@ interface AttemptContext {
 const MAX_ID_LENGTH = 256;
 
 /** Does what can be done of `request` now. Repeating it changes nothing more. */
-export function attempt(request: IpamRequest, context: AttemptContext, now: Millis): Attempt {
+export function attempt(request: AddressRequest, context: AttemptContext, now: Millis): Attempt {
   const { holdings } = context;
   if ('id' in request) {
     const problem = idProblem(request.id);
@@ -77,8 +81,19 @@ function claim(id: string, cidr: Cidr, context: AttemptContext): Attempt {
   }
   if (holder === id) return markAndGrant(id, cidr, holdings);
   if (!context.ready) return { type: 'waits' };
-  if (holdings.owns(offset)) return markAndGrant(id, cidr, holdings);
+  if (holdings.owns(offset)) return claimOwn(id, cidr, offset, context);
   return { type: 'needs', need: { span: { start: offset, end: offset + 1 }, exact: true } };
+}
+
+/** An own address may be in use by a peer that lost it to this one, or in quarantine, which is waited for. */
+function claimOwn(id: string, cidr: Cidr, offset: number, { holdings, users }: AttemptContext): Attempt {
+  const user = users.find(({ conflicts }) => spansHave(conflicts, offset));
+  if (user !== undefined) {
+    return failed(
+      `${formatIp(cidr.ip)} is in use on ${user.nickname} (${user.name}), which lost it to this node`,
+    );
+  }
+  return holdings.isBlocked(offset) ? { type: 'waits' } : markAndGrant(id, cidr, holdings);
 }
 
 function claimProblem(cidr: Cidr, offset: number, holdings: Holdings): string | undefined {

@@ -59,7 +59,7 @@ export class CatchUp {
   }
 
   /** A part of an answer came; the neighbour has answered when all parts of that answer have. */
-  onReply(from: PeerName, { id, answer, part, parts }: Omit<RingReply, 'type' | 'rings'>): void {
+  onReply(from: PeerName, { id, answer, part, parts }: Omit<RingReply, 'type' | 'entries'>): void {
     if (id !== this.#id || !this.#neighbours.includes(from) || this.#answered.has(from)) return;
     const before = this.#incomplete.get(from);
     const isSame = before?.answer === answer && before.parts === parts;

@@ -3,12 +3,23 @@ import { fromHex } from '../core/bytes.ts';
 import { pack } from '../core/msgpack.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import { PEER_NAME_BYTES, writePeerName } from '../core/peer-name.ts';
+import { printable } from '../core/text.ts';
 import { asHex, asInteger, asList, asPeerName, asText, decoded, SchemaViolation } from './closed-schema.ts';
-import type { Ballot, Entry, HintEntry, Outcome, Owner, RingEntry, VoterEntry } from './entries.ts';
+import type {
+  Ballot,
+  Entry,
+  HintEntry,
+  MemberEntry,
+  Outcome,
+  Owner,
+  RingEntry,
+  VoterEntry,
+} from './entries.ts';
 import { AddressRange, rangeProblem } from './range.ts';
 import type { Segment } from './ring.ts';
-import { canonical, MAX_SEGMENTS, MAX_VERSION, ringProblem } from './ring.ts';
+import { canonical, MAX_EPOCH, MAX_SEGMENTS, MAX_VERSION, ringProblem } from './ring.ts';
 import { CLUSTER_ID_BYTES } from './seed.ts';
+import { packSpans, readSpans } from './span-codec.ts';
 
 /*
  * A delta is a list of entries, each a list that begins with its tag; unknown tags are skipped.
@@ -19,16 +30,20 @@ import { CLUSTER_ID_BYTES } from './seed.ts';
  *   hint   [2, name 6, version, free addresses]
  *   voter  [3, range text, name 6, generation 8, version, voters, wanted, ballot | nil, [ballot, outcome] | nil]
  *            ballot = [round, proposer 6]; outcome = [cluster id 16, owners]
+ *   member [4, name 6, generation 8, life, run 8, version, nickname, cluster id 16, conflicts]
+ *            conflicts = [gap, length, gap, length, ...]
  */
 const RING = 1;
 const HINT = 2;
 const VOTER = 3;
+const MEMBER = 4;
 
 export const GENERATION_BYTES = 8;
 const SEGMENT_FIELDS = 5;
 const MAX_ENTRIES = 100_000;
-const MAX_EPOCH = 2 ** 32;
 const MAX_OWNERS = 10_000;
+const RUN_BYTES = 8;
+export const MAX_NICKNAME = 64;
 
 export function encodeEntries(entries: readonly Entry[]): Uint8Array {
   return pack(entries.map(packEntry));
@@ -49,6 +64,8 @@ function packEntry(entry: Entry): unknown {
       return [HINT, nameBytes(entry.name), entry.version, entry.free];
     case 'voter':
       return packVoter(entry);
+    case 'member':
+      return packMember(entry);
   }
 }
 
@@ -60,6 +77,8 @@ function readEntry(item: readonly unknown[]): Entry[] {
       return [readHint(item)];
     case VOTER:
       return [readVoter(item)];
+    case MEMBER:
+      return [readMember(item)];
     default:
       return [];
   }
@@ -164,6 +183,34 @@ function readVoter(item: readonly unknown[]): VoterEntry {
   };
 }
 
+function packMember(entry: MemberEntry): unknown {
+  return [
+    MEMBER,
+    nameBytes(entry.name),
+    fromHex(entry.generation),
+    entry.life,
+    fromHex(entry.run),
+    entry.version,
+    entry.nickname,
+    fromHex(entry.clusterId),
+    packSpans(entry.conflicts),
+  ];
+}
+
+function readMember(item: readonly unknown[]): MemberEntry {
+  return {
+    type: 'member',
+    name: asPeerName(item[1], 'a name'),
+    generation: asHex(item[2], GENERATION_BYTES, 'a generation'),
+    life: asInteger(item[3], 1, MAX_VERSION, 'a life'),
+    run: asHex(item[4], RUN_BYTES, 'a run'),
+    version: asInteger(item[5], 1, MAX_VERSION, 'a version'),
+    nickname: printable(asText(item[6], MAX_NICKNAME, 'a nickname')),
+    clusterId: asHex(item[7], CLUSTER_ID_BYTES, 'a cluster id'),
+    conflicts: readSpans(item[8], 'conflicts'),
+  };
+}
+
 function packBallot(ballot: Ballot): unknown {
   return [ballot.round, nameBytes(ballot.proposer)];
 }
@@ -182,18 +229,24 @@ function readOutcome(value: unknown): Outcome {
   return { clusterId: asHex(clusterId, CLUSTER_ID_BYTES, 'a cluster id'), owners: readOwners(owners) };
 }
 
-function packOwner(owner: Owner): unknown {
+/** As in owners of a ring. */
+export function packOwner(owner: Owner): unknown {
   return [nameBytes(owner.owner), fromHex(owner.generation)];
 }
 
-function readOwners(value: unknown): Owner[] {
+/** Throws {@link SchemaViolation}, as {@link readOwner} does. */
+export function readOwners(value: unknown): Owner[] {
   const list = asList(value, 'owners');
   if (list.length > MAX_OWNERS) throw new SchemaViolation('too many owners');
-  return list.map((item) => {
-    const [name, generation] = asList(item, 'an owner');
-    const owner = asPeerName(name, 'a name');
-    return { owner, generation: asHex(generation, GENERATION_BYTES, 'a generation') };
-  });
+  return list.map(readOwner);
+}
+
+export function readOwner(value: unknown): Owner {
+  const [name, generation] = asList(value, 'an owner');
+  return {
+    owner: asPeerName(name, 'a name'),
+    generation: asHex(generation, GENERATION_BYTES, 'a generation'),
+  };
 }
 
 function nameBytes(name: PeerName): Uint8Array {

@@ -3,10 +3,10 @@ import type { LogLevel } from '../core/log.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { StoreChange } from '../core/store.ts';
 import type { Allocation } from './allocations.ts';
-import type { RingEntry, VoterEntry } from './entries.ts';
+import type { MemberEntry, RingEntry, VoterEntry } from './entries.ts';
 
 /** What programs and people ask of the allocator. An id is any text of 1 to 256 characters. */
-export type IpamRequest =
+export type AddressRequest =
   /** An address of `subnet` (its network address and prefix), or of the default subnet. */
   | { readonly type: 'allocate'; readonly id: string; readonly subnet?: Cidr | undefined }
   /** Exactly this address. */
@@ -18,13 +18,78 @@ export type IpamRequest =
   | { readonly type: 'lookup'; readonly id: string }
   | { readonly type: 'list' };
 
+export type IpamRequest = AddressRequest | OperatorRequest;
+
+/** What people do to the address space itself. */
+export type OperatorRequest =
+  /** Takes over what dead peers own; each is named by its name or nickname. */
+  | {
+      readonly type: 'remove-peers';
+      readonly peers: readonly string[];
+      /** Only acknowledgements are waited for, not the rest of 10 min. */
+      readonly now: boolean;
+      /** Every owner is waited for, however long it is out of reach. */
+      readonly strict: boolean;
+    }
+  /** Releases everything and hands all ranges to another peer; with `force` without waiting for one. */
+  | {
+      readonly type: 'reset';
+      readonly force: boolean;
+      /** Only asks whether it can be begun. */
+      readonly probe?: boolean | undefined;
+    }
+  /** Compares what all peers hold. */
+  | { readonly type: 'check' };
+
 export type IpamResult =
   /** Of allocate and claim: one. Of lookup: all that the id holds, perhaps none. */
   | { readonly type: 'addresses'; readonly addresses: readonly Cidr[] }
   | { readonly type: 'allocations'; readonly allocations: readonly Allocation[] }
   | { readonly type: 'done' }
+  | { readonly type: 'removed'; readonly removed: readonly RemovedPeer[] }
+  | { readonly type: 'reset'; readonly reset: ResetOutcome }
+  | { readonly type: 'checked'; readonly check: CheckOutcome }
   /** A sentence for whoever asked. */
   | { readonly type: 'failed'; readonly error: string };
+
+/** What became of one peer of a `remove-peers`. */
+export interface RemovedPeer {
+  readonly name: PeerName;
+  readonly nickname: string;
+  /** How many addresses were taken over; 0 if it owned none any more. */
+  readonly addresses: number;
+  /** Who has to acknowledge it; names. */
+  readonly waitingFor: readonly PeerName[];
+  /** How long the addresses rest in any case. */
+  readonly restSeconds: number;
+  /** Owners that are out of reach: they may still give out what the peer once donated. */
+  readonly outOfReach: readonly PeerName[];
+}
+
+export interface ResetOutcome {
+  readonly addresses: number;
+  /** Who has them now; empty if nobody. */
+  readonly heir: PeerName | '';
+  readonly nickname: string;
+  /** How many addresses were handed out here until then. */
+  readonly released: number;
+}
+
+export interface CheckOutcome {
+  readonly nodes: readonly {
+    readonly name: PeerName;
+    readonly nickname: string;
+    readonly answered: boolean;
+  }[];
+  readonly problems: readonly CheckProblem[];
+}
+
+export interface CheckProblem {
+  /** What is wrong, and with what. */
+  readonly problem: string;
+  /** What to do. */
+  readonly remedy: string;
+}
 
 export type IpamEffect =
   /** One durable transaction; `onCommitted(token)` when it would survive a power cut. One at a time. */
@@ -32,6 +97,8 @@ export type IpamEffect =
   | { readonly type: 'unicast'; readonly to: PeerName; readonly bytes: Uint8Array }
   | { readonly type: 'publish'; readonly delta: Uint8Array }
   | { readonly type: 'reply'; readonly request: number; readonly result: IpamResult }
+  /** These peers were removed: whoever trusts their keys should no longer. */
+  | { readonly type: 'removed'; readonly names: readonly PeerName[] }
   /** What this node's topology entry says of its address space. */
   | { readonly type: 'announce'; readonly info: IpamAnnouncement }
   | {
@@ -45,8 +112,6 @@ export interface IpamAnnouncement {
   readonly generation: string;
   /** Empty while there is no ring. */
   readonly clusterId: string;
-  /** Voters expected by this peer; 0 = it does not vote, or no longer. */
-  readonly voters: number;
 }
 
 /** What the allocator is told of the mesh. */
@@ -62,11 +127,18 @@ export interface IpamPeer {
   readonly generation: string;
   readonly reachable: boolean;
   readonly capabilities: readonly string[];
+  /** Of the cluster that it belongs to; empty while it has no ring, undefined where that is not known. */
+  readonly clusterId?: string | undefined;
   /** Is there a connection to it? Where this is not said, every reachable peer counts as a neighbour. */
   readonly neighbour?: boolean | undefined;
+}
+
+/** Does it belong to another cluster than `clusterId`? */
+export function isElsewhere(peer: IpamPeer, clusterId: string | undefined): boolean {
+  return peer.clusterId !== undefined && peer.clusterId !== '' && peer.clusterId !== clusterId;
 }
 
 /** What waits for a transaction: an effect, or something of our own that others may see from then on. */
 export type Deferred =
   | { readonly type: 'effect'; readonly effect: IpamEffect }
-  | { readonly type: 'show'; readonly entry: RingEntry | VoterEntry };
+  | { readonly type: 'show'; readonly entry: RingEntry | VoterEntry | MemberEntry };

@@ -1,9 +1,9 @@
 import type { PeerName } from '../core/peer-name.ts';
-import type { AddressRange } from './range.ts';
+import type { AddressRange, Span } from './range.ts';
 import type { Ring } from './ring.ts';
 
 /** The things that the ipam channel carries. Each has a key, one writer (or a pointwise merge), and an order. */
-export type Entry = RingEntry | HintEntry | VoterEntry;
+export type Entry = RingEntry | HintEntry | VoterEntry | MemberEntry;
 
 /** A part of, or the whole, ring of one cluster. */
 export interface RingEntry {
@@ -57,6 +57,28 @@ export interface VoterEntry {
   readonly wanted: boolean;
   readonly promised: Ballot | undefined;
   readonly accepted: { readonly ballot: Ballot; readonly outcome: Outcome } | undefined;
+}
+
+/** What a peer that belongs to a cluster says of itself; it alone writes it. It outlives the peer as long as it owns space. */
+export interface MemberEntry {
+  readonly type: 'member';
+  readonly name: PeerName;
+  readonly generation: string;
+  /** Counts the starts of this state directory. */
+  readonly life: number;
+  /** 16 hexadecimal digits of one start: two runs of one life show that a directory was copied or rolled back. */
+  readonly run: string;
+  /** Counts the changes within a life. */
+  readonly version: number;
+  readonly nickname: string;
+  readonly clusterId: string;
+  /** Addresses that it has handed out and does not own, as offsets; sorted and disjoint. */
+  readonly conflicts: readonly Span[];
+}
+
+/** Orders what one generation of a peer said. */
+export function compareMembers(a: MemberEntry, b: MemberEntry): number {
+  return a.life - b.life || a.version - b.version || (a.run < b.run ? -1 : a.run > b.run ? 1 : 0);
 }
 
 export function compareBallots(a: Ballot, b: Ballot): number {

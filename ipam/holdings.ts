@@ -9,15 +9,17 @@ import type { Deferred } from './effects.ts';
 import type { Owner, RingEntry } from './entries.ts';
 import { donationPiece, lowestFree } from './free-space.ts';
 import type { AddressRange, Span } from './range.ts';
-import { clipSpans, spanSize, withoutAddresses } from './range.ts';
+import { clipSpans, spansHave, spanSize, withoutAddresses, withoutSpans } from './range.ts';
 import type { Ring, RingValue } from './ring.ts';
 import {
   adoptUngenerated,
   handOver,
+  handOverAll,
   mergeRings,
   newsIn,
   NO_GENERATION,
   spansWhere,
+  takeOver,
   valueAt,
 } from './ring.ts';
 import { RING_KEY } from './stored-state.ts';
@@ -29,11 +31,17 @@ import { RING_KEY } from './stored-state.ts';
 export class Holdings {
   readonly range: AddressRange;
   readonly allocations: Allocations;
-  readonly self: Owner;
   readonly #queue: CommitQueue<Deferred>;
+  #self: Owner;
   #clusterId: string | undefined;
   #ring: Ring = [];
   #ownSpans: readonly Span[] = [];
+  /** Own addresses that must not be given out: in quarantine, or in use by another peer. */
+  #blocked: readonly Span[] = [];
+  /** Own spans without them. */
+  #usable: readonly Span[] = [];
+  /** Handed out here and not owned; undefined after a change. */
+  #lost: readonly number[] | undefined;
 
   constructor(
     range: AddressRange,
@@ -43,8 +51,12 @@ export class Holdings {
   ) {
     this.range = range;
     this.allocations = new Allocations(range, allocations);
-    this.self = self;
+    this.#self = self;
     this.#queue = queue;
+  }
+
+  get self(): Owner {
+    return this.#self;
   }
 
   /** Undefined while there is no ring. */
@@ -56,9 +68,29 @@ export class Holdings {
     return this.#ring;
   }
 
-  /** Joins a cluster, for good. */
+  /** Sorted and disjoint. */
+  get ownSpans(): readonly Span[] {
+    return this.#ownSpans;
+  }
+
+  /** Joins a cluster. */
   enter(clusterId: string): void {
     this.#clusterId = clusterId;
+    this.#lost = undefined;
+  }
+
+  /** Leaves the cluster, if any, and its ring; whoever comes back does so as `generation`. */
+  leave(generation: string): void {
+    this.#clusterId = undefined;
+    this.#ring = [];
+    this.#queue.write(RING_KEY, () => undefined);
+    this.become(generation);
+  }
+
+  /** Goes on under another generation: what the one before owns is no longer this peer's. */
+  become(generation: string): void {
+    this.#self = { ...this.#self, generation };
+    this.#onRing();
   }
 
   /** Merges what others, or this peer before, wrote. Returns whether it brought anything new. */
@@ -66,7 +98,7 @@ export class Holdings {
     const news = newsIn(this.#ring, delta);
     if (news.length === 0) return false;
     this.#ring = mergeRings(this.#ring, news);
-    this.#ownSpans = spansWhere(this.#ring, (value) => this.#isMine(value));
+    this.#onRing();
     this.#queue.write(RING_KEY, () => encodeEntries([this.#entry(this.#ring)]));
     return true;
   }
@@ -77,7 +109,7 @@ export class Holdings {
     if (span === undefined) return undefined;
     const held = (offset: number): boolean => this.allocations.holderOf(offset) !== undefined;
     const rested = (offset: number): boolean => held(offset) || this.allocations.isResting(offset, now);
-    const offset = lowestFree(this.#ownSpans, span, rested) ?? lowestFree(this.#ownSpans, span, held);
+    const offset = lowestFree(this.#usable, span, rested) ?? lowestFree(this.#usable, span, held);
     if (offset === undefined) return undefined;
     const cidr = { ip: this.range.ipAt(offset), prefix: subnet.prefix };
     this.mark(id, cidr);
@@ -88,18 +120,33 @@ export class Holdings {
   mark(id: string, cidr: Cidr): void {
     if (this.range.offsetOf(cidr.ip) !== undefined) this.#adoptSpace();
     const change = this.allocations.add(id, cidr);
+    const offset = this.range.offsetOf(cidr.ip);
+    if (offset !== undefined && !this.owns(offset)) this.#lost = undefined;
     this.#queue.write(change.key, () => change.value);
   }
 
   release(id: string, address: IpAddress | undefined, now: Millis): boolean {
     const change = this.allocations.remove(id, address, now);
-    if (change !== undefined) this.#queue.write(change.key, () => change.value);
-    return change !== undefined;
+    if (change === undefined) return false;
+    if (this.#lost?.length !== 0) this.#lost = undefined;
+    this.#queue.write(change.key, () => change.value);
+    return true;
   }
 
   owns(offset: number): boolean {
     const value = valueAt(this.#ring, offset);
-    return value !== undefined && this.#isMine(value);
+    return value !== undefined && this.isMine(value);
+  }
+
+  /** Sets which addresses must not be given out although they are this peer's; sorted and disjoint. */
+  block(spans: readonly Span[]): void {
+    if (spans === this.#blocked) return;
+    this.#blocked = spans;
+    this.#usable = withoutSpans(this.#ownSpans, spans);
+  }
+
+  isBlocked(offset: number): boolean {
+    return spansHave(this.#blocked, offset);
   }
 
   ownerOf(offset: number): RingValue | undefined {
@@ -111,10 +158,26 @@ export class Holdings {
     return donationPiece(this.#free(true, now), span) ?? donationPiece(this.#free(false, now), span);
   }
 
-  /** Writes the grant of `piece` to `to`: durable before it is shown. Returns the part of the ring that says so. */
-  donate(piece: Span, to: Owner): RingEntry {
+  /** Writes the grant of `pieces` to `to`: durable before it is shown. Returns the part of the ring that says so. */
+  donate(pieces: readonly Span[], to: Owner): RingEntry {
     this.#adoptSpace();
-    return this.#write(handOver(this.#ring, piece, to));
+    let after = this.#ring;
+    for (const piece of pieces) after = mergeRings(after, handOver(after, piece, to));
+    return this.#write(newsIn(this.#ring, after));
+  }
+
+  /** Takes over what `accept` says, and returns what that writes: a part of the ring, which may be empty. */
+  takeOver(accept: (value: RingValue) => boolean): Ring {
+    const delta = takeOver(this.#ring, accept, this.#self);
+    if (delta.length > 0) this.#write(delta);
+    return delta;
+  }
+
+  /** Hands all that this peer owns to `to`, and returns what that writes. */
+  bequeath(to: Owner): Ring {
+    const delta = handOverAll(this.#ring, (value) => this.isMine(value), to);
+    if (delta.length > 0) this.#write(delta);
+    return delta;
   }
 
   /** Free addresses of this peer. */
@@ -137,7 +200,7 @@ export class Holdings {
   /** Addresses of others that none of `reachable`, names with their generations, serves. */
   unservedSize(reachable: ReadonlyMap<PeerName, string>): number {
     const unserved = this.#ring.filter((segment) => {
-      if (this.#isMine(segment)) return false;
+      if (this.isMine(segment)) return false;
       const current = reachable.get(segment.owner);
       return (
         current === undefined || (segment.generation !== NO_GENERATION && segment.generation !== current)
@@ -146,26 +209,36 @@ export class Holdings {
     return spanSize(unserved);
   }
 
-  /** Addresses handed out here that the ring says are not this peer's. Empty while there is no ring. */
-  lost(): IpAddress[] {
-    if (this.#clusterId === undefined) return [];
-    return this.allocations.unavailable(false, 0).flatMap((offset) => {
-      return this.owns(offset) ? [] : [this.range.ipAt(offset)];
-    });
+  /**
+   * Addresses handed out here that the ring says are not this peer's, ascending; empty while there is no ring. It
+   * follows from the present state alone: a crash cannot swallow it, and it clears itself.
+   */
+  lost(): readonly number[] {
+    this.#lost ??=
+      this.#clusterId === undefined
+        ? []
+        : this.allocations.handedOut().filter((offset) => !spansHave(this.#ownSpans, offset));
+    return this.#lost;
+  }
+
+  #onRing(): void {
+    this.#ownSpans = spansWhere(this.#ring, (value) => this.isMine(value));
+    this.#usable = withoutSpans(this.#ownSpans, this.#blocked);
+    this.#lost = undefined;
   }
 
   #free(sparing: boolean, now: Millis): Span[] {
-    return withoutAddresses(this.#ownSpans, this.allocations.unavailable(sparing, now));
+    return withoutAddresses(this.#usable, this.allocations.unavailable(sparing, now));
   }
 
-  #isMine(value: RingValue): boolean {
-    if (value.owner !== this.self.owner) return false;
-    return value.generation === this.self.generation || value.generation === NO_GENERATION;
+  isMine(value: RingValue): boolean {
+    if (value.owner !== this.#self.owner) return false;
+    return value.generation === this.#self.generation || value.generation === NO_GENERATION;
   }
 
   /** The first write of a peer puts its generation to what it was given by name. */
   #adoptSpace(): void {
-    const delta = adoptUngenerated(this.#ring, this.self.owner, this.self.generation);
+    const delta = adoptUngenerated(this.#ring, this.#self.owner, this.#self.generation);
     if (delta.length > 0) this.#write(delta);
   }
 

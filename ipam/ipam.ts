@@ -1,4 +1,3 @@
-import type { Cidr } from '../core/address.ts';
 import type { LogLevel } from '../core/log.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
@@ -8,55 +7,35 @@ import type { Channel, ChannelDigest } from '../gossip/channel.ts';
 import { MalformedDelta } from '../gossip/channel.ts';
 import { CatchUp } from './catch-up.ts';
 import { SchemaViolation } from './closed-schema.ts';
+import { Cluster } from './cluster.ts';
 import { CommitQueue } from './commit-queue.ts';
-import { Consensus } from './consensus.ts';
+import { Conflicts } from './conflicts.ts';
 import { decodeEntries, encodeEntries } from './delta-codec.ts';
+import type { Departure } from './departure.ts';
 import { Donor } from './donor.ts';
-import type { Deferred, IpamEffect, IpamRequest, IpamResult, IpamTopologyView } from './effects.ts';
-import type { Entry, Owner, RingEntry, VoterEntry } from './entries.ts';
+import type { Deferred, IpamEffect, IpamPeer, IpamRequest, IpamResult, IpamTopologyView } from './effects.ts';
+import type { Entry, MemberEntry } from './entries.ts';
 import { FreeHint } from './free-hint.ts';
 import { Holdings } from './holdings.ts';
-import type { InitMode } from './init-mode.ts';
+import { Inbox } from './inbox.ts';
+import { Membership } from './membership.ts';
 import type { Message } from './messages.ts';
 import { decodeMessage, encodeMessage } from './messages.ts';
+import { Operator } from './operator.ts';
+import { PeerDirectory } from './peer-directory.ts';
+import type { IpamPorts } from './ports.ts';
 import { Requests } from './requests.ts';
-import type { Ring } from './ring.ts';
-import { initialRing, isComplete } from './ring.ts';
-import { ringReplies } from './ring-reply.ts';
-import { seedRing } from './seed.ts';
-import type { AddressRange } from './range.ts';
+import { Resets } from './resets.ts';
+import { isComplete } from './ring.ts';
+import { commonSpans, spanSize } from './range.ts';
 import { SharedState } from './shared-state.ts';
+import type { IpamConfig, IpamDependencies } from './ipam-config.ts';
 import type { IpamStatus } from './status.ts';
 import { ipamStatus } from './status.ts';
-import type { StoredState } from './stored-state.ts';
-import {
-  isForeign,
-  metaChange,
-  PREFIX,
-  readStored,
-  storeMismatch,
-  UnusableStore,
-  VOTER_KEY,
-} from './stored-state.ts';
-
-export interface IpamConfig {
-  readonly name: PeerName;
-  readonly nickname: string;
-  /** 16 hexadecimal digits, not all zero. */
-  readonly generation: string;
-  readonly range: AddressRange;
-  /** Lies within the range: see settings.ts. */
-  readonly defaultSubnet: Cidr;
-  readonly init: InitMode;
-  /** How long a request may wait; 60 s unless given. */
-  readonly requestTimeout?: Millis | undefined;
-}
-
-export interface IpamDependencies {
-  readonly random: RandomSource;
-  /** The store's keys and values at the start; those that do not begin with "ipam/" are ignored. */
-  readonly stored: ReadonlyMap<string, Uint8Array>;
-}
+import { memberChange, openStored } from './stored-state.ts';
+import type { NodeFacts } from './survey.ts';
+import { ownFacts } from './survey.ts';
+import { TakeOvers } from './take-overs.ts';
 
 /**
  * Address allocation of one node: its part of the shared ring, and who holds which address here. It is also the
@@ -65,59 +44,85 @@ export interface IpamDependencies {
  */
 export class Ipam implements Machine<IpamEffect>, Channel {
   readonly #config: IpamConfig;
-  readonly #self: Owner;
   readonly #random: RandomSource;
   readonly #queue = new CommitQueue<Deferred>();
   readonly #shared = new SharedState();
   readonly #holdings: Holdings;
+  readonly #membership: Membership;
+  readonly #cluster: Cluster;
+  readonly #takeOvers: TakeOvers;
+  readonly #conflicts: Conflicts;
   readonly #donor: Donor;
   readonly #requests: Requests;
+  readonly #operator: Operator;
+  readonly #resets: Resets;
   readonly #catchUp: CatchUp;
+  readonly #inbox: Inbox;
   readonly #hint: FreeHint;
   readonly #reported = new Set<string>();
-  #consensus: Consensus | undefined;
-  #writtenVote: VoterEntry | undefined;
   #view: IpamTopologyView;
-  /** Generations of the peers that are reachable in it. */
+  /** Peers that are reachable and allocate, with their generations. */
+  #reachable: readonly IpamPeer[] = [];
   #generations: ReadonlyMap<PeerName, string> = new Map();
+  #announced = '';
+  #settledAt: Millis;
   #effects: IpamEffect[] = [];
 
   /** Throws {@link UnusableStore} when the stored state is damaged or belongs to another peer or range. */
   constructor(config: IpamConfig, { random, stored }: IpamDependencies, now: Millis) {
     this.#config = config;
-    this.#self = { owner: config.name, generation: config.generation };
     this.#random = random;
     this.#view = { self: config.name, peers: [] };
-    const state = this.#readOwn(stored);
-    this.#holdings = new Holdings(config.range, this.#self, state.allocations, this.#queue);
-    this.#donor = new Donor(this.#holdings);
-    this.#hint = new FreeHint(config.name, now);
-    this.#begin(state);
-    const namesOthers = this.#holdings.ring.some(({ owner }) => owner !== config.name);
-    this.#catchUp = new CatchUp(namesOthers, random, now);
-    this.#requests = new Requests({
-      holdings: this.#holdings,
-      defaultSubnet: config.defaultSubnet,
+    this.#settledAt = now;
+    const owner = { range: config.range.text, name: config.name };
+    const { state, generation, life, discarded } = openStored(stored, owner, config.generation, random);
+    for (const key of discarded) this.#queue.write(key, () => undefined);
+    const self = { owner: config.name, generation };
+    this.#holdings = new Holdings(config.range, self, state.allocations, this.#queue);
+    this.#membership = new Membership(
+      { ...owner, self, nickname: config.nickname, life },
+      this.#queue,
       random,
-      timeout: config.requestTimeout,
-      freeHint: (name) => this.#shared.hint(name)?.free,
-      reply: (request, result) => this.#reply(request, result),
-      send: (to, message) => this.#send(to, message),
-      describe: () => this.#detail(),
-    });
-    this.#announce();
+    );
+    const ports = this.#ports();
+    this.#cluster = new Cluster(
+      {
+        ports,
+        shared: this.#shared,
+        init: config.init,
+        renew: () => this.#membership.renew(),
+        left: () => this.#takeOvers.clear(),
+      },
+      state,
+    );
+    this.#shared.merge(state.members);
+    this.#takeOvers = new TakeOvers(ports, state.takeOvers, now);
+    this.#conflicts = new Conflicts(ports, this.#shared, this.#membership);
+    this.#donor = new Donor(this.#holdings, () => this.#conflicts.users);
+    this.#hint = new FreeHint(config.name, now);
+    this.#catchUp = new CatchUp(
+      this.#holdings.ring.some((value) => value.owner !== config.name),
+      random,
+      now,
+    );
+    this.#requests = this.#makeRequests(ports);
+    this.#operator = this.#makeOperator(ports);
+    this.#inbox = this.#makeInbox(ports);
+    this.#resets = new Resets(ports);
     this.#settle(now);
   }
 
   /** Peers came, went or changed. */
   onTopology(view: IpamTopologyView, now: Millis): void {
-    this.#view = view;
-    this.#generations = new Map(this.#reachable().map(({ name, generation }) => [name, generation]));
-    this.#shared.retainPeers(new Set([this.#config.name, ...view.peers.map(({ name }) => name)]), now);
+    this.#view = { ...view, peers: view.peers.filter(({ name }) => name !== this.#config.name) };
+    this.#reachable = this.#view.peers.filter(({ generation, reachable }) => reachable && generation !== '');
+    this.#generations = new Map(this.#reachable.map(({ name, generation }) => [name, generation]));
+    const known = new Map(view.peers.map(({ name, generation }) => [name, generation]));
+    known.set(this.#config.name, this.#holdings.self.generation);
+    for (const member of this.#shared.retainPeers(known, now)) this.#storeMember(member, true);
+    const neighbours = this.#reachable.filter(({ neighbour }) => neighbour !== false);
     this.#catchUp.onNeighbours(
-      this.#reachable()
-        .filter(({ neighbour }) => neighbour !== false)
-        .map(({ name }) => name),
+      neighbours.map(({ name }) => name),
       now,
     );
     this.#settle(now);
@@ -125,13 +130,27 @@ export class Ipam implements Machine<IpamEffect>, Channel {
 
   /** Something asks for, claims, releases or looks up addresses. Answered by a `reply`, unless cancelled. */
   onRequest(request: number, operation: IpamRequest, now: Millis): void {
-    this.#requests.add(request, operation, now);
+    switch (operation.type) {
+      case 'remove-peers':
+        this.#operator.remove(request, operation, now);
+        break;
+      case 'check':
+        this.#operator.check(request, now);
+        break;
+      case 'reset':
+        this.#reset(request, operation, now);
+        break;
+      default:
+        this.#requests.add(request, operation, now);
+    }
     this.#settle(now);
   }
 
   /** The asker has gone. Unknown numbers are ignored. */
   onCancel(request: number, now: Millis): void {
     this.#requests.cancel(request);
+    this.#operator.cancel(request);
+    this.#resets.cancel(request);
     this.#settle(now);
   }
 
@@ -149,13 +168,13 @@ export class Ipam implements Machine<IpamEffect>, Channel {
       this.#reportOnce(`malformed ${from}`, 'warn', 'ignored a malformed address message', { peer: from });
       return;
     }
-    this.#onMessage(from, message, now);
+    this.#inbox.onMessage(from, message, now);
     this.#settle(now);
   }
 
   /** See {@link Channel.merge}. */
   merge(delta: Uint8Array, now: Millis): Uint8Array | undefined {
-    const news = this.#mergeEntries(decodeDelta(delta));
+    const news = this.#mergeEntries(decodeDelta(delta), now);
     this.#settle(now);
     return news.length === 0 ? undefined : encodeEntries(news);
   }
@@ -176,9 +195,19 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   }
 
   nextTimeout(): Millis | undefined {
-    const asking = earlier(this.#requests.nextTimeout(), this.#catchUp.nextTimeout(this.#isCurious()));
     const hint = this.#holdings.clusterId === undefined ? undefined : this.#hint.nextTimeout();
-    return earlier(asking, earlier(this.#consensus?.nextTimeout(), hint));
+    const parts = [
+      this.#requests,
+      this.#cluster,
+      this.#takeOvers,
+      this.#conflicts,
+      this.#operator,
+      this.#resets,
+    ];
+    return parts.reduce<Millis | undefined>(
+      (time, part) => earlier(time, part.nextTimeout()),
+      earlier(hint, this.#catchUp.nextTimeout(this.#isCurious())),
+    );
   }
 
   onTimeout(now: Millis): void {
@@ -191,66 +220,37 @@ export class Ipam implements Machine<IpamEffect>, Channel {
     return effects;
   }
 
-  status(): IpamStatus {
+  /** Times in it are counted from `now`, if given. */
+  status(now: Millis = this.#settledAt): IpamStatus {
     return ipamStatus({
       status: this.#state(),
       detail: this.#detail(),
       defaultSubnet: this.#config.defaultSubnet,
       holdings: this.#holdings,
-      self: { ...this.#self, nickname: this.#config.nickname },
+      directory: this.#directory(),
       peers: this.#view.peers,
+      users: this.#conflicts.users,
+      takeOvers: this.#takeOvers.status(now),
     });
-  }
-
-  /** What the store holds of this peer; a foreign store without allocations is emptied. */
-  #readOwn(stored: ReadonlyMap<string, Uint8Array>): StoredState {
-    const owner = { range: this.#config.range.text, name: this.#config.name };
-    const state = readStored(stored);
-    const mismatch = storeMismatch(state, owner);
-    if (mismatch !== undefined) throw new UnusableStore(mismatch);
-    const foreign = isForeign(state, owner);
-    if (foreign) {
-      for (const key of stored.keys()) if (key.startsWith(PREFIX)) this.#queue.write(key, () => undefined);
-    }
-    const meta = metaChange(owner);
-    if (foreign || state.owner === undefined) this.#queue.write(meta.key, () => meta.value);
-    return foreign ? { owner: undefined, ring: undefined, voter: undefined, allocations: [] } : state;
-  }
-
-  /** Goes on with the ring of the store, or makes one, or prepares to agree on one. */
-  #begin(state: StoredState): void {
-    const { init, range } = this.#config;
-    const known = state.ring ?? (init.type === 'seed' ? seedRing(range, init.names) : undefined);
-    if (known !== undefined) {
-      this.#enter(known.clusterId, known.ring);
-      return;
-    }
-    this.#consensus = new Consensus({
-      self: this.#self,
-      range: range.text,
-      voters: init.type === 'consensus' ? init.voters : 0,
-      random: this.#random,
-      restored: state.voter?.generation === this.#self.generation ? state.voter : undefined,
-    });
-    this.#writeVote();
-  }
-
-  /** `ring` may be shown at once: it is durable here or wherever it came from, or all peers compute the same. */
-  #enter(clusterId: string, ring: Ring): void {
-    const entry: RingEntry = { type: 'ring', clusterId, range: this.#config.range, ring };
-    this.#holdings.enter(clusterId);
-    this.#shared.setHome(clusterId, this.#config.range.text);
-    this.#holdings.merge(ring);
-    this.#shared.merge([entry]);
   }
 
   /** Level-triggered: does all that the present state allows, then begins a transaction if there is something to write. */
   #settle(now: Millis): void {
-    for (const to of this.#catchUp.step(this.#isCurious(), now)) {
-      this.#send(to, { type: 'ring-request', id: this.#catchUp.id, part: this.#catchUp.missingPart(to) });
-    }
-    this.#requests.step(this.#reachable(), this.#isReady(), now);
-    if (this.#consensus !== undefined) this.#elect(this.#consensus, now);
+    this.#settledAt = now;
+    this.#askForRings(now);
+    this.#conflicts.guard(this.#takeOvers.spans, now);
+    this.#takeOvers.step(now);
+    if (this.#isReady()) this.#takeOvers.removeFormerSelf(now);
+    this.#operator.step(this.#isReady(), now);
+    this.#cluster.step(now);
+    const reset = this.#resets.step(now);
+    if (reset !== undefined) this.#reply(reset.request, reset.result);
+    this.#conflicts.guard(this.#takeOvers.spans, now);
+    this.#requests.step(this.#reachable, this.#isReady(), now);
+    if (this.#cluster.electing) this.#elect(now);
+    this.#tellMembers();
+    this.#conflicts.claim(now);
+    this.#announce();
     if (this.#holdings.clusterId !== undefined) {
       const hint = this.#hint.step(() => this.#holdings.freeCount(now), now);
       if (hint !== undefined) this.#show([hint]);
@@ -260,83 +260,64 @@ export class Ipam implements Machine<IpamEffect>, Channel {
     if (batch !== undefined) this.#effects.push({ type: 'commit', ...batch });
   }
 
-  #elect(consensus: Consensus, now: Millis): void {
+  #askForRings(now: Millis): void {
+    for (const to of this.#catchUp.step(this.#isCurious(), now)) {
+      this.#send(to, { type: 'ring-request', id: this.#catchUp.id, part: this.#catchUp.missingPart(to) });
+    }
+  }
+
+  #elect(now: Millis): void {
     // A neighbour may hold a ring already: no election is called before it has said so.
     const awaitsRings = this.#catchUp.unanswered().length > 0 && !this.#requests.waitsLong(now);
-    if (this.#requests.waiting && !awaitsRings) consensus.want();
-    consensus.step(this.#shared.voters(), this.#generations, now);
-    if (consensus.own !== this.#writtenVote) this.#writeVote();
-    const { problem } = consensus.standing;
-    if (problem !== undefined) this.#reportOnce(problem, 'error', problem, {});
-    if (consensus.outcome === undefined) return;
-    const { clusterId, owners } = consensus.outcome;
-    this.#leaveElection();
-    const ring = initialRing(this.#config.range.size, owners);
-    this.#holdings.enter(clusterId);
-    this.#shared.setHome(clusterId, this.#config.range.text);
-    this.#holdings.merge(ring);
-    const entry: RingEntry = { type: 'ring', clusterId, range: this.#config.range, ring };
-    this.#queue.defer({ type: 'show', entry });
-    this.#announce();
-    this.#requests.step(this.#reachable(), this.#isReady(), now);
-  }
-
-  /** An observer has nothing to say before it wants something. */
-  #writeVote(): void {
-    const vote = this.#consensus!.own;
-    this.#writtenVote = vote;
-    if (vote.voters === 0 && !vote.wanted) return;
-    this.#queue.write(VOTER_KEY, () => encodeEntries([vote]));
-    this.#queue.defer({ type: 'show', entry: vote });
-  }
-
-  #leaveElection(): void {
-    this.#consensus = undefined;
-    this.#writtenVote = undefined;
-    this.#shared.forgetVoters();
-    this.#queue.write(VOTER_KEY, () => undefined);
-  }
-
-  #onMessage(from: PeerName, message: Message, now: Millis): void {
-    switch (message.type) {
-      case 'space-request': {
-        const current = this.#view.peers.find(({ name }) => name === from)?.generation ?? '';
-        const stale = current !== '' && current !== message.generation;
-        const answer = this.#donor.answer(from, message, this.#isReady() && !stale, now);
-        const bytes = encodeMessage(answer);
-        this.#queue.defer({ type: 'effect', effect: { type: 'unicast', to: from, bytes } });
-        return;
-      }
-      case 'granted':
-        this.#mergeEntries([message.ring]);
-        this.#requests.onGranted(from, message.id);
-        return;
-      case 'denied':
-        this.#requests.onDenied(from, message, now);
-        return;
-      case 'ring-request':
-        for (const reply of ringReplies(message.id, message.part, this.#shownHome())) {
-          this.#send(from, reply);
-        }
-        return;
-      case 'ring-reply':
-        this.#mergeEntries(message.rings);
-        this.#catchUp.onReply(from, message);
-        return;
+    const wanted = this.#requests.waiting && !awaitsRings;
+    if (this.#cluster.elect(wanted, this.#generations, now)) {
+      this.#requests.step(this.#reachable, this.#isReady(), now);
     }
+  }
+
+  #departure(): Departure | undefined {
+    return this.#resets.departure ?? this.#cluster.departure;
+  }
+
+  #reset(request: number, { force, probe }: Extract<IpamRequest, { type: 'reset' }>, now: Millis): void {
+    const begun = force
+      ? this.#resets.force(probe === true)
+      : this.#resets.begin(request, probe === true, now);
+    if (begun === 'nobody')
+      this.#reply(
+        request,
+        this.#resets.forget(() => this.#cluster.forget()),
+      );
+    else if (begun !== undefined) this.#reply(request, begun);
   }
 
   /** Takes in what others wrote and returns what was new. */
-  #mergeEntries(entries: readonly Entry[]): Entry[] {
+  #mergeEntries(entries: readonly Entry[], now: Millis): Entry[] {
     const news = this.#shared.merge(entries.filter((entry) => this.#concerns(entry)));
-    for (const entry of news) {
-      if (entry.type === 'ring') this.#onRing(entry);
-      if (entry.type === 'hint' && entry.name === this.#config.name) this.#hint.onOwnHint(entry.version);
-    }
-    if (this.#holdings.clusterId === undefined) this.#adopt();
+    for (const entry of news) this.#onNews(entry);
+    this.#cluster.adopt();
+    this.#conflicts.guard(this.#takeOvers.spans, now);
     return news;
   }
 
+  #onNews(entry: Entry): void {
+    switch (entry.type) {
+      case 'ring':
+        if (entry.clusterId === this.#holdings.clusterId) this.#holdings.merge(entry.ring);
+        return;
+      case 'hint':
+        if (entry.name === this.#config.name) this.#hint.onOwnHint(entry.version);
+        return;
+      case 'member':
+        if (this.#membership.showsRollback(entry)) this.#onRollback(entry);
+        if (entry.name !== this.#config.name) this.#storeMember(entry, false);
+        return;
+      case 'voter':
+        return;
+    }
+  }
+
+  /** Does a peer's entry matter to this one, or to those that it passes it on to? */
   #concerns(entry: Entry): boolean {
     const range = entry.type === 'ring' ? entry.range.text : entry.type === 'voter' ? entry.range : undefined;
     if (range !== undefined && range !== this.#config.range.text) {
@@ -344,28 +325,30 @@ export class Ipam implements Machine<IpamEffect>, Channel {
       this.#reportOnce(`range ${range}`, 'warn', 'peers use another address range', { range, ours });
     }
     if (entry.type !== 'voter') return true;
-    return (
-      this.#consensus !== undefined && entry.name !== this.#config.name && range === this.#config.range.text
-    );
+    return this.#cluster.electing && entry.name !== this.#config.name && range === this.#config.range.text;
   }
 
-  #onRing({ clusterId, range, ring }: RingEntry): void {
-    if (this.#holdings.clusterId === undefined || range.text !== this.#config.range.text) return;
-    if (clusterId === this.#holdings.clusterId) {
-      this.#holdings.merge(ring);
-      return;
-    }
-    const ours = this.#holdings.clusterId;
-    this.#reportOnce(`cluster ${clusterId}`, 'error', 'two clusters share this network', { ours, clusterId });
+  /** Nothing that this generation wrote after the snapshot is known any more: all that it owns rests first. */
+  #onRollback({ life }: MemberEntry): void {
+    const fields = { startsHere: this.#membership.life, startsKnown: life };
+    const message =
+      'the state directory was rolled back or copied: addresses handed out since then are not known here; ' +
+      'going on under a new generation, with all addresses of this host in quarantine';
+    this.#effects.push({ type: 'log', level: 'error', message, fields });
+    this.#holdings.become(this.#membership.renew());
+    this.#cluster.onRenewed();
   }
 
-  /** Without a ring, joins the cluster whose ring is known; of several the one with the lowest id. */
-  #adopt(): void {
-    const found = this.#shared.rings().find(({ range }) => range.text === this.#config.range.text);
-    if (found === undefined) return;
-    this.#leaveElection();
-    this.#enter(found.clusterId, found.ring);
-    this.#announce();
+  #storeMember(entry: MemberEntry, forget: boolean): void {
+    const change = memberChange(entry, forget);
+    this.#queue.write(change.key, () => change.value);
+  }
+
+  /** Returns what this peer says of itself as a member, shown once it is durable. */
+  #tellMembers(): MemberEntry | undefined {
+    const entry = this.#conflicts.news();
+    if (entry !== undefined) this.#queue.defer({ type: 'show', entry });
+    return this.#membership.entry;
   }
 
   #release(output: Deferred): void {
@@ -375,32 +358,15 @@ export class Ipam implements Machine<IpamEffect>, Channel {
 
   /** Lets others see what is this node's own. */
   #show(entries: readonly Entry[]): void {
-    const news = this.#shared.merge(entries.filter((entry) => this.#isShowable(entry)));
+    // A vote that was overtaken by a ring is of no use to anyone.
+    const shown = entries.filter(({ type }) => type !== 'voter' || this.#cluster.electing);
+    const news = this.#shared.merge(shown);
     if (news.length > 0) this.#effects.push({ type: 'publish', delta: encodeEntries(news) });
   }
 
-  /** A vote that was overtaken by a ring is of no use to anyone. */
-  #isShowable(entry: Entry): boolean {
-    return entry.type !== 'voter' || this.#consensus !== undefined;
-  }
-
-  #shownHome(): RingEntry | undefined {
-    const { clusterId } = this.#holdings;
-    if (clusterId === undefined) return undefined;
-    const { range } = this.#config;
-    const ring = this.#shared.ring(clusterId, range.text);
-    return ring.length === 0 ? undefined : { type: 'ring', clusterId, range, ring };
-  }
-
-  #reachable(): IpamTopologyView['peers'] {
-    return this.#view.peers.filter(
-      ({ name, generation, reachable }) => reachable && generation !== '' && name !== this.#config.name,
-    );
-  }
-
-  /** May space be given out? */
+  /** May space be given out? Not before the ring is known to be recent, and not while all of it is handed on. */
   #isReady(): boolean {
-    return this.#holdings.clusterId !== undefined && !this.#catchUp.gated;
+    return this.#holdings.clusterId !== undefined && !this.#catchUp.gated && this.#departure() === undefined;
   }
 
   /** Would somebody else's ring help, although nothing here depends on it? */
@@ -417,19 +383,85 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   }
 
   #detail(): string | undefined {
-    if (this.#consensus !== undefined) {
-      const { problem, quorum, known } = this.#consensus.standing;
-      return problem ?? `awaiting consensus (quorum ${quorum}, known ${known})`;
-    }
+    if (this.#cluster.electing) return this.#cluster.detail;
     if (this.#catchUp.gated) return 'awaiting the rings of the neighbours after the start';
-    return this.#requests.awaiting(this.#view.peers);
+    if (this.#departure() !== undefined) return 'handing all addresses of this host on to another peer';
+    return this.#requests.awaiting(this.#view.peers) ?? this.#cluster.detail;
   }
 
+  /** What others may see of the generation and the cluster is durable. */
   #announce(): void {
-    const voters = this.#config.init.type === 'consensus' && this.#consensus ? this.#config.init.voters : 0;
-    const { generation } = this.#config;
+    const { generation } = this.#holdings.self;
     const clusterId = this.#holdings.clusterId ?? '';
-    this.#effects.push({ type: 'announce', info: { generation, clusterId, voters } });
+    if (this.#announced === generation + clusterId) return;
+    this.#announced = generation + clusterId;
+    this.#queue.defer({ type: 'effect', effect: { type: 'announce', info: { generation, clusterId } } });
+  }
+
+  #ownFacts(): NodeFacts {
+    const inQuarantine = spanSize(commonSpans(this.#holdings.ownSpans, this.#takeOvers.spans));
+    return ownFacts(this.#holdings, this.#shared, this.#config.nickname, inQuarantine);
+  }
+
+  #directory(): PeerDirectory {
+    const self = { ...NO_PEER, name: this.#config.name, nickname: this.#config.nickname };
+    const owners = this.#holdings.ring.map(({ owner }) => owner);
+    const removed = this.#operator.removed;
+    return new PeerDirectory([...this.#view.peers, self], this.#shared.members(), owners, removed);
+  }
+
+  #ports(): IpamPorts {
+    return {
+      holdings: this.#holdings,
+      queue: this.#queue,
+      random: this.#random,
+      peers: () => this.#view.peers,
+      send: (to, message) => this.#send(to, message),
+      sendDurable: (to, message) => this.#sendDurable(to, message),
+      log: (level, message, fields) => this.#effects.push({ type: 'log', level, message, fields }),
+    };
+  }
+
+  #makeRequests(ports: IpamPorts): Requests {
+    return new Requests({
+      ...ports,
+      defaultSubnet: this.#config.defaultSubnet,
+      timeout: this.#config.requestTimeout,
+      freeHint: (name) => this.#shared.hint(name)?.free,
+      users: () => this.#conflicts.users,
+      reply: (request, result) => this.#reply(request, result),
+      describe: () => this.#detail(),
+    });
+  }
+
+  #makeOperator(ports: IpamPorts): Operator {
+    return new Operator({
+      ports,
+      takeOvers: this.#takeOvers,
+      directory: () => this.#directory(),
+      ownFacts: () => this.#ownFacts(),
+      reply: (request, result) => this.#reply(request, result),
+      describe: () => this.#detail(),
+      removed: (names) => this.#effects.push({ type: 'removed', names }),
+    });
+  }
+
+  #makeInbox(ports: IpamPorts): Inbox {
+    return new Inbox({
+      ports,
+      shared: this.#shared,
+      donor: this.#donor,
+      requests: this.#requests,
+      catchUp: this.#catchUp,
+      takeOvers: this.#takeOvers,
+      conflicts: this.#conflicts,
+      operator: this.#operator,
+      departure: () => this.#departure(),
+      isReady: () => this.#isReady(),
+      merge: (entries, now) => this.#mergeEntries(entries, now),
+      ownMember: () => this.#tellMembers(),
+      ownFacts: () => this.#ownFacts(),
+    });
   }
 
   /** A refusal changes nothing, so it need not wait for the store. */
@@ -443,12 +475,19 @@ export class Ipam implements Machine<IpamEffect>, Channel {
     this.#effects.push({ type: 'unicast', to, bytes: encodeMessage(message) });
   }
 
+  #sendDurable(to: PeerName, message: Message): void {
+    const effect = { type: 'unicast', to, bytes: encodeMessage(message) } as const;
+    this.#queue.defer({ type: 'effect', effect });
+  }
+
   #reportOnce(key: string, level: LogLevel, message: string, fields: Record<string, string | number>): void {
     if (this.#reported.has(key) || this.#reported.size >= 1_000) return;
     this.#reported.add(key);
     this.#effects.push({ type: 'log', level, message, fields });
   }
 }
+
+const NO_PEER = { generation: '', reachable: true, capabilities: [] } as const;
 
 function decodeDelta(delta: Uint8Array): Entry[] {
   try {

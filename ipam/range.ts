@@ -8,7 +8,7 @@ export interface Span {
 }
 
 /** Offsets are exact integers of a double: a range holds at most 2^52 addresses (an IPv6 /76). */
-const MAX_RANGE_BITS = 52;
+export const MAX_RANGE_BITS = 52;
 
 /** A /30: two addresses that can be handed out. */
 export const MIN_SUBNET_BITS = 2;
@@ -82,6 +82,60 @@ export function clipSpans(spans: readonly Span[], within: Span): Span[] {
     if (start < end) out.push({ start, end });
   }
   return out;
+}
+
+/** Spans in any order, which may overlap or touch, as sorted and disjoint ones. */
+export function unionSpans(spans: readonly Span[]): Span[] {
+  const out: { start: number; end: number }[] = [];
+  for (const { start, end } of [...spans].sort((a, b) => a.start - b.start)) {
+    const last = out.at(-1);
+    if (last !== undefined && start <= last.end) last.end = Math.max(last.end, end);
+    else out.push({ start, end });
+  }
+  return out;
+}
+
+/** Single addresses in any order, as sorted and disjoint spans. */
+export function spansOf(offsets: Iterable<number>): Span[] {
+  return unionSpans(Array.from(offsets, (offset) => ({ start: offset, end: offset + 1 })));
+}
+
+/** Sorted, disjoint `spans` without what lies in `holes`, which are so too. */
+export function withoutSpans(spans: readonly Span[], holes: readonly Span[]): Span[] {
+  const out: Span[] = [];
+  let next = 0;
+  for (const span of spans) {
+    let { start } = span;
+    while (next < holes.length && holes[next]!.end <= start) next++;
+    for (let at = next; at < holes.length && holes[at]!.start < span.end; at++) {
+      const hole = holes[at]!;
+      if (hole.start > start) out.push({ start, end: hole.start });
+      start = Math.max(start, hole.end);
+    }
+    if (start < span.end) out.push({ start, end: span.end });
+  }
+  return out;
+}
+
+/** What two lists of sorted, disjoint spans have in common. */
+export function commonSpans(a: readonly Span[], b: readonly Span[]): Span[] {
+  return withoutSpans(a, withoutSpans(a, b));
+}
+
+export function overlaps(a: readonly Span[], b: readonly Span[]): boolean {
+  return commonSpans(a, b).length > 0;
+}
+
+/** Does one of the sorted, disjoint `spans` hold `offset`? */
+export function spansHave(spans: readonly Span[], offset: number): boolean {
+  let low = 0;
+  let high = spans.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (spans[middle]!.end <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return low < spans.length && spans[low]!.start <= offset;
 }
 
 /** Sorted, disjoint `spans` without the single addresses in `holes` (ascending). */

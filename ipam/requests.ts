@@ -7,7 +7,8 @@ import type { Millis } from '../core/time.ts';
 import { earlier, MINUTE, SECOND } from '../core/time.ts';
 import type { Need } from './attempt.ts';
 import { attempt } from './attempt.ts';
-import type { IpamPeer, IpamRequest, IpamResult } from './effects.ts';
+import type { AddressRequest, IpamPeer, IpamResult } from './effects.ts';
+import type { MemberEntry } from './entries.ts';
 import type { DonorCandidate } from './grant-search.ts';
 import { GrantSearch } from './grant-search.ts';
 import type { Holdings } from './holdings.ts';
@@ -24,6 +25,8 @@ interface RequestsPorts {
   readonly random: RandomSource;
   readonly timeout: Millis | undefined;
   readonly freeHint: (name: PeerName) => number | undefined;
+  /** Members that use addresses which they do not own. */
+  readonly users: () => readonly MemberEntry[];
   /** Answers once all that is queued for the store is durable. */
   readonly reply: (request: number, result: IpamResult) => void;
   readonly send: (to: PeerName, message: Message) => void;
@@ -32,7 +35,7 @@ interface RequestsPorts {
 }
 
 interface Pending {
-  readonly operation: IpamRequest;
+  readonly operation: AddressRequest;
   readonly since: Millis;
   /** What it waits for from others; undefined while it waits for a ring. */
   need: Need | undefined;
@@ -65,7 +68,7 @@ export class Requests {
     return this.#exhausted;
   }
 
-  add(request: number, operation: IpamRequest, now: Millis): void {
+  add(request: number, operation: AddressRequest, now: Millis): void {
     if (operation.type === 'release') this.#endWaitingFor(operation);
     if (this.#pending.size >= MAX_PENDING) {
       this.#ports.reply(request, failure(`${MAX_PENDING} requests are waiting already`));
@@ -118,8 +121,8 @@ export class Requests {
   }
 
   #try(request: number, pending: Pending, ready: boolean, now: Millis): void {
-    const { holdings, defaultSubnet } = this.#ports;
-    const result = attempt(pending.operation, { holdings, defaultSubnet, ready }, now);
+    const { holdings, defaultSubnet, users } = this.#ports;
+    const result = attempt(pending.operation, { holdings, defaultSubnet, users: users(), ready }, now);
     pending.need = result.type === 'needs' ? result.need : undefined;
     if (result.type !== 'answered') return;
     if (pending.operation.type !== 'lookup' && pending.operation.type !== 'list') this.#exhausted = false;
@@ -173,7 +176,7 @@ export class Requests {
   }
 
   /** Who gives back what somebody still waits for does not want it any more. */
-  #endWaitingFor({ id, address }: Extract<IpamRequest, { type: 'release' }>): void {
+  #endWaitingFor({ id, address }: Extract<AddressRequest, { type: 'release' }>): void {
     for (const [request, { operation }] of this.#pending) {
       if (operation.type !== 'allocate' && operation.type !== 'claim') continue;
       if (operation.id !== id) continue;
@@ -184,6 +187,7 @@ export class Requests {
   }
 
   #ask(to: PeerName, id: string, { span, exact }: Need): void {
+    const want = exact ? 'exact' : 'any';
     const { clusterId, self } = this.#ports.holdings;
     if (clusterId === undefined) return;
     this.#ports.send(to, {
@@ -192,7 +196,7 @@ export class Requests {
       clusterId,
       generation: self.generation,
       span,
-      exact,
+      want,
     });
   }
 

@@ -30,6 +30,7 @@ export const MAX_SEGMENTS = 65_536;
 
 /** Leave room for every raise that honest peers will ever do. */
 export const MAX_VERSION = 2 ** 48;
+export const MAX_EPOCH = 2 ** 32;
 
 /** The order that decides which of two values of one address stays. */
 export function compareValues(a: RingValue, b: RingValue): number {
@@ -71,6 +72,31 @@ export function handOver(ring: Ring, piece: Span, to: Pick<RingValue, 'owner' | 
     if (end < segment.end) append(out, { start: end, end: segment.end }, kept);
   }
   return out;
+}
+
+/**
+ * A delta by which `to` takes over every segment that `accept` says: the epoch rises, which voids whatever its owner
+ * still writes. Of two that do so at once the pointwise maximum keeps one, so each address ends with one owner.
+ */
+export function takeOver(
+  ring: Ring,
+  accept: (value: RingValue) => boolean,
+  { owner, generation }: Pick<RingValue, 'owner' | 'generation'>,
+): Ring {
+  const taken = ring.filter((segment) => segment.epoch < MAX_EPOCH && accept(segment));
+  return canonical(
+    taken.map(({ start, end, epoch }) => ({ start, end, epoch: epoch + 1, version: 1, owner, generation })),
+  );
+}
+
+/** A delta that hands everything that `accept` says to `to`. */
+export function handOverAll(
+  ring: Ring,
+  accept: (value: RingValue) => boolean,
+  { owner, generation }: Pick<RingValue, 'owner' | 'generation'>,
+): Ring {
+  const given = ring.filter((segment) => accept(segment));
+  return canonical(given.map((segment) => ({ ...segment, version: segment.version + 1, owner, generation })));
 }
 
 /** A delta that puts `generation` to what `owner` was given by its name alone. */

@@ -4,14 +4,16 @@ import type { PeerName } from '../core/peer-name.ts';
 import type { Millis } from '../core/time.ts';
 import { MINUTE } from '../core/time.ts';
 import type { ChannelDigest } from '../gossip/channel.ts';
-import type { Entry, HintEntry, RingEntry, VoterEntry } from './entries.ts';
-import type { Ring } from './ring.ts';
+import type { Entry, HintEntry, MemberEntry, RingEntry, VoterEntry } from './entries.ts';
+import { compareMembers } from './entries.ts';
+import type { Ring, Segment } from './ring.ts';
 import { MAX_SEGMENTS, mergeRings, newsIn } from './ring.ts';
 
 /** Rings of other clusters that are kept in order to pass them on. The lowest ids stay, so all peers keep the same. */
 const MAX_RINGS = 8;
 const MAX_HINTS = 10_000;
 const MAX_VOTERS = 10_000;
+const MAX_MEMBERS = 10_000;
 
 /** Hints and votes of a peer are kept for this long after it was last known. */
 const ABSENCE: Millis = 1 * MINUTE;
@@ -24,7 +26,10 @@ export class SharedState {
   readonly #rings = new Map<string, RingEntry>();
   readonly #hints = new Map<PeerName, HintEntry>();
   readonly #voters = new Map<string, VoterEntry>();
-  /** The same in order; undefined after a change. */
+  readonly #members = new Map<string, MemberEntry>();
+  /** Keys of those that have conflicts. */
+  readonly #conflicted = new Set<string>();
+  /** Voters in order; undefined after a change. */
   #sortedVoters: readonly VoterEntry[] | undefined;
   /** The ring that is never dropped for want of room. */
   #home: string | undefined;
@@ -33,7 +38,8 @@ export class SharedState {
   readonly #digested = new Map<string, Map<string, string>>();
   /** Rings that the digest is behind on. */
   readonly #changedRings = new Set<string>();
-  readonly #absentSince = new Map<PeerName, Millis>();
+  /** By name, or by the key of a member. */
+  readonly #absentSince = new Map<string, Millis>();
 
   /** Merges `entries` and returns what was new in them. */
   merge(entries: readonly Entry[]): Entry[] {
@@ -43,6 +49,13 @@ export class SharedState {
   /** Marks the ring of the cluster that this node belongs to. */
   setHome(clusterId: string, range: string): void {
     this.#home = ringKey(clusterId, range);
+  }
+
+  /** The cluster is of no interest any more; whoever still has the ring brings it back. */
+  forgetRing(clusterId: string, range: string): void {
+    const key = ringKey(clusterId, range);
+    if (this.#home === key) this.#home = undefined;
+    this.#dropRing(key);
   }
 
   ring(clusterId: string, range: string): Ring {
@@ -64,6 +77,16 @@ export class SharedState {
     return this.#sortedVoters;
   }
 
+  /** In no particular order. */
+  members(): IterableIterator<MemberEntry> {
+    return this.#members.values();
+  }
+
+  /** Members with conflicts, in no particular order: usually none. */
+  conflicted(): MemberEntry[] {
+    return [...this.#conflicted].map((key) => this.#members.get(key)!);
+  }
+
   /** Votes are of no use once there is a ring. */
   forgetVoters(): void {
     for (const key of this.#voters.keys()) this.#digest.delete(key);
@@ -72,10 +95,16 @@ export class SharedState {
   }
 
   /**
-   * Drops hints and votes of peers that are not in `known` and have not been for a while: they may arrive before the
-   * topology tells of their writer.
+   * Drops hints and votes of peers that are not in `known` (names with their generations) and have not been for a
+   * while: they may arrive before the topology tells of their writer. Returns the members that were dropped: those that
+   * are not known in that generation, and own nothing of any ring.
    */
-  retainPeers(known: ReadonlySet<PeerName>, now: Millis): void {
+  retainPeers(known: ReadonlyMap<PeerName, string>, now: Millis): MemberEntry[] {
+    this.#retainNames(known, now);
+    return this.#retainMembers(known, now);
+  }
+
+  #retainNames(known: ReadonlyMap<PeerName, string>, now: Millis): void {
     const names = new Set([...this.#hints.keys(), ...this.voters().map(({ name }) => name)]);
     for (const name of names) {
       const since = known.has(name) ? undefined : (this.#absentSince.get(name) ?? now);
@@ -85,6 +114,34 @@ export class SharedState {
     }
   }
 
+  #retainMembers(known: ReadonlyMap<PeerName, string>, now: Millis): MemberEntry[] {
+    const dropped: MemberEntry[] = [];
+    let owners: ReadonlySet<string> | undefined;
+    for (const [key, entry] of this.#members) {
+      if (known.get(entry.name) === entry.generation) {
+        this.#absentSince.delete(key);
+        continue;
+      }
+      owners ??= this.#owners();
+      const since = this.#absentSince.get(key) ?? now;
+      this.#absentSince.set(key, since);
+      if (owners.has(key) || now < since + ABSENCE) continue;
+      this.#absentSince.delete(key);
+      this.#members.delete(key);
+      this.#conflicted.delete(key);
+      this.#digest.delete(key);
+      dropped.push(entry);
+    }
+    return dropped;
+  }
+
+  /** Keys of the members that own something. */
+  #owners(): Set<string> {
+    const keys = new Set<string>();
+    for (const { ring } of this.#rings.values()) for (const segment of ring) keys.add(ownerKey(segment));
+    return keys;
+  }
+
   digest(): ChannelDigest {
     for (const key of this.#changedRings) this.#digestRing(key);
     this.#changedRings.clear();
@@ -92,7 +149,8 @@ export class SharedState {
   }
 
   all(): Entry[] {
-    return [...this.rings(), ...sorted(this.#hints).map(([, entry]) => entry), ...this.voters()];
+    const values = <E>(map: ReadonlyMap<string, E>): E[] => sorted(map).map(([, entry]) => entry);
+    return [...this.rings(), ...values(this.#hints), ...this.voters(), ...values(this.#members)];
   }
 
   /** The entries of the buckets whose bit is set in `buckets`. */
@@ -105,6 +163,7 @@ export class SharedState {
     }
     for (const [name, entry] of sorted(this.#hints)) if (wanted(hintKey(name))) out.push(entry);
     for (const [key, entry] of sorted(this.#voters)) if (wanted(key)) out.push(entry);
+    for (const [key, entry] of sorted(this.#members)) if (wanted(key)) out.push(entry);
     return out;
   }
 
@@ -118,6 +177,8 @@ export class SharedState {
         const key = voterKey(entry);
         return this.#mergeVersioned(this.#voters, key, entry, MAX_VOTERS, key);
       }
+      case 'member':
+        return this.#mergeMember(entry);
     }
   }
 
@@ -133,6 +194,18 @@ export class SharedState {
     into.set(at, entry);
     this.#sortedVoters = undefined;
     this.#digest.set(key, versionBytes(`${entry.version}`));
+    return [entry];
+  }
+
+  #mergeMember(entry: MemberEntry): Entry[] {
+    const key = memberKey(entry);
+    const before = this.#members.get(key);
+    if (before === undefined ? this.#members.size >= MAX_MEMBERS : compareMembers(before, entry) >= 0)
+      return [];
+    this.#members.set(key, entry);
+    if (entry.conflicts.length === 0) this.#conflicted.delete(key);
+    else this.#conflicted.add(key);
+    this.#digest.set(key, versionBytes(`${entry.life},${entry.version},${entry.run}`));
     return [entry];
   }
 
@@ -205,6 +278,14 @@ function segmentKey(entry: RingEntry, start: number): string {
 
 function hintKey(name: PeerName): string {
   return `hint ${name}`;
+}
+
+function memberKey({ name, generation }: MemberEntry): string {
+  return ownerKey({ owner: name, generation });
+}
+
+function ownerKey({ owner, generation }: Pick<Segment, 'owner' | 'generation'>): string {
+  return `member ${owner} ${generation}`;
 }
 
 function voterKey(entry: VoterEntry): string {

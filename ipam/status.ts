@@ -1,10 +1,14 @@
 import { formatCidr, formatIp } from '../core/address.ts';
 import type { Cidr } from '../core/address.ts';
+import type { PeerName } from '../core/peer-name.ts';
 import { compareNames } from '../core/peer-name.ts';
 import type { IpamPeer } from './effects.ts';
-import type { Owner } from './entries.ts';
+import type { MemberEntry } from './entries.ts';
 import type { Holdings } from './holdings.ts';
-import { NO_GENERATION } from './ring.ts';
+import type { PeerDirectory } from './peer-directory.ts';
+import type { TakeOverStatus } from './quarantine.ts';
+import { valueAt } from './ring.ts';
+import { isServed } from './take-overs.ts';
 
 /** The part `ipam` of the status document. */
 export interface IpamStatus {
@@ -15,7 +19,8 @@ export interface IpamStatus {
   readonly clusterId: string;
   readonly owned: readonly OwnedStatus[];
   readonly active: number;
-  readonly conflicts: readonly string[];
+  readonly conflicts: readonly ConflictStatus[];
+  readonly quarantine: readonly QuarantineStatus[];
 }
 
 interface OwnedStatus {
@@ -26,17 +31,42 @@ interface OwnedStatus {
   readonly reachable: boolean;
 }
 
+interface ConflictStatus {
+  readonly address: string;
+  /** Who has handed it out. */
+  readonly user: string;
+  readonly userNickname: string;
+  /** Empty where another node has handed it out. */
+  readonly id: string;
+  /** Whose it is. */
+  readonly owner: string;
+  readonly ownerNickname: string;
+}
+
+interface QuarantineStatus {
+  readonly from: string;
+  readonly nickname: string;
+  readonly addresses: number;
+  readonly waitingFor: readonly string[];
+  readonly restSeconds: number;
+}
+
 interface StatusParts {
   readonly status: IpamStatus['status'];
   readonly detail: string | undefined;
   readonly defaultSubnet: Cidr;
   readonly holdings: Holdings;
-  readonly self: Owner & { readonly nickname: string };
+  readonly directory: PeerDirectory;
   readonly peers: readonly IpamPeer[];
+  readonly users: readonly MemberEntry[];
+  readonly takeOvers: readonly TakeOverStatus[];
 }
 
+/** More conflicts than that are not listed one by one. */
+const MAX_CONFLICTS = 1_000;
+
 export function ipamStatus(parts: StatusParts): IpamStatus {
-  const { holdings } = parts;
+  const { holdings, directory } = parts;
   return {
     status: parts.status,
     ...(parts.detail === undefined ? {} : { detail: parts.detail }),
@@ -45,27 +75,70 @@ export function ipamStatus(parts: StatusParts): IpamStatus {
     clusterId: holdings.clusterId ?? '',
     owned: ownedStatus(parts),
     active: holdings.allocations.active,
-    conflicts: holdings.lost().map(formatIp),
+    conflicts: [...ownConflicts(parts), ...foreignConflicts(parts)].slice(0, MAX_CONFLICTS),
+    quarantine: parts.takeOvers
+      .filter(({ addresses }) => addresses > 0)
+      .map((one) => ({ ...one, nickname: directory.nicknameOf(one.from) })),
   };
 }
 
-/** One line per owner; space under another generation of a name has a line of its own, as nobody serves it. */
-function ownedStatus({ holdings, self, peers }: StatusParts): OwnedStatus[] {
-  const me = { name: self.owner, nickname: self.nickname, generation: self.generation, reachable: true };
-  const known = new Map([...peers, me].map((peer) => [peer.name, peer]));
+/** One line per owner; space under a generation that nobody announces has a line of its own, as nobody serves it. */
+function ownedStatus({ holdings, directory, peers }: StatusParts): OwnedStatus[] {
+  const known = new Map(peers.map((peer) => [peer.name, peer]));
   const lines = new Map<string, OwnedStatus>();
-  for (const { owner, generation, start, end } of holdings.ring) {
-    const peer = known.get(owner);
-    const served = generation === NO_GENERATION || generation === peer?.generation;
-    const key = `${owner} ${served ? '' : generation}`;
+  for (const value of holdings.ring) {
+    const { owner, start, end } = value;
+    const served = holdings.isMine(value) || isServed(value, known.get(owner), holdings.clusterId);
+    const key = `${owner} ${served ? 0 : 1}`;
     const addresses = (lines.get(key)?.addresses ?? 0) + end - start;
     lines.set(key, {
       name: owner,
-      nickname: peer?.nickname ?? '',
+      nickname: directory.nicknameOf(owner),
       addresses,
       fraction: addresses / holdings.range.size,
-      reachable: served && peer?.reachable === true,
+      reachable: served,
     });
   }
   return [...lines].sort(([a], [b]) => compareNames(a, b)).map(([, line]) => line);
+}
+
+function ownConflicts({ holdings, directory }: StatusParts): ConflictStatus[] {
+  const { range, ring, allocations, self } = holdings;
+  return holdings
+    .lost()
+    .slice(0, MAX_CONFLICTS)
+    .map((offset) => {
+      const owner: PeerName | '' = valueAt(ring, offset)?.owner ?? '';
+      return {
+        address: formatIp(range.ipAt(offset)),
+        user: self.owner,
+        userNickname: directory.nicknameOf(self.owner),
+        id: allocations.holderOf(offset) ?? '',
+        owner,
+        ownerNickname: owner === '' ? '' : directory.nicknameOf(owner),
+      };
+    });
+}
+
+/** Those that others have handed out although they belong to this node. */
+function foreignConflicts({ holdings, users }: StatusParts): ConflictStatus[] {
+  const { range, self } = holdings;
+  const out: ConflictStatus[] = [];
+  for (const { name, nickname, conflicts } of users) {
+    for (const { start, end } of conflicts) {
+      for (let offset = start; offset < end && out.length < MAX_CONFLICTS; offset++) {
+        if (!holdings.owns(offset)) continue;
+        const address = formatIp(range.ipAt(offset));
+        out.push({
+          address,
+          user: name,
+          userNickname: nickname,
+          id: '',
+          owner: self.owner,
+          ownerNickname: '',
+        });
+      }
+    }
+  }
+  return out;
 }

@@ -4,7 +4,7 @@ import type { RandomSource } from '../core/random.ts';
 import type { Millis } from '../core/time.ts';
 import { Gossip } from '../gossip/gossip.ts';
 import { Ipam } from '../ipam/ipam.ts';
-import type { IpamConfig, IpamDependencies } from '../ipam/ipam.ts';
+import type { IpamConfig, IpamDependencies } from '../ipam/ipam-config.ts';
 import { UnusableStore } from '../ipam/stored-state.ts';
 import type { Primitives } from './crypto/primitives.ts';
 import { createSecureChannel } from './crypto/secure-channel.ts';

@@ -8,6 +8,7 @@ import type { Machine, Millis } from '../core/time.ts';
 import { isSparse } from '../gossip/backbone.ts';
 import type { Gossip } from '../gossip/gossip.ts';
 import type { GossipEffect } from '../gossip/gossip-effect.ts';
+import { Removals } from '../gossip/removals.ts';
 import { MAX_PASSWORDS } from '../gossip/secure-channel.ts';
 import type { CryptoResult } from '../gossip/secure-channel.ts';
 import type { TopologyEntry } from '../gossip/topology-entry.ts';
@@ -38,6 +39,7 @@ export class ControlNode implements Machine<ControlEffect> {
   readonly #ipam: Ipam | undefined;
   readonly #links: LinkControl;
   readonly #pins: Pins;
+  readonly #removals: Removals;
   readonly #passwords: HeldPasswords;
   readonly #statusRequests = new StatusRequests();
   /** What follows when a transaction is durable. */
@@ -61,6 +63,8 @@ export class ControlNode implements Machine<ControlEffect> {
     this.#gossip = makeGossip(config, deps, this.#passwords, () => this.#now);
     this.#ipam = makeIpam(config, deps, now);
     if (this.#ipam !== undefined) this.#gossip.registerChannel(IPAM, this.#ipam);
+    this.#removals = new Removals(({ name, key }) => this.#pins.drop(name, key), now);
+    this.#gossip.registerChannel(REMOVED, this.#removals);
     const local = localEnd(config, deps, () => this.#gossip.entry(config.identity.name)?.addresses ?? []);
     const rule: SparseRule = (wasSparse, peers) => isSparse(wasSparse, peers, config.fullMeshLimit);
     this.#links = new LinkControl({ local, pins: this.#pins, isSparse: rule });
@@ -217,6 +221,7 @@ export class ControlNode implements Machine<ControlEffect> {
   /** Lets one of the parts have its input, then all of them what follows from it. */
   #input<T>(now: Millis, step: () => T): T {
     this.#now = now;
+    this.#removals.tick(now);
     const result = step();
     this.#pump();
     return result;
@@ -318,11 +323,13 @@ export class ControlNode implements Machine<ControlEffect> {
         this.#effects.push({ type: 'ipam-reply', request: effect.request, result: effect.result });
         break;
       case 'announce': {
-        const { generation, clusterId, voters } = effect.info;
-        const info = { 'ipam-cluster': clusterId, 'ipam-voters': String(voters) };
-        this.#gossip.announce({ generation, info }, this.#now);
+        const { generation, clusterId } = effect.info;
+        this.#gossip.announce({ generation, info: { [CLUSTER_INFO]: clusterId } }, this.#now);
         break;
       }
+      case 'removed':
+        for (const name of effect.names) this.#removePeer(name);
+        break;
       case 'log':
         this.#effects.push(effect);
         break;
@@ -347,15 +354,23 @@ export class ControlNode implements Machine<ControlEffect> {
     const { name: self } = this.#config.identity;
     const own = this.#gossip.entry(self)?.neighbours.filter(({ established }) => established) ?? [];
     const neighbours = new Set(own.map(({ name }) => name));
-    const peers = this.#gossip.entries().map(({ name, nickname, generation, capabilities }) => ({
+    const peers = this.#gossip.entries().map(({ name, nickname, generation, capabilities, info }) => ({
       name,
       nickname,
       generation: capabilities.includes(IPAM) ? generation : '',
       reachable: this.#gossip.isReachable(name),
       capabilities,
       neighbour: neighbours.has(name),
+      clusterId: info[CLUSTER_INFO],
     }));
     this.#ipam.onTopology({ self, peers }, this.#now);
+  }
+
+  /** The peer that has this name from now on may be another one, with another key. */
+  #removePeer(name: PeerName): void {
+    const key = this.#pins.get(name);
+    const delta = key && this.#removals.add({ name, key });
+    if (delta !== undefined) this.#gossip.publish(REMOVED, delta, this.#now);
   }
 
   #toData(message: ToData): void {
@@ -429,6 +444,11 @@ function refusalOf(held: number, next: number): string | undefined {
     return 'no password is left: restart without one, on all hosts, to turn encryption off';
   return undefined;
 }
+
+/** The channel of removed peers. */
+const REMOVED = 'removed';
+/** The cluster that a peer belongs to, in its topology entry. */
+const CLUSTER_INFO = 'ipam-cluster';
 
 const WITHOUT_IPAM = { type: 'failed', error: 'this node runs without address allocation' } as const;
 

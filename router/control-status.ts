@@ -58,7 +58,7 @@ export function controlStatus(parts: StatusParts, now: Millis): ControlStatus {
       peers: gossip.peersStatus(),
       drops: sumCounts(report?.drops ?? {}, links.drops, connectionDrops(gossip.refusals())),
     },
-    ipam: parts.ipam?.status() ?? IPAM_DISABLED,
+    ipam: parts.ipam?.status(now) ?? IPAM_DISABLED,
   };
 }
 
@@ -82,6 +82,7 @@ const IPAM_DISABLED: IpamStatus = {
   owned: [],
   active: 0,
   conflicts: [],
+  quarantine: [],
 };
 
 /**

@@ -44,6 +44,7 @@ export interface LaneMail {
 const BATCHES_PER_CALL = 8;
 /** Bytes of UDP payload in a full datagram, to estimate into how many a super-frame was cut. */
 const TYPICAL_DATAGRAM = 1_400;
+const NO_MESSAGES = Object.freeze([]) as unknown as ToControl[];
 
 /**
  * The data plane of one node: moves frames between the host and the links, keeps the links, and does as the
@@ -171,6 +172,8 @@ export class DataNode implements Machine<ToControl> {
 
   drain(): ToControl[] {
     const messages = this.#toControl;
+    // Most packets cause none, and none of them is to cost an array.
+    if (messages.length === 0) return NO_MESSAGES;
     this.#toControl = [];
     return messages;
   }
@@ -354,7 +357,8 @@ export class DataNode implements Machine<ToControl> {
 
   #takeEvents(now: Millis): void {
     for (const event of this.#engine.drainEvents()) this.#onEvent(event, now);
-    this.#toControl.push(...this.#macEventLog.linesFor(this.#switch.drainEvents(), now));
+    const macEvents = this.#switch.drainEvents();
+    if (macEvents.length > 0) this.#toControl.push(...this.#macEventLog.linesFor(macEvents, now));
   }
 
   #onEvent(event: EngineEvent, now: Millis): void {

@@ -79,7 +79,32 @@ export interface IpamStatus {
   readonly owned: readonly OwnedStatus[];
   /** Addresses handed out by this node. */
   readonly active: number;
-  readonly conflicts: readonly string[];
+  readonly conflicts: readonly ConflictStatus[];
+  /** Addresses that this node took over and does not give out yet. */
+  readonly quarantine: readonly QuarantineStatus[];
+}
+
+/** An address that one node has handed out and another owns. */
+export interface ConflictStatus {
+  readonly address: string;
+  /** Who has handed it out. */
+  readonly user: string;
+  readonly userNickname: string;
+  /** To whom, if it was this node. */
+  readonly id: string;
+  readonly owner: string;
+  readonly ownerNickname: string;
+}
+
+export interface QuarantineStatus {
+  /** Whose they were. */
+  readonly from: string;
+  readonly nickname: string;
+  readonly addresses: number;
+  /** Who has not acknowledged the take-over; names. */
+  readonly waitingFor: readonly string[];
+  /** What is left of the rest that they have in any case. */
+  readonly restSeconds: number;
 }
 
 export interface OwnedStatus {

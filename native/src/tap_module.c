@@ -3,6 +3,7 @@
 
 #include "frame_layout.h"
 #include "glue.h"
+#include "join.h"
 #include "tap_device.h"
 #include "watcher.h"
 
@@ -15,7 +16,11 @@ typedef struct {
   int fd;
   watcher *watch;
   bool broken;
+  joiner joiner;
 } tap;
+
+/* What became of frames that were not written: in the order of `tapDrops` in router/engine/addon.ts. */
+typedef enum { REFUSED_MALFORMED, REFUSED_TOO_LONG, REFUSED_QUEUE_FULL, REFUSALS } refusal;
 
 static void throw_step(napi_env env, const char *name, const char *step, int error) {
   char what[96];
@@ -115,22 +120,60 @@ static napi_value tap_read(napi_env env, napi_callback_info info) {
   return glue_number(env, self->broken && count == 0 ? -1 : (double)count);
 }
 
-/* tapWrite(handle, data, offset, length, flags): 0 written, 1 queue full or device down, 2 refused, 3 device gone. */
-static napi_value tap_write(napi_env env, napi_callback_info info) {
-  napi_value arguments[5];
-  size_t room = 0;
-  glue_arguments(env, info, 5, arguments);
+static void note_result(tap *self, tap_write_result result, uint32_t frames, uint32_t *refused) {
+  if (result == TAP_WRITE_GONE) self->broken = true;
+  if (result == TAP_REFUSED) refused[REFUSED_MALFORMED] += frames;
+  else if (result != TAP_WRITTEN) refused[REFUSED_QUEUE_FULL] += frames;
+}
+
+static void write_joined(tap *self, uint32_t *refused) {
+  uint32_t frames = self->joiner.count;
+  int parts;
+  if (frames == 0) return;
+  const struct iovec *whole = join_take(&self->joiner, &parts);
+  note_result(self, tap_device_write_parts(self->fd, whole, parts), frames, refused);
+}
+
+/* A frame that does not continue the open one ends it, so that frames keep their order. */
+static void write_frame(tap *self, const uint8_t *frame, uint32_t length, uint8_t flags, uint32_t *refused) {
+  if (join_add(&self->joiner, frame, length, flags)) return;
+  write_joined(self, refused);
+  if (join_begin(&self->joiner, frame, length, flags)) return;
+  note_result(self, tap_device_write(self->fd, frame, length, flags), 1, refused);
+}
+
+/*
+ * tapWriteFrames(handle, data, first, end, offsets, lengths, flags, refused): 1 if the device is gone, else 0. Entries that
+ * continue one another are written as one super-frame. What is not written is added to `refused` by reason.
+ */
+static napi_value tap_write_frames(napi_env env, napi_callback_info info) {
+  napi_value arguments[8];
+  size_t room = 0, offset_bytes = 0, length_bytes = 0, flag_bytes = 0, refused_bytes = 0;
+  glue_arguments(env, info, 8, arguments);
   tap *self = glue_pointer(env, arguments[0]);
   if (self == NULL) return NULL;
-  uint8_t *data = glue_array(env, arguments[1], &room);
-  uint32_t offset = glue_uint32(env, arguments[2]);
-  uint32_t length = glue_uint32(env, arguments[3]);
-  if (data == NULL) return NULL;
-  tap_write_result result = TAP_REFUSED;
-  if (self->watch == NULL) result = TAP_WRITE_GONE;
-  else if (offset <= room && length <= room - offset && length >= ETHERNET_HEADER && length <= LONGEST_FRAME)
-    result = tap_device_write(self->fd, data + offset, length, (uint8_t)glue_uint32(env, arguments[4]));
-  return glue_number(env, result);
+  const uint8_t *data = glue_array(env, arguments[1], &room);
+  uint32_t first = glue_uint32(env, arguments[2]), end = glue_uint32(env, arguments[3]);
+  const uint32_t *offsets = glue_array(env, arguments[4], &offset_bytes);
+  const uint32_t *lengths = glue_array(env, arguments[5], &length_bytes);
+  const uint8_t *flags = glue_array(env, arguments[6], &flag_bytes);
+  uint32_t *refused = glue_array(env, arguments[7], &refused_bytes);
+  if (data == NULL || offsets == NULL || lengths == NULL || flags == NULL || refused == NULL) return NULL;
+  size_t count = offset_bytes / sizeof *offsets;
+  if (end > count || length_bytes != offset_bytes || flag_bytes != count || refused_bytes < REFUSALS * sizeof *refused) {
+    MUST(napi_throw_range_error(env, NULL, "A plan is shorter than its count."));
+    return NULL;
+  }
+  for (uint32_t i = first; i < end; i++) {
+    if (offsets[i] > room || lengths[i] > room - offsets[i] || lengths[i] < ETHERNET_HEADER)
+      refused[REFUSED_MALFORMED]++;
+    else if (lengths[i] > LONGEST_FRAME) refused[REFUSED_TOO_LONG]++;
+    else if (self->watch == NULL) refused[REFUSED_QUEUE_FULL]++;
+    else write_frame(self, data + offsets[i], lengths[i], flags[i], refused);
+  }
+  /* Nothing is open any more afterwards: the bytes of the frames are the caller's again. */
+  write_joined(self, refused);
+  return glue_number(env, self->broken ? 1 : 0);
 }
 
 void tap_register(napi_env env, napi_value exports) {
@@ -138,5 +181,5 @@ void tap_register(napi_env env, napi_value exports) {
   glue_export(env, exports, "tapClose", tap_close);
   glue_export(env, exports, "tapDelete", tap_delete);
   glue_export(env, exports, "tapRead", tap_read);
-  glue_export(env, exports, "tapWrite", tap_write);
+  glue_export(env, exports, "tapWriteFrames", tap_write_frames);
 }

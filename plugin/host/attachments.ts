@@ -113,6 +113,14 @@ export class Attachments {
     return this.#queue.run(EXPOSE_ID, () => this.#exposure.hide(named));
   }
 
+  /** Takes everything, the host's own addresses included, off the mesh. */
+  async detachAll(): Promise<void> {
+    for (const { id } of this.#records.all()) {
+      if (id === EXPOSE_ID) await this.hide([]);
+      else await this.#change(id, () => this.#attacher.detach(id, undefined, []));
+    }
+  }
+
   /** In order of id; the exposure is a row too. */
   async ps(): Promise<AttachmentRow[]> {
     const ports = await this.#options.host.ports();

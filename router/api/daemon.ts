@@ -25,6 +25,47 @@ export interface Daemon {
   allocate(id: string, subnet: string | undefined, signal: AbortSignal): Promise<readonly string[]>;
   claim(id: string, cidr: string, signal: AbortSignal): Promise<readonly string[]>;
   release(id: string, cidr: string | undefined): Promise<readonly string[]>;
+  /** Takes over what dead peers own, each by name or nickname: all of them or none. */
+  removePeers(request: RemovePeersRequest, signal: AbortSignal): Promise<readonly RemovedPeer[]>;
+  /** Takes everything attached off, releases all addresses and hands the ranges to another peer. */
+  reset(force: boolean, signal: AbortSignal): Promise<ResetResult>;
+  /** Compares what all peers hold. */
+  check(signal: AbortSignal): Promise<CheckResult>;
+}
+
+export interface RemovePeersRequest {
+  readonly peers: readonly string[];
+  /** The addresses do not rest for 10 min. */
+  readonly now: boolean;
+  /** Every owner has to acknowledge it, however long it is out of reach. */
+  readonly strict: boolean;
+}
+
+export interface RemovedPeer {
+  readonly name: string;
+  readonly nickname: string;
+  /** How many were taken over. */
+  readonly addresses: number;
+  /** Who has to acknowledge it before they are given out; names. */
+  readonly waitingFor: readonly string[];
+  readonly restSeconds: number;
+  /** Owners that are out of reach: they may still give out what the peer once donated; names. */
+  readonly outOfReach: readonly string[];
+}
+
+export interface ResetResult {
+  /** How many this host gave up. */
+  readonly addresses: number;
+  /** Who has them now; empty if nobody. */
+  readonly heir: string;
+  readonly nickname: string;
+  /** How many were handed out here. */
+  readonly released: number;
+}
+
+export interface CheckResult {
+  readonly nodes: readonly { readonly name: string; readonly nickname: string; readonly answered: boolean }[];
+  readonly problems: readonly { readonly problem: string; readonly remedy: string }[];
 }
 
 export interface RotateResult {

@@ -15,6 +15,8 @@ import {
   hideBody,
   rekeyBody,
   releaseBody,
+  removePeersBody,
+  resetBody,
   stopBody,
 } from './schema.ts';
 
@@ -45,6 +47,7 @@ export function createApi(daemon: Daemon, log: Log): FastifyInstance {
   addKeyCalls(app, daemon);
   addAttachmentCalls(app, daemon);
   addAddressCalls(app, daemon);
+  addSpaceCalls(app, daemon);
   return app;
 }
 
@@ -155,6 +158,21 @@ function addAddressCalls(app: FastifyInstance, daemon: Daemon): void {
       addresses: await daemon.release(body.id, body.cidr),
     }),
   );
+}
+
+function addSpaceCalls(app: FastifyInstance, daemon: Daemon): void {
+  app.post<{ Body: { peers: string[]; now?: boolean; strict?: boolean } }>(
+    '/rmpeer',
+    { schema: { body: removePeersBody } },
+    async (request) => {
+      const { peers, now = false, strict = false } = request.body;
+      return { removed: await daemon.removePeers({ peers, now, strict }, gone(request)) };
+    },
+  );
+  app.post<{ Body: { force?: boolean } }>('/reset', { schema: { body: resetBody } }, (request) =>
+    daemon.reset(request.body.force ?? false, gone(request)),
+  );
+  app.get('/ipam/check', (request) => daemon.check(gone(request)));
 }
 
 /** Aborts when the client closes its end before it has the answer. */

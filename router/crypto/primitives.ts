@@ -63,6 +63,25 @@ export interface StreamOpener {
   wipe(): void;
 }
 
+/** ChaCha20-Poly1305 (RFC 8439) without associated data, over buffers of the caller: no call allocates memory for bytes. */
+export interface BufferAead {
+  /** Seals `length` bytes at `at` where they lie; the tag of 16 bytes follows them. */
+  seal(key: Uint8Array, nonce: Uint8Array, bytes: Uint8Array, at: number, length: number): void;
+  /**
+   * Opens `length` bytes at `at`, the last 16 of which are the tag, to `outAt` in `out`. False, and `out` as it was, if
+   * the tag is wrong or missing.
+   */
+  open(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    sealed: Uint8Array,
+    at: number,
+    length: number,
+    out: Uint8Array,
+    outAt: number,
+  ): boolean;
+}
+
 /** Equality that takes the same time wherever the difference lies: for tags. Lengths are public. */
 export function equalTags(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;

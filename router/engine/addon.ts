@@ -17,10 +17,8 @@ export interface TapHandle {
   readonly [handle]: 'tap';
 }
 
-/** Results of {@link Addon.tapWrite}; 0 = written. */
-export const TAP_QUEUE_FULL = 1;
-export const TAP_REFUSED = 2;
-export const TAP_GONE = 3;
+/** Why {@link Addon.tapWriteFrames} did not write a frame, in the order of its counts. */
+export const tapDrops = ['frame-malformed', 'frame-too-long', 'tap-queue-full'] as const;
 
 /** The functions in C (native/src). What fails in the system throws an Error whose `code` is the errno's name. */
 export interface Addon {
@@ -41,8 +39,20 @@ export interface Addon {
     segment: Uint32Array,
     flags: Uint8Array,
   ): number;
-  /** Writes one frame; returns one of the TAP_ results. */
-  tapWrite(tap: TapHandle, data: Uint8Array, offset: number, length: number, flags: number): number;
+  /**
+   * Writes the frames from `first` to before `end`, those that continue one another as one. Adds what was not written to
+   * `refused`, which counts as {@link tapDrops} says. Returns 1 if the TAP is gone, else 0.
+   */
+  tapWriteFrames(
+    tap: TapHandle,
+    data: Uint8Array,
+    first: number,
+    end: number,
+    offset: Uint32Array,
+    length: Uint32Array,
+    flags: Uint8Array,
+    refused: Uint32Array,
+  ): number;
   /**
    * Cuts a TCP super-frame into frames of at most `segment` bytes, written to `out` one after another. Returns their
    * number, or -1 if the frame cannot be cut or the arrays are too short. The engine does the same by itself.

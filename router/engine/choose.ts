@@ -1,7 +1,7 @@
-import { AEAD_NONCE_BYTES, type Primitives } from '../crypto/primitives.ts';
-import { loadSodium } from '../crypto/sodium.ts';
-import { writeU32 } from '../wire/datagram.ts';
-import type { DatagramCipher } from './memory.ts';
+import { AEAD_NONCE_BYTES, type BufferAead } from '../crypto/primitives.ts';
+import { loadBufferAead } from '../crypto/sodium.ts';
+import { LONGEST_DATAGRAM, writeU32 } from '../wire/datagram.ts';
+import type { BufferCipher } from './datagram-cipher.ts';
 import { NativeEngine } from './native.ts';
 import { PortableEngine } from './portable.ts';
 import type { Engine, EngineOptions } from './port.ts';
@@ -17,24 +17,28 @@ export async function openEngine(
 ): Promise<{ engine: Engine; kind: EngineKind }> {
   const kind = choice === 'auto' ? 'native' : choice;
   const engine =
-    kind === 'native' ? new NativeEngine() : new PortableEngine(datagramCipher(await loadSodium()));
+    kind === 'native'
+      ? new NativeEngine()
+      : new PortableEngine(datagramCipher(await loadBufferAead(LONGEST_DATAGRAM)));
   await engine.open(options);
   return { engine, kind };
 }
 
-const NO_ASSOCIATED_DATA = new Uint8Array(0);
-
 /** ChaCha20-Poly1305 of a datagram: nonce = 4 zero bytes | counter u64 LE. */
-function datagramCipher(primitives: Primitives): DatagramCipher {
+function datagramCipher(aead: BufferAead): BufferCipher {
   const nonce = new Uint8Array(AEAD_NONCE_BYTES);
-  const nonceOf = (counter: number): Uint8Array => {
+  const setNonce = (counter: number): void => {
     writeU32(counter % 2 ** 32, nonce, 4);
     writeU32(Math.floor(counter / 2 ** 32), nonce, 8);
-    return nonce;
   };
   return {
-    seal: (key, counter, plaintext) =>
-      primitives.aeadSeal(key, nonceOf(counter), NO_ASSOCIATED_DATA, plaintext),
-    open: (key, counter, sealed) => primitives.aeadOpen(key, nonceOf(counter), NO_ASSOCIATED_DATA, sealed),
+    seal: (key, counter, bytes, at, length) => {
+      setNonce(counter);
+      aead.seal(key, nonce, bytes, at, length);
+    },
+    open: (key, counter, sealed, at, length, out, outAt) => {
+      setNonce(counter);
+      return aead.open(key, nonce, sealed, at, length, out, outAt);
+    },
   };
 }

@@ -1,4 +1,6 @@
 import type { Endpoint } from '../../core/address.ts';
+import { DATAGRAM_OVERHEAD } from '../wire/datagram.ts';
+import { INNER_HEADER_BYTES } from '../wire/inner.ts';
 import type { FrameBatch, MessageBatch } from './port.ts';
 
 const FIRST_BYTES = 4_096;
@@ -35,16 +37,6 @@ export class MemoryFrames implements FrameBatch {
     this.flags[i] = flags;
     this.#used += frame.length;
   }
-}
-
-/** What is known of an opened datagram apart from its plaintext. */
-export interface MessageOrigin {
-  readonly session: number;
-  readonly tag: number;
-  readonly phase: number;
-  readonly plain: boolean;
-  readonly wireLength: number;
-  readonly from: Endpoint;
 }
 
 /** A batch of inner messages whose buffer grows to what is put in. */
@@ -84,22 +76,28 @@ export class MemoryMessages implements MessageBatch {
     this.#used = 0;
   }
 
-  /** `plaintext` holds kind and flags at least. */
-  add(plaintext: Uint8Array, origin: MessageOrigin): void {
+  /** Where in `data` the next plaintext of `bytes` bytes belongs: kind and flags, then the payload. */
+  reserve(bytes: number): number {
+    this.data = withRoom(this.data, this.#used, bytes);
+    return this.#used;
+  }
+
+  /** Adds the plaintext of a datagram of `wireLength` bytes that lies where {@link reserve} said. */
+  add(session: number, tag: number, phase: number, plain: boolean, wireLength: number, from: Endpoint): void {
     const i = this.count++;
-    this.data = withRoom(this.data, this.#used, plaintext.length);
-    this.data.set(plaintext, this.#used);
-    this.offset[i] = this.#used + 2;
-    this.length[i] = plaintext.length - 2;
-    this.kind[i] = plaintext[0]!;
-    this.flags[i] = plaintext[1]!;
-    this.session[i] = origin.session;
-    this.tag[i] = origin.tag;
-    this.phase[i] = origin.phase;
-    this.plain[i] = origin.plain ? 1 : 0;
-    this.wireLength[i] = origin.wireLength;
-    this.#sources[i] = origin.from;
-    this.#used += plaintext.length;
+    const at = this.#used;
+    const bytes = wireLength - DATAGRAM_OVERHEAD;
+    this.offset[i] = at + INNER_HEADER_BYTES;
+    this.length[i] = bytes - INNER_HEADER_BYTES;
+    this.kind[i] = this.data[at]!;
+    this.flags[i] = this.data[at + 1]!;
+    this.session[i] = session;
+    this.tag[i] = tag;
+    this.phase[i] = phase;
+    this.plain[i] = plain ? 1 : 0;
+    this.wireLength[i] = wireLength;
+    this.#sources[i] = from;
+    this.#used += bytes;
   }
 }
 

@@ -12,8 +12,8 @@ export class MemoryEvents {
   readonly #sendFailed = new Map<number, string>();
   readonly #labels = new Map<number, { datagrams: number; bytes: number }>();
 
-  dropped(reason: EngineDrop): void {
-    this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + 1);
+  dropped(reason: EngineDrop, count = 1): void {
+    if (count > 0) this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + count);
   }
 
   /** The last address counts. */

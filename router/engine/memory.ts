@@ -1,27 +1,14 @@
-import { equalEndpoint, type Endpoint } from '../../core/address.ts';
-import { equalBytes } from '../../core/bytes.ts';
-import {
-  COUNTER_LIMIT,
-  DATAGRAM_OVERHEAD,
-  HEADER_BYTES,
-  LONGEST_DATAGRAM,
-  TAG_BYTES,
-  TYPE_PLAIN,
-  TYPE_SEALED,
-  datagramCounter,
-  datagramFault,
-  datagramIndex,
-  datagramPhase,
-  datagramType,
-  rewriteDatagramIndex,
-  writeDatagramHeader,
-} from '../wire/datagram.ts';
-import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.ts';
+import type { Endpoint } from '../../core/address.ts';
+import { COUNTER_LIMIT } from '../wire/datagram.ts';
+import { bufferCipher, type DatagramCipher } from './datagram-cipher.ts';
+import { DatagramReceiver } from './datagram-receiver.ts';
+import { DatagramSender } from './datagram-sender.ts';
+import { DropOldest } from './drop-oldest.ts';
+import { frameFault } from './frame-fault.ts';
 import { MemoryFrames, MemoryMessages } from './memory-batches.ts';
 import { MemoryEvents } from './memory-events.ts';
-import { MemoryState, type EngineSession, type PhaseKeys, type ReceiveIndex } from './memory-state.ts';
+import { MemoryState } from './memory-state.ts';
 import {
-  PREFIX_STRIDE,
   SOURCE_RECEIVED,
   SOURCE_TAP,
   type Engine,
@@ -38,16 +25,6 @@ import {
 
 const BATCH = 64;
 const QUEUE_LIMIT = 1_024;
-/** A super-frame of 65,535 bytes of IP with an Ethernet header and two VLAN tags. */
-const LONGEST_FRAME = 65_557;
-
-/** ChaCha20-Poly1305-IETF with nonce = 4 zero bytes | counter u64 LE, or a fake of it for simulations. */
-export interface DatagramCipher {
-  /** Ciphertext and 16-byte tag: 16 bytes more than `plaintext`. */
-  seal(key: Uint8Array, counter: number, plaintext: Uint8Array): Uint8Array;
-  /** Undefined if the tag is invalid. */
-  open(key: Uint8Array, counter: number, sealed: Uint8Array): Uint8Array | undefined;
-}
 
 export interface MemoryEngineOptions {
   readonly cipher: DatagramCipher;
@@ -69,19 +46,31 @@ export interface MemoryEngineOptions {
  */
 export class MemoryEngine implements Engine {
   readonly #options: MemoryEngineOptions;
-  readonly #counterLimit: number;
   readonly #state = new MemoryState();
   readonly #events = new MemoryEvents();
   readonly #frames = new MemoryFrames(BATCH);
   readonly #messages = new MemoryMessages(BATCH);
-  readonly #fromHost = new DropOldest<{ frame: Uint8Array; flags: number }>(QUEUE_LIMIT);
-  readonly #fromNetwork = new DropOldest<{ from: Endpoint; datagram: Uint8Array }>(QUEUE_LIMIT);
+  readonly #receiver: DatagramReceiver;
+  readonly #sender: DatagramSender;
+  readonly #fromHost = new DropOldest<Uint8Array, number>(QUEUE_LIMIT);
+  readonly #fromNetwork = new DropOldest<Uint8Array, Endpoint>(QUEUE_LIMIT);
   #onReady: (() => void) | undefined;
   #hasTap = false;
 
   constructor(options: MemoryEngineOptions) {
     this.#options = options;
-    this.#counterLimit = Math.min(options.counterLimit ?? COUNTER_LIMIT, COUNTER_LIMIT);
+    const cipher = bufferCipher(options.cipher);
+    this.#sender = new DatagramSender(this.#state, cipher, options.counterLimit ?? COUNTER_LIMIT, {
+      reserve: (bytes) => new Uint8Array(bytes),
+      transmit: (path, to, datagram) => this.#transmit(path, to, datagram),
+    });
+    this.#receiver = new DatagramReceiver(
+      this.#state,
+      this.#events,
+      cipher,
+      this.#messages,
+      (path, to, nextIndex, datagram) => void this.#sender.relay(path, to, nextIndex, datagram),
+    );
   }
 
   open(options: EngineOptions): Promise<void> {
@@ -105,29 +94,23 @@ export class MemoryEngine implements Engine {
   /** The network: a datagram arrives. It must not be changed afterwards. */
   deliver(from: Endpoint, datagram: Uint8Array): void {
     if (this.#onReady === undefined) return;
-    if (this.#fromNetwork.push({ from, datagram })) this.#events.dropped('receive-queue-full');
+    if (this.#fromNetwork.push(datagram, from)) this.#events.dropped('receive-queue-full');
     this.#onReady();
   }
 
   /** The host: a frame for the TAP's reader. It must not be changed afterwards. */
   hostSends(frame: Uint8Array, flags = 0): void {
     if (this.#onReady === undefined || !this.#hasTap) return;
-    if (this.#fromHost.push({ frame, flags })) this.#events.dropped('tap-queue-full');
+    if (this.#fromHost.push(frame, flags)) this.#events.dropped('tap-queue-full');
     this.#onReady();
-  }
-
-  /** Whether readFrames or receive has something left. */
-  get waiting(): boolean {
-    return !this.#fromHost.empty || !this.#fromNetwork.empty;
   }
 
   readFrames(): FrameBatch {
     this.#frames.clear();
-    while (this.#frames.count < BATCH) {
-      const next = this.#fromHost.shift();
-      if (next === undefined) break;
-      const fault = frameFault(next.frame.length);
-      if (fault === undefined) this.#frames.add(next.frame, next.flags);
+    for (; this.#frames.count < BATCH && this.#fromHost.length > 0; this.#fromHost.shift()) {
+      const frame = this.#fromHost.first!;
+      const fault = frameFault(frame.length);
+      if (fault === undefined) this.#frames.add(frame, this.#fromHost.second!);
       else this.#events.dropped(fault);
     }
     return this.#frames;
@@ -141,10 +124,8 @@ export class MemoryEngine implements Engine {
 
   receive(): MessageBatch {
     this.#messages.clear();
-    while (this.#messages.count < BATCH) {
-      const next = this.#fromNetwork.shift();
-      if (next === undefined) break;
-      const drop = this.#accept(next.datagram, next.from);
+    for (; this.#messages.count < BATCH && this.#fromNetwork.length > 0; this.#fromNetwork.shift()) {
+      const drop = this.#receiver.take(this.#fromNetwork.first!, this.#fromNetwork.second!);
       if (drop !== undefined) this.#events.dropped(drop);
     }
     return this.#messages;
@@ -152,7 +133,8 @@ export class MemoryEngine implements Engine {
 
   send(plan: SendPlan): void {
     for (let i = 0; i < plan.count; i++) {
-      const drop = this.#sendEntry(plan, i);
+      const data = this.#sourceData(plan.source[i]!, plan.scratch);
+      const drop = this.#sender.send(plan, i, data, plan.offset[i]!, plan.length[i]!);
       if (drop !== undefined) this.#events.dropped(drop);
     }
   }
@@ -166,135 +148,6 @@ export class MemoryEngine implements Engine {
 
   drainEvents(): EngineEvent[] {
     return this.#events.drain();
-  }
-
-  #accept(datagram: Uint8Array, from: Endpoint): EngineDrop | undefined {
-    const fault = datagramFault(datagram);
-    if (fault !== undefined) return fault;
-    const index = datagramIndex(datagram);
-    const entry = this.#state.indexes.get(index);
-    if (entry === undefined) return this.#relay(index, datagram, from);
-    const session = this.#state.sessions.get(entry.session)!;
-    if (datagramType(datagram) === TYPE_PLAIN) return this.#acceptPlain(session, entry, datagram, from);
-    return this.#acceptSealed(session, entry, datagram, from);
-  }
-
-  #relay(index: number, datagram: Uint8Array, from: Endpoint): EngineDrop | undefined {
-    const label = this.#state.labels.get(index);
-    if (label === undefined) return 'index-unknown';
-    const previous = this.#state.paths.get(label.from);
-    const next = this.#state.paths.get(label.to);
-    if (previous === undefined || next === undefined) return 'path-unknown';
-    if (!equalEndpoint(previous.to, from)) return 'label-source-wrong';
-    const copy = datagram.slice();
-    rewriteDatagramIndex(copy, label.nextIndex);
-    this.#events.labelUsed(index, copy.length);
-    this.#transmit(label.to, next.to, copy);
-    return undefined;
-  }
-
-  #acceptPlain(
-    session: EngineSession,
-    entry: ReceiveIndex,
-    datagram: Uint8Array,
-    from: Endpoint,
-  ): EngineDrop | undefined {
-    const payloadEnd = datagram.length - TAG_BYTES;
-    const cookie = session.cookies?.receive;
-    if (cookie === undefined || !equalBytes(datagram.subarray(payloadEnd), cookie)) return 'cookie-invalid';
-    this.#messages.add(datagram.subarray(HEADER_BYTES, payloadEnd), {
-      session: entry.session,
-      tag: entry.tag,
-      phase: 0,
-      plain: true,
-      wireLength: datagram.length,
-      from,
-    });
-    return undefined;
-  }
-
-  #acceptSealed(
-    session: EngineSession,
-    entry: ReceiveIndex,
-    datagram: Uint8Array,
-    from: Endpoint,
-  ): EngineDrop | undefined {
-    const phase = datagramPhase(datagram);
-    const keys = session.phases.get(phase);
-    if (keys === undefined) return 'key-unknown';
-    const counter = datagramCounter(datagram);
-    if (counter >= COUNTER_LIMIT) return 'counter-exhausted';
-    const plaintext = this.#options.cipher.open(keys.receive, counter, datagram.subarray(HEADER_BYTES));
-    if (plaintext === undefined) return 'tag-invalid';
-    const before = keys.window.highest;
-    const verdict = keys.window.accept(counter);
-    if (verdict !== 'new') return verdict === 'replayed' ? 'counter-replayed' : 'counter-too-old';
-    if (entry.roams && counter > before) this.#noteSource(entry.session, session, keys, from);
-    const { session: number, tag } = entry;
-    const wireLength = datagram.length;
-    this.#messages.add(plaintext, { session: number, tag, phase, plain: false, wireLength, from });
-    return undefined;
-  }
-
-  /** The highest counter says where the peer is now; a late datagram of a phase before the newest one does not. */
-  #noteSource(number: number, session: EngineSession, keys: PhaseKeys, from: Endpoint): void {
-    for (const other of session.phases.values()) {
-      if (other.order > keys.order && other.window.highest >= 0) return;
-    }
-    if (session.directAddress !== undefined && equalEndpoint(session.directAddress, from)) return;
-    this.#events.roamed(number, from);
-  }
-
-  #sendEntry(plan: SendPlan, i: number): EngineDrop | undefined {
-    const path = this.#state.paths.get(plan.path[i]!);
-    if (path === undefined) return 'path-unknown';
-    const session = this.#state.sessions.get(plan.session[i]!);
-    if (session === undefined) return 'key-unknown';
-    const plaintext = this.#plaintextOf(plan, i);
-    if (plaintext === undefined) return 'frame-malformed';
-    if (plaintext.length + DATAGRAM_OVERHEAD > LONGEST_DATAGRAM) return 'frame-too-long';
-    const datagram =
-      plan.plain[i] === 1
-        ? this.#plain(session, path.sendIndex, plaintext)
-        : this.#seal(session, path.sendIndex, plaintext);
-    if (typeof datagram === 'string') return datagram;
-    this.#transmit(plan.path[i]!, path.to, datagram);
-    return undefined;
-  }
-
-  /** Prefix and bytes of the entry, joined; undefined if they do not lie within their buffers. */
-  #plaintextOf(plan: SendPlan, i: number): Uint8Array | undefined {
-    const data = this.#sourceData(plan.source[i]!, plan.scratch);
-    const offset = plan.offset[i]!;
-    const length = plan.length[i]!;
-    const prefix = plan.prefixLength[i]!;
-    if (offset + length > data.length || prefix > PREFIX_STRIDE || prefix + length < 2) return undefined;
-    const plaintext = new Uint8Array(prefix + length);
-    plaintext.set(plan.prefixes.subarray(i * PREFIX_STRIDE, i * PREFIX_STRIDE + prefix));
-    plaintext.set(data.subarray(offset, offset + length), prefix);
-    return plaintext;
-  }
-
-  #seal(session: EngineSession, index: number, plaintext: Uint8Array): Uint8Array | EngineDrop {
-    const phase = session.sendPhase;
-    const keys = phase === undefined ? undefined : session.phases.get(phase);
-    if (phase === undefined || keys === undefined) return 'key-unknown';
-    if (keys.sendCounter >= this.#counterLimit) return 'counter-exhausted';
-    const counter = keys.sendCounter++;
-    const datagram = new Uint8Array(plaintext.length + DATAGRAM_OVERHEAD);
-    writeDatagramHeader(datagram, TYPE_SEALED, phase, index, counter);
-    datagram.set(this.#options.cipher.seal(keys.send, counter, plaintext), HEADER_BYTES);
-    return datagram;
-  }
-
-  #plain(session: EngineSession, index: number, plaintext: Uint8Array): Uint8Array | EngineDrop {
-    if (session.cookies === undefined) return 'key-unknown';
-    if (session.plainCounter >= this.#counterLimit) return 'counter-exhausted';
-    const datagram = new Uint8Array(plaintext.length + DATAGRAM_OVERHEAD);
-    writeDatagramHeader(datagram, TYPE_PLAIN, 0, index, session.plainCounter++);
-    datagram.set(plaintext, HEADER_BYTES);
-    datagram.set(session.cookies.send, HEADER_BYTES + plaintext.length);
-    return datagram;
   }
 
   #transmit(path: number, to: Endpoint, datagram: Uint8Array): void {
@@ -317,48 +170,5 @@ export class MemoryEngine implements Engine {
   #sourceData(source: number, scratch: Uint8Array): Uint8Array {
     if (source === SOURCE_TAP) return this.#frames.data;
     return source === SOURCE_RECEIVED ? this.#messages.data : scratch;
-  }
-}
-
-function frameFault(length: number): EngineDrop | undefined {
-  if (length < ETHERNET_HEADER_BYTES) return 'frame-malformed';
-  return length > LONGEST_FRAME ? 'frame-too-long' : undefined;
-}
-
-/** A bounded queue in which the newest displaces the oldest. */
-class DropOldest<T> {
-  readonly #limit: number;
-  #items: T[] = [];
-  #head = 0;
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  get empty(): boolean {
-    return this.#head === this.#items.length;
-  }
-
-  /** True if the oldest had to go. */
-  push(item: T): boolean {
-    this.#items.push(item);
-    if (this.#items.length - this.#head <= this.#limit) return false;
-    this.shift();
-    return true;
-  }
-
-  shift(): T | undefined {
-    if (this.#head === this.#items.length) return undefined;
-    const item = this.#items[this.#head++];
-    if (this.#head >= this.#limit || this.#head === this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
-    return item;
-  }
-
-  clear(): void {
-    this.#items = [];
-    this.#head = 0;
   }
 }

@@ -1,67 +1,65 @@
-import { createSocket, type RemoteInfo, type Socket, type SocketType } from 'node:dgram';
-import { once } from 'node:events';
-import { formatIp, parseIp, type Endpoint, type IpAddress } from '../../core/address.ts';
+import type { Endpoint } from '../../core/address.ts';
 import { COUNTER_LIMIT } from '../wire/datagram.ts';
-import { loadAddon, TAP_GONE, TAP_REFUSED, TAP_QUEUE_FULL, type Addon, type TapHandle } from './addon.ts';
-import { MemoryFrames } from './memory-batches.ts';
+import type { BufferCipher } from './datagram-cipher.ts';
+import { DatagramReceiver } from './datagram-receiver.ts';
+import { DatagramSender } from './datagram-sender.ts';
+import { MemoryFrames, MemoryMessages } from './memory-batches.ts';
 import { MemoryEvents } from './memory-events.ts';
-import { MemoryEngine, type DatagramCipher } from './memory.ts';
-import { bindFailure, tapFailure } from './open-failure.ts';
+import { MemoryState } from './memory-state.ts';
+import { PortableSocket } from './portable-socket.ts';
+import { PortableTap } from './portable-tap.ts';
 import {
+  SOURCE_RECEIVED,
+  SOURCE_TAP,
   type Engine,
   type EngineChange,
+  type EngineDrop,
   type EngineEvent,
   type EngineOptions,
   type FrameBatch,
-  type HandedFrame,
   type MessageBatch,
   type SendPlan,
   type WritePlan,
 } from './port.ts';
 
-/** Asked of the kernel, which grants no more than net.core.rmem_max and wmem_max. */
-const SOCKET_BUFFER_BYTES = 4 << 20;
-/** Datagrams handed to the socket that have not left it. */
-const IN_FLIGHT_LIMIT = 1_024;
-const TAP_BATCH = 64;
-/** Some of the longest frames, and many of the usual ones. */
-const TAP_BATCH_BYTES = 256 << 10;
+const MESSAGE_BATCH = 64;
+const NO_FRAMES = new MemoryFrames(0);
 
 /**
- * The slow engine, for comparison and debugging: the rules of {@link MemoryEngine}, with a UDP socket of Node as its
- * network and a TAP as its host. Without path MTU discovery: what exceeds the MTU of the first hop, the kernel fragments.
+ * The slow engine, for comparison and debugging: the rules of the wire in TypeScript, a UDP socket of Node, libsodium,
+ * and a TAP. Without path MTU discovery: what exceeds the MTU of the first hop, the kernel fragments.
  */
 export class PortableEngine implements Engine {
-  readonly #memory: MemoryEngine;
+  readonly #state = new MemoryState();
   readonly #events = new MemoryEvents();
-  readonly #tapFrames = new MemoryFrames(TAP_BATCH);
-  #socket: Socket | undefined;
-  #mapped = false;
-  #inFlight = 0;
-  #addon: Addon | undefined;
-  #tap: TapHandle | undefined;
+  readonly #messages = new MemoryMessages(MESSAGE_BATCH);
+  readonly #receiver: DatagramReceiver;
+  readonly #sender: DatagramSender;
+  #socket: PortableSocket | undefined;
+  #tap: PortableTap | undefined;
   #onReady: (() => void) | undefined;
   #wakeUp: NodeJS.Immediate | undefined;
   #failure: string | undefined;
 
   /** `counterLimit`: datagrams that one key may seal; less than all of them in tests only. */
-  constructor(cipher: DatagramCipher, counterLimit = COUNTER_LIMIT) {
-    this.#memory = new MemoryEngine({
-      cipher,
-      counterLimit,
-      transmit: (to, datagram, path) => this.#transmit(to, datagram, path),
-      onHostReceives: (frame, flags) => this.#writeToTap(frame, flags),
+  constructor(cipher: BufferCipher, counterLimit = COUNTER_LIMIT) {
+    this.#sender = new DatagramSender(this.#state, cipher, counterLimit, {
+      reserve: (bytes) => this.#socket?.reserve(bytes),
+      transmit: (path, to, datagram) => this.#socket?.transmit(path, to, datagram),
     });
-    this.#tapFrames.data = new Uint8Array(TAP_BATCH_BYTES);
+    const relay = (path: number, to: Endpoint, nextIndex: number, datagram: Uint8Array): void =>
+      this.#count(this.#sender.relay(path, to, nextIndex, datagram));
+    this.#receiver = new DatagramReceiver(this.#state, this.#events, cipher, this.#messages, relay);
   }
 
-  async open(options: EngineOptions): Promise<void> {
-    const wake = (): void => this.#scheduleWakeUp();
-    await this.#memory.open({ ...options, onReady: wake });
-    this.#onReady = options.onReady;
+  async open({ address, port, tap, onReady }: EngineOptions): Promise<void> {
+    this.#onReady = onReady;
     try {
-      await this.#bind(options.address, options.port);
-      if (options.tap !== undefined) this.#openTap(options.tap);
+      this.#socket = await PortableSocket.bind(address, port, this.#events, {
+        onActivity: () => this.#scheduleWakeUp(),
+        onFailure: (error) => this.#fail(error),
+      });
+      if (tap !== undefined) this.#tap = new PortableTap(tap, this.#events, () => this.#onReady?.());
     } catch (error) {
       await this.close();
       throw error;
@@ -72,136 +70,97 @@ export class PortableEngine implements Engine {
     this.#onReady = undefined;
     clearImmediate(this.#wakeUp);
     this.#wakeUp = undefined;
-    if (this.#tap !== undefined) this.#addon?.tapClose(this.#tap);
+    this.#tap?.close();
     this.#tap = undefined;
     const socket = this.#socket;
     this.#socket = undefined;
-    await this.#memory.close();
-    if (socket !== undefined) await new Promise<void>((resolve) => socket.close(resolve));
+    this.#state.clear();
+    await socket?.close();
   }
 
   configure(changes: readonly EngineChange[]): void {
-    this.#memory.configure(changes);
+    for (const change of changes) this.#state.apply(change);
   }
 
   readFrames(): FrameBatch {
-    return this.#memory.readFrames();
+    const frames = this.#tap?.read() ?? NO_FRAMES;
+    this.#noteTap();
+    return frames;
   }
 
-  adoptFrames(frames: readonly HandedFrame[]): FrameBatch {
-    return this.#memory.adoptFrames(frames);
+  /** It works alone, so nobody has frames for it: a bug of the caller. */
+  adoptFrames(): FrameBatch {
+    throw new Error('The portable engine shares with no other worker.');
   }
 
   receive(): MessageBatch {
-    return this.#memory.receive();
+    this.#messages.clear();
+    const arrived = this.#socket?.arrived;
+    if (arrived === undefined) return this.#messages;
+    for (; this.#messages.count < MESSAGE_BATCH && arrived.length > 0; arrived.shift()) {
+      this.#count(this.#receiver.take(arrived.first!, arrived.second!));
+    }
+    return this.#messages;
   }
 
   send(plan: SendPlan): void {
-    this.#memory.send(plan);
+    if (this.#socket === undefined) return;
+    for (let i = 0; i < plan.count; i++) {
+      this.#count(this.#isSuperFrame(plan, i) ? this.#sendSegments(plan, i) : this.#sendEntry(plan, i));
+    }
   }
 
   writeFrames(plan: WritePlan): void {
-    this.#memory.writeFrames(plan);
+    if (this.#tap === undefined) return this.#events.dropped('tap-queue-full', plan.count);
+    this.#tap.write(plan, this.#messages.data);
+    this.#noteTap();
   }
 
   drainEvents(): EngineEvent[] {
-    const events = [...this.#memory.drainEvents(), ...this.#events.drain()];
+    const events = this.#events.drain();
     if (this.#failure !== undefined) events.push({ type: 'failed', error: this.#failure });
     this.#failure = undefined;
     return events;
   }
 
-  /** One dual-stack socket for every address; a host without IPv6 gets one of IPv4. */
-  async #bind(address: IpAddress | undefined, port: number): Promise<void> {
-    try {
-      await this.#bindAs(address?.family === 4 ? 'udp4' : 'udp6', address, port);
-    } catch (error) {
-      const noIpv6 = address === undefined && (error as NodeJS.ErrnoException).code === 'EAFNOSUPPORT';
-      if (!noIpv6) throw bindFailure(error, address, port);
-      await this.#bindAs('udp4', undefined, port).catch((inner: unknown) => {
-        throw bindFailure(inner, address, port);
-      });
+  #sendEntry(plan: SendPlan, i: number): EngineDrop | undefined {
+    return this.#sender.send(plan, i, this.#sourceData(plan, i), plan.offset[i]!, plan.length[i]!);
+  }
+
+  /** Only a frame of the TAP that is planned whole can be cut. */
+  #isSuperFrame(plan: SendPlan, i: number): boolean {
+    const frames = this.#tap?.frames;
+    const item = plan.item[i]!;
+    if (frames === undefined || plan.source[i] !== SOURCE_TAP || item >= frames.count) return false;
+    const isWhole = plan.offset[i] === frames.offset[item] && plan.length[i] === frames.length[item];
+    return isWhole && frames.segment[item]! < plan.length[i]!;
+  }
+
+  /** Every segment is a message of its own with the prefix of the frame. */
+  #sendSegments(plan: SendPlan, i: number): EngineDrop | undefined {
+    const { segments, segmentLength } = this.#tap!;
+    const count = this.#tap!.cut(plan.item[i]!);
+    if (count < 0) return 'frame-malformed';
+    for (let k = 0, at = 0; k < count; at += segmentLength[k++]!) {
+      const drop = this.#sender.send(plan, i, segments, at, segmentLength[k]!);
+      // What stops one segment stops the others.
+      if (drop !== undefined) return drop;
     }
+    return undefined;
   }
 
-  async #bindAs(type: SocketType, address: IpAddress | undefined, port: number): Promise<void> {
-    const socket = createSocket({
-      type,
-      recvBufferSize: SOCKET_BUFFER_BYTES,
-      sendBufferSize: SOCKET_BUFFER_BYTES,
-      // Every destination is an address already.
-      lookup: (host, _options, done) => done(null, host, type === 'udp4' ? 4 : 6),
-    });
-    // Such a look-up answers within the call, and so does the socket.
-    const listening = once(socket, 'listening');
-    socket.bind({ port, address: address === undefined ? undefined : formatIp(address) });
-    try {
-      await listening;
-    } catch (error) {
-      socket.close();
-      throw error;
-    }
-    socket.on('message', (datagram, info) => this.#onDatagram(datagram, info));
-    socket.on('error', (error) => this.#fail(`the UDP socket: ${error.message}`));
-    this.#mapped = type === 'udp6';
-    this.#socket = socket;
+  #sourceData(plan: SendPlan, i: number): Uint8Array {
+    if (plan.source[i] === SOURCE_TAP) return this.#tap?.frames.data ?? NO_FRAMES.data;
+    return plan.source[i] === SOURCE_RECEIVED ? this.#messages.data : plan.scratch;
   }
 
-  #openTap(name: string): void {
-    this.#addon = loadAddon();
-    try {
-      this.#tap = this.#addon.tapOpen(name, false, () => this.#onTapReadable());
-    } catch (error) {
-      throw tapFailure(error, name);
-    }
+  #count(drop: EngineDrop | undefined): void {
+    if (drop !== undefined) this.#events.dropped(drop);
   }
 
-  #onDatagram(datagram: Uint8Array, info: RemoteInfo): void {
-    const ip = parseIp(info.address);
-    if (ip !== undefined && info.port > 0) this.#memory.deliver({ ip, port: info.port }, datagram);
-  }
-
-  #onTapReadable(): void {
-    if (this.#tap === undefined) return;
-    const { data, offset, length, segment, flags } = this.#tapFrames;
-    const count = this.#addon!.tapRead(this.#tap, data, offset, length, segment, flags);
-    if (count < 0) this.#failTap();
-    for (let i = 0; i < count; i++) {
-      this.#memory.hostSends(data.slice(offset[i], offset[i]! + length[i]!), flags[i]);
-    }
-  }
-
-  #writeToTap(frame: Uint8Array, flags: number): void {
-    if (this.#tap === undefined) return;
-    const result = this.#addon!.tapWrite(this.#tap, frame, 0, frame.length, flags);
-    if (result === TAP_GONE) this.#failTap();
-    else if (result === TAP_REFUSED) this.#events.dropped('frame-malformed');
-    else if (result === TAP_QUEUE_FULL) this.#events.dropped('tap-queue-full');
-  }
-
-  #transmit(to: Endpoint, datagram: Uint8Array, path: number): undefined {
-    if (this.#socket === undefined) return;
-    if (this.#inFlight >= IN_FLIGHT_LIMIT) {
-      this.#events.dropped('socket-queue-full');
-      return;
-    }
-    this.#inFlight++;
-    const address = formatIp(to.ip);
-    const host = this.#mapped && to.ip.family === 4 ? `::ffff:${address}` : address;
-    this.#socket.send(datagram, to.port, host, (error) => {
-      this.#inFlight--;
-      if (error !== null) this.#noteSendError(error, path, datagram.length);
-    });
-  }
-
-  #noteSendError(error: NodeJS.ErrnoException, path: number, size: number): void {
-    if (error.code === 'EMSGSIZE') this.#events.tooBig(path, size);
-    else this.#events.sendFailed(path, error.code ?? error.message);
-    this.#scheduleWakeUp();
-  }
-
-  #failTap(): void {
-    this.#addon!.tapClose(this.#tap!);
+  #noteTap(): void {
+    if (this.#tap?.isGone !== true) return;
+    this.#tap.close();
     this.#tap = undefined;
     this.#fail('the TAP is gone');
   }
@@ -217,7 +176,7 @@ export class PortableEngine implements Engine {
     this.#wakeUp = setImmediate(() => {
       this.#wakeUp = undefined;
       this.#onReady?.();
-      if (this.#memory.waiting) this.#scheduleWakeUp();
+      if ((this.#socket?.arrived.length ?? 0) > 0) this.#scheduleWakeUp();
     });
   }
 }

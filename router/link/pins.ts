@@ -54,6 +54,14 @@ export class Pins {
     return 'pinned';
   }
 
+  /** Forgets this key of the peer, so that the next one that it announces is pinned. Another key stays. */
+  drop(name: PeerName, key: Uint8Array): void {
+    const pinned = this.#keys.get(name);
+    if (pinned === undefined || !equalBytes(pinned, key)) return;
+    this.#keys.delete(name);
+    this.#dirty = true;
+  }
+
   /** Whether there is something to store since the last call. */
   takeDirty(): boolean {
     const dirty = this.#dirty;

@@ -1,5 +1,6 @@
-import { frameDestination, frameHeaderBytes, frameSource } from '../wire/ethernet.ts';
-import type { Mac } from '../wire/mac.ts';
+import { frameHeaderBytes } from '../wire/ethernet.ts';
+import { MAC_BYTES, type Mac } from '../wire/mac.ts';
+import { RecentMacs } from './recent-macs.ts';
 
 /** The frame at hand: where its bytes lie. One object serves frame after frame, so that none is made per packet. */
 export class FrameRef {
@@ -12,6 +13,7 @@ export class FrameRef {
   /** Length of the largest frame that it will be cut into. */
   segment = 0;
   flags = 0;
+  readonly #macs = new RecentMacs();
 
   set(
     data: Uint8Array,
@@ -32,11 +34,11 @@ export class FrameRef {
   }
 
   get destinationMac(): Mac {
-    return frameDestination(this.data, this.offset);
+    return this.#macs.read(this.data, this.offset);
   }
 
   get sourceMac(): Mac {
-    return frameSource(this.data, this.offset);
+    return this.#macs.read(this.data, this.offset + MAC_BYTES);
   }
 
   get isSuperFrame(): boolean {

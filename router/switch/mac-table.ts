@@ -113,9 +113,9 @@ export class MacTable {
   }
 
   /** Moves and loops since the last call, the first {@link EVENT_LIMIT} of them. */
-  drainEvents(): MacEvent[] {
+  drainEvents(): readonly MacEvent[] {
     const events = this.#events;
-    this.#events = [];
+    if (events.length > 0) this.#events = [];
     return events;
   }
 

@@ -149,7 +149,7 @@ export class Switch {
   }
 
   /** Moves and loops to be logged. */
-  drainEvents(): MacEvent[] {
+  drainEvents(): readonly MacEvent[] {
     return this.#macs.drainEvents();
   }
 

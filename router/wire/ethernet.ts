@@ -26,10 +26,6 @@ export function frameDestination(data: Uint8Array, at: number): Mac {
   return readMac(data, at);
 }
 
-export function frameSource(data: Uint8Array, at: number): Mac {
-  return readMac(data, at + 6);
-}
-
 /** Bytes before the payload: 14, 18 or 22. Tags that the frame is too short for are taken as payload. */
 export function frameHeaderBytes(data: Uint8Array, at: number, length: number): number {
   let header = ETHERNET_HEADER_BYTES;

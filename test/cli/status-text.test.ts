@@ -68,7 +68,25 @@ const document: StatusDocument = {
     clusterId: '',
     owned: [{ name: '02:00:00:00:00:02', nickname: 'host2', addresses: 16, fraction: 0.5, reachable: false }],
     active: 1,
-    conflicts: ['10.32.0.9'],
+    conflicts: [
+      {
+        address: '10.32.0.9',
+        user: '02:00:00:00:00:01',
+        userNickname: 'host1',
+        id: 'web',
+        owner: '02:00:00:00:00:02',
+        ownerNickname: 'host2',
+      },
+    ],
+    quarantine: [
+      {
+        from: '02:00:00:00:00:03',
+        nickname: 'host3',
+        addresses: 16,
+        waitingFor: ['02:00:00:00:00:02'],
+        restSeconds: 61,
+      },
+    ],
   },
 };
 
@@ -83,7 +101,8 @@ test('the overview says what matters in labelled lines', (t) => {
     'Refused: guess-limit 7\n',
     'Status: awaiting consensus (quorum 2, known 1)',
     'Active: 1 address\n',
-    'Conflict: 10.32.0.9',
+    'Conflict: 10.32.0.9 in use by "web" on this host, belongs to host2 (02:00:00:00:00:02)',
+    'Quarantine: 16 addresses taken over from host3 (02:00:00:00:00:03), free in 61 s, waiting for 02:00:00:00:00:02 to acknowledge',
   ]) {
     t.true(text.includes(part), part);
   }

@@ -417,7 +417,9 @@ export function codecTargets(): Target[] {
     ...[msgpack, preamble, controlMessage, topologyDelta, buckets, ipamDelta, ipamMessage],
     ...[envelope, handshakePayload, circuitMessage, linkMessage, macsReceiver(), reassembly()],
     ...[datagram, tooBig, broadcast, attachment, pins, targets, identity],
-    storedIpam('ipam/meta', [pack([1, '10.32.0.0/12', samples.SELF])]),
+    storedIpam('ipam/meta', [pack([1, '10.32.0.0/12', samples.SELF, new Uint8Array(8), 7])]),
+    storedIpam('ipam/member/x', [encodeEntries([samples.member])]),
+    storedIpam('ipam/take-over/x', samples.takeOvers),
     storedIpam('ipam/ring', [samples.ringDelta]),
     storedIpam('ipam/voter', [encodeEntries([samples.voter])]),
     storedIpam('ipam/allocation/netns:x', [

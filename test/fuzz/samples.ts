@@ -6,10 +6,11 @@ import { encodeMessage, type Message } from '../../gossip/messages.ts';
 import { encodeBody, encodeDelta } from '../../gossip/topology-codec.ts';
 import { MAX_INCARNATION, MAX_VERSION, type TopologyEntry } from '../../gossip/topology-entry.ts';
 import { encodeEntries } from '../../ipam/delta-codec.ts';
-import type { Entry, RingEntry, VoterEntry } from '../../ipam/entries.ts';
+import type { Entry, MemberEntry, RingEntry, VoterEntry } from '../../ipam/entries.ts';
 import { encodeMessage as encodeIpam, type Message as IpamMessage } from '../../ipam/messages.ts';
 import { AddressRange } from '../../ipam/range.ts';
 import { ringReplies } from '../../ipam/ring-reply.ts';
+import { takeOverChange } from '../../ipam/stored-state.ts';
 import { seedRing } from '../../ipam/seed.ts';
 import { encodeCircuitMessage } from '../../router/link/circuit-message.ts';
 import { encodePayload } from '../../router/link/handshake-payload.ts';
@@ -72,7 +73,7 @@ function entry(name: PeerName, change: Partial<TopologyEntry> = {}): TopologyEnt
     neighbours: [SELF, peer(3)].map((other) => ({ name: other, established: true, direct: true })),
     capabilities: ['data', 'ipam'],
     bridgeMtu: 1_388,
-    info: { 'ipam-cluster': '', 'ipam-voters': '2' },
+    info: { 'ipam-cluster': '' },
     ...change,
   };
 }
@@ -118,9 +119,33 @@ export const voter: VoterEntry = {
   promised: ballot,
   accepted: { ballot, outcome },
 };
-const entries: readonly Entry[] = [ring, { type: 'hint', name: MALLORY, version: 2 ** 40, free: 7 }, voter];
+export const member: MemberEntry = {
+  type: 'member',
+  name: MALLORY,
+  generation: GENERATION,
+  life: 3,
+  run: ID,
+  version: 2,
+  nickname: 'host2',
+  clusterId: CLUSTER,
+  conflicts: [
+    { start: 1, end: 2 },
+    { start: 7, end: 300 },
+  ],
+};
+const entries: readonly Entry[] = [
+  ring,
+  { type: 'hint', name: MALLORY, version: 2 ** 40, free: 7 },
+  voter,
+  member,
+];
 
 export const ringDelta = encodeEntries([ring]);
+const victim = { owner: MALLORY, generation: GENERATION };
+export const takeOvers: readonly Uint8Array[] = [false, true].map((now) => {
+  const takeOver = { id: ID, victim, ring, waiting: [{ ...victim, owner: peer(3) }], now, strict: !now };
+  return takeOverChange(ID, takeOver).value!;
+});
 export const ipamDeltas: readonly Uint8Array[] = [
   encodeEntries(entries),
   ringDelta,
@@ -131,11 +156,28 @@ export const ipamDeltas: readonly Uint8Array[] = [
 
 const span = { start: 0, end: 256 };
 const ipamMessages: readonly IpamMessage[] = [
-  { type: 'space-request', id: ID, clusterId: CLUSTER, generation: GENERATION, span, exact: false },
+  { type: 'space-request', id: ID, clusterId: CLUSTER, generation: GENERATION, span, want: 'any' },
   { type: 'granted', id: ID, ring },
   { type: 'denied', id: ID, reason: 'in-use', holder: 'netns:x' },
   { type: 'ring-request', id: ID, part: 0 },
-  ...ringReplies(ID, 0, ring),
+  ...ringReplies(ID, 0, ring, [member]),
+  { type: 'take-over', id: ID, ring },
+  { type: 'taken', id: ID, member },
+  { type: 'taken', id: ID, member: undefined },
+  { type: 'heir-request', id: ID, clusterId: CLUSTER },
+  { type: 'heir-answer', id: ID, willing: true },
+  { type: 'bequest', id: ID, ring },
+  { type: 'inherited', id: ID },
+  { type: 'survey', id: ID },
+  {
+    type: 'survey-reply',
+    id: ID,
+    clusterId: CLUSTER,
+    generation: GENERATION,
+    ring: 7,
+    used: member.conflicts,
+    quarantined: 4,
+  },
 ];
 export const ipamUnicasts = ipamMessages.map(encodeIpam);
 

@@ -6,7 +6,7 @@ import { parseCidr } from '../../core/address.ts';
 import { pack } from '../../core/msgpack.ts';
 import { SchemaViolation } from '../../ipam/closed-schema.ts';
 import { decodeEntries, encodeEntries } from '../../ipam/delta-codec.ts';
-import type { Entry, VoterEntry } from '../../ipam/entries.ts';
+import type { Entry, MemberEntry, VoterEntry } from '../../ipam/entries.ts';
 import type { Message } from '../../ipam/messages.ts';
 import { decodeMessage, encodeMessage } from '../../ipam/messages.ts';
 import { AddressRange } from '../../ipam/range.ts';
@@ -106,19 +106,52 @@ test('bytes at random, and good bytes with one changed, are entries or refused, 
   t.pass();
 });
 
+const member: MemberEntry = {
+  type: 'member',
+  name: peer(2),
+  generation,
+  life: 2,
+  run: id,
+  version: 1,
+  nickname: 'host2',
+  clusterId,
+  conflicts: [
+    { start: 0, end: 1 },
+    { start: 2, end: 2 ** 52 },
+  ],
+};
+
 const messages: Message[] = [
-  { type: 'space-request', id, clusterId, generation, span: { start: 16, end: 32 }, exact: false },
+  { type: 'space-request', id, clusterId, generation, span: { start: 16, end: 32 }, want: 'back' },
   { type: 'granted', id, ring: { type: 'ring', clusterId, range, ring } },
   { type: 'denied', id, reason: 'in-use', holder: 'web-1' },
   { type: 'ring-request', id, part: 3 },
-  { type: 'ring-reply', id, answer: 1, part: 0, parts: 1, rings: [] },
+  { type: 'ring-reply', id, answer: 1, part: 0, parts: 1, entries: [] },
   {
     type: 'ring-reply',
     id,
     answer: 7,
     part: 2,
     parts: 66,
-    rings: [{ type: 'ring', clusterId, range, ring }],
+    entries: [{ type: 'ring', clusterId, range, ring }],
+  },
+  { type: 'take-over', id, ring: { type: 'ring', clusterId, range, ring } },
+  { type: 'taken', id, member: undefined },
+  { type: 'taken', id, member },
+  { type: 'heir-request', id, clusterId },
+  { type: 'heir-answer', id, willing: true },
+  { type: 'bequest', id, ring: { type: 'ring', clusterId, range, ring } },
+  { type: 'inherited', id },
+  { type: 'survey', id },
+  { type: 'survey-reply', id, clusterId: '', generation, ring: 0, used: [], quarantined: 0 },
+  {
+    type: 'survey-reply',
+    id,
+    clusterId,
+    generation,
+    ring: 2 ** 32 - 1,
+    used: member.conflicts,
+    quarantined: 9,
   },
 ];
 for (const [index, message] of messages.entries()) {

@@ -18,7 +18,7 @@ function donor(): { donor: Donor; holdings: Holdings } {
   const holdings = new Holdings(range, self, [], new CommitQueue<Deferred>());
   holdings.enter(clusterId);
   holdings.merge(initialRing(range.size, [self]));
-  return { donor: new Donor(holdings), holdings };
+  return { donor: new Donor(holdings, () => []), holdings };
 }
 
 function request(n: number, change: object = {}): Extract<Message, { type: 'space-request' }> {
@@ -30,7 +30,7 @@ function request(n: number, change: object = {}): Extract<Message, { type: 'spac
     clusterId,
     generation,
     span: { start: 0, end: 32 },
-    exact: false,
+    want: 'any',
     ...change,
   };
 }
@@ -66,12 +66,12 @@ test('an exact address is given while it is free, even if it rests, and its hold
   const { donor: d, holdings } = donor();
   const span = { start: 1, end: 2 };
   const cidr = holdings.take('web', range.network, 0)!;
-  const denied = d.answer(other.owner, request(1, { span, exact: true }), true, 0);
+  const denied = d.answer(other.owner, request(1, { span, want: 'exact' }), true, 0);
   t.deepEqual(denied, { type: 'denied', id: request(1).id, reason: 'in-use', holder: 'web' });
   holdings.release('web', cidr.ip, 0);
-  t.is(d.answer(other.owner, request(2, { span, exact: true }), true, 0).type, 'granted');
+  t.is(d.answer(other.owner, request(2, { span, want: 'exact' }), true, 0).type, 'granted');
   t.false(holdings.owns(1));
-  const gone = d.answer(other.owner, request(3, { span, exact: true }), true, 0);
+  const gone = d.answer(other.owner, request(3, { span, want: 'exact' }), true, 0);
   t.is(gone.type === 'denied' ? gone.reason : '', 'not-mine');
 });
 

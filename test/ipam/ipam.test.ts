@@ -248,7 +248,7 @@ test('a request of a wiped peer by its former generation is put off', (t) => {
     clusterId,
     generation: 'ffffffffffffffff',
     span,
-    exact: false,
+    want: 'any',
   } as const;
   network.unicast(A, B, encodeMessage(request));
   network.run(1_000);

@@ -3,7 +3,7 @@ import type { PeerName } from '../../core/peer-name.ts';
 import type { StoreChange } from '../../core/store.ts';
 import type { Millis } from '../../core/time.ts';
 import { formatIp } from '../../core/address.ts';
-import type { IpamEffect, IpamRequest, IpamResult } from '../../ipam/effects.ts';
+import type { IpamAnnouncement, IpamEffect, IpamRequest, IpamResult } from '../../ipam/effects.ts';
 import type { InitMode } from '../../ipam/init-mode.ts';
 import { Ipam } from '../../ipam/ipam.ts';
 import type { IpamSettings } from '../../ipam/settings.ts';
@@ -22,7 +22,9 @@ const DIGEST_INTERVAL = 3_000;
 
 interface Node {
   readonly name: PeerName;
-  readonly generation: string;
+  /** Of the state directory; what it announces may be another. */
+  generation: string;
+  announced: IpamAnnouncement;
   readonly init: InitMode;
   readonly store: Map<string, Uint8Array>;
   ipam: Ipam | undefined;
@@ -66,6 +68,7 @@ export class Network {
     this.nodes.set(name, {
       name,
       generation,
+      announced: { generation, clusterId: '' },
       init,
       store: new Map(),
       ipam: undefined,
@@ -94,6 +97,22 @@ export class Network {
     this.topologyChanged();
   }
 
+  /** Loses its state and starts with another generation. */
+  wipe(name: PeerName, generation: string): void {
+    this.crash(name);
+    const node = this.nodes.get(name)!;
+    node.store.clear();
+    node.generation = generation;
+    this.start(name);
+  }
+
+  /** Puts an earlier state in place of what is stored. */
+  restore(name: PeerName, snapshot: ReadonlyMap<string, Uint8Array>): void {
+    const { store } = this.nodes.get(name)!;
+    store.clear();
+    for (const [key, value] of snapshot) store.set(key, value);
+  }
+
   crash(name: PeerName): void {
     const node = this.nodes.get(name)!;
     node.ipam = undefined;
@@ -115,11 +134,11 @@ export class Network {
       if (node.ipam === undefined) continue;
       const peers = [...this.nodes.values()]
         .filter((peer) => peer !== node && this.#joined(node.name, peer.name))
-        .map(({ name, generation }) => {
+        .map(({ name, announced }) => {
           return {
             name,
             nickname: `nick-${name.slice(-1)}`,
-            generation,
+            ...announced,
             reachable: true,
             capabilities: ['ipam'],
           };
@@ -275,6 +294,12 @@ export class Network {
         this.logs.push(`${node.name}: ${effect.message}`);
         return;
       case 'announce':
+        node.announced = effect.info;
+        // Gossip takes its time.
+        this.#later(this.faults.delay, () => this.topologyChanged());
+        return;
+      case 'removed':
+        this.logs.push(`${node.name}: removed ${effect.names.join(' ')}`);
         return;
     }
   }

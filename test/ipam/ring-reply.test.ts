@@ -26,7 +26,7 @@ function ringOf(length: number): Segment[] {
 
 test('the largest ring is answered in messages that each fit a unicast and together make the ring', (t) => {
   const ring = ringOf(MAX_SEGMENTS);
-  const replies = ringReplies(ID, 0, { type: 'ring', clusterId: ID + ID, range, ring });
+  const replies = ringReplies(ID, 0, { type: 'ring', clusterId: ID + ID, range, ring }, []);
   t.true(replies.length <= MAX_PARTS);
   const bytes = replies.map((reply) => encodeMessage(reply));
   t.true(Math.max(...bytes.map(({ length }) => length)) <= MAX_UNICAST);
@@ -35,8 +35,11 @@ test('the largest ring is answered in messages that each fit a unicast and toget
     read.map((message) => message.type === 'ring-reply' && [message.answer, message.part, message.parts]),
     replies.map((_, part) => [replies[0]!.answer, part, replies.length]),
   );
-  const segments = read.flatMap((message) => (message.type === 'ring-reply' ? message.rings : []));
-  t.is(JSON.stringify(segments.flatMap((entry) => entry.ring)), JSON.stringify(ring));
+  const segments = read.flatMap((message) => (message.type === 'ring-reply' ? message.entries : []));
+  t.is(
+    JSON.stringify(segments.flatMap((entry) => (entry.type === 'ring' ? entry.ring : []))),
+    JSON.stringify(ring),
+  );
 });
 
 test('a stream that takes three parts at a time still lets the whole ring through', (t) => {
@@ -46,7 +49,7 @@ test('a stream that takes three parts at a time still lets the whole ring throug
   catchUp.onNeighbours([neighbour], 0);
   for (let asked = 0; asked < 4; asked++) {
     t.deepEqual(catchUp.unanswered(), [neighbour]);
-    const replies = ringReplies(catchUp.id, catchUp.missingPart(neighbour), entry);
+    const replies = ringReplies(catchUp.id, catchUp.missingPart(neighbour), entry, []);
     for (const reply of replies.slice(0, 3)) catchUp.onReply(neighbour, reply);
   }
   t.deepEqual(catchUp.unanswered(), []);
@@ -54,14 +57,14 @@ test('a stream that takes three parts at a time still lets the whole ring throug
 
 test('another ring has another answer', (t) => {
   const answerOf = (ring: Segment[]) =>
-    ringReplies(ID, 0, { type: 'ring', clusterId: ID + ID, range, ring })[0]!.answer;
+    ringReplies(ID, 0, { type: 'ring', clusterId: ID + ID, range, ring }, [])[0]!.answer;
   t.is(answerOf(ringOf(5)), answerOf(ringOf(5)));
   t.not(answerOf(ringOf(5)), answerOf(ringOf(6)));
 });
 
 test('without a ring the answer is one empty part', (t) => {
-  const [reply, ...others] = ringReplies(ID, 1, undefined);
-  t.deepEqual([reply!.part, reply!.parts, reply!.rings, others], [0, 1, [], []]);
+  const [reply, ...others] = ringReplies(ID, 1, undefined, []);
+  t.deepEqual([reply!.part, reply!.parts, reply!.entries, others], [0, 1, [], []]);
 });
 
 test('a part beyond the number of parts, or of too many, is malformed', (t) => {
@@ -71,7 +74,7 @@ test('a part beyond the number of parts, or of too many, is malformed', (t) => {
     [0, MAX_PARTS + 1],
     [-1, 2],
   ] as const) {
-    const bytes = encodeMessage({ type: 'ring-reply', id: ID, answer: 1, part, parts, rings: [] });
+    const bytes = encodeMessage({ type: 'ring-reply', id: ID, answer: 1, part, parts, entries: [] });
     t.is(decodeMessage(bytes), undefined, `${part} of ${parts}`);
   }
 });

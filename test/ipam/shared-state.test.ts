@@ -93,7 +93,7 @@ test('hints of peers that have been gone for a minute are dropped', (t) => {
   const state = new SharedState();
   state.merge([1, 2].map((n) => ({ type: 'hint', name: peer(n), version: 1, free: 1 })));
   const hints = (now: number): (number | undefined)[] => {
-    state.retainPeers(new Set([peer(1)]), now);
+    state.retainPeers(new Map([[peer(1), '']]), now);
     return [1, 2].map((n) => state.hint(peer(n))?.free);
   };
   t.deepEqual(hints(0), [1, 1]);

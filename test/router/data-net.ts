@@ -4,7 +4,9 @@ import { SeededRandom } from '../../core/random.ts';
 import type { RoutesSnapshot } from '../../core/routes.ts';
 import { DataNode } from '../../router/data-node.ts';
 import { LaneNode } from '../../router/lane-node.ts';
-import { MemoryEngine, type DatagramCipher } from '../../router/engine/memory.ts';
+import type { DatagramCipher } from '../../router/engine/datagram-cipher.ts';
+import { MemoryEngine } from '../../router/engine/memory.ts';
+import type { Engine } from '../../router/engine/port.ts';
 import type { SessionMaterial, ToControl, ToData } from '../../router/node-messages.ts';
 import { MOST_LANES, lanesBetween, workerOf } from '../../router/wire/lanes.ts';
 
@@ -73,6 +75,8 @@ export class DataNet {
   /** Largest datagram that leaves the host at all. */
   hostLimit = Infinity;
   onControl: (node: NetNode, message: ToControl) => void = () => undefined;
+  /** What a node is given as its engine in place of the one in memory. */
+  wrapEngine: (engine: Engine) => Engine = (engine) => engine;
   #flying: { at: number; datagram: NetDatagram }[] = [];
   #nextIndex = MOST_LANES;
   #nextId = 1;
@@ -98,7 +102,7 @@ export class DataNet {
       });
     const engine = makeEngine();
     const config = { name, bridgeMtu: options.bridgeMtu ?? 1388, trustedSubnets, workers };
-    const node = new DataNode(config, engine, new SeededRandom(position), 0);
+    const node = new DataNode(config, this.wrapEngine(engine), new SeededRandom(position), 0);
     const address = parseEndpoint(`192.0.2.${position}`, 6783)!;
     const added: NetNode = { name, address, engine, node, frames, control: [], ready: false, lanes: [] };
     this.nodes.push(added);

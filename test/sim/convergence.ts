@@ -78,7 +78,8 @@ function ownerProblems(
   const total = ipam.owned.reduce((sum, owner) => sum + owner.addresses, 0);
   const problems: string[] = [];
   if (total !== addresses) problems.push(`node ${node.number} knows owners of ${total} addresses`);
-  if (ipam.conflicts.length > 0) problems.push(`node ${node.number} lost ${ipam.conflicts.join(', ')}`);
+  if (ipam.conflicts.length > 0)
+    problems.push(`node ${node.number} lost ${ipam.conflicts.map(({ address }) => address).join(', ')}`);
   if (ownersOf(ipam) !== ownersOf(first.ipam)) problems.push(`node ${node.number} knows other owners`);
   const strangers = ipam.owned.filter(({ reachable }) => !reachable).map(({ name }) => name);
   if (strangers.length > 0) problems.push(`node ${node.number} cannot reach owners ${strangers.join(', ')}`);

@@ -6,7 +6,7 @@ import type { Millis } from '../../core/time.ts';
 import { encodeMessage, parseMessage, type Message, type Unicast } from '../../gossip/messages.ts';
 import { decodeDelta, encodeDelta, type EncodedEntry } from '../../gossip/topology-codec.ts';
 import type { Primitives, StreamOpener, StreamSealer } from '../../router/crypto/primitives.ts';
-import type { DatagramCipher } from '../../router/engine/memory.ts';
+import type { DatagramCipher } from '../../router/engine/datagram-cipher.ts';
 import type { SimHost, SimNetwork } from './network.ts';
 import type { SimWorld } from './sim-node.ts';
 

@@ -1,5 +1,5 @@
 import type { Primitives } from '../../router/crypto/primitives.ts';
-import type { DatagramCipher } from '../../router/engine/memory.ts';
+import type { DatagramCipher } from '../../router/engine/datagram-cipher.ts';
 import type { SimWorld } from './sim-node.ts';
 
 /** What makes one simulated world another than the next. */

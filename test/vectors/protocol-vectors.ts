@@ -419,7 +419,7 @@ function gossipVectors(): Vector {
     ],
     capabilities: ['data', 'ipam'],
     bridgeMtu: 1_388,
-    info: { 'ipam-voters': '3' },
+    info: { 'ipam-cluster': '' },
   };
   const body = encodeBody(entry);
   const delta = Uint8Array.from(encodeDelta([{ entry, body }]));

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
-import type { DatagramCipher } from '../../../router/engine/memory.ts';
+import type { DatagramCipher } from '../../../router/engine/datagram-cipher.ts';
 
 const TAG_BYTES = 16;
 

@@ -69,7 +69,7 @@ export const SESSION = 3;
 export const PATH = 5;
 export const TAG = 9;
 const WINDOW = 65_536;
-const PATIENCE_MS = 3_000;
+const PATIENCE_MS = 30_000;
 const HELLO = Uint8Array.of(4, 0, 104, 101, 108, 108, 111);
 
 /** What one end got and reported so far. */

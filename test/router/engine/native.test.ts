@@ -11,6 +11,7 @@ import { loadAddon, type Addon } from '../../../router/engine/addon.ts';
 import { openEngine } from '../../../router/engine/choose.ts';
 import type { EngineArrays } from '../../../router/engine/native-layout.ts';
 import { NativeEngine } from '../../../router/engine/native.ts';
+import { bufferCipher } from '../../../router/engine/datagram-cipher.ts';
 import { PortableEngine } from '../../../router/engine/portable.ts';
 import { EngineError } from '../../../router/engine/port.ts';
 import { run } from '../../../scripts/run.ts';
@@ -20,7 +21,7 @@ import { freePort, udpNet } from './udp-net.ts';
 import { exhaustionContract, wireContract } from './wire-contract.ts';
 
 const native = (): NativeEngine => new NativeEngine();
-const portable = (): PortableEngine => new PortableEngine(chacha);
+const portable = (): PortableEngine => new PortableEngine(bufferCipher(chacha));
 
 engineContract('native', () => udpNet(native, native), { tap: false });
 engineContract('native to portable', () => udpNet(native, portable), { tap: false });

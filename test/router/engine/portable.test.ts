@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import test from 'ava';
 import { parseIp } from '../../../core/address.ts';
 import { openEngine } from '../../../router/engine/choose.ts';
+import { bufferCipher } from '../../../router/engine/datagram-cipher.ts';
 import { PortableEngine } from '../../../router/engine/portable.ts';
 import { EngineError } from '../../../router/engine/port.ts';
 import { chacha } from './chacha.ts';
@@ -10,12 +11,12 @@ import { engineContract } from './contract.ts';
 import { freePort, udpNet } from './udp-net.ts';
 import { exhaustionContract, wireContract } from './wire-contract.ts';
 
-const make = (): PortableEngine => new PortableEngine(chacha);
+const make = (): PortableEngine => new PortableEngine(bufferCipher(chacha));
 
 engineContract('portable', () => udpNet(make, make), { tap: false });
 wireContract('portable', () => udpNet(make, make));
 
-const limited = (): PortableEngine => new PortableEngine(chacha, 2);
+const limited = (): PortableEngine => new PortableEngine(bufferCipher(chacha), 2);
 exhaustionContract('portable', () => udpNet(limited, limited));
 
 test('a port that is in use is named in the error', async (t) => {

@@ -1,7 +1,7 @@
 import type { PeerName } from '../../../core/peer-name.ts';
 import { randomFraction, type RandomSource } from '../../../core/random.ts';
 import type { Millis } from '../../../core/time.ts';
-import type { IpamConfig, IpamDependencies } from '../../../ipam/ipam.ts';
+import type { IpamConfig, IpamDependencies } from '../../../ipam/ipam-config.ts';
 import { Ipam } from '../../../ipam/ipam.ts';
 
 /** What befalls messages between allocators; probabilities of one message. */

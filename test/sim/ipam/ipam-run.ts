@@ -273,7 +273,7 @@ class IpamRun implements IpamWorld {
       if (total !== this.settings.range.size) out.push(`node ${number} knows owners of ${total} addresses`);
       for (const { name, reachable } of owned)
         if (!reachable) out.push(`node ${number} does not reach ${name}`);
-      for (const address of conflicts) out.push(`node ${number} has lost ${address}`);
+      for (const { address } of conflicts) out.push(`node ${number} has lost ${address}`);
       const own = JSON.stringify([clusterId, owned.map(({ name, addresses }) => [name, addresses])]);
       if (own !== view) out.push(`nodes 1 and ${number} differ: ${view} and ${own}`);
       return out;

@@ -1,0 +1,116 @@
+import { BucketDigest } from '../core/bucket-digest.ts';
+import { toHex } from '../core/bytes.ts';
+import { pack } from '../core/msgpack.ts';
+import { PEER_NAME_BYTES, readPeerName, writePeerName, type PeerName } from '../core/peer-name.ts';
+import { HOUR, SECOND, type Millis } from '../core/time.ts';
+import type { Channel, ChannelDigest } from './channel.ts';
+import { blob, decoded, list, tuple, uint } from './checked-fields.ts';
+
+/** A record is kept and passed on for this long after it was written. */
+const KEPT: Millis = 24 * HOUR;
+const MAX_REMOVALS = 4_096;
+const REMOVED_KEY_BYTES = 32;
+
+/** A peer that was removed, and the static key that it had. */
+export interface Removal {
+  readonly name: PeerName;
+  readonly key: Uint8Array;
+}
+
+interface Kept extends Removal {
+  readonly since: Millis;
+}
+
+/**
+ * The channel of records "this name no longer has this key": whoever trusts it should trust the next one that the name
+ * announces. A record carries its age, so that it ends everywhere at about the same time and does not come back.
+ *
+ *   delta = [[name 6, key 32, age in seconds], ...]
+ */
+export class Removals implements Channel {
+  readonly #onRemoved: (removal: Removal) => void;
+  readonly #kept = new Map<string, Kept>();
+  readonly #digest = new BucketDigest();
+  #now: Millis;
+
+  /** `onRemoved` is told of every record once. */
+  constructor(onRemoved: (removal: Removal) => void, now: Millis) {
+    this.#onRemoved = onRemoved;
+    this.#now = now;
+  }
+
+  /** Time goes on: every input of the node says so, as ages depend on it. */
+  tick(now: Millis): void {
+    this.#now = now;
+    for (const [id, { since }] of this.#kept) if (now >= since + KEPT) this.#forget(id);
+  }
+
+  /** Writes a record, and returns the delta that tells others; undefined if it is there already. */
+  add(removal: Removal): Uint8Array | undefined {
+    return this.#keep(removal, this.#now) ? this.#encode([idOf(removal)]) : undefined;
+  }
+
+  merge(delta: Uint8Array, now: Millis): Uint8Array | undefined {
+    const records = decodeRecords(delta);
+    this.tick(now);
+    const fresh = records.filter(({ age, ...removal }) => age < KEPT && this.#keep(removal, now - age));
+    return fresh.length === 0 ? undefined : this.#encode(fresh.map(idOf));
+  }
+
+  digest(): ChannelDigest {
+    return this.#digest.digest();
+  }
+
+  entriesOf(buckets: number): Uint8Array | undefined {
+    const ids = this.#digest.keysIn(buckets);
+    return ids.length === 0 ? undefined : this.#encode(ids);
+  }
+
+  join(deltas: readonly Uint8Array[]): Uint8Array {
+    const ids = new Set(deltas.flatMap((delta) => decodeRecords(delta).map(idOf)));
+    return this.#encode([...ids].sort());
+  }
+
+  #keep({ name, key }: Removal, since: Millis): boolean {
+    const removal = { name, key: key.slice() };
+    const id = idOf(removal);
+    if (this.#kept.has(id) || this.#kept.size >= MAX_REMOVALS) return false;
+    this.#kept.set(id, { ...removal, since });
+    this.#digest.set(id, new Uint8Array(0));
+    this.#onRemoved(removal);
+    return true;
+  }
+
+  #forget(id: string): void {
+    this.#kept.delete(id);
+    this.#digest.delete(id);
+  }
+
+  /** Those of `ids` that are still kept. */
+  #encode(ids: readonly string[]): Uint8Array {
+    const kept = ids.map((id) => this.#kept.get(id)).filter((one) => one !== undefined);
+    return pack(
+      kept.map(({ name, key, since }) => {
+        const bytes = new Uint8Array(PEER_NAME_BYTES);
+        writePeerName(name, bytes, 0);
+        return [bytes, key, Math.floor((this.#now - since) / SECOND)];
+      }),
+    );
+  }
+}
+
+/** Throws {@link MalformedDelta}. */
+function decodeRecords(bytes: Uint8Array): (Removal & { readonly age: Millis })[] {
+  return list(decoded(bytes), MAX_REMOVALS, 'removals').map((row) => {
+    const [name, key, age] = tuple(row, 3, 'removal');
+    return {
+      name: readPeerName(blob(name, PEER_NAME_BYTES, PEER_NAME_BYTES, 'removed name'), 0),
+      key: blob(key, REMOVED_KEY_BYTES, REMOVED_KEY_BYTES, 'removed key'),
+      age: uint(age, 2 ** 32, 'age of a removal') * SECOND,
+    };
+  });
+}
+
+function idOf({ name, key }: Removal): string {
+  return `removed ${name} ${toHex(key)}`;
+}

@@ -1,0 +1,237 @@
+import { toHex } from '../core/bytes.ts';
+import { compareNames } from '../core/peer-name.ts';
+import type { PeerName } from '../core/peer-name.ts';
+import type { RandomSource } from '../core/random.ts';
+import type { Millis } from '../core/time.ts';
+import { earlier, MINUTE, SECOND } from '../core/time.ts';
+import type { IpamPeer } from './effects.ts';
+import { isElsewhere } from './effects.ts';
+import type { Owner, RingEntry } from './entries.ts';
+import { REQUEST_ID_BYTES } from './messages.ts';
+import type { Span } from './range.ts';
+import { commonSpans, overlaps, spanSize, unionSpans } from './range.ts';
+import type { Ring } from './ring.ts';
+import { NO_GENERATION, spansWhere } from './ring.ts';
+
+/** Addresses that were taken over rest for this long, as their last users may still be alive. */
+export const REST_AFTER_TAKE_OVER: Millis = 10 * MINUTE;
+/** A peer that is out of reach is waited for this long. */
+const PATIENCE: Millis = 10 * MINUTE;
+const RESEND: Millis = 2 * SECOND;
+
+/** One take-over, or one part of a large one, as it is stored. */
+export interface TakeOver {
+  /** 16 hexadecimal digits. */
+  readonly id: string;
+  readonly victim: Owner;
+  /** What it wrote. */
+  readonly ring: RingEntry;
+  /** Who has not acknowledged it yet; ascending by name. */
+  readonly waiting: readonly Owner[];
+  /** Only acknowledgements are waited for. */
+  readonly now: boolean;
+  /** Peers that are out of reach are waited for, however long. */
+  readonly strict: boolean;
+}
+
+interface Underway {
+  takeOver: TakeOver;
+  /** Of this run, if it was begun in one before: the rest begins anew then. */
+  readonly since: Millis;
+  readonly spans: readonly Span[];
+  /** Since when those that are waited for are out of reach. */
+  readonly absentSince: Map<PeerName, Millis>;
+  sentAt: Millis;
+}
+
+export interface TakeOverStatus {
+  readonly from: PeerName;
+  readonly addresses: number;
+  readonly waitingFor: readonly PeerName[];
+  readonly restSeconds: number;
+}
+
+/** What is known at the moment. */
+interface QuarantineView {
+  readonly peers: ReadonlyMap<PeerName, IpamPeer>;
+  readonly clusterId: string | undefined;
+  readonly ring: Ring;
+  /** This peer's spans. */
+  readonly own: readonly Span[];
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
+
+/** What a step asks for. */
+export interface QuarantineStep {
+  readonly send: readonly { readonly to: PeerName; readonly takeOver: TakeOver }[];
+  /** To be stored as they are now, or deleted. */
+  readonly changed: readonly { readonly id: string; readonly takeOver: TakeOver | undefined }[];
+  /** Peers that are waited for no longer although they did not acknowledge. */
+  readonly givenUp: readonly { readonly name: PeerName; readonly victim: PeerName }[];
+}
+
+/**
+ * Space that was taken over and must not be given out yet: until every peer that was reachable has acknowledged the
+ * take-over, so that none of them still gives out what the dead peer once donated, and until a rest is over.
+ */
+export class Quarantine {
+  readonly #underway = new Map<string, Underway>();
+  #spans: readonly Span[] = [];
+
+  constructor(restored: readonly TakeOver[], now: Millis) {
+    for (const takeOver of restored) this.add(takeOver, now);
+  }
+
+  get isEmpty(): boolean {
+    return this.#underway.size === 0;
+  }
+
+  /** All that is in quarantine: the same object as long as nothing changes. */
+  get spans(): readonly Span[] {
+    return this.#spans;
+  }
+
+  add(takeOver: TakeOver, now: Millis): void {
+    const spans = spansWhere(takeOver.ring.ring, () => true);
+    const fresh = {
+      takeOver,
+      since: now,
+      spans,
+      absentSince: new Map<PeerName, Millis>(),
+      sentAt: -Infinity,
+    };
+    this.#underway.set(takeOver.id, fresh);
+    this.#onChange();
+  }
+
+  /** Everything taken over is forgotten, as this peer has left the cluster. Returns the ids. */
+  clear(): string[] {
+    const ids = [...this.#underway.keys()];
+    this.#underway.clear();
+    this.#onChange();
+    return ids;
+  }
+
+  /** `from` holds it durably. Returns what is to be stored, if that changes anything. */
+  onTaken(from: PeerName, id: string): TakeOver | undefined {
+    const underway = this.#underway.get(id);
+    if (underway?.takeOver.waiting.every(({ owner }) => owner !== from) !== false) return undefined;
+    return this.#without(underway, new Set([from]));
+  }
+
+  step(view: QuarantineView, now: Millis): QuarantineStep {
+    const out: Mutable<QuarantineStep> = { send: [], changed: [], givenUp: [] };
+    for (const underway of this.#underway.values()) this.#stepOne(underway, view, now, out);
+    this.#end(view.own, now, out);
+    return out;
+  }
+
+  nextTimeout(): Millis | undefined {
+    let time: Millis | undefined;
+    for (const { takeOver, since, absentSince, sentAt } of this.#underway.values()) {
+      if (takeOver.waiting.length === 0) time = earlier(time, since + restOf(takeOver));
+      if (takeOver.waiting.some(({ owner }) => !absentSince.has(owner)))
+        time = earlier(time, sentAt + RESEND);
+      if (takeOver.strict) continue;
+      for (const at of absentSince.values()) time = earlier(time, at + PATIENCE);
+    }
+    return time;
+  }
+
+  /** One line per victim, ascending by name, about what is still this peer's (`own`). */
+  status(own: readonly Span[], now: Millis): TakeOverStatus[] {
+    const byVictim = new Map<PeerName, Underway[]>();
+    for (const underway of this.#underway.values()) {
+      const { owner } = underway.takeOver.victim;
+      byVictim.set(owner, [...(byVictim.get(owner) ?? []), underway]);
+    }
+    return [...byVictim]
+      .sort(([a], [b]) => compareNames(a, b))
+      .map(([from, parts]) => ({
+        from,
+        addresses: spanSize(unionSpans(parts.flatMap(({ spans }) => commonSpans(spans, own)))),
+        waitingFor: [
+          ...new Set(parts.flatMap(({ takeOver }) => takeOver.waiting.map(({ owner }) => owner))),
+        ].sort(compareNames),
+        restSeconds: Math.max(
+          ...parts.map(({ takeOver, since }) =>
+            Math.max(0, Math.ceil((since + restOf(takeOver) - now) / SECOND)),
+          ),
+        ),
+      }));
+  }
+
+  #stepOne(underway: Underway, view: QuarantineView, now: Millis, out: Mutable<QuarantineStep>): void {
+    const { waiting, victim } = underway.takeOver;
+    const verdicts = new Map(waiting.map((one) => [one.owner, verdictOf(underway, one, view, now)]));
+    const ended = waiting.filter(({ owner }) => isEnd(verdicts.get(owner)!)).map(({ owner }) => owner);
+    if (ended.length > 0) {
+      out.changed.push({ id: underway.takeOver.id, takeOver: this.#without(underway, new Set(ended)) });
+    }
+    for (const [name, verdict] of verdicts) {
+      if (verdict === 'given-up') out.givenUp.push({ name, victim: victim.owner });
+    }
+    const present = [...verdicts].filter(([, verdict]) => verdict === 'present');
+    if (now < underway.sentAt + RESEND || present.length === 0) return;
+    underway.sentAt = now;
+    for (const [to] of present) out.send.push({ to, takeOver: underway.takeOver });
+  }
+
+  /** What is over, or of which nothing is this peer's any more. */
+  #end(own: readonly Span[], now: Millis, out: Mutable<QuarantineStep>): void {
+    for (const [id, { takeOver, since, spans }] of this.#underway) {
+      const isOver = takeOver.waiting.length === 0 && now >= since + restOf(takeOver);
+      if (!isOver && overlaps(spans, own)) continue;
+      this.#underway.delete(id);
+      out.changed.push({ id, takeOver: undefined });
+      this.#onChange();
+    }
+  }
+
+  #without(underway: Underway, names: ReadonlySet<PeerName>): TakeOver {
+    const { takeOver } = underway;
+    const waiting = takeOver.waiting.filter(({ owner }) => !names.has(owner));
+    underway.takeOver = { ...takeOver, waiting };
+    for (const name of names) underway.absentSince.delete(name);
+    return underway.takeOver;
+  }
+
+  #onChange(): void {
+    this.#spans = unionSpans([...this.#underway.values()].flatMap(({ spans }) => spans));
+  }
+}
+
+export function newTakeOverId(random: RandomSource): string {
+  return toHex(random.bytes(REQUEST_ID_BYTES));
+}
+
+type Verdict = 'present' | 'absent' | 'acknowledged' | 'given-up';
+
+function isEnd(verdict: Verdict): boolean {
+  return verdict === 'acknowledged' || verdict === 'given-up';
+}
+
+/** Whether one peer that is waited for is still to be waited for. */
+function verdictOf(
+  { takeOver, absentSince }: Underway,
+  { owner, generation }: Owner,
+  { peers, clusterId, ring }: QuarantineView,
+  now: Millis,
+): Verdict {
+  const peer = peers.get(owner);
+  if (peer?.reachable === true && peer.generation !== '') {
+    absentSince.delete(owner);
+    const other = generation !== NO_GENERATION && peer.generation !== generation;
+    return other || isElsewhere(peer, clusterId) ? 'acknowledged' : 'present';
+  }
+  const since = absentSince.get(owner) ?? now;
+  absentSince.set(owner, since);
+  if (!takeOver.strict) return now >= since + PATIENCE ? 'given-up' : 'absent';
+  const owns = ring.some((segment) => segment.owner === owner && segment.generation === generation);
+  return owns ? 'absent' : 'acknowledged';
+}
+
+function restOf({ now }: TakeOver): Millis {
+  return now ? 0 : REST_AFTER_TAKE_OVER;
+}

@@ -1,0 +1,109 @@
+import type { Millis } from '../core/time.ts';
+import { earlier, MINUTE } from '../core/time.ts';
+import { Departure, heirs } from './departure.ts';
+import type { IpamResult } from './effects.ts';
+import type { IpamPorts } from './ports.ts';
+import { spanSize } from './range.ts';
+
+const PATIENCE: Millis = 1 * MINUTE;
+
+interface Reset {
+  readonly request: number;
+  readonly since: Millis;
+  readonly released: number;
+  readonly departure: Departure;
+}
+
+/** What a step came to. */
+type ResetStep = { readonly request: number; readonly result: IpamResult } | undefined;
+
+/** `reset`: this peer gives up all addresses and goes on as a member that owns nothing. One at a time. */
+export class Resets {
+  readonly #ports: IpamPorts;
+  #reset: Reset | undefined;
+
+  constructor(ports: IpamPorts) {
+    this.#ports = ports;
+  }
+
+  get departure(): Departure | undefined {
+    return this.#reset?.departure;
+  }
+
+  /** Returns what is to be answered at once, if anything; with `probe` it only says whether it can be begun. */
+  begin(request: number, probe: boolean, now: Millis): IpamResult | undefined {
+    if (this.#reset !== undefined) return { type: 'failed', error: 'a reset is under way already' };
+    const { holdings } = this.#ports;
+    const released = holdings.allocations.active;
+    const owned = spanSize(holdings.ownSpans);
+    if (owned > 0 && heirs(this.#ports).length === 0) return { type: 'failed', error: noHeir(owned) };
+    if (probe) return { type: 'done' };
+    if (owned === 0) {
+      this.#releaseAll();
+      return { type: 'reset', reset: { addresses: 0, heir: '', nickname: '', released } };
+    }
+    this.#reset = { request, since: now, released, departure: new Departure(this.#ports) };
+    return undefined;
+  }
+
+  /** Gives up everything without waiting for anybody; "nobody" if nobody is there to hand it to. */
+  force(probe: boolean): IpamResult | 'nobody' {
+    if (probe) return { type: 'done' };
+    this.#reset = undefined;
+    const { holdings } = this.#ports;
+    const released = holdings.allocations.active;
+    const [heir] = heirs(this.#ports);
+    if (heir === undefined) return 'nobody';
+    this.#releaseAll();
+    const ring = holdings.bequeath({ owner: heir.name, generation: heir.generation });
+    const { name, nickname } = heir;
+    return { type: 'reset', reset: { addresses: spanSize(ring), heir: name, nickname, released } };
+  }
+
+  /** Gives up everything, and the ring with it. */
+  forget(ring: () => void): IpamResult {
+    const { holdings } = this.#ports;
+    const released = holdings.allocations.active;
+    const addresses = spanSize(holdings.ownSpans);
+    this.#releaseAll();
+    ring();
+    return { type: 'reset', reset: { addresses, heir: '', nickname: '', released } };
+  }
+
+  /** Whoever asked has gone: what is written stays so. */
+  cancel(request: number): void {
+    if (this.#reset?.request === request && !this.#reset.departure.isWritten) this.#reset = undefined;
+  }
+
+  step(now: Millis): ResetStep {
+    if (this.#reset === undefined) return undefined;
+    const { request, since, released, departure } = this.#reset;
+    const end = departure.step(now);
+    const overdue = now >= since + PATIENCE;
+    if (end === undefined && !overdue) return undefined;
+    this.#reset = undefined;
+    if (end?.type === 'left') {
+      const { addresses, heir } = end;
+      this.#releaseAll();
+      const { name, nickname } = heir;
+      return { request, result: { type: 'reset', reset: { addresses, heir: name, nickname, released } } };
+    }
+    const reason = end?.reason ?? `no heir confirmed it within ${PATIENCE / 1_000} s`;
+    return { request, result: { type: 'failed', error: `${reason}: run reset again, or reset --force` } };
+  }
+
+  nextTimeout(): Millis | undefined {
+    if (this.#reset === undefined) return undefined;
+    return earlier(this.#reset.since + PATIENCE, this.#reset.departure.nextTimeout());
+  }
+
+  #releaseAll(): void {
+    const { holdings } = this.#ports;
+    for (const { id } of holdings.allocations.list()) holdings.release(id, undefined, 0);
+  }
+}
+
+function noHeir(addresses: number): string {
+  const what = `no other peer of this cluster is in reach to take the ${addresses} addresses of this host`;
+  return `${what}: connect it to one, or give them up with reset --force`;
+}

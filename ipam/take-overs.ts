@@ -1,0 +1,163 @@
+import { compareNames } from '../core/peer-name.ts';
+import type { PeerName } from '../core/peer-name.ts';
+import type { Millis } from '../core/time.ts';
+import { SECOND } from '../core/time.ts';
+import type { IpamPeer, RemovedPeer } from './effects.ts';
+import { isElsewhere } from './effects.ts';
+import type { Owner } from './entries.ts';
+import type { IpamPorts } from './ports.ts';
+import type { QuarantineStep, TakeOver, TakeOverStatus } from './quarantine.ts';
+import { newTakeOverId, Quarantine, REST_AFTER_TAKE_OVER } from './quarantine.ts';
+import type { Span } from './range.ts';
+import { spanSize } from './range.ts';
+import { splitRing } from './ring-reply.ts';
+import type { RingValue } from './ring.ts';
+import { NO_GENERATION } from './ring.ts';
+import { takeOverChange } from './stored-state.ts';
+
+interface TakeOverOptions {
+  /** Only acknowledgements are waited for. */
+  readonly now: boolean;
+  /** Owners that are out of reach are waited for, however long. */
+  readonly strict: boolean;
+}
+
+/** Takes over what nobody serves any more, and keeps it in quarantine until that is safe. */
+export class TakeOvers {
+  readonly #ports: IpamPorts;
+  readonly #quarantine: Quarantine;
+
+  constructor(ports: IpamPorts, restored: readonly TakeOver[], now: Millis) {
+    this.#ports = ports;
+    this.#quarantine = new Quarantine(restored, now);
+  }
+
+  /** In quarantine: the same object as long as nothing changes. */
+  get spans(): readonly Span[] {
+    return this.#quarantine.spans;
+  }
+
+  /** Takes over all that `name` owns and does not serve. */
+  remove(name: PeerName, nickname: string, options: TakeOverOptions, now: Millis): RemovedPeer {
+    const { holdings } = this.#ports;
+    const peer = this.#ports.peers().find((one) => one.name === name);
+    const accept = (value: RingValue): boolean =>
+      value.owner === name && !holdings.isMine(value) && !isServed(value, peer, holdings.clusterId);
+    const victim = { owner: name, generation: holdings.ring.find(accept)?.generation ?? NO_GENERATION };
+    const delta = holdings.takeOver(accept);
+    const waiting = delta.length === 0 ? [] : this.#witnesses(options.strict);
+    const parts = splitRing({
+      type: 'ring',
+      clusterId: holdings.clusterId!,
+      range: holdings.range,
+      ring: delta,
+    });
+    for (const ring of parts) this.#begin({ victim, ring, waiting, ...options }, now);
+    return {
+      name,
+      nickname,
+      addresses: spanSize(delta),
+      waitingFor: waiting.map(({ owner }) => owner),
+      restSeconds: options.now || delta.length === 0 ? 0 : REST_AFTER_TAKE_OVER / SECOND,
+      outOfReach: delta.length === 0 ? [] : this.#outOfReach(name),
+    };
+  }
+
+  /** Takes over what this peer's own name owns under another generation: its former lives. */
+  removeFormerSelf(now: Millis): RemovedPeer | undefined {
+    const { holdings } = this.#ports;
+    const { owner } = holdings.self;
+    if (!holdings.ring.some((value) => value.owner === owner && !holdings.isMine(value))) return undefined;
+    return this.remove(owner, '', { now: false, strict: false }, now);
+  }
+
+  onTaken(from: PeerName, id: string): void {
+    const changed = this.#quarantine.onTaken(from, id);
+    if (changed !== undefined) this.#store(id, changed);
+  }
+
+  step(now: Millis): void {
+    const { holdings, peers, log } = this.#ports;
+    const { clusterId, ring, ownSpans: own } = holdings;
+    if (this.#quarantine.isEmpty) return;
+    const known = new Map(peers().map((peer) => [peer.name, peer]));
+    const { send, changed, givenUp } = this.#quarantine.step({ peers: known, clusterId, ring, own }, now);
+    for (const { id, takeOver } of changed) this.#store(id, takeOver);
+    this.#sendAll(send);
+    for (const { name, victim } of givenUp) {
+      log('warn', 'a peer out of reach did not acknowledge a take-over', { peer: name, victim });
+    }
+  }
+
+  /** The cluster was left. */
+  clear(): void {
+    for (const id of this.#quarantine.clear()) this.#store(id, undefined);
+  }
+
+  nextTimeout(): Millis | undefined {
+    return this.#quarantine.nextTimeout();
+  }
+
+  status(now: Millis): TakeOverStatus[] {
+    return this.#quarantine.status(this.#ports.holdings.ownSpans, now);
+  }
+
+  #begin(takeOver: Omit<TakeOver, 'id'>, now: Millis): void {
+    const id = newTakeOverId(this.#ports.random);
+    this.#quarantine.add({ ...takeOver, id }, now);
+    this.#store(id, { ...takeOver, id });
+  }
+
+  #store(id: string, takeOver: TakeOver | undefined): void {
+    const change = takeOverChange(id, takeOver);
+    this.#ports.queue.write(change.key, () => change.value);
+  }
+
+  /** What was taken is durable before anybody is told. */
+  #sendAll(messages: QuarantineStep['send']): void {
+    for (const { to, takeOver } of messages) {
+      this.#ports.sendDurable(to, { type: 'take-over', id: takeOver.id, ring: takeOver.ring });
+    }
+  }
+
+  /** Who has to acknowledge: whoever is in reach and may belong to this cluster; if `strict`, every owner too. */
+  #witnesses(strict: boolean): Owner[] {
+    const { holdings, peers } = this.#ports;
+    const out = new Map<PeerName, Owner>();
+    if (strict) {
+      for (const { owner, generation } of holdings.ring) out.set(owner, { owner, generation });
+    }
+    for (const peer of peers()) {
+      const { name, generation } = peer;
+      if (peer.reachable && generation !== '' && !isElsewhere(peer, holdings.clusterId)) {
+        out.set(name, { owner: name, generation });
+      }
+    }
+    out.delete(holdings.self.owner);
+    return [...out.values()].sort((a, b) => compareNames(a.owner, b.owner));
+  }
+
+  /** Other owners that nobody can ask now. */
+  #outOfReach(victim: PeerName): PeerName[] {
+    const { holdings, peers } = this.#ports;
+    const reachable = new Set(
+      peers()
+        .filter((peer) => peer.reachable)
+        .map(({ name }) => name),
+    );
+    const owners = new Set(holdings.ring.map(({ owner }) => owner));
+    return [...owners]
+      .filter((name) => name !== victim && name !== holdings.self.owner && !reachable.has(name))
+      .sort(compareNames);
+  }
+}
+
+/** Does the owner of `value` announce this very generation in this cluster? */
+export function isServed(
+  value: Pick<RingValue, 'generation'>,
+  peer: IpamPeer | undefined,
+  clusterId: string | undefined,
+): boolean {
+  if (peer?.reachable !== true || peer.generation === '' || isElsewhere(peer, clusterId)) return false;
+  return value.generation === NO_GENERATION || value.generation === peer.generation;
+}
