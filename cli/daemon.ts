@@ -5,12 +5,16 @@ import type { PeerName } from '../core/peer-name.ts';
 import type { Millis } from '../core/time.ts';
 import type { TopologyEntry } from '../gossip/topology-entry.ts';
 import type { IpamRequest, IpamResult } from '../ipam/effects.ts';
+import type { InstallSettings } from '../plugin/cni/installation.ts';
+import { isSupported, SUPPORTED_VERSIONS } from '../plugin/cni/spec-version.ts';
 import type { AddressPort } from '../plugin/host/host-port.ts';
 import type { Attachments } from '../plugin/host/attachments.ts';
 import type {
   AttachmentRow,
   AttachRequest,
   AttachResult,
+  CniAnswer,
+  CniInstallRequest,
   CheckResult,
   Daemon,
   ExposeRequest,
@@ -119,6 +123,8 @@ export interface DaemonEdge {
   rotate(): RotateResult;
   /** Begins to end the daemon. */
   stop(clean: boolean): void;
+  cni(body: Buffer, signal: AbortSignal): Promise<CniAnswer>;
+  cniInstall(settings: InstallSettings): Promise<void>;
 }
 
 /** The daemon as the API sees it: requests to the node and to the host, as promises. */
@@ -233,6 +239,17 @@ export class RunningDaemon implements Daemon {
     await this.#addresses.release(id, wanted);
     const left = new Set((await this.#addresses.lookup(id)).map(formatCidr));
     return held.map(formatCidr).filter((address) => !left.has(address));
+  }
+
+  cni(body: Buffer, signal: AbortSignal): Promise<CniAnswer> {
+    return this.#edge.cni(body, signal);
+  }
+
+  async cniInstall({ binDir, confDir, cniVersion }: CniInstallRequest): Promise<void> {
+    if (!isSupported(cniVersion)) {
+      throw new Error(`the CNI version "${cniVersion}" is unknown: choose ${SUPPORTED_VERSIONS.join(', ')}`);
+    }
+    await this.#edge.cniInstall({ binDir, confDir, cniVersion });
   }
 
   async removePeers(request: RemovePeersRequest, signal: AbortSignal): Promise<readonly RemovedPeer[]> {

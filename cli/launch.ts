@@ -17,6 +17,7 @@ import { loadSodium } from '../router/crypto/sodium.ts';
 import { ControlLoop } from '../router/loop/control-loop.ts';
 import { DataPlane } from '../router/loop/data-plane.ts';
 import { monotonicNow } from '../router/loop/deadline-timer.ts';
+import { CniService } from './cni-service.ts';
 import { NodeAddresses, Requests, RunningDaemon } from './daemon.ts';
 import { filesBeside } from './daemon-files.ts';
 import { HangUps } from './hang-ups.ts';
@@ -85,6 +86,7 @@ class DaemonProcess {
   #data: DataPlane | undefined;
   #loop: ControlLoop | undefined;
   #attachments: Attachments | undefined;
+  #cni: CniService | undefined;
   #api: FastifyInstance | undefined;
   #ending = false;
 
@@ -120,12 +122,18 @@ class DaemonProcess {
       problems: () => network.problems(),
       rotate: () => this.#rotate(node, loop),
       stop: (clean) => void this.#end(clean, 0),
+      cni: (body, signal) => cni.call(body, signal),
+      cniInstall: (wanted) => cni.install(wanted),
     });
+    const cni = this.#makeCni(network, addresses, attachments, daemon);
     this.#api = createApi(daemon, this.#log);
     await listenOnSocket(this.#api, this.#settings.socket);
     this.#obeySignals(hangUps, () => this.#rotate(node, loop));
     loop.tell((now) => node.connect(this.#prepared.targets, true, now));
-    void attachments.readopt().catch((error: unknown) => this.#report('attachments not taken up', error));
+    void attachments
+      .readopt()
+      .catch((error: unknown) => this.#report('attachments not taken up', error))
+      .then(() => cni.start());
     attachments.start();
     this.#log.log('info', 'ready', { name: this.#prepared.identity.name, engine: data.engine });
   }
@@ -133,6 +141,7 @@ class DaemonProcess {
   /** Ends all parts that run, in the order in which they depend on one another. */
   async close(): Promise<void> {
     this.#attachments?.close();
+    this.#cni?.close();
     await this.#loop?.stop();
     await this.#data?.close();
     await this.#api?.close();
@@ -187,6 +196,25 @@ class DaemonProcess {
     return this.#attachments;
   }
 
+  #makeCni(
+    network: HostNetwork,
+    addresses: NodeAddresses,
+    attachments: Attachments,
+    daemon: RunningDaemon,
+  ): CniService {
+    this.#cni = new CniService({
+      attachments,
+      network,
+      addresses,
+      defaultSubnet: this.#prepared.ipam.defaultSubnet,
+      store: this.#store,
+      socket: this.#settings.socket,
+      log: this.#log,
+      status: () => daemon.status(),
+    });
+    return this.#cni;
+  }
+
   #rotate(node: ControlNode, loop: ControlLoop): RotateResult {
     const encrypted = this.#prepared.config.passwords.length > 0;
     return rotatePasswords(this.#settings.passwordFile, encrypted, (passwords) => {
@@ -225,8 +253,10 @@ class DaemonProcess {
     setTimeout(() => process.exit(code), STOP_LIMIT_MS);
     try {
       this.#attachments?.close();
+      this.#cni?.close();
       await this.#loop?.stop();
       await this.#data?.close();
+      if (clean) await this.#cni?.uninstall();
       if (clean) await this.#host.network.clean();
       await this.#api?.close();
       await this.onEnd();

@@ -1,15 +1,14 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Help, type Option } from 'commander';
 import { NoDaemon } from '../router/api/client.ts';
+import { addCniCommands } from './cni-command.ts';
 import { addClientCommands } from './commands.ts';
 import { applyEnvironment, variableOf } from './environment.ts';
 import { EXIT_FAILED, EXIT_NO_DAEMON, EXIT_OK, EXIT_USAGE, UsageError } from './exit.ts';
 import { addLaunchCommand } from './launch-command.ts';
-import { pathValue } from './settings.ts';
+import { DEFAULT_SOCKET, pathValue } from './settings.ts';
 import { VERSION } from './version.ts';
 import type { Terminal } from './terminal.ts';
-
-const DEFAULT_SOCKET = '/run/weave-ts/api.sock';
 
 function buildProgram(): Command {
   const program = new Command('weave-ts')
@@ -30,6 +29,7 @@ function buildProgram(): Command {
   };
   addLaunchCommand(program, terminal);
   addClientCommands(program, terminal);
+  addCniCommands(program, terminal);
   program
     .command('version')
     .description('print the version')

@@ -7,6 +7,8 @@ import { parseIpamSettings } from '../ipam/settings.ts';
 import { MOST_LANES } from '../router/wire/lanes.ts';
 import { BadValue } from './exit.ts';
 
+export const DEFAULT_SOCKET = '/run/weave-ts/api.sock';
+
 /** The flags of `launch` as commander hands them over. */
 export interface LaunchFlags {
   readonly name?: string;

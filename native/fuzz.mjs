@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { fail, here, nodeHeaders, warnings } from './toolchain.mjs';
 
 const SOURCES = [
-  ...['checksum', 'cut', 'endpoint', 'engine_state', 'event_log', 'frame_layout'],
+  ...['checksum', 'cut', 'endpoint', 'engine_state', 'event_log', 'flow_table', 'frame_layout'],
   ...['join', 'replay_window', 'segment', 'u32_map'],
 ];
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' } } });

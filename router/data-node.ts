@@ -40,6 +40,8 @@ export interface LaneMail {
   readonly message: ToLane;
 }
 
+type Repeated = Extract<EngineEvent, { type: 'sent' | 'received' }>;
+
 /** Batches per call of onReady: enough to amortise a turn of the event loop, few enough to let timers be on time. */
 const BATCHES_PER_CALL = 8;
 /** Bytes of UDP payload in a full datagram, to estimate into how many a super-frame was cut. */
@@ -338,6 +340,7 @@ export class DataNode implements Machine<ToControl> {
         for (const change of this.#links.labels.remove(message.index)) this.#queue.change(change);
         break;
       case 'report-request':
+        this.#takeEvents(now);
         this.#toControl.push({ type: 'report', request: message.request, report: this.#report(now) });
         break;
     }
@@ -375,6 +378,10 @@ export class DataNode implements Machine<ToControl> {
       case 'label-used':
         this.#links.labels.onUsed(event.index, now);
         break;
+      case 'sent':
+      case 'received':
+        this.#onRepeated(event, now);
+        break;
       case 'dropped':
         this.#drops.add(event.reason, event.count);
         break;
@@ -382,6 +389,14 @@ export class DataNode implements Machine<ToControl> {
         this.#toControl.push({ type: 'failed', error: event.error });
         break;
     }
+  }
+
+  /** What the engine moved by itself counts as what it moved by a plan. */
+  #onRepeated({ type, session, datagrams, bytes }: Repeated, now: Millis): void {
+    const link = this.#links.ofSession(session);
+    if (link === undefined) return;
+    if (type === 'received') link.onFramesReceived(session, datagrams, bytes, now);
+    else if (link.onDataSent(session, datagrams, bytes, now)) this.#links.onInput(link);
   }
 
   #report(now: Millis): DataReport {

@@ -4,6 +4,7 @@
 
 #include "engine_state.h"
 #include "event_log.h"
+#include "flow_table.h"
 #include "frame_layout.h"
 #include "join.h"
 #include "send_queue.h"
@@ -46,6 +47,12 @@ typedef struct {
   uint8_t *sources;
 } message_batch;
 
+/* Datagrams that were sealed, and their bytes of UDP payload. */
+typedef struct {
+  uint32_t datagrams;
+  uint32_t bytes;
+} sent_sum;
+
 typedef struct {
   engine_state state;
   event_log log;
@@ -53,9 +60,22 @@ typedef struct {
   message_batch messages;
   send_queue queue;
   joiner joiner;
+  /* What to repeat for frames of the TAP, and for received ones. */
+  flow_table outgoing;
+  flow_table incoming;
+  /* Whether the batch was read before JavaScript asked for it, which it has not yet. */
+  bool frames_held;
+  bool messages_held;
+  /* From here on every datagram of the batch is for the switch, so that none overtakes another. */
+  bool asks;
+  uint64_t now;
+  /* A frame was written to the TAP, which it may have answered. */
+  bool wrote;
+  uint32_t lone_frames;
   /* Sealed datagrams until the queue is flushed: OUT_BYTES. */
   uint8_t *out;
   size_t out_used;
+  sent_sum sent;
   int socket;
   int family;
   watcher *socket_watch;
@@ -79,6 +99,7 @@ typedef struct {
   const uint32_t *session;
   const uint32_t *path;
   const uint8_t *plain;
+  const uint32_t *repeat;
   const uint8_t *scratch;
   size_t scratch_bytes;
 } send_plan;
@@ -86,9 +107,11 @@ typedef struct {
 typedef struct {
   uint32_t count;
   const uint8_t *source;
+  const uint32_t *item;
   const uint32_t *offset;
   const uint32_t *length;
   const uint8_t *flags;
+  const uint8_t *repeat;
   uint8_t *scratch;
   size_t scratch_bytes;
 } write_plan;
@@ -98,9 +121,24 @@ typedef struct {
 #define SOURCE_SCRATCH 2
 #define PREFIX_STRIDE 32
 
+/*
+ * What is readable is moved as far as decisions are there to repeat; the rest is held for the next engine_read_frames and
+ * engine_receive. `context` is the engine. True if JavaScript is wanted.
+ */
+bool engine_on_tap(void *context);
+bool engine_on_socket(void *context);
+
 void engine_read_frames(engine *self);
 void engine_receive(engine *self);
+void engine_fill_messages(engine *self);
 void engine_send(engine *self, const send_plan *plan);
 void engine_write_frames(engine *self, const write_plan *plan);
+
+/* Sends frame `i` of the batch, the newest, by a decision that is there to repeat; false if there is none. */
+bool engine_repeat_send(engine *self, uint32_t i);
+void engine_finish_send(engine *self);
+/* Writes a frame that was received as `arrived` says; its bytes stay as they are until engine_flush_joined. */
+bool engine_repeat_write(engine *self, const flow *arrived, const uint8_t *frame, uint32_t length, uint8_t flags);
+void engine_flush_joined(engine *self);
 
 #endif

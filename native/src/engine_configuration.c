@@ -5,6 +5,15 @@
 
 #include <string.h>
 
+/* A change may be one of what was decided: nothing is repeated that was decided before it. */
+static engine *changed_engine(napi_env env, napi_callback_info info, size_t count, napi_value *out) {
+  engine *self = engine_arguments(env, info, count, out);
+  if (self == NULL) return NULL;
+  flow_forget_all(&self->outgoing);
+  flow_forget_all(&self->incoming);
+  return self;
+}
+
 static napi_value finish(napi_env env, state_result result) {
   static const char *const messages[] = {
       [STATE_THERE_ALREADY] = "It is there already.",
@@ -28,7 +37,7 @@ static const uint8_t *bytes_of(napi_env env, napi_value value, size_t wanted) {
 /* engineAddSession(handle, session, sendCookie?, receiveCookie?) */
 static napi_value add_session(napi_env env, napi_callback_info info) {
   napi_value arguments[4];
-  engine *self = engine_arguments(env, info, 4, arguments);
+  engine *self = changed_engine(env, info, 4, arguments);
   if (self == NULL) return NULL;
   uint32_t number = glue_uint32(env, arguments[1]);
   if (glue_is_undefined(env, arguments[2])) return finish(env, state_add_session(&self->state, number, NULL, NULL));
@@ -41,7 +50,7 @@ static napi_value add_session(napi_env env, napi_callback_info info) {
 /* engineRemoveSession(handle, session) */
 static napi_value remove_session(napi_env env, napi_callback_info info) {
   napi_value arguments[2];
-  engine *self = engine_arguments(env, info, 2, arguments);
+  engine *self = changed_engine(env, info, 2, arguments);
   if (self == NULL) return NULL;
   state_remove_session(&self->state, glue_uint32(env, arguments[1]));
   return glue_undefined(env);
@@ -50,7 +59,7 @@ static napi_value remove_session(napi_env env, napi_callback_info info) {
 /* engineAddKey(handle, session, phase, send, receive) */
 static napi_value add_key(napi_env env, napi_callback_info info) {
   napi_value arguments[5];
-  engine *self = engine_arguments(env, info, 5, arguments);
+  engine *self = changed_engine(env, info, 5, arguments);
   if (self == NULL) return NULL;
   const uint8_t *send = bytes_of(env, arguments[3], AEAD_KEY);
   const uint8_t *receive = send == NULL ? NULL : bytes_of(env, arguments[4], AEAD_KEY);
@@ -62,7 +71,7 @@ static napi_value add_key(napi_env env, napi_callback_info info) {
 /* engineRemoveKey(handle, session, phase) */
 static napi_value remove_key(napi_env env, napi_callback_info info) {
   napi_value arguments[3];
-  engine *self = engine_arguments(env, info, 3, arguments);
+  engine *self = changed_engine(env, info, 3, arguments);
   if (self == NULL) return NULL;
   state_remove_key(&self->state, glue_uint32(env, arguments[1]), (uint8_t)glue_uint32(env, arguments[2]));
   return glue_undefined(env);
@@ -71,7 +80,7 @@ static napi_value remove_key(napi_env env, napi_callback_info info) {
 /* engineSetSendPhase(handle, session, phase) */
 static napi_value set_send_phase(napi_env env, napi_callback_info info) {
   napi_value arguments[3];
-  engine *self = engine_arguments(env, info, 3, arguments);
+  engine *self = changed_engine(env, info, 3, arguments);
   if (self == NULL) return NULL;
   uint8_t phase = (uint8_t)glue_uint32(env, arguments[2]);
   return finish(env, state_set_send_phase(&self->state, glue_uint32(env, arguments[1]), phase));
@@ -80,7 +89,7 @@ static napi_value set_send_phase(napi_env env, napi_callback_info info) {
 /* engineSetDirect(handle, session, endpoint?) */
 static napi_value set_direct(napi_env env, napi_callback_info info) {
   napi_value arguments[3];
-  engine *self = engine_arguments(env, info, 3, arguments);
+  engine *self = changed_engine(env, info, 3, arguments);
   if (self == NULL) return NULL;
   uint32_t number = glue_uint32(env, arguments[1]);
   if (glue_is_undefined(env, arguments[2])) return finish(env, state_set_direct(&self->state, number, NULL));
@@ -94,7 +103,7 @@ static napi_value set_direct(napi_env env, napi_callback_info info) {
 /* engineAddIndex(handle, index, session, tag, roams) */
 static napi_value add_index(napi_env env, napi_callback_info info) {
   napi_value arguments[5];
-  engine *self = engine_arguments(env, info, 5, arguments);
+  engine *self = changed_engine(env, info, 5, arguments);
   if (self == NULL) return NULL;
   return finish(env, state_add_index(&self->state, glue_uint32(env, arguments[1]), glue_uint32(env, arguments[2]),
                                      glue_uint32(env, arguments[3]), glue_boolean(env, arguments[4])));
@@ -103,7 +112,7 @@ static napi_value add_index(napi_env env, napi_callback_info info) {
 /* engineRemoveIndex(handle, index) */
 static napi_value remove_index(napi_env env, napi_callback_info info) {
   napi_value arguments[2];
-  engine *self = engine_arguments(env, info, 2, arguments);
+  engine *self = changed_engine(env, info, 2, arguments);
   if (self == NULL) return NULL;
   state_remove_index(&self->state, glue_uint32(env, arguments[1]));
   return glue_undefined(env);
@@ -112,7 +121,7 @@ static napi_value remove_index(napi_env env, napi_callback_info info) {
 /* engineSetPath(handle, path, endpoint, sendIndex) */
 static napi_value set_path(napi_env env, napi_callback_info info) {
   napi_value arguments[4];
-  engine *self = engine_arguments(env, info, 4, arguments);
+  engine *self = changed_engine(env, info, 4, arguments);
   const uint8_t *bytes = self == NULL ? NULL : bytes_of(env, arguments[2], ENDPOINT_BYTES);
   if (bytes == NULL) return NULL;
   endpoint to;
@@ -124,7 +133,7 @@ static napi_value set_path(napi_env env, napi_callback_info info) {
 /* engineRemovePath(handle, path) */
 static napi_value remove_path(napi_env env, napi_callback_info info) {
   napi_value arguments[2];
-  engine *self = engine_arguments(env, info, 2, arguments);
+  engine *self = changed_engine(env, info, 2, arguments);
   if (self == NULL) return NULL;
   state_remove_path(&self->state, glue_uint32(env, arguments[1]));
   return glue_undefined(env);
@@ -133,7 +142,7 @@ static napi_value remove_path(napi_env env, napi_callback_info info) {
 /* engineSetLabel(handle, index, from, to, nextIndex) */
 static napi_value set_label(napi_env env, napi_callback_info info) {
   napi_value arguments[5];
-  engine *self = engine_arguments(env, info, 5, arguments);
+  engine *self = changed_engine(env, info, 5, arguments);
   if (self == NULL) return NULL;
   label value = {
       .index = glue_uint32(env, arguments[1]),
@@ -147,7 +156,7 @@ static napi_value set_label(napi_env env, napi_callback_info info) {
 /* engineRemoveLabel(handle, index) */
 static napi_value remove_label(napi_env env, napi_callback_info info) {
   napi_value arguments[2];
-  engine *self = engine_arguments(env, info, 2, arguments);
+  engine *self = changed_engine(env, info, 2, arguments);
   if (self == NULL) return NULL;
   state_remove_label(&self->state, glue_uint32(env, arguments[1]));
   return glue_undefined(env);

@@ -124,6 +124,7 @@ static napi_value bind_socket(napi_env env, napi_callback_info info) {
   self->socket = self->queue.fd = fd;
   if (!watcher_start(env, fd, arguments[5], &self->socket_watch, &self->socket_broken))
     MUST(napi_throw_error(env, NULL, "The event loop does not take the UDP socket."));
+  else watcher_ask_first(self->socket_watch, engine_on_socket, self);
   return glue_undefined(env);
 }
 
@@ -142,6 +143,7 @@ static napi_value attach_tap(napi_env env, napi_callback_info info) {
   self->tap = fd;
   if (!watcher_start(env, fd, arguments[3], &self->tap_watch, &self->tap_broken))
     MUST(napi_throw_error(env, NULL, "The event loop does not take the TAP."));
+  else watcher_ask_first(self->tap_watch, engine_on_tap, self);
   return glue_undefined(env);
 }
 

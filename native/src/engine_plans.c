@@ -40,10 +40,10 @@ static napi_value receive(napi_env env, napi_callback_info info) {
   return glue_number(env, self->messages.count);
 }
 
-/* engineSend(handle, count, source, item, offset, length, prefixes, prefixLength, session, path, plain, scratch) */
+/* engineSend(handle, count, source, item, offset, length, prefixes, prefixLength, session, path, plain, repeat, scratch) */
 static napi_value send_messages(napi_env env, napi_callback_info info) {
-  napi_value a[12];
-  engine *self = engine_arguments(env, info, 12, a);
+  napi_value a[13];
+  engine *self = engine_arguments(env, info, 13, a);
   if (self == NULL) return NULL;
   uint32_t n = glue_uint32(env, a[1]);
   send_plan plan = {.count = n};
@@ -55,26 +55,29 @@ static napi_value send_messages(napi_env env, napi_callback_info info) {
                   (plan.prefix_length = elements(env, a[7], n, 1)) != NULL &&
                   (plan.session = elements(env, a[8], n, 4)) != NULL &&
                   (plan.path = elements(env, a[9], n, 4)) != NULL &&
-                  (plan.plain = elements(env, a[10], n, 1)) != NULL;
+                  (plan.plain = elements(env, a[10], n, 1)) != NULL &&
+                  (plan.repeat = elements(env, a[11], n, 4)) != NULL;
   if (!complete) return NULL;
-  plan.scratch = glue_array(env, a[11], &plan.scratch_bytes);
+  plan.scratch = glue_array(env, a[12], &plan.scratch_bytes);
   engine_send(self, &plan);
   return glue_undefined(env);
 }
 
-/* engineWriteFrames(handle, count, source, offset, length, flags, scratch) */
+/* engineWriteFrames(handle, count, source, item, offset, length, flags, repeat, scratch) */
 static napi_value write_frames(napi_env env, napi_callback_info info) {
-  napi_value a[7];
-  engine *self = engine_arguments(env, info, 7, a);
+  napi_value a[9];
+  engine *self = engine_arguments(env, info, 9, a);
   if (self == NULL) return NULL;
   uint32_t n = glue_uint32(env, a[1]);
   write_plan plan = {.count = n};
   bool complete = (plan.source = elements(env, a[2], n, 1)) != NULL &&
-                  (plan.offset = elements(env, a[3], n, 4)) != NULL &&
-                  (plan.length = elements(env, a[4], n, 4)) != NULL &&
-                  (plan.flags = elements(env, a[5], n, 1)) != NULL;
+                  (plan.item = elements(env, a[3], n, 4)) != NULL &&
+                  (plan.offset = elements(env, a[4], n, 4)) != NULL &&
+                  (plan.length = elements(env, a[5], n, 4)) != NULL &&
+                  (plan.flags = elements(env, a[6], n, 1)) != NULL &&
+                  (plan.repeat = elements(env, a[7], n, 1)) != NULL;
   if (!complete) return NULL;
-  plan.scratch = glue_array(env, a[6], &plan.scratch_bytes);
+  plan.scratch = glue_array(env, a[8], &plan.scratch_bytes);
   engine_write_frames(self, &plan);
   return glue_undefined(env);
 }

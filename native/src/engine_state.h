@@ -33,6 +33,8 @@ typedef struct {
   bool has_direct;
   endpoint direct;
   event_mark roamed;
+  event_mark sent;
+  event_mark received;
 } session;
 
 typedef struct {

@@ -11,6 +11,7 @@ void event_log_begin(event_log *log, uint32_t *drops, uint32_t *events, uint8_t 
 /* The event of the mark's owner in this round, which is new with zero values if need be; null if the log is full. */
 static uint32_t *entry(event_log *log, event_mark *mark, event_type type, uint32_t number) {
   if (mark->drain == log->drain) return log->events + mark->slot * EVENT_WORDS;
+  log->urgent |= type != EVENT_SENT && type != EVENT_RECEIVED;
   if (log->count == EVENT_CAPACITY) return NULL;
   mark->drain = log->drain;
   mark->slot = log->count++;
@@ -36,6 +37,14 @@ void event_send_failed(event_log *log, event_mark *mark, uint32_t path, int erro
   if (words != NULL) words[WORD_FIRST] = (uint32_t)error;
 }
 
+void event_repeated(event_log *log, event_mark *mark, event_type type, uint32_t session, uint32_t datagrams,
+                    uint32_t bytes) {
+  uint32_t *words = entry(log, mark, type, session);
+  if (words == NULL) return;
+  words[WORD_FIRST] += datagrams;
+  words[WORD_SECOND] += bytes;
+}
+
 void event_label_used(event_log *log, event_mark *mark, uint32_t index, uint32_t bytes) {
   uint32_t *words = entry(log, mark, EVENT_LABEL_USED, index);
   if (words == NULL) return;
@@ -46,6 +55,7 @@ void event_label_used(event_log *log, event_mark *mark, uint32_t index, uint32_t
 uint32_t event_log_drain(event_log *log) {
   uint32_t count = log->count;
   log->count = 0;
+  log->urgent = false;
   log->drain++;
   return count;
 }

@@ -7,6 +7,7 @@
 
 #include "endpoint.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* In the order of `engineDrops` in router/engine/native-layout.ts. */
@@ -31,7 +32,7 @@ typedef enum {
   DROP_REASONS
 } drop_reason;
 
-typedef enum { EVENT_ROAMED = 1, EVENT_TOO_BIG, EVENT_SEND_FAILED, EVENT_LABEL_USED } event_type;
+typedef enum { EVENT_ROAMED = 1, EVENT_TOO_BIG, EVENT_SEND_FAILED, EVENT_LABEL_USED, EVENT_SENT, EVENT_RECEIVED } event_type;
 
 #define EVENT_CAPACITY 1024
 /* Words of an event: type, number of its session, path or label, and two values. */
@@ -50,6 +51,8 @@ typedef struct {
   uint8_t *sources;
   uint32_t count;
   uint32_t drain;
+  /* Something happened that should be looked at now. */
+  bool urgent;
 } event_log;
 
 /* `arrays`: DROP_REASONS words, EVENT_CAPACITY * EVENT_WORDS words, EVENT_CAPACITY * ENDPOINT_BYTES bytes. */
@@ -65,6 +68,9 @@ void event_roamed(event_log *log, event_mark *mark, uint32_t session, const endp
 void event_too_big(event_log *log, event_mark *mark, uint32_t path, uint32_t size);
 void event_send_failed(event_log *log, event_mark *mark, uint32_t path, int error);
 void event_label_used(event_log *log, event_mark *mark, uint32_t index, uint32_t bytes);
+/* Frames of a session that went without asking the switch: their datagrams and bytes of UDP payload. Never urgent. */
+void event_repeated(event_log *log, event_mark *mark, event_type type, uint32_t session, uint32_t datagrams,
+                    uint32_t bytes);
 
 /* The number of events; the next one is the first of a new round. Drops are the reader's to clear. */
 uint32_t event_log_drain(event_log *log);

@@ -2,17 +2,57 @@
 #include "engine.h"
 #include "tap_device.h"
 
+#include <string.h>
+
+static void fill_frames(engine *self);
+static bool wants_javascript(const engine *self);
+static bool take_wrote(engine *self);
+static void remember_write(engine *self, const write_plan *plan, uint32_t i);
 static void write_entry(engine *self, const write_plan *plan, uint32_t i);
 static void write_frame(engine *self, const uint8_t *frame, uint32_t length, uint8_t flags);
 static void write_joined(engine *self);
 static void note_result(engine *self, tap_write_result result, uint32_t frames);
 
+bool engine_on_tap(void *context) {
+  engine *self = context;
+  if (!self->frames_held) fill_frames(self);
+  return wants_javascript(self);
+}
+
+bool engine_on_socket(void *context) {
+  engine *self = context;
+  if (self->messages_held) return true;
+  engine_fill_messages(self);
+  /* The host answers within the write as often as not. */
+  if (take_wrote(self) && !self->frames_held) fill_frames(self);
+  return wants_javascript(self);
+}
+
+static bool wants_javascript(const engine *self) {
+  return self->frames_held || self->messages_held || self->log.urgent || self->tap_broken || self->socket_broken;
+}
+
+/*
+ * Where frames come one by one, the read that would find the TAP empty is spared so many times; then there is a look
+ * whether they still do.
+ */
+#define LONE_FRAMES 8
+
 void engine_read_frames(engine *self) {
+  if (!self->frames_held) fill_frames(self);
+  self->frames_held = false;
+}
+
+/* Frames that go by a decision that is there leave no trace in the batch. */
+static void fill_frames(engine *self) {
   frame_batch *batch = &self->frames;
   batch->count = 0;
   size_t used = 0;
+  bool asks = false;
+  self->now = flow_now();
+  uint32_t most = self->lone_frames > 0 ? 1 : FRAME_CAPACITY, tries = 0;
   /* What is dropped counts too: an error that stays must not hold the thread. */
-  for (uint32_t tries = 0; tries < FRAME_CAPACITY; tries++) {
+  for (; tries < most; tries++) {
     if (self->tap_watch == NULL || used + LONGEST_FRAME > FRAME_BYTES) break;
     tap_frame frame;
     tap_read_result result = tap_device_read(self->tap, batch->data + used, LONGEST_FRAME, &frame);
@@ -22,13 +62,21 @@ void engine_read_frames(engine *self) {
       event_drop(&self->log, DROP_FRAME_MALFORMED, 1);
       continue;
     }
-    uint32_t i = batch->count++;
+    uint32_t i = batch->count;
     batch->offset[i] = (uint32_t)used;
     batch->length[i] = frame.length;
     batch->segment[i] = frame.segment;
     batch->flags[i] = frame.flags;
+    if (!asks && engine_repeat_send(self, i)) continue;
+    /* Those behind it must not overtake it. */
+    asks = true;
+    batch->count++;
     used += frame.length;
   }
+  engine_finish_send(self);
+  if (most == 1) self->lone_frames--;
+  else self->lone_frames = tries == 1 ? LONE_FRAMES : 0;
+  self->frames_held = batch->count > 0;
 }
 
 void engine_write_frames(engine *self, const write_plan *plan) {
@@ -46,10 +94,46 @@ static void write_entry(engine *self, const write_plan *plan, uint32_t i) {
   if (length > LONGEST_FRAME) return event_drop(&self->log, DROP_FRAME_TOO_LONG, 1);
   if (self->tap_watch == NULL) return event_drop(&self->log, DROP_TAP_QUEUE_FULL, 1);
   write_frame(self, data + plan->offset[i], length, plan->flags[i]);
+  if (plan->repeat[i] == 1 && received) remember_write(self, plan, i);
+}
+
+/* Only a whole frame that came sealed. */
+static void remember_write(engine *self, const write_plan *plan, uint32_t i) {
+  const message_batch *batch = &self->messages;
+  uint32_t item = plan->item[i];
+  if (item >= batch->count || batch->offset[item] != plan->offset[i] || batch->plain[item] != 0) return;
+  flow decision = {
+      .kind = batch->kind[item],
+      .phase = batch->phase[item],
+      .session = batch->session[item],
+      .tag = batch->tag[item],
+  };
+  memcpy(decision.macs, batch->data + plan->offset[i], FLOW_MACS);
+  flow_remember(&self->incoming, &decision, flow_now());
+}
+
+bool engine_repeat_write(engine *self, const flow *arrived, const uint8_t *frame, uint32_t length, uint8_t flags) {
+  if (length < ETHERNET_HEADER || length > LONGEST_FRAME || self->tap_watch == NULL) return false;
+  const flow *decision = flow_find(&self->incoming, frame, self->now);
+  if (decision == NULL || decision->kind != arrived->kind || decision->phase != arrived->phase) return false;
+  if (decision->session != arrived->session || decision->tag != arrived->tag) return false;
+  write_frame(self, frame, length, flags);
+  return true;
+}
+
+void engine_flush_joined(engine *self) {
+  write_joined(self);
+}
+
+static bool take_wrote(engine *self) {
+  bool wrote = self->wrote;
+  self->wrote = false;
+  return wrote;
 }
 
 /* A frame that does not continue the open one ends it, so that frames keep their order. */
 static void write_frame(engine *self, const uint8_t *frame, uint32_t length, uint8_t flags) {
+  self->wrote = true;
   if (join_add(&self->joiner, frame, length, flags)) return;
   write_joined(self);
   if (join_begin(&self->joiner, frame, length, flags)) return;

@@ -26,15 +26,23 @@ static void take(engine *self, const arrival *datagram);
 static void relay(engine *self, const arrival *datagram);
 static void take_plain(engine *self, const receive_index *index, const arrival *datagram);
 static void take_sealed(engine *self, const receive_index *index, const arrival *datagram);
+static bool repeat(engine *self, const receive_index *index, const arrival *datagram);
 static bool accept_counter(engine *self, const receive_index *index, phase_keys *keys, const arrival *datagram);
 static void note_source(engine *self, session *owner, const phase_keys *keys, const endpoint *from);
 static void add_message(engine *self, const receive_index *index, const arrival *datagram, bool plain);
 
 void engine_receive(engine *self) {
+  if (!self->messages_held) engine_fill_messages(self);
+  self->messages_held = false;
+}
+
+void engine_fill_messages(engine *self) {
   struct mmsghdr slots[RECEIVE_SLOTS];
   socket_address from[RECEIVE_SLOTS];
   receive_control controls[RECEIVE_SLOTS];
   self->messages.count = 0;
+  self->asks = false;
+  self->now = flow_now();
   if (self->socket_watch == NULL) return;
   int count = receive_slots(self, slots, from, controls);
   for (int i = 0; i < count; i++) {
@@ -45,6 +53,9 @@ void engine_receive(engine *self) {
   }
   /* Relayed datagrams lie in the slots, which the next call fills anew. */
   send_queue_flush(&self->queue);
+  /* So do frames that are being joined. */
+  engine_flush_joined(self);
+  self->messages_held = self->messages.count > 0;
 }
 
 /* Returns the number of filled slots. */
@@ -131,7 +142,20 @@ static void take_sealed(engine *self, const receive_index *index, const arrival 
   if (counter >= COUNTER_LIMIT) return event_drop(&self->log, DROP_COUNTER_EXHAUSTED, 1);
   if (!aead_open(keys->opener, counter, datagram->bytes + DATAGRAM_HEADER, datagram->length - DATAGRAM_OVERHEAD))
     return event_drop(&self->log, DROP_TAG_INVALID, 1);
-  if (accept_counter(self, index, keys, datagram)) add_message(self, index, datagram, false);
+  if (!accept_counter(self, index, keys, datagram)) return;
+  if (self->asks || !repeat(self, index, datagram)) add_message(self, index, datagram, false);
+}
+
+/* As the switch decided on the frame before it; false if it must be asked. */
+static bool repeat(engine *self, const receive_index *index, const arrival *datagram) {
+  session *owner = index->owner;
+  const uint8_t *inner = datagram->bytes + DATAGRAM_HEADER;
+  flow arrived = {.kind = inner[0], .phase = datagram->bytes[1], .session = owner->number, .tag = index->tag};
+  uint8_t flags = inner[1] & FLAG_CHECKSUM_PARTIAL;
+  if (!engine_repeat_write(self, &arrived, inner + INNER_HEADER, datagram->length - SHORTEST_DATAGRAM, flags))
+    return false;
+  event_repeated(&self->log, &owner->received, EVENT_RECEIVED, owner->number, 1, datagram->length);
+  return true;
 }
 
 static bool accept_counter(engine *self, const receive_index *index, phase_keys *keys, const arrival *datagram) {
@@ -155,6 +179,8 @@ static void note_source(engine *self, session *owner, const phase_keys *keys, co
 
 static void add_message(engine *self, const receive_index *index, const arrival *datagram, bool plain) {
   message_batch *batch = &self->messages;
+  /* None may overtake it. */
+  self->asks = true;
   uint32_t i = batch->count++;
   const uint8_t *inner = datagram->bytes + DATAGRAM_HEADER;
   batch->offset[i] = (uint32_t)(inner + INNER_HEADER - batch->data);

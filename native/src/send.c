@@ -17,6 +17,7 @@ typedef struct {
 } message;
 
 static void send_entry(engine *self, const send_plan *plan, uint32_t i);
+static void remember_send(engine *self, const send_plan *plan, uint32_t i);
 static bool find_bytes(const engine *self, const send_plan *plan, uint32_t i, message *out);
 static bool is_super_frame(const engine *self, const send_plan *plan, uint32_t i);
 static void send_segments(engine *self, const message *frame, uint32_t segment);
@@ -30,8 +31,35 @@ static bool finish_plain(engine *self, const message *entry, uint8_t *out, uint3
 void engine_send(engine *self, const send_plan *plan) {
   if (self->socket_watch == NULL) return;
   for (uint32_t i = 0; i < plan->count; i++) send_entry(self, plan, i);
+  engine_finish_send(self);
+}
+
+void engine_finish_send(engine *self) {
   send_queue_flush(&self->queue);
   self->out_used = 0;
+}
+
+bool engine_repeat_send(engine *self, uint32_t i) {
+  const frame_batch *batch = &self->frames;
+  const uint8_t *bytes = batch->data + batch->offset[i];
+  const flow *decision = flow_find(&self->outgoing, bytes, self->now);
+  if (decision == NULL || batch->segment[i] > decision->longest || self->socket_watch == NULL) return false;
+  const uint8_t prefix[INNER_HEADER] = {decision->kind, batch->flags[i]};
+  message frame = {
+      .from = state_session(&self->state, decision->session),
+      .to = state_path(&self->state, decision->path),
+      .prefix = prefix,
+      .prefix_length = INNER_HEADER,
+      .bytes = bytes,
+      .length = batch->length[i],
+  };
+  if (frame.from == NULL || frame.to == NULL) return false;
+  self->sent = (sent_sum){0};
+  if (batch->segment[i] < frame.length) send_segments(self, &frame, batch->segment[i]);
+  else send_message(self, &frame);
+  event_repeated(&self->log, &frame.from->sent, EVENT_SENT, frame.from->number, self->sent.datagrams,
+                 self->sent.bytes);
+  return true;
 }
 
 static void send_entry(engine *self, const send_plan *plan, uint32_t i) {
@@ -47,6 +75,22 @@ static void send_entry(engine *self, const send_plan *plan, uint32_t i) {
   if (!find_bytes(self, plan, i, &entry)) return event_drop(&self->log, DROP_FRAME_MALFORMED, 1);
   if (is_super_frame(self, plan, i)) send_segments(self, &entry, self->frames.segment[plan->item[i]]);
   else send_message(self, &entry);
+  if (plan->repeat[i] != 0) remember_send(self, plan, i);
+}
+
+/* Only a whole frame of the TAP with nothing but kind and flags before it, which are the frame's own. */
+static void remember_send(engine *self, const send_plan *plan, uint32_t i) {
+  uint32_t item = plan->item[i];
+  if (plan->source[i] != SOURCE_TAP || item >= self->frames.count || plan->plain[i] != 0) return;
+  if (plan->offset[i] != self->frames.offset[item] || plan->prefix_length[i] != INNER_HEADER) return;
+  flow decision = {
+      .kind = plan->prefixes[(size_t)i * PREFIX_STRIDE],
+      .session = plan->session[i],
+      .path = plan->path[i],
+      .longest = plan->repeat[i],
+  };
+  memcpy(decision.macs, self->frames.data + plan->offset[i], FLOW_MACS);
+  flow_remember(&self->outgoing, &decision, flow_now());
 }
 
 /* Only a frame of the TAP that is planned whole can be cut. */
@@ -114,6 +158,8 @@ static bool finish(engine *self, const message *entry, uint8_t *body) {
   bool finished = entry->plain ? finish_plain(self, entry, out, inner) : finish_sealed(self, entry, out, inner);
   if (!finished) return false;
   self->out_used += inner + DATAGRAM_OVERHEAD;
+  self->sent.datagrams++;
+  self->sent.bytes += inner + DATAGRAM_OVERHEAD;
   send_queue_add(&self->queue, entry->to, out, inner + DATAGRAM_OVERHEAD);
   return true;
 }

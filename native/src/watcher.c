@@ -16,6 +16,8 @@ struct watcher {
   int fd;
   watcher **slot;
   bool *broken;
+  bool (*ask)(void *);
+  void *asked;
 };
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -49,6 +51,11 @@ bool watcher_start(napi_env env, int fd, napi_value on_readable, watcher **slot,
   return true;
 }
 
+void watcher_ask_first(watcher *self, bool (*ask)(void *), void *context) {
+  self->ask = ask;
+  self->asked = context;
+}
+
 void watcher_stop(watcher **slot) {
   watcher *self = *slot;
   if (self == NULL) return;
@@ -61,6 +68,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   (void)events;
   watcher *self = (watcher *)poll;
   if (status < 0) *self->broken = !survives(self);
+  if (self->ask != NULL && !self->ask(self->asked)) return;
   napi_env env = self->env;
   napi_handle_scope scope;
   MUST(napi_open_handle_scope(env, &scope));

@@ -14,6 +14,9 @@ typedef struct watcher watcher;
  */
 bool watcher_start(napi_env env, int fd, napi_value on_readable, watcher **slot, bool *broken);
 
+/* Before every call `ask` is called with `context`; if it returns false, JavaScript is left alone this time. */
+void watcher_ask_first(watcher *self, bool (*ask)(void *), void *context);
+
 /* Does nothing if `*slot` is null. */
 void watcher_stop(watcher **slot);
 

@@ -1,6 +1,7 @@
 /* Checks the parts that need neither Node nor the kernel; built with sanitizers and run by test/native/check.test.ts. */
 #include "../src/bytes.h"
 #include "../src/cut.h"
+#include "../src/flow_table.h"
 #include "../src/frame_layout.h"
 #include "../src/join.h"
 #include "../src/replay_window.h"
@@ -129,10 +130,47 @@ static void check_map(void) {
   u32_map_free(&map);
 }
 
+/* A decision is found by its addresses until its lease is over, and as long as no two others have driven it out. */
+static void check_flows(void) {
+  static flow_table table;
+  flow decision = {.session = 7};
+  const uint64_t now = flow_now();
+  CHECK(now > 0);
+  memcpy(decision.macs, "abcdefghijkl", FLOW_MACS);
+  CHECK(flow_find(&table, decision.macs, now) == NULL);
+  flow_remember(&table, &decision, now);
+  const flow *found = flow_find(&table, decision.macs, now + FLOW_LEASE_MS - 1);
+  CHECK(found != NULL && found->session == 7);
+  CHECK(flow_find(&table, decision.macs, now + FLOW_LEASE_MS) == NULL);
+  for (int i = 0; i < FLOW_MACS; i++) {
+    uint8_t other[FLOW_MACS];
+    memcpy(other, decision.macs, FLOW_MACS);
+    other[i] ^= 1;
+    CHECK(flow_find(&table, other, now) == NULL);
+  }
+  decision.session = 8;
+  flow_remember(&table, &decision, now);
+  CHECK(flow_find(&table, decision.macs, now)->session == 8);
+  flow_forget_all(&table);
+  CHECK(flow_find(&table, decision.macs, now) == NULL);
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < FLOW_SLOTS / 4; i++) {
+    flow each = {.session = i};
+    put_be32(each.macs + 2, random_below(UINT32_MAX));
+    put_be32(each.macs + 8, i);
+    flow_remember(&table, &each, now);
+    found = flow_find(&table, each.macs, now);
+    CHECK(found != NULL && found->session == i);
+  }
+  for (uint32_t i = 0; i < FLOW_SLOTS; i++) kept += table.slots[i].until > now;
+  CHECK(kept > FLOW_SLOTS / 5);
+}
+
 int main(void) {
   check_hostile_frames();
   check_replay_window();
   check_map();
+  check_flows();
   puts("all of it holds");
   return 0;
 }

@@ -209,6 +209,19 @@ int CRYPTO_memcmp(const void *a, const void *b, size_t length) {
   return memcmp(a, b, length);
 }
 
+/* A frame whose destination is an even number is one of a flow that the switch has decided on. */
+bool engine_repeat_write(engine *self, const flow *arrived, const uint8_t *frame, uint32_t length, uint8_t flags) {
+  (void)self;
+  (void)flags;
+  if (length < ETHERNET_HEADER || arrived->kind == 0 || frame[5] % 2 != 0) return false;
+  free(exact(frame, length));
+  return true;
+}
+
+void engine_flush_joined(engine *self) {
+  (void)self;
+}
+
 /* What is relayed leaves at once. */
 void send_queue_add(send_queue *queue, path *to, uint8_t *bytes, uint32_t length) {
   (void)queue;

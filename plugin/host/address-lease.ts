@@ -1,6 +1,7 @@
 import { equalIp } from '../../core/address.ts';
 import type { Cidr } from '../../core/address.ts';
 import type { AddressArgument } from './address-argument.ts';
+import { AddressRefused, messageOf } from './host-error.ts';
 import type { AddressPort } from './host-port.ts';
 
 /**
@@ -38,7 +39,11 @@ async function acquireOne(
   argument: AddressArgument,
   signal: AbortSignal | undefined,
 ): Promise<Cidr> {
-  if (argument.kind === 'allocate') return port.allocate(id, argument.subnet, signal);
-  await port.claim(id, argument.cidr, signal);
-  return argument.cidr;
+  try {
+    if (argument.kind === 'allocate') return await port.allocate(id, argument.subnet, signal);
+    await port.claim(id, argument.cidr, signal);
+    return argument.cidr;
+  } catch (error) {
+    throw new AddressRefused(messageOf(error), { cause: error });
+  }
 }

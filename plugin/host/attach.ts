@@ -6,12 +6,12 @@ import { argumentNames } from './address-argument.ts';
 import type { AddressArgument } from './address-argument.ts';
 import { acquire, includesIp } from './address-lease.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
-import { HostError, messageOf } from './host-error.ts';
+import { HostError, InterfaceExists, messageOf } from './host-error.ts';
 import type { BridgeIdentity } from './host-exposure.ts';
-import type { AddressPort, AttachmentResult, HostPort } from './host-port.ts';
+import type { AddressPort, HostPort } from './host-port.ts';
 import { attachmentMac, hostInterfaceName } from './mac-address.ts';
 import type { Namespace } from './namespace.ts';
-import type { PortPlan } from './port.ts';
+import type { PortPlan, PortRoute } from './port.ts';
 import type { RecordBook } from './record-book.ts';
 
 export interface AttacherOptions extends BridgeIdentity {
@@ -26,13 +26,37 @@ export interface AttachOrder {
   readonly wanted: readonly AddressArgument[];
   /** Undefined = ethwe, or the one that the attachment has. */
   readonly interface: string | undefined;
-  /** Finds the gateway of a default route; undefined = no such route. */
+  /** Finds the gateway of the routes; undefined = no routes. */
   readonly gateway: ((cidr: Cidr) => Promise<Gateway>) | undefined;
   readonly signal: AbortSignal | undefined;
+  readonly pod?: PodPort | undefined;
+}
+
+/** What sets the interface of a pod apart from that of `attach`. */
+export interface PodPort {
+  /** Under which it is recorded, and its addresses are allocated. */
+  readonly id: string;
+  /** Bytes; undefined = the bridge's. */
+  readonly mtu: number | undefined;
+  /** May frames go back out of the port that they came in by? */
+  readonly hairpin: boolean;
+  /** Undefined = the host's address on the bridge. */
+  readonly gateway: IpAddress | undefined;
+  /** Undefined = a default route. */
+  readonly routes: ((gateway: IpAddress) => readonly PortRoute[]) | undefined;
 }
 
 export interface Gateway {
   readonly ip: IpAddress;
+  readonly notes: readonly string[];
+}
+
+/** An attachment as it is now. */
+export interface Attached {
+  readonly record: AttachmentRecord;
+  readonly plan: PortPlan;
+  readonly gateway: IpAddress | undefined;
+  /** Sentences for the operator. */
   readonly notes: readonly string[];
 }
 
@@ -53,7 +77,7 @@ export class Attacher {
   }
 
   /** A new interface, the missing half of one, or further addresses and a default route for the one there is. */
-  async attach(namespace: Namespace, order: AttachOrder): Promise<AttachmentResult> {
+  async attach(namespace: Namespace, order: AttachOrder): Promise<Attached> {
     const before = this.#records.get(namespace.id);
     const present = before !== undefined && (await this.#options.host.ports()).has(before.hostInterface);
     try {
@@ -62,6 +86,42 @@ export class Attacher {
       return await this.#extend(namespace, order, before);
     } catch (error) {
       throw new HostError(`cannot attach ${order.target}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  /** The interface of a pod, which must not be there yet; what is left of a former one is removed first. */
+  async attachPod(namespace: Namespace, order: AttachOrder & { readonly pod: PodPort }): Promise<Attached> {
+    const before = this.#records.get(order.pod.id);
+    if (before !== undefined) {
+      const isThere = !before.pending && (await this.#options.host.ports()).has(before.hostInterface);
+      if (isThere) throw new InterfaceExists(`the pod has an interface ${before.interface} already`);
+      await this.remove(before);
+    }
+    const made = await this.#make(namespace, order, undefined);
+    if (order.signal?.aborted !== true) return made;
+    await this.remove(made.record);
+    throw new HostError('the runtime gave up before it had the answer');
+  }
+
+  /** Addresses for an interface that another plugin makes: a record without a port of ours. */
+  async lease(
+    id: string,
+    target: string,
+    order: Pick<AttachOrder, 'wanted' | 'signal' | 'interface'>,
+  ): Promise<AttachmentRecord> {
+    const before = this.#records.get(id);
+    if (before !== undefined && !before.pending) return before;
+    const fresh = this.#newRecord(id, { ...order, target, gateway: undefined }, []);
+    const record = { ...fresh, hostInterface: '' };
+    await this.#records.put(record);
+    try {
+      const addresses = await acquire(this.#options.addresses, id, order.wanted, [], order.signal);
+      const complete = { ...record, addresses, pending: false };
+      await this.#records.put(complete);
+      return complete;
+    } catch (error) {
+      await this.#undo([], undefined, record, () => this.#options.addresses.release(id));
+      throw error;
     }
   }
 
@@ -87,7 +147,7 @@ export class Attacher {
   /** Interface, addresses and record, whatever of them there is. */
   async remove(record: AttachmentRecord): Promise<void> {
     await this.#records.put({ ...record, addresses: [], pending: true });
-    await this.#options.host.unplug(record.hostInterface);
+    if (record.hostInterface !== '') await this.#options.host.unplug(record.hostInterface);
     await this.#options.addresses.release(record.id);
     await this.#records.delete(record.id);
   }
@@ -107,31 +167,28 @@ export class Attacher {
     namespace: Namespace,
     order: AttachOrder,
     before: AttachmentRecord | undefined,
-  ): Promise<AttachmentResult> {
+  ): Promise<Attached> {
     const held = before?.addresses ?? [];
     const wanted =
       order.wanted.length > 0 || held.length > 0 ? order.wanted : [{ kind: 'allocate' } as const];
-    const record = this.#newRecord(namespace.id, order, held);
+    const record = this.#newRecord(identityOf(namespace, order), order, held);
     await this.#records.put(record);
     let fresh: readonly Cidr[] = [];
     try {
       fresh = await acquire(this.#options.addresses, record.id, wanted, held, order.signal);
       const complete = { ...record, addresses: [...held, ...fresh], pending: false };
       const gateway = await order.gateway?.(complete.addresses[0]!);
-      await this.#options.host.plug(this.#plan(complete, gateway?.ip), namespace);
+      const plan = this.#plan(complete, order, gateway?.ip);
+      await this.#options.host.plug(plan, namespace);
       await this.#records.put(complete);
-      return this.#result(complete, gateway?.notes ?? []);
+      return attached(complete, plan, gateway);
     } catch (error) {
       await this.#undo(fresh, before, record, () => this.#options.host.unplug(record.hostInterface));
       throw error;
     }
   }
 
-  async #extend(
-    namespace: Namespace,
-    order: AttachOrder,
-    before: AttachmentRecord,
-  ): Promise<AttachmentResult> {
+  async #extend(namespace: Namespace, order: AttachOrder, before: AttachmentRecord): Promise<Attached> {
     const { host, addresses } = this.#options;
     checkExtension(order, before);
     await this.#records.put({ ...before, pending: true });
@@ -141,9 +198,10 @@ export class Attacher {
       if (fresh.length === 0 && order.gateway === undefined) throw alreadyAttached(before);
       const complete = { ...before, addresses: [...before.addresses, ...fresh] };
       const gateway = await order.gateway?.(fresh[0] ?? before.addresses[0]!);
-      await host.extend(namespace, this.#plan(complete, gateway?.ip), fresh);
+      const plan = this.#plan(complete, order, gateway?.ip);
+      await host.extend(namespace, plan, fresh);
       await this.#records.put(complete);
-      return this.#result(complete, gateway?.notes ?? []);
+      return attached(complete, plan, gateway);
     } catch (error) {
       const clear = (): Promise<void> => host.removeAddresses(namespace, before.interface, fresh);
       await this.#undo(fresh, before, before, clear);
@@ -212,16 +270,33 @@ export class Attacher {
     };
   }
 
-  #plan(record: AttachmentRecord, gateway: IpAddress | undefined): PortPlan {
-    const { hostInterface, mac, addresses } = record;
-    return { hostInterface, interface: record.interface, mac, mtu: this.#options.mtu, addresses, gateway };
+  #plan(record: AttachmentRecord, order: AttachOrder, gateway: IpAddress | undefined): PortPlan {
+    const { hostInterface, mac, addresses, id } = record;
+    const routesBy = order.pod?.routes ?? defaultRoute;
+    return {
+      hostInterface,
+      hostMac: attachmentMac(this.#options.peer, id, hostInterface),
+      interface: record.interface,
+      mac,
+      mtu: order.pod?.mtu ?? this.#options.mtu,
+      addresses,
+      routes: gateway === undefined ? [] : routesBy(gateway),
+      hairpin: order.pod?.hairpin ?? false,
+      guarded: order.pod !== undefined,
+    };
   }
+}
 
-  #result(record: AttachmentRecord, notes: readonly string[]): AttachmentResult {
-    const { id, mac } = record;
-    const addresses = record.addresses.map(formatCidr);
-    return { id, addresses, interface: record.interface, mac, mtu: this.#options.mtu, notes };
-  }
+function identityOf(namespace: Namespace, { pod }: AttachOrder): string {
+  return pod?.id ?? namespace.id;
+}
+
+function attached(record: AttachmentRecord, plan: PortPlan, gateway: Gateway | undefined): Attached {
+  return { record, plan, gateway: gateway?.ip, notes: gateway?.notes ?? [] };
+}
+
+function defaultRoute(gateway: IpAddress): PortRoute[] {
+  return [{ destination: { ip: { family: gateway.family, value: 0n }, prefix: 0 }, via: gateway }];
 }
 
 function checkExtension(order: AttachOrder, before: AttachmentRecord): void {

@@ -22,6 +22,9 @@ export interface AttachmentRecord {
 /** The identity in IPAM of the host's own addresses. */
 export const EXPOSE_ID = 'weave:expose';
 
+/** Begins the identities of pods' interfaces, whose ports are guarded. */
+export const POD_PREFIX = 'cni:';
+
 export const ATTACHMENT_KEY_PREFIX = 'attachments/';
 
 export function attachmentKey(id: string): string {

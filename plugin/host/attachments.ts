@@ -1,21 +1,24 @@
-import { equalBytes } from '../../core/bytes.ts';
+import { existsSync } from 'node:fs';
 import { formatCidr } from '../../core/address.ts';
+import type { Cidr } from '../../core/address.ts';
+import { equalBytes } from '../../core/bytes.ts';
 import type { StorePort } from '../../core/store.ts';
 import { SECOND } from '../../core/time.ts';
 import type { Millis } from '../../core/time.ts';
 import { parseAddressArgument } from './address-argument.ts';
 import type { AddressArgument } from './address-argument.ts';
 import { Attacher } from './attach.ts';
-import type { AttachOrder, AttacherOptions } from './attach.ts';
+import type { Attached, AttachOrder, AttacherOptions, PodPort } from './attach.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
-import { EXPOSE_ID } from './attachment-record.ts';
+import { EXPOSE_ID, POD_PREFIX } from './attachment-record.ts';
 import { isInterfaceName } from './bridge.ts';
-import { HostError, messageOf } from './host-error.ts';
+import { AddressRefused, HostError, messageOf } from './host-error.ts';
 import { HostExposure } from './host-exposure.ts';
 import type { AttachmentResult, AttachmentRow, AttachmentState } from './host-port.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { concatMacs } from './mac-address.ts';
 import type { Namespace } from './namespace.ts';
+import type { PortGuard } from './port-guard.ts';
 import { RecordBook } from './record-book.ts';
 
 export interface AttachmentsOptions extends AttacherOptions {
@@ -36,6 +39,16 @@ export interface AttachRequest {
   readonly defaultRoute?: boolean | undefined;
   /** Gives up waiting for an address; what was begun is undone. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** An interface for a pod, or addresses for one. */
+export interface PodRequest {
+  /** The namespace's path. */
+  readonly target: string;
+  readonly interface: string;
+  readonly wanted: readonly AddressArgument[];
+  readonly pod: PodPort;
+  readonly signal: AbortSignal | undefined;
 }
 
 /** An attachment that is gone keeps its addresses so long, as its container may only be restarting. */
@@ -78,9 +91,53 @@ export class Attachments {
     const namespace = await this.#options.host.open(target);
     try {
       const order = { target, wanted, interface: request.interface, gateway, signal };
-      return await this.#change(namespace.id, () => this.#attacher.attach(namespace, order));
+      return this.#result(await this.#change(namespace.id, () => this.#attacher.attach(namespace, order)));
     } finally {
       await namespace.close();
+    }
+  }
+
+  /** A pod's interface under `pod.id`; refused by {@link InterfaceExists} if it has it already. */
+  async attachPod(request: PodRequest): Promise<Attached> {
+    await this.#checkClaims(request.wanted);
+    const { target, pod, signal } = request;
+    const namespace = await this.#options.host.open(target);
+    try {
+      const order = { ...request, gateway: this.#podGateway(pod, signal) };
+      return await this.#change(pod.id, () => this.#attacher.attachPod(namespace, order));
+    } finally {
+      await namespace.close();
+    }
+  }
+
+  /** Addresses under `id` for an interface that another plugin makes in `target`; asked again, the same ones. */
+  async lease(id: string, request: Omit<PodRequest, 'pod'>): Promise<readonly Cidr[]> {
+    await this.#checkClaims(request.wanted);
+    const record = await this.#change(id, () => this.#attacher.lease(id, request.target, request));
+    return record.addresses;
+  }
+
+  /** Takes a pod's interface and addresses, or a lease, away, whatever of them there is. */
+  async removePod(id: string): Promise<void> {
+    await this.#change(id, async () => {
+      const record = this.#records.get(id);
+      if (record !== undefined) await this.#attacher.remove(record);
+    });
+  }
+
+  /** The records whose ids begin with `prefix`, in order of id. */
+  recordsOf(prefix: string): AttachmentRecord[] {
+    return this.#records.all().filter(({ id }) => id.startsWith(prefix));
+  }
+
+  /** Removes host ends that no record knows: a record is written before its port is made. */
+  async removeStrayPorts(): Promise<void> {
+    const ports = await this.#options.host.ports();
+    const known = new Set(this.#records.all().map((record) => record.hostInterface));
+    for (const port of ports) {
+      if (known.has(port)) continue;
+      this.#options.log.log('info', 'removed a port that belongs to no attachment', { port });
+      await this.#options.host.unplug(port);
     }
   }
 
@@ -136,10 +193,12 @@ export class Attachments {
 
   /** At daemon start, once bridge and IPAM are there: ends what a crash cut short and takes up what is attached. */
   async readopt(): Promise<void> {
+    await this.#options.host.adoptGuards(this.#records.all().flatMap(guardOf));
     await this.#queue.run(EXPOSE_ID, () => this.#exposure.readopt());
     for (const { id, pending } of this.#records.all()) {
       if (pending && id !== EXPOSE_ID) await this.#queue.run(id, () => this.#endPending(id));
     }
+    await this.removeStrayPorts();
     await this.check();
   }
 
@@ -200,12 +259,37 @@ export class Attachments {
 
   async #wanted(texts: readonly string[]): Promise<AddressArgument[]> {
     const wanted = texts.map(parseAddressArgument);
-    await this.#options.host.checkClaims(wanted.flatMap((one) => (one.kind === 'claim' ? [one.cidr] : [])));
+    await this.#checkClaims(wanted);
     return wanted;
   }
 
-  #gateway(signal: AbortSignal | undefined): AttachOrder['gateway'] {
+  async #checkClaims(wanted: readonly AddressArgument[]): Promise<void> {
+    const claims = wanted.flatMap((one) => (one.kind === 'claim' ? [one.cidr] : []));
+    if (claims.length > 0) await this.#options.host.checkClaims(claims);
+  }
+
+  #result({ record, notes }: Attached): AttachmentResult {
+    const { id, interface: name, mac } = record;
+    const addresses = record.addresses.map(formatCidr);
+    return { id, addresses, interface: name, mac, mtu: this.#options.mtu, notes };
+  }
+
+  #gateway(signal: AbortSignal | undefined): NonNullable<AttachOrder['gateway']> {
     return (cidr) => this.#queue.run(EXPOSE_ID, () => this.#exposure.gatewayFor(cidr, signal));
+  }
+
+  /** The host gets an address in the pod's subnet in any case, so that it reaches the pod; where it can have none, a named gateway will do. */
+  #podGateway(pod: PodPort, signal: AbortSignal | undefined): NonNullable<AttachOrder['gateway']> {
+    return async (cidr) => {
+      const { gateway } = pod;
+      try {
+        const own = await this.#gateway(signal)(cidr);
+        return { ...own, ip: gateway ?? own.ip };
+      } catch (error) {
+        if (gateway === undefined || !(error instanceof AddressRefused)) throw error;
+        return { ip: gateway, notes: [] };
+      }
+    };
   }
 
   async #openIfThere(target: string): Promise<Namespace | undefined> {
@@ -247,7 +331,11 @@ export class Attachments {
 
   /** The bridge's own MAC is always among them: the host speaks with it. */
   #announceMacs(): void {
-    const live = this.#records.all().filter((record) => !record.pending && !this.#goneSince.has(record.id));
+    const live = this.#records
+      .all()
+      .filter(
+        ({ id, hostInterface, pending }) => hostInterface !== '' && !pending && !this.#goneSince.has(id),
+      );
     const macs = concatMacs([this.#options.mac, ...live.map((record) => record.mac)]);
     if (this.#localMacs !== undefined && equalBytes(this.#localMacs, macs)) return;
     this.#localMacs = macs;
@@ -255,7 +343,16 @@ export class Attachments {
   }
 }
 
+/** What is guarded of a former run: also ports whose making or removal did not end. */
+function guardOf({ id, hostInterface, mac, addresses }: AttachmentRecord): PortGuard[] {
+  if (!id.startsWith(POD_PREFIX)) return [];
+  return [{ hostInterface, mac, addresses: addresses.map(({ ip }) => ip) }];
+}
+
 function stateOf(record: AttachmentRecord, ports: ReadonlySet<string>): AttachmentState {
   if (record.pending) return 'incomplete';
-  return record.id === EXPOSE_ID || ports.has(record.hostInterface) ? 'attached' : 'gone';
+  if (record.id === EXPOSE_ID) return 'attached';
+  // A lease has no port of ours: its namespace tells.
+  const isThere = record.hostInterface === '' ? existsSync(record.target) : ports.has(record.hostInterface);
+  return isThere ? 'attached' : 'gone';
 }

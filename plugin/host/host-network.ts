@@ -1,4 +1,5 @@
 import type { Cidr, IpAddress } from '../../core/address.ts';
+import type { AttachmentRecord } from './attachment-record.ts';
 import { adoptTap, ensureBridge, findBridge, isInterfaceName, removeLinks } from './bridge.ts';
 import type { BridgeSettings } from './bridge.ts';
 import type { HostCommands } from './commands.ts';
@@ -6,12 +7,15 @@ import { enableForwarding, setBridgeAddresses } from './exposure.ts';
 import { closeForwarding, openForwarding } from './firewall.ts';
 import { HostError, messageOf } from './host-error.ts';
 import type { Exposure, HostPort } from './host-port.ts';
-import { findLink } from './link-query.ts';
+import { findLink, listAddresses, listRoutes } from './link-query.ts';
+import type { Link, Route } from './link-query.ts';
 import { openNamespace } from './namespace.ts';
 import type { Namespace } from './namespace.ts';
 import { applyRuleset, removeRuleset } from './nftables.ts';
 import { extend, listPorts, plug, rejoin, removeAddresses } from './port.ts';
 import type { PortPlan } from './port.ts';
+import { isGuarded, PortGuards } from './port-guard.ts';
+import type { PortGuard } from './port-guard.ts';
 import { checkClaims, checkHost, checkRange } from './preflight.ts';
 import { detectBridgeMtu } from './underlay-mtu.ts';
 
@@ -21,6 +25,18 @@ export interface HostNetworkSettings extends BridgeSettings {
   readonly controlPort: number;
   /** False = `--no-host-firewall`: foreign chains are only reported. */
   readonly changeFirewall: boolean;
+}
+
+/** What the kernel has of a pod's interface. */
+interface PodKernelState {
+  /** The bridge that the host end is a port of; undefined if there is no host end, or it is in no bridge. */
+  readonly master: string | undefined;
+  /** The end in the namespace; undefined if it is not there. */
+  readonly inner: Link | undefined;
+  readonly addresses: readonly Cidr[];
+  readonly routes: readonly Route[];
+  /** Does the kernel check what the port sends? */
+  readonly guarded: boolean;
 }
 
 /** How long the packet engine may take to make the TAP. */
@@ -33,6 +49,7 @@ const TAP_TIMEOUT_MS = 10_000;
 export class HostNetwork implements HostPort {
   readonly settings: HostNetworkSettings;
   readonly #host: HostCommands;
+  readonly #guards: PortGuards;
   #masquerade: readonly Cidr[] = [];
   #firewallProblems: readonly string[] = [];
   #bridgeProblem: string | undefined;
@@ -43,6 +60,7 @@ export class HostNetwork implements HostPort {
         throw new HostError(`"${name}" is not an interface name of at most 15 characters`);
     }
     this.#host = host;
+    this.#guards = new PortGuards(host);
     this.settings = settings;
   }
 
@@ -85,6 +103,11 @@ export class HostNetwork implements HostPort {
     return [...(this.#bridgeProblem === undefined ? [] : [this.#bridgeProblem]), ...this.#firewallProblems];
   }
 
+  /** In a sentence; undefined while the bridge is whole. */
+  bridgeProblem(): string | undefined {
+    return this.#bridgeProblem;
+  }
+
   /** Removes all that this daemon and its predecessors made: attached interfaces, TAP, bridge, tables, rules. */
   async clean(): Promise<void> {
     const { bridge, tap } = this.settings;
@@ -104,12 +127,26 @@ export class HostNetwork implements HostPort {
     return checkClaims(this.#host, claims, this.settings.range, ownInterfaces(this.settings));
   }
 
-  plug(plan: PortPlan, namespace: Namespace): Promise<void> {
-    return plug(this.#host, this.settings.bridge, plan, namespace);
+  /** A guarded port is guarded before it is there. */
+  async plug(plan: PortPlan, namespace: Namespace): Promise<void> {
+    const { hostInterface, mac, addresses } = plan;
+    if (plan.guarded)
+      await this.#guards.add({ hostInterface, mac, addresses: addresses.map(({ ip }) => ip) });
+    try {
+      await plug(this.#host, this.settings.bridge, plan, namespace);
+    } catch (error) {
+      await this.#guards.remove(hostInterface);
+      throw error;
+    }
   }
 
-  unplug(hostInterface: string): Promise<void> {
-    return removeLinks(this.#host, [hostInterface]);
+  async unplug(hostInterface: string): Promise<void> {
+    await removeLinks(this.#host, [hostInterface]);
+    await this.#guards.remove(hostInterface);
+  }
+
+  adoptGuards(guards: readonly PortGuard[]): Promise<void> {
+    return this.#guards.adopt(guards);
   }
 
   extend(namespace: Namespace, plan: PortPlan, fresh: readonly Cidr[]): Promise<void> {
@@ -126,6 +163,32 @@ export class HostNetwork implements HostPort {
       if (master === undefined) await rejoin(this.#host, this.settings.bridge, name);
     }
     return new Set(ports.keys());
+  }
+
+  /** What there is of a pod's interface; rejects with {@link BadNamespace} if the namespace is gone. */
+  async podState(
+    { interface: name, hostInterface }: Pick<AttachmentRecord, 'interface' | 'hostInterface'>,
+    netns: string,
+  ): Promise<PodKernelState> {
+    const namespace = await this.open(netns);
+    try {
+      const inside = this.#host.inside(namespace.path);
+      const [outer, inner, addresses, routes] = await Promise.all([
+        findLink(this.#host, hostInterface),
+        findLink(inside, name),
+        listAddresses(inside),
+        listRoutes(inside),
+      ]);
+      return {
+        master: outer?.master,
+        inner,
+        addresses: addresses.filter((one) => one.interface === name).map(({ cidr }) => cidr),
+        routes: routes.filter((one) => one.interface === name),
+        guarded: await isGuarded(this.#host, hostInterface),
+      };
+    } finally {
+      await namespace.close();
+    }
   }
 
   async expose(exposure: Exposure): Promise<string[]> {

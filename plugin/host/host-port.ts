@@ -2,6 +2,7 @@ import type { Cidr } from '../../core/address.ts';
 import type { MacText } from './mac-address.ts';
 import type { Namespace } from './namespace.ts';
 import type { PortPlan } from './port.ts';
+import type { PortGuard } from './port-guard.ts';
 
 /** What the attachment service wants of the kernel; {@link HostNetwork} does it, tests have a fake. */
 export interface HostPort {
@@ -11,6 +12,8 @@ export interface HostPort {
   checkClaims(claims: readonly Cidr[]): Promise<void>;
   /** Makes the pair; all of it or nothing. */
   plug(plan: PortPlan, namespace: Namespace): Promise<void>;
+  /** Ports of former runs that are to be guarded; guards of others that are no more go. */
+  adoptGuards(guards: readonly PortGuard[]): Promise<void>;
   /** Removes a pair by its host end; it may be gone. */
   unplug(hostInterface: string): Promise<void>;
   /** Adds `fresh`, which are among the plan's addresses, and the plan's default route, if any, to a port that is there. */

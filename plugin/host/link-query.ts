@@ -1,5 +1,5 @@
 import { parseCidr, parseIp } from '../../core/address.ts';
-import type { Cidr } from '../../core/address.ts';
+import type { Cidr, IpAddress } from '../../core/address.ts';
 import type { HostCommands } from './commands.ts';
 import { CommandError } from './run.ts';
 
@@ -30,6 +30,8 @@ export interface Route {
   readonly destination: Cidr;
   /** Undefined for blackhole and the like, and for multipath. */
   readonly interface: string | undefined;
+  /** The gateway, if there is one. */
+  readonly via: IpAddress | undefined;
   /** "unicast" unless the kernel says otherwise: "blackhole", "local", "broadcast", "multicast", ... */
   readonly type: string;
 }
@@ -105,7 +107,8 @@ export function parseRoutes(json: string, family: 4 | 6): Route[] {
   return rowsOf(json).flatMap((row) => {
     const destination = parseDestination(textOf(row['dst']) ?? '', family);
     if (destination === undefined) return [];
-    return [{ destination, interface: textOf(row['dev']), type: textOf(row['type']) ?? 'unicast' }];
+    const via = parseIp(textOf(row['gateway']) ?? '');
+    return [{ destination, interface: textOf(row['dev']), via, type: textOf(row['type']) ?? 'unicast' }];
   });
 }
 

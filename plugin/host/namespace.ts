@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { open, readlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import type { HostCommands } from './commands.ts';
-import { HostError } from './host-error.ts';
+import { BadNamespace, NoNamespace } from './host-error.ts';
 import { CommandError, runProgram } from './run.ts';
 
 /**
@@ -25,16 +25,16 @@ const NAMED_NAMESPACES = ['/run/netns', '/var/run/netns'];
 
 /**
  * Opens TARGET: a path (anything with a slash), a name known to `ip netns`, or a pid. A name of digits goes before
- * the pid. Throws {@link HostError} if there is none, if it is no network namespace, or if it is the host's own.
+ * the pid. Throws {@link BadNamespace} if there is none, if it is no network namespace, or if it is the host's own.
  */
 export async function openNamespace(target: string, host: HostCommands): Promise<Namespace> {
   const file = await openTarget(target);
   try {
     const path = `/proc/${process.pid}/fd/${file.fd}`;
     const inode = await namespaceInode(path);
-    if (inode === undefined) throw new HostError(`${target} is not a network namespace`);
+    if (inode === undefined) throw new BadNamespace(`${target} is not a network namespace`);
     if (inode === (await namespaceInode(host.netns ?? '/proc/self/ns/net'))) {
-      throw new HostError(
+      throw new BadNamespace(
         `${target} is the host's own network namespace: use expose to give the host an address`,
       );
     }
@@ -47,14 +47,14 @@ export async function openNamespace(target: string, host: HostCommands): Promise
 
 async function openTarget(target: string): Promise<FileHandle> {
   if (target === '' || target.includes('\0') || target === '.' || target === '..') {
-    throw new HostError(`"${target}" is neither a namespace path, nor a name, nor a pid`);
+    throw new BadNamespace(`"${target}" is neither a namespace path, nor a name, nor a pid`);
   }
   for (const path of candidatePaths(target)) {
     const file = await openIfThere(path, target);
     if (file !== undefined) return file;
   }
   const what = /^\d+$/.test(target) ? 'network namespace and no process' : 'network namespace';
-  throw new HostError(`there is no ${what} ${target}: give a path, a name from "ip netns list", or a pid`);
+  throw new NoNamespace(`there is no ${what} ${target}: give a path, a name from "ip netns list", or a pid`);
 }
 
 function candidatePaths(target: string): string[] {
@@ -70,7 +70,7 @@ async function openIfThere(path: string, target: string): Promise<FileHandle | u
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ESRCH') return undefined;
-    throw new HostError(`the network namespace ${target} cannot be opened (${code ?? String(error)})`);
+    throw new BadNamespace(`the network namespace ${target} cannot be opened (${code ?? String(error)})`);
   }
 }
 

@@ -1,7 +1,7 @@
 import { formatCidr, networkOf } from '../../core/address.ts';
 import type { Cidr } from '../../core/address.ts';
 import type { HostCommands } from './commands.ts';
-import { HOST_INTERFACE_PREFIX } from './mac-address.ts';
+import { guardRules } from './port-guard.ts';
 
 /** Everything our two tables depend on. */
 export interface RulesetState {
@@ -13,37 +13,46 @@ export interface RulesetState {
   readonly controlPort: number;
 }
 
-const TABLES = ['inet weave-ts', 'bridge weave-ts'] as const;
-
-/** Replaces both tables in one transaction. */
+/** Brings both tables to this state in one transaction; counters and the guards of ports stay. */
 export async function applyRuleset(host: HostCommands, state: RulesetState): Promise<void> {
   await host.run('nft', ['-f', '-'], { input: rulesetText(state) });
 }
 
-export async function removeRuleset(host: HostCommands): Promise<void> {
-  await host.run('nft', ['-f', '-'], { input: emptyTables() });
-}
-
-/** The whole desired state. Other tables are not mentioned. Same state, same text. */
-export function rulesetText(state: RulesetState): string {
-  return [emptyTables(), inetTable(state), bridgeTable()].join('');
-}
-
 /** Naming a table before deleting it makes the deletion succeed whether it was there or not. */
-function emptyTables(): string {
-  return TABLES.map((table) => `table ${table}\ndelete table ${table}\n`).join('');
+export async function removeRuleset(host: HostCommands): Promise<void> {
+  const tables = ['inet weave-ts', 'bridge weave-ts'];
+  const input = tables.map((table) => `table ${table}\ndelete table ${table}\n`).join('');
+  await host.run('nft', ['-f', '-'], { input });
 }
+
+/** The whole desired state but the guards of ports. Other tables are not mentioned. Same state, same text. */
+export function rulesetText(state: RulesetState): string {
+  return inetTable(state) + guardRules();
+}
+
+/** Counts what came from the mesh for the control port of this host, or through this host for that of another. */
+export const CONTROL_PORT_COUNTER = 'control_port';
 
 function inetTable(state: RulesetState): string {
   const bridge = JSON.stringify(state.bridge);
+  const refused = `meta l4proto { tcp, udp } th dport ${state.controlPort} counter name ${CONTROL_PORT_COUNTER} drop`;
   return `table inet weave-ts {
+  counter ${CONTROL_PORT_COUNTER} { }
+  chain input { type filter hook input priority filter - 5; policy accept; }
+  chain forward { type filter hook forward priority filter - 5; policy accept; }
+  chain postrouting { type nat hook postrouting priority srcnat; policy accept; }
+}
+flush chain inet weave-ts input
+flush chain inet weave-ts forward
+flush chain inet weave-ts postrouting
+table inet weave-ts {
   chain input {
-    type filter hook input priority filter - 5; policy accept;
-    iifname ${bridge} tcp dport ${state.controlPort} drop
-    iifname ${bridge} udp dport ${state.controlPort} drop
+    iifname ${bridge} ${refused}
+  }
+  chain forward {
+    iifname ${bridge} oifname != ${bridge} ${refused}
   }
   chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;
 ${masqueradeRules(state)}  }
 }
 `;
@@ -62,23 +71,6 @@ function masqueradeRules(state: RulesetState): string {
       return `    ${word} saddr { ${sources.join(', ')} } ${apart} masquerade fully-random\n`;
     })
     .join('');
-}
-
-/**
- * What attached namespaces must not send: router advertisements and the answers of DHCP servers (CVE-2020-11091).
- * Frames of remote ones are checked on their own host.
- */
-function bridgeTable(): string {
-  const port = `iifname "${HOST_INTERFACE_PREFIX}*"`;
-  return `table bridge weave-ts {
-  chain prerouting {
-    type filter hook prerouting priority filter; policy accept;
-    ${port} icmpv6 type { nd-router-advert, nd-redirect } drop
-    ${port} ether type ip udp sport 67 udp dport 68 drop
-    ${port} ether type ip6 udp sport 547 udp dport 546 drop
-  }
-}
-`;
 }
 
 /** The networks of one family, each once and none within another: nft refuses overlapping elements of a set. */

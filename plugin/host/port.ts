@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
-import { formatCidr, formatIp } from '../../core/address.ts';
+import { cidrContains, formatCidr, formatIp } from '../../core/address.ts';
 import type { Cidr, IpAddress } from '../../core/address.ts';
 import type { HostCommands } from './commands.ts';
-import { HostError } from './host-error.ts';
+import { HostError, InterfaceExists } from './host-error.ts';
 import { ipBatch, IpBatchError } from './ip-batch.ts';
 import type { IpCommand } from './ip-batch.ts';
 import { findLink, listLinks } from './link-query.ts';
@@ -23,8 +23,19 @@ export interface PortPlan {
   /** Bytes. */
   readonly mtu: number;
   readonly addresses: readonly Cidr[];
-  /** Gateway of the default route to add, if any. */
-  readonly gateway: IpAddress | undefined;
+  readonly routes: readonly PortRoute[];
+  /** Of the host end. */
+  readonly hostMac: MacText;
+  /** May the bridge send frames back out of the port that they came in by? */
+  readonly hairpin: boolean;
+  /** May the port send only with its own MAC and addresses? */
+  readonly guarded: boolean;
+}
+
+export interface PortRoute {
+  readonly destination: Cidr;
+  /** Undefined = whatever is there is on the link. */
+  readonly via: IpAddress | undefined;
 }
 
 /**
@@ -40,7 +51,7 @@ export async function plug(
   await removeLinks(host, [plan.hostInterface]);
   await createPair(host, bridge, plan, namespace);
   try {
-    await ipBatch(host, await hostEndCommands(host, bridge, plan.hostInterface));
+    await ipBatch(host, await hostEndCommands(host, bridge, plan));
     const inside = host.inside(namespace.path);
     await configureInnerEnd(inside, plan);
     await waitForCarrier(host, plan.hostInterface);
@@ -95,19 +106,27 @@ async function createPair(
 ): Promise<void> {
   const size = ['mtu', String(plan.mtu), 'gso_max_size', String(gsoMaxSize(plan.mtu))];
   const inner = ['peer', 'name', plan.interface, 'address', plan.mac, ...size, 'netns', namespace.path];
-  const create = ['link', 'add', 'name', plan.hostInterface, ...size, 'type', 'veth', ...inner];
+  const outer = ['name', plan.hostInterface, 'address', plan.hostMac];
+  const create = ['link', 'add', ...outer, ...size, 'type', 'veth', ...inner];
   try {
     await ipBatch(host, [create]);
   } catch (error) {
     if (!(error instanceof IpBatchError) || error.reason !== 'File exists') throw error;
-    throw new HostError(
+    throw new InterfaceExists(
       `it already has an interface ${plan.interface}: remove it or choose another --interface`,
     );
   }
 }
 
-async function hostEndCommands(host: HostCommands, bridge: string, name: string): Promise<IpCommand[]> {
-  return [...(await quietCommands(host, name)), ['link', 'set', 'dev', name, 'master', bridge, 'up']];
+async function hostEndCommands(host: HostCommands, bridge: string, plan: PortPlan): Promise<IpCommand[]> {
+  const dev = ['link', 'set', 'dev', plan.hostInterface];
+  const hairpin = plan.hairpin ? [[...dev, 'type', 'bridge_slave', 'hairpin', 'on']] : [];
+  return [
+    ...(await quietCommands(host, plan.hostInterface)),
+    [...dev, 'master', bridge],
+    ...hairpin,
+    [...dev, 'up'],
+  ];
 }
 
 /**
@@ -126,19 +145,19 @@ async function configureInnerEnd(inside: HostCommands, plan: PortPlan): Promise<
   ]);
 }
 
-/** The commands, then the plan's default route. */
+/** The commands, then the plan's routes. */
 async function configure(
   inside: HostCommands,
   plan: PortPlan,
   commands: readonly IpCommand[],
 ): Promise<void> {
-  const route = plan.gateway === undefined ? [] : [defaultRoute(plan.interface, plan.gateway)];
+  const routes = plan.routes.map((route) => routeCommand(plan, route));
   try {
-    await ipBatch(inside, [...commands, ...route]);
+    await ipBatch(inside, [...commands, ...routes]);
   } catch (error) {
-    const isTaken = error instanceof IpBatchError && error.failedAt === commands.length;
+    const isTaken = error instanceof IpBatchError && error.failedAt >= commands.length;
     if (!isTaken || error.reason !== 'File exists') throw error;
-    throw new HostError('it already has a default route: leave out --default-route', { cause: error });
+    throw new HostError(routeTaken(plan.routes[error.failedAt - commands.length]!), { cause: error });
   }
 }
 
@@ -158,8 +177,18 @@ function addressCommands(name: string, addresses: readonly Cidr[]): IpCommand[] 
   });
 }
 
-function defaultRoute(name: string, gateway: IpAddress): IpCommand {
-  return ['route', 'add', 'default', 'via', formatIp(gateway), 'dev', name];
+/** `onlink` for a gateway outside the subnets of the interface, which the kernel would refuse. */
+function routeCommand(plan: PortPlan, { destination, via }: PortRoute): IpCommand {
+  const dev = ['dev', plan.interface];
+  const route = ['route', 'add', formatCidr(destination)];
+  if (via === undefined) return [...route, ...dev];
+  const isNear = plan.addresses.some((cidr) => cidrContains(cidr, via));
+  return [...route, 'via', formatIp(via), ...dev, ...(isNear ? [] : ['onlink'])];
+}
+
+function routeTaken({ destination }: PortRoute): string {
+  if (destination.prefix === 0) return 'it already has a default route: leave out --default-route';
+  return `it already has a route to ${formatCidr(destination)}: leave that one out`;
 }
 
 function announceCommand(name: string, mac: MacText): IpCommand {

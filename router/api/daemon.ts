@@ -25,12 +25,29 @@ export interface Daemon {
   allocate(id: string, subnet: string | undefined, signal: AbortSignal): Promise<readonly string[]>;
   claim(id: string, cidr: string, signal: AbortSignal): Promise<readonly string[]>;
   release(id: string, cidr: string | undefined): Promise<readonly string[]>;
+  /** One call of the CNI plugin; `body` is what its program in /opt/cni/bin sends. Never rejects for a refusal. */
+  cni(body: Buffer, signal: AbortSignal): Promise<CniAnswer>;
+  /** Remembers the directories and writes the network configuration when ADD can be served. */
+  cniInstall(request: CniInstallRequest): Promise<void>;
   /** Takes over what dead peers own, each by name or nickname: all of them or none. */
   removePeers(request: RemovePeersRequest, signal: AbortSignal): Promise<readonly RemovedPeer[]>;
   /** Takes everything attached off, releases all addresses and hands the ranges to another peer. */
   reset(force: boolean, signal: AbortSignal): Promise<ResetResult>;
   /** Compares what all peers hold. */
   check(signal: AbortSignal): Promise<CheckResult>;
+}
+
+export interface CniAnswer {
+  /** Is `output` an error? */
+  readonly failed: boolean;
+  /** What the program prints: JSON, or nothing. */
+  readonly output: string;
+}
+
+export interface CniInstallRequest {
+  readonly binDir: string;
+  readonly confDir: string;
+  readonly cniVersion: string;
 }
 
 export interface RemovePeersRequest {

@@ -29,6 +29,11 @@ export const hideBody = closedObject({ addresses: texts }, []);
 export const allocateBody = closedObject({ id: text, subnet: text }, ['id']);
 export const claimBody = closedObject({ id: text, cidr: text }, ['id', 'cidr']);
 export const releaseBody = closedObject({ id: text, cidr: text }, ['id']);
+export const cniInstallBody = closedObject({ binDir: text, confDir: text, cniVersion: text }, [
+  'binDir',
+  'confDir',
+  'cniVersion',
+]);
 export const removePeersBody = closedObject(
   { peers: { ...texts, minItems: 1 }, now: { type: 'boolean' }, strict: { type: 'boolean' } },
   ['peers'],

@@ -3,11 +3,12 @@ import { dirname } from 'node:path';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Log } from '../../core/log.ts';
 import { answers } from './client.ts';
-import type { AttachRequest, Daemon, ExposeRequest } from './daemon.ts';
+import type { AttachRequest, CniInstallRequest, Daemon, ExposeRequest } from './daemon.ts';
 import {
   allocateBody,
   attachBody,
   claimBody,
+  cniInstallBody,
   connectBody,
   detachBody,
   exposeBody,
@@ -47,6 +48,7 @@ export function createApi(daemon: Daemon, log: Log): FastifyInstance {
   addKeyCalls(app, daemon);
   addAttachmentCalls(app, daemon);
   addAddressCalls(app, daemon);
+  addCniCalls(app, daemon);
   addSpaceCalls(app, daemon);
   return app;
 }
@@ -157,6 +159,32 @@ function addAddressCalls(app: FastifyInstance, daemon: Daemon): void {
     async ({ body }) => ({
       addresses: await daemon.release(body.id, body.cidr),
     }),
+  );
+}
+
+/** A configuration of 4 MiB and its environment. */
+const CNI_BODY_LIMIT_BYTES = (4 << 20) + (256 << 10);
+const CNI_BODY_TYPE = 'application/x-weave-ts-cni';
+/** The program exits with 1 and prints the answer all the same. */
+const CNI_FAILED = 422;
+
+function addCniCalls(app: FastifyInstance, daemon: Daemon): void {
+  app.addContentTypeParser(CNI_BODY_TYPE, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.post<{ Body: Buffer }>('/cni', { bodyLimit: CNI_BODY_LIMIT_BYTES }, async (request, reply) => {
+    if (!Buffer.isBuffer(request.body)) throw new Error(`/cni takes a body of type ${CNI_BODY_TYPE}`);
+    const { failed, output } = await daemon.cni(request.body, gone(request));
+    await reply
+      .code(failed ? CNI_FAILED : 200)
+      .type('application/json')
+      .send(output);
+  });
+  app.post<{ Body: CniInstallRequest }>(
+    '/cni/install',
+    { schema: { body: cniInstallBody } },
+    async ({ body }) => {
+      await daemon.cniInstall(body);
+      return {};
+    },
   );
 }
 

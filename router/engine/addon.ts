@@ -124,15 +124,18 @@ export interface Addon {
     session: Uint32Array,
     path: Uint32Array,
     plain: Uint8Array,
+    repeat: Uint32Array,
     scratch: Uint8Array,
   ): void;
   engineWriteFrames(
     engine: EngineHandle,
     count: number,
     source: Uint8Array,
+    item: Uint32Array,
     offset: Uint32Array,
     length: Uint32Array,
     flags: Uint8Array,
+    repeat: Uint8Array,
     scratch: Uint8Array,
   ): void;
   /** Number of events that are in the arrays now; drops are there at any time. */

@@ -15,6 +15,8 @@ export const EVENT_WORDS = 4;
 export const EVENT_ROAMED = 1;
 export const EVENT_TOO_BIG = 2;
 export const EVENT_SEND_FAILED = 3;
+export const EVENT_SENT = 5;
+export const EVENT_RECEIVED = 6;
 
 /** Address (IPv4-mapped if IPv4) and port, most significant byte first. */
 export const ENDPOINT_BYTES = 18;

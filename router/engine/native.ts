@@ -3,8 +3,10 @@ import { ipToBytes, type Endpoint } from '../../core/address.ts';
 import { loadAddon, type Addon, type EngineHandle } from './addon.ts';
 import {
   ENDPOINT_BYTES,
+  EVENT_RECEIVED,
   EVENT_ROAMED,
   EVENT_SEND_FAILED,
+  EVENT_SENT,
   EVENT_TOO_BIG,
   EVENT_WORDS,
   SLOT_BYTES,
@@ -116,13 +118,23 @@ export class NativeEngine implements Engine {
       plan.session,
       plan.path,
       plan.plain,
+      plan.repeat,
       plan.scratch,
     );
   }
 
   writeFrames(plan: WritePlan): void {
-    const { count, source, offset, length, flags, scratch } = plan;
-    this.#addon.engineWriteFrames(this.#handle, count, source, offset, length, flags, scratch);
+    this.#addon.engineWriteFrames(
+      this.#handle,
+      plan.count,
+      plan.source,
+      plan.item,
+      plan.offset,
+      plan.length,
+      plan.flags,
+      plan.repeat,
+      plan.scratch,
+    );
   }
 
   drainEvents(): EngineEvent[] {
@@ -234,6 +246,10 @@ export class NativeEngine implements Engine {
         return { type: 'too-big', path: number, size: first };
       case EVENT_SEND_FAILED:
         return { type: 'send-failed', path: number, errno: getSystemErrorName(-first) };
+      case EVENT_SENT:
+        return { type: 'sent', session: number, datagrams: first, bytes: events[at + 3]! };
+      case EVENT_RECEIVED:
+        return { type: 'received', session: number, datagrams: first, bytes: events[at + 3]! };
       default:
         return { type: 'label-used', index: number, datagrams: first, bytes: events[at + 3]! };
     }

@@ -115,6 +115,14 @@ export type EngineEvent =
       readonly datagrams: number;
       readonly bytes: number;
     }
+  /** Frames that went as plan entries with `repeat` said: their datagrams and bytes of UDP payload, since the last one. */
+  | { readonly type: 'sent'; readonly session: number; readonly datagrams: number; readonly bytes: number }
+  | {
+      readonly type: 'received';
+      readonly session: number;
+      readonly datagrams: number;
+      readonly bytes: number;
+    }
   | { readonly type: 'dropped'; readonly reason: EngineDrop; readonly count: number }
   /** The TAP or the socket is gone; the engine is of no more use. */
   | { readonly type: 'failed'; readonly error: string };
@@ -211,6 +219,11 @@ export class SendPlan {
   readonly path: Uint32Array;
   /** 1 = send plain with the session's cookie. */
   readonly plain: Uint8Array;
+  /**
+   * Not 0: the engine may do the same, for 100 ms and until it is configured anew, with every frame of the TAP that has
+   * the same MACs and a `segment` of at most so many bytes. It says so by 'sent'. Only for a sealed frame of the TAP.
+   */
+  readonly repeat: Uint32Array;
   readonly scratch: Uint8Array;
 
   readonly capacity: number;
@@ -226,6 +239,7 @@ export class SendPlan {
     this.session = new Uint32Array(capacity);
     this.path = new Uint32Array(capacity);
     this.plain = new Uint8Array(capacity);
+    this.repeat = new Uint32Array(capacity);
     this.scratch = new Uint8Array(scratchBytes);
   }
 }
@@ -235,10 +249,17 @@ export class WritePlan {
   count = 0;
   /** SOURCE_RECEIVED or SOURCE_SCRATCH. */
   readonly source: Uint8Array;
+  /** Position in the MessageBatch; 0 for scratch. */
+  readonly item: Uint32Array;
   readonly offset: Uint32Array;
   readonly length: Uint32Array;
   /** 0 or FLAG_CHECKSUM_PARTIAL. */
   readonly flags: Uint8Array;
+  /**
+   * 1 = the engine may do the same, for 100 ms and until it is configured anew, with every message of the same kind,
+   * session, tag and phase whose frame has the same MACs. It says so by 'received'. Only for a sealed message.
+   */
+  readonly repeat: Uint8Array;
   readonly scratch: Uint8Array;
 
   readonly capacity: number;
@@ -246,9 +267,11 @@ export class WritePlan {
   constructor(capacity: number, scratchBytes: number) {
     this.capacity = capacity;
     this.source = new Uint8Array(capacity);
+    this.item = new Uint32Array(capacity);
     this.offset = new Uint32Array(capacity);
     this.length = new Uint32Array(capacity);
     this.flags = new Uint8Array(capacity);
+    this.repeat = new Uint8Array(capacity);
     this.scratch = new Uint8Array(scratchBytes);
   }
 }

@@ -239,6 +239,12 @@ export class Link implements Machine<LinkEffect> {
     this.#settle(now);
   }
 
+  /** Sealed frames came whose like {@link Link.onArrival} was told of shortly before: their datagrams and bytes. */
+  onFramesReceived(number: number, datagrams: number, bytes: number, now: Millis): void {
+    this.#receivedBytes += bytes;
+    this.#slots.find(number)?.keys?.onDatagrams(datagrams, now);
+  }
+
   /** Frames were sent: their datagrams and bytes of UDP payload. True if the next timeout comes sooner for it. */
   onDataSent(number: number, datagrams: number, bytes: number, now: Millis): boolean {
     const session = this.#slots.find(number);

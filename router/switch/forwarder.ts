@@ -1,7 +1,8 @@
 import type { PeerName } from '../../core/peer-name.ts';
 import type { Millis } from '../../core/time.ts';
-import { PREFIX_STRIDE, SOURCE_SCRATCH } from '../engine/port.ts';
+import { PREFIX_STRIDE, SOURCE_SCRATCH, SOURCE_TAP } from '../engine/port.ts';
 import { LONGEST_ANSWER, mtuToAnswer, writeTooBig } from '../wire/icmp.ts';
+import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.ts';
 import {
   BROADCAST_HEADER_BYTES,
   FRAGMENT_HEADER_BYTES,
@@ -43,7 +44,8 @@ export class Forwarder {
     this.#prefixLength = writeFramePrefix(this.#prefix, 0, frame.flags);
     const route = this.#links.route(peer);
     if (route === undefined) this.#hold(frame, peer);
-    else if (frame.packetBytes <= route.innerMtu) this.#sendWhole(frame, route, plans);
+    else if (frame.packetBytes <= route.innerMtu)
+      this.#sendWhole(frame, route, plans, repeatLimit(frame, route));
     else this.#sendTooBig(frame, route, plans, now);
   }
 
@@ -52,12 +54,13 @@ export class Forwarder {
     this.#prefixLength = writeBroadcastPrefix(this.#prefix, 0, frame.flags, header);
     const route = this.#links.route(peer);
     if (route === undefined) this.#hold(frame, peer);
-    else if (frame.packetBytes <= route.innerMtu) this.#sendWhole(frame, route, plans);
+    else if (frame.packetBytes <= route.innerMtu) this.#sendWhole(frame, route, plans, 0);
     else this.#sendFragments(frame, route, plans);
   }
 
-  #sendWhole(frame: FrameRef, route: LinkRoute, plans: Plans): void {
+  #sendWhole(frame: FrameRef, route: LinkRoute, plans: Plans, repeat: number): void {
     const i = this.#addEntry(frame, route, plans, frame.offset, frame.length);
+    plans.send.repeat[i] = repeat;
     const prefixes = plans.send.prefixes;
     const at = i * PREFIX_STRIDE;
     for (let k = 0; k < this.#prefixLength; k++) prefixes[at + k] = this.#prefix[k]!;
@@ -81,7 +84,9 @@ export class Forwarder {
     write.source[i] = SOURCE_SCRATCH;
     write.offset[i] = at;
     write.length[i] = length;
+    write.item[i] = 0;
     write.flags[i] = 0;
+    write.repeat[i] = 0;
   }
 
   #sendFragments(frame: FrameRef, route: LinkRoute, plans: Plans): void {
@@ -114,6 +119,7 @@ export class Forwarder {
     send.session[i] = route.session;
     send.path[i] = route.path;
     send.plain[i] = route.plain ? 1 : 0;
+    send.repeat[i] = 0;
     return i;
   }
 
@@ -129,4 +135,12 @@ export class Forwarder {
     message.set(frame.data.subarray(frame.offset, frame.offset + frame.length), this.#prefixLength);
     this.#links.hold(peer, message);
   }
+}
+
+/**
+ * Up to which length frames of the same flow may go the same way unasked; 0 = none. A trusted subnet ends at once, not
+ * 100 ms later, so what goes plain is asked about every time.
+ */
+function repeatLimit(frame: FrameRef, route: LinkRoute): number {
+  return frame.source === SOURCE_TAP && !route.plain ? route.innerMtu + ETHERNET_HEADER_BYTES : 0;
 }

@@ -201,7 +201,7 @@ export class Switch {
     this.#macs.learnRemote(this.#frame.sourceMac, sender, now);
     const destination = this.#frame.destinationMac;
     const where = isGroup(destination) ? 'local' : (this.#macs.lookup(destination, now) ?? 'local');
-    if (where === 'local') this.#deliver(plans);
+    if (where === 'local') this.#deliver(plans, this.#frame.source === SOURCE_RECEIVED);
     else this.#onDrop('frame-destination-elsewhere');
   }
 
@@ -221,7 +221,7 @@ export class Switch {
     const verdict = this.#flood.admit(originator, epoch, sequence, now);
     if (verdict !== 'new') return this.#onDrop(verdict);
     this.#macs.learnRemote(this.#frame.sourceMac, this.#flood.nameOf(originator)!, now);
-    this.#deliver(plans);
+    this.#deliver(plans, false);
     this.#passOn(this.#flood.passOn(originator, epoch, sequence, ttl), sender, plans);
   }
 
@@ -253,9 +253,9 @@ export class Switch {
     }
   }
 
-  /** Writes `#frame` to the TAP. */
-  #deliver(plans: Plans): void {
-    const { data, source, offset, length, flags } = this.#frame;
+  /** Writes `#frame` to the TAP; `repeat`: so may be done with those that follow it from its MAC to the same. */
+  #deliver(plans: Plans, repeat: boolean): void {
+    const { data, source, item, offset, length, flags } = this.#frame;
     let at = offset;
     if (source === SOURCE_SCRATCH) {
       // The scratch that it lies in is the send plan's; the write plan has its own.
@@ -265,9 +265,11 @@ export class Switch {
     }
     const i = plans.addWrite();
     plans.write.source[i] = source;
+    plans.write.item[i] = item;
     plans.write.offset[i] = at;
     plans.write.length[i] = length;
     plans.write.flags[i] = flags;
+    plans.write.repeat[i] = repeat ? 1 : 0;
   }
 
   /** Puts bytes of our own where plan entries can refer to them, as `#frame`. False if they are too many. */

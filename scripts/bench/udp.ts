@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { inside } from './bench-lab.ts';
 import { nextRate, type Step } from './bisection.ts';
-import type { Context } from './measure.ts';
+import type { Context, Effort } from './measure.ts';
 import type { Figures } from './metrics.ts';
 import { end, must, start, until } from '../run.ts';
 
@@ -16,7 +16,7 @@ const PORT = '5300';
 const SOURCE = fileURLToPath(new URL('../../../scripts/bench/udp-load.c', import.meta.url));
 
 /** In datagrams per second. */
-interface Load {
+export interface Load {
   readonly offered: number;
   readonly received: number;
   readonly lossless: boolean;
@@ -49,7 +49,11 @@ export async function measureUdp(context: Context, size: UdpSize): Promise<Figur
 }
 
 /** Sends at `rate` datagrams per second (0: as fast as it goes) and counts what arrives. */
-async function load({ ends, effort, udpLoad }: Context, size: UdpSize, rate: number): Promise<Load> {
+export async function load(
+  { ends, effort, udpLoad }: Pick<Context, 'ends' | 'udpLoad'> & { effort: Pick<Effort, 'udpSeconds'> },
+  size: UdpSize,
+  rate: number,
+): Promise<Load> {
   const id = String(++runs);
   const receiver = await startReceiver(inside(ends.to, [udpLoad, 'receive', id, PORT]));
   const seconds = String(effort.udpSeconds);

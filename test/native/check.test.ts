@@ -7,7 +7,16 @@ import { run } from '../../scripts/run.ts';
 
 /** The package, from dist/test/native. */
 const NATIVE = fileURLToPath(new URL('../../../native/', import.meta.url));
-const SOURCES = ['checksum', 'cut', 'frame_layout', 'join', 'replay_window', 'segment', 'u32_map'];
+const SOURCES = [
+  'checksum',
+  'cut',
+  'flow_table',
+  'frame_layout',
+  'join',
+  'replay_window',
+  'segment',
+  'u32_map',
+];
 
 test('replay window and tables in C do as slow models, and no frame is read beyond its end', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'weave-native-'));

@@ -28,6 +28,7 @@ const PATH = 1;
 const INDEX = 0x7ea5e;
 const KIND_FRAME = 1;
 const PLAN_ENTRIES = 2_048;
+const LONGEST_FRAME = 65_557;
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as EnginePeerSettings;
 const sends = new SendPlan(PLAN_ENTRIES, 16);
@@ -36,6 +37,8 @@ const seen = {
   superFrames: 0,
   frames: 0,
   messages: 0,
+  /** Datagrams that the engine moved as it was told before. */
+  repeated: 0,
   dropped: {} as Record<string, number>,
   events: [] as string[],
 };
@@ -53,6 +56,7 @@ function forward(engine: Engine, frames: FrameBatch): void {
     sends.prefixLength[i] = 2;
     sends.session[i] = SESSION;
     sends.path[i] = PATH;
+    sends.repeat[i] = LONGEST_FRAME;
   }
   seen.frames += frames.count;
   engine.send(sends);
@@ -62,6 +66,8 @@ function deliver(engine: Engine, messages: MessageBatch): void {
   writes.count = messages.count;
   for (let i = 0; i < messages.count; i++) {
     writes.source[i] = SOURCE_RECEIVED;
+    writes.item[i] = i;
+    writes.repeat[i] = 1;
     writes.offset[i] = messages.offset[i]!;
     writes.length[i] = messages.length[i]!;
     writes.flags[i] = messages.flags[i]!;
@@ -83,6 +89,7 @@ function pump(engine: Engine): void {
   for (const event of engine.drainEvents()) {
     if (event.type === 'dropped')
       seen.dropped[event.reason] = (seen.dropped[event.reason] ?? 0) + event.count;
+    else if (event.type === 'sent' || event.type === 'received') seen.repeated += event.datagrams;
     else
       seen.events.push(
         JSON.stringify(event, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),

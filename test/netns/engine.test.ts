@@ -17,6 +17,7 @@ interface Seen {
   readonly superFrames: number;
   readonly frames: number;
   readonly messages: number;
+  readonly repeated: number;
   readonly dropped: Record<string, number>;
   readonly events: readonly string[];
 }
@@ -164,6 +165,7 @@ for (const kinds of pairs) {
       }
       const seen = await stop();
       for (const { superFrames } of seen) t.true(superFrames > 0);
+      for (const [i, kind] of kinds.entries()) t.is(seen[i]!.repeated > seen[i]!.messages, kind === 'native');
       t.log(JSON.stringify(seen));
       for (const { events, dropped } of seen) {
         t.deepEqual(events, []);

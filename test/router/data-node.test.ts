@@ -2,6 +2,7 @@ import test from 'ava';
 import { parseCidr, parseEndpoint } from '../../core/address.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import { SeededRandom } from '../../core/random.ts';
+import type { EngineEvent } from '../../router/engine/port.ts';
 import type { ToControl, ToData } from '../../router/node-messages.ts';
 import { DataNet, frameOf, fullMesh, macsOf, numberOf, type NetDatagram, type NetNode } from './data-net.ts';
 
@@ -88,6 +89,20 @@ test('a lossy network with jitter loses frames but not the link, and reports the
   const link = net.report(a).links[0]!;
   t.true(link.lostFraction > 0.01 && link.rttMs! >= 20);
   t.true(link.sentBytes > n * 130);
+});
+
+test('what the engine moved by itself counts as traffic of the link', async (t) => {
+  const { net, a } = await pair();
+  const before = net.report(a).links[0]!;
+  const drain = a.engine.drainEvents.bind(a.engine);
+  const moved = [0, 1, 2, 3].flatMap((session): EngineEvent[] => [
+    { type: 'sent', session, datagrams: 3, bytes: 4_000 },
+    { type: 'received', session, datagrams: 2, bytes: 500 },
+  ]);
+  a.engine.drainEvents = () => [...drain(), ...moved.splice(0)];
+  const after = net.report(a).links[0]!;
+  t.is(after.sentBytes - before.sentBytes, 4_000);
+  t.is(after.receivedBytes - before.receivedBytes, 500);
 });
 
 test('a session is replaced while frames flow without losing one', async (t) => {
@@ -419,11 +434,12 @@ for (const [kind, what, reason] of [
 
 test('the end of the engine is passed on', async (t) => {
   const { net, a } = await pair();
-  a.engine.drainEvents = () => [
+  const events: EngineEvent[] = [
     { type: 'failed', error: 'the TAP is gone' },
     { type: 'send-failed', path: 1, errno: 'ENETUNREACH' },
     { type: 'dropped', reason: 'tag-invalid', count: 3 },
   ];
+  a.engine.drainEvents = () => events.splice(0);
   a.node.onReady(net.now);
   net.settle();
   t.is(net.told(a, 'failed')[0]?.error, 'the TAP is gone');

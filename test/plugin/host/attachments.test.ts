@@ -150,7 +150,7 @@ test('a default route exposes the bridge in the subnet of the address, once', as
   t.deepEqual(result.notes, ['forwarding is on']);
   t.deepEqual(bench.held(), ['10.33.0.1/16 netns:1', '10.33.0.2/16 weave:expose', '10.33.0.3/16 netns:2']);
   t.deepEqual(
-    bench.host.plans.map((plan) => plan.gateway),
+    bench.host.plans.map((plan) => plan.routes[0]?.via),
     [cidr('10.33.0.2/16').ip, cidr('10.33.0.2/16').ip],
   );
 });
@@ -163,7 +163,7 @@ test('a default route is added to what is attached already, with a further addre
   const request = { target: 'red', addresses: ['net:10.33.0.0/16'], defaultRoute: true };
   t.deepEqual((await bench.service.attach(request)).addresses, ['10.32.0.9/12', '10.33.0.1/16']);
   t.deepEqual(
-    bench.host.plans.map((plan) => plan.gateway),
+    bench.host.plans.map((plan) => plan.routes[0]?.via),
     [undefined, cidr('10.32.0.1/12').ip, cidr('10.33.0.2/16').ip],
   );
   bench.host.failNext = 'it already has a default route';

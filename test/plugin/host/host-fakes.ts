@@ -4,6 +4,7 @@ import type { StoreChange, StorePort } from '../../../core/store.ts';
 import { HostError } from '../../../plugin/host/host-error.ts';
 import type { AddressPort, Exposure, HostPort } from '../../../plugin/host/host-port.ts';
 import type { Namespace } from '../../../plugin/host/namespace.ts';
+import type { PortGuard } from '../../../plugin/host/port-guard.ts';
 import type { PortPlan } from '../../../plugin/host/port.ts';
 
 export function cidr(text: string): Cidr {
@@ -16,12 +17,15 @@ export function cidr(text: string): Cidr {
 export class MemoryStore implements StorePort {
   readonly values = new Map<string, Uint8Array>();
   failing = false;
+  /** So many commits succeed and then one fails. */
+  failAfter: number | undefined;
 
   load(): ReadonlyMap<string, Uint8Array> {
     return new Map(this.values);
   }
 
   commit(changes: readonly StoreChange[]): Promise<void> {
+    if (this.failAfter !== undefined && this.failAfter-- === 0) return Promise.reject(new Error('disk full'));
     if (this.failing) return Promise.reject(new Error('disk full'));
     for (const { key, value } of changes) {
       if (value === undefined) this.values.delete(key);
@@ -39,6 +43,8 @@ export class MemoryStore implements StorePort {
 export class FakeAddresses implements AddressPort {
   /** "10.32.0.1/12" -> id. */
   readonly held = new Map<string, string>();
+  /** With which sentence allocations fail. */
+  failing: string | undefined;
   readonly defaultSubnet: Cidr;
 
   constructor(defaultSubnet: Cidr) {
@@ -47,6 +53,7 @@ export class FakeAddresses implements AddressPort {
 
   async allocate(id: string, subnet: Cidr = this.defaultSubnet, signal?: AbortSignal): Promise<Cidr> {
     signal?.throwIfAborted();
+    if (this.failing !== undefined) throw new Error(this.failing);
     const mine = (await this.lookup(id)).find((own) => cidrContains(subnet, own.ip));
     if (mine !== undefined) return mine;
     for (let value = networkOf(subnet).value + 1n; ; value++) {
@@ -84,13 +91,21 @@ export class FakeHost implements HostPort {
   /** Host end -> addresses of the inner end. */
   readonly plugged = new Map<string, string[]>();
   readonly plans: PortPlan[] = [];
+  guarded: string[] = [];
   exposure: Exposure | undefined;
   failNext: string | undefined;
+  /** Why no port can be made. */
+  refuse: Error | undefined;
+  /** Why no namespace can be opened. */
+  openError: Error | undefined;
+  /** A port that cannot be removed. */
+  stuck: string | undefined;
   /** Somebody removed the bridge. */
   broken = false;
   opened = 0;
 
   open(target: string): Promise<Namespace> {
+    if (this.openError !== undefined) return Promise.reject(this.openError);
     const id = this.namespaces.get(target);
     if (id === undefined) return Promise.reject(new HostError(`there is no network namespace ${target}`));
     this.opened++;
@@ -108,11 +123,18 @@ export class FakeHost implements HostPort {
 
   async plug(plan: PortPlan): Promise<void> {
     await this.#step();
+    if (this.refuse !== undefined) throw this.refuse;
     this.plans.push(plan);
     this.plugged.set(plan.hostInterface, plan.addresses.map(formatCidr));
   }
 
+  adoptGuards(guards: readonly PortGuard[]): Promise<void> {
+    this.guarded = guards.map(({ hostInterface }) => hostInterface);
+    return Promise.resolve();
+  }
+
   unplug(hostInterface: string): Promise<void> {
+    if (hostInterface === this.stuck) return Promise.reject(new Error('device or resource busy'));
     this.plugged.delete(hostInterface);
     return Promise.resolve();
   }

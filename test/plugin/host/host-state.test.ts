@@ -20,14 +20,22 @@ const own = new Set(['weave', 'weave-tap']);
 const route = (destination: string, name: string | undefined, type = 'unicast'): Route => ({
   destination: cidr(destination),
   interface: name,
+  via: undefined,
   type,
 });
 
-test('the ruleset replaces both tables in one text and masquerades nothing unless asked', (t) => {
+test('the ruleset renews the rules of both tables, keeps counters and guards, and masquerades nothing unless asked', (t) => {
   const text = rulesetText({ bridge: 'weave', range, masquerade: [], controlPort: 6783 });
-  t.true(text.startsWith('table inet weave-ts\ndelete table inet weave-ts\ntable bridge weave-ts\n'));
-  t.true(text.includes('iifname "weave" tcp dport 6783 drop'));
-  t.true(text.includes('iifname "weave" udp dport 6783 drop'));
+  t.regex(text, /iifname "weave" meta l4proto \{ tcp, udp \} th dport 6783 counter name control_port drop/);
+  t.regex(
+    text,
+    /oifname != "weave" meta l4proto \{ tcp, udp \} th dport 6783 counter name control_port drop/,
+  );
+  const chains = ['inet weave-ts input', 'inet weave-ts forward', 'inet weave-ts postrouting'];
+  for (const chain of [...chains, 'bridge weave-ts prerouting', 'bridge weave-ts guard']) {
+    t.true(text.includes(`flush chain ${chain}\n`));
+  }
+  t.false(/flush set|delete/.test(text));
   t.false(text.includes(' masquerade'));
 });
 

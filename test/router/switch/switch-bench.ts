@@ -32,6 +32,8 @@ export interface HostFrame {
 export class SwitchBench {
   readonly written: { frame: Uint8Array; flags: number }[] = [];
   readonly sent: Sent[] = [];
+  /** Of all entries of both plans. */
+  readonly repeats: number[] = [];
   readonly held: { peer: PeerName; message: Uint8Array | undefined }[] = [];
   readonly routes = new Map<PeerName, LinkRoute>();
   readonly switch: Switch;
@@ -102,6 +104,10 @@ export class SwitchBench {
     return this.sent.splice(0).sort((x, y) => x.peer - y.peer);
   }
 
+  takeRepeats(): number[] {
+    return this.repeats.splice(0);
+  }
+
   takeWritten(): Uint8Array[] {
     return this.written.splice(0).map(({ frame }) => frame);
   }
@@ -115,6 +121,7 @@ export class SwitchBench {
       const message = Uint8Array.from([...prefix, ...bytes]);
       const peer = plan.session[i]!;
       if (plan.path[i] !== 100 + peer) throw new Error('Session and path are of different links.');
+      this.repeats.push(plan.repeat[i]!);
       this.sent.push({ peer, plain: plan.plain[i] === 1, message });
     }
   }
@@ -123,6 +130,7 @@ export class SwitchBench {
     for (let i = 0; i < plan.count; i++) {
       const data = this.#sourceData(plan.source[i]!, plan.scratch);
       const frame = data.slice(plan.offset[i], plan.offset[i]! + plan.length[i]!);
+      this.repeats.push(plan.repeat[i]!);
       this.written.push({ frame, flags: plan.flags[i]! });
     }
   }

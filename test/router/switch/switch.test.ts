@@ -77,6 +77,33 @@ test('a link that is plain gets plain entries', (t) => {
   t.true(bench.takeSent()[0]!.plain);
 });
 
+test('the engine may repeat what was decided on a sealed unicast, and nothing else', (t) => {
+  const repeats = (to: number, plain: boolean): readonly number[] => {
+    const bench = learned();
+    bench.takeRepeats();
+    bench.link(1, FAR_MTU, plain);
+    bench.fromHost(1, { bytes: frame(to, HERE) });
+    return bench.takeRepeats();
+  };
+  t.deepEqual(repeats(THERE, false), [FAR_MTU + 14]);
+  t.deepEqual(repeats(THERE, true), [0]);
+  t.deepEqual(repeats(ELSEWHERE, false), [0, 0, 0]);
+  const bench = learned();
+  bench.takeRepeats();
+  bench.fromHost(1, { bytes: frame(THERE, HERE, new Uint8Array(2 * FAR_MTU)) });
+  t.deepEqual(bench.takeRepeats(), [0, 0]);
+});
+
+test('the engine may repeat what was decided on a received unicast, and nothing else', (t) => {
+  const bench = new SwitchBench(0);
+  bench.fromPeer(0, 1, frameMessage(frame(HERE, THERE)));
+  t.deepEqual(bench.takeRepeats(), [1]);
+  bench.fromPeer(0, 1, broadcastMessage(1, 1, frame(BROADCAST_MAC, THERE)));
+  t.deepEqual(bench.takeRepeats(), [0]);
+  for (const piece of fragments(frameMessage(frame(HERE, THERE)), 40)) bench.fromPeer(0, 1, piece);
+  t.deepEqual(bench.takeRepeats(), [0]);
+});
+
 for (const [what, to] of [
   ['an unknown MAC', ELSEWHERE],
   ['the broadcast MAC', BROADCAST_MAC],

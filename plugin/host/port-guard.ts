@@ -1,0 +1,178 @@
+import { formatIp, ipFromBytes } from '../../core/address.ts';
+import type { IpAddress } from '../../core/address.ts';
+import { fromHex } from '../../core/bytes.ts';
+import type { HostCommands } from './commands.ts';
+import { HOST_INTERFACE_PREFIX } from './mac-address.ts';
+import type { MacText } from './mac-address.ts';
+import { CommandError } from './run.ts';
+
+/** What one port may send with; everything else from it is dropped by the kernel, whether the daemon runs or not. */
+export interface PortGuard {
+  readonly hostInterface: string;
+  readonly mac: MacText;
+  /** Without link-local ones: the address that follows from the MAC is always allowed. */
+  readonly addresses: readonly IpAddress[];
+}
+
+/** The counters of the table, as `nft list counters` names them. */
+export const GUARD_COUNTERS = [
+  'forged_mac',
+  'forged_address',
+  'router_advertisement',
+  'dhcp_answer',
+  'spanning_tree',
+  'other_protocol',
+] as const;
+
+const TABLE = 'bridge weave-ts';
+
+/** Sets with what each port may send. The last are the same addresses in the form in which nft takes a raw payload. */
+const SETS = {
+  guarded: 'type ifname',
+  macs: 'type ifname . ether_addr',
+  addresses: 'type ifname . ipv4_addr',
+  addresses6: 'type ifname . ipv6_addr',
+  targets6: 'typeof iifname . @th,64,128',
+} as const;
+
+type SetName = keyof typeof SETS;
+
+/**
+ * The rules of the bridge table; what the sets and counters hold stays. Every attached namespace: no router
+ * advertisements and redirects, no answers of DHCP servers (CVE-2020-11091), no spanning tree. Guarded ports: only
+ * frames with their own MAC and addresses, in ARP and neighbour advertisements too, and nothing but IP and ARP.
+ * Frames of remote ports are checked on their own host.
+ */
+export function guardRules(): string {
+  const declared = [
+    ...GUARD_COUNTERS.map((name) => `  counter ${name} { }`),
+    ...Object.entries(SETS).map(([name, type]) => `  set ${name} { ${type}; }`),
+  ];
+  return `table ${TABLE} {
+${declared.join('\n')}
+  chain guard { }
+  chain prerouting { type filter hook prerouting priority filter; policy accept; }
+}
+flush chain ${TABLE} prerouting
+flush chain ${TABLE} guard
+table ${TABLE} {
+  chain guard {
+    iifname . ether saddr != @macs ${drop('forged_mac')}
+    iifname . arp saddr ether != @macs ${drop('forged_mac')}
+    arp saddr ip 0.0.0.0 accept
+    iifname . arp saddr ip != @addresses ${drop('forged_address')}
+    iifname . ip saddr != @addresses ${drop('forged_address')}
+    ip6 saddr :: icmpv6 type { nd-neighbor-solicit, mld2-listener-report } accept
+    iifname . ip6 saddr != @addresses6 ${drop('forged_address')}
+    icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets6 ${drop('forged_address')}
+    ether type != { ip, ip6, arp } ${drop('other_protocol')}
+  }
+  chain prerouting {
+    iifname != "${HOST_INTERFACE_PREFIX}*" accept
+    ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 ${drop('spanning_tree')}
+    icmpv6 type { nd-router-advert, nd-redirect } ${drop('router_advertisement')}
+    ether type ip udp sport 67 udp dport 68 ${drop('dhcp_answer')}
+    ether type ip6 udp sport 547 udp dport 546 ${drop('dhcp_answer')}
+    iifname @guarded goto guard
+  }
+}
+`;
+}
+
+/** Exactly these ports are guarded. */
+export function guardsText(guards: readonly PortGuard[]): string {
+  const flush = Object.keys(SETS).map((name) => `flush set ${TABLE} ${name}\n`);
+  return flush.join('') + guards.map((guard) => elements('add', guard)).join('');
+}
+
+/** The guards in force, in memory and in the kernel. Changes take effect in the order of the calls. */
+export class PortGuards {
+  readonly #host: HostCommands;
+  readonly #guards = new Map<string, PortGuard>();
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(host: HostCommands) {
+    this.#host = host;
+  }
+
+  has(hostInterface: string): boolean {
+    return this.#guards.has(hostInterface);
+  }
+
+  /** The guards of former runs, all at once, beside those that were added since; whatever else there is goes. */
+  adopt(guards: readonly PortGuard[]): Promise<void> {
+    return this.#inOrder(async () => {
+      const all = new Map(guards.map((guard) => [guard.hostInterface, guard]));
+      for (const [port, guard] of this.#guards) all.set(port, guard);
+      await this.#apply(guardsText([...all.values()]));
+      for (const [port, guard] of all) this.#guards.set(port, guard);
+    });
+  }
+
+  add(guard: PortGuard): Promise<void> {
+    return this.#inOrder(async () => {
+      await this.#apply(elements('add', guard));
+      this.#guards.set(guard.hostInterface, guard);
+    });
+  }
+
+  /** To be called when the port is gone. */
+  remove(hostInterface: string): Promise<void> {
+    return this.#inOrder(async () => {
+      const guard = this.#guards.get(hostInterface);
+      if (guard === undefined) return;
+      await this.#apply(elements('delete', guard));
+      this.#guards.delete(hostInterface);
+    });
+  }
+
+  #inOrder(work: () => Promise<void>): Promise<void> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #apply(text: string): Promise<void> {
+    await this.#host.run('nft', ['-f', '-'], { input: text });
+  }
+}
+
+/** Whether the kernel has the guard of this port. */
+export async function isGuarded(host: HostCommands, hostInterface: string): Promise<boolean> {
+  const element = `{ ${JSON.stringify(hostInterface)} }`;
+  return host.run('nft', ['get', 'element', ...TABLE.split(' '), 'guarded', element]).then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof CommandError && error.code !== undefined) return false;
+      throw error;
+    },
+  );
+}
+
+function elements(verb: 'add' | 'delete', guard: PortGuard): string {
+  const port = JSON.stringify(guard.hostInterface);
+  const four = guard.addresses.filter((ip) => ip.family === 4).map(formatIp);
+  const six = [linkLocalOf(guard.mac), ...guard.addresses].filter((ip) => ip.family === 6);
+  const lists: Record<SetName, readonly string[]> = {
+    guarded: [port],
+    macs: [`${port} . ${guard.mac}`],
+    addresses: four.map((ip) => `${port} . ${ip}`),
+    addresses6: six.map((ip) => `${port} . ${formatIp(ip)}`),
+    targets6: six.map((ip) => `${port} . 0x${ip.value.toString(16).padStart(32, '0')}`),
+  };
+  return Object.entries(lists)
+    .filter(([, list]) => list.length > 0)
+    .map(([set, list]) => `${verb} element ${TABLE} ${set} { ${list.join(', ')} }\n`)
+    .join('');
+}
+
+/** The link-local address that the kernel makes of a MAC (RFC 4291, appendix A). */
+export function linkLocalOf(mac: MacText): IpAddress {
+  const [a, b, c, d, e, f] = fromHex(mac.replaceAll(':', ''))!;
+  const bytes = Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a! ^ 2, b!, c!, 0xff, 0xfe, d!, e!, f!);
+  return ipFromBytes(bytes)!;
+}
+
+function drop(counter: (typeof GUARD_COUNTERS)[number]): string {
+  return `counter name ${counter} drop`;
+}

@@ -1,0 +1,250 @@
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { Lab } from '../../scripts/lab.ts';
+import { must, run, start as spawned, until } from '../../scripts/run.ts';
+import { CniRuntime } from './cni-lab.ts';
+
+let labs = 0;
+
+async function launched(t: ExecutionContext): Promise<{ lab: Lab; runtime: CniRuntime }> {
+  const lab = await Lab.create(`wtcni${process.pid}x${++labs}`, 1);
+  t.teardown(() => lab.remove());
+  await lab.hosts[0]!.launch([]);
+  return { lab, runtime: new CniRuntime(lab.hosts[0]!) };
+}
+
+function inside(netns: string, argv: readonly string[]): Promise<string> {
+  return must(['ip', 'netns', 'exec', netns, ...argv]);
+}
+
+/** Sends one frame, given in hexadecimal, out of eth0. */
+async function sendFrame(netns: string, hex: string): Promise<void> {
+  const octal = hex.replaceAll(
+    /../g,
+    (pair) => `\\${Number.parseInt(pair, 16).toString(8).padStart(3, '0')}`,
+  );
+  await inside(netns, ['sh', '-c', `printf '${octal}' | socat -u - interface:eth0`]);
+}
+
+/** What `filter` lets through of what arrives at eth0, until `mark` is among it. */
+async function sniff(
+  t: ExecutionContext,
+  netns: string,
+  filter: string,
+): Promise<(mark: RegExp) => Promise<string>> {
+  const child = spawned(['ip', 'netns', 'exec', netns, 'tcpdump', '-l', '-n', '-e', '-i', 'eth0', filter]);
+  t.teardown(() => child.kill());
+  let seen = '';
+  let said = '';
+  child.stdout!.on('data', (chunk) => (seen += String(chunk)));
+  child.stderr!.on('data', (chunk) => (said += String(chunk)));
+  await until('tcpdump listens', 20_000, () => Promise.resolve(said.includes('listening on')));
+  return async (mark) => {
+    await until(`${String(mark)} is seen`, 20_000, () => Promise.resolve(mark.test(seen)));
+    return seen;
+  };
+}
+
+test('a pod is added, checked, reached, restarted around and deleted; nothing is left', async (t) => {
+  const { lab, runtime } = await launched(t);
+  const { host } = runtime;
+  const [a, b] = [await lab.namespace('a'), await lab.namespace('b')];
+  const first = await runtime.add('aaa', a, { config: { mtu: 1300, hairpinMode: true } });
+  const second = await runtime.add('bbb', b);
+  const port = first.interfaces![1]!.name;
+  t.regex(await host.must(['ip', '-d', 'link', 'show', port]), /mtu 1300 .* hairpin on /s);
+  t.regex(
+    await host.must(['ip', 'link', 'show', port]),
+    new RegExp(`link/ether ${first.interfaces![1]!.mac} `),
+  );
+  t.is(
+    (await inside(a, ['ip', 'route', 'show', 'default'])).trim(),
+    `default via ${first.ips![0]!.gateway} dev eth0`,
+  );
+  const address = second.ips![0]!.address.split('/')[0]!;
+  t.regex(await inside(a, ['ping', '-c', '1', '-W', '2', address]), /1 received/);
+  const check = {
+    command: 'CHECK',
+    containerId: 'aaa',
+    netns: a,
+    ifname: 'eth0',
+    config: { prevResult: first },
+  };
+  t.is((await runtime.call(check)).code, 0);
+  t.like((await runtime.call({ ...check, command: 'ADD' })).json, { code: 101 });
+  await host.kill();
+  await host.launch([]);
+  t.is((await runtime.call(check)).code, 0);
+  await inside(a, ['ip', 'route', 'delete', 'default']);
+  t.like((await runtime.call(check)).json, { code: 103 });
+  await runtime.delete('aaa', a);
+  await runtime.delete('aaa', '');
+  await runtime.delete('bbb', b);
+  t.deepEqual(await runtime.leftovers(), []);
+});
+
+test('a route that cannot be set undoes the whole ADD', async (t) => {
+  const { lab, runtime } = await launched(t);
+  const a = await lab.namespace('a');
+  const ipam = { routes: [{ dst: '10.9.0.0/16' }, { dst: '10.9.0.0/16' }] };
+  const outcome = await runtime.call({
+    command: 'ADD',
+    containerId: 'a',
+    netns: a,
+    ifname: 'eth0',
+    config: { ipam },
+  });
+  t.like(outcome.json, { code: 100, msg: 'it already has a route to 10.9.0.0/16: leave that one out' });
+  t.deepEqual(await runtime.leftovers(), []);
+  t.is((await runtime.add('a', a)).ips![0]!.gateway, '10.32.0.2');
+});
+
+test('a DEL without a daemon takes effect at the next start, and GC and the start release what is gone', async (t) => {
+  const { lab, runtime } = await launched(t);
+  const { host } = runtime;
+  for (const name of ['a', 'b', 'c']) await runtime.add(name, await lab.namespace(name));
+  await host.kill();
+  await runtime.delete('a', `${lab.prefix}-a`);
+  await host.launch([]);
+  await runtime.add('d', await lab.namespace('d'));
+  t.deepEqual((await runtime.pods()).sort(), ['cni:mesh/b/eth0', 'cni:mesh/c/eth0', 'cni:mesh/d/eth0']);
+  const valid = [{ containerID: 'd', ifname: 'eth0' }];
+  const collected = await runtime.call({ command: 'GC', config: { 'cni.dev/valid-attachments': valid } });
+  t.is(collected.code, 0);
+  t.deepEqual(await runtime.pods(), ['cni:mesh/d/eth0']);
+  await runtime.delete('d');
+  t.deepEqual(await runtime.leftovers(), []);
+});
+
+/** What a pod sends, and the counter by which it is stopped. */
+const FORGED: readonly (readonly [what: string, counter: string, frame: (pod: Pod) => string])[] = [
+  [
+    'a frame with the MAC of another',
+    'forged_mac',
+    (pod) => ethernet('02:00:00:00:00:99', '0800') + ipv4(pod.ip, pod.otherIp),
+  ],
+  [
+    'a packet with the address of another',
+    'forged_address',
+    (pod) => ethernet(pod.mac, '0800') + ipv4('10.32.99.99', pod.otherIp),
+  ],
+  [
+    'an ARP answer for another address',
+    'forged_address',
+    (pod) => ethernet(pod.mac, '0806') + arp(pod.mac, '10.32.99.99'),
+  ],
+  [
+    'an ARP answer with the MAC of another',
+    'forged_mac',
+    (pod) => ethernet(pod.mac, '0806') + arp('02:00:00:00:00:99', pod.ip),
+  ],
+  ['a router advertisement', 'router_advertisement', (pod) => ethernet(pod.mac, '86dd') + icmp6(pod, '86')],
+  [
+    'a neighbour advertisement for another',
+    'forged_address',
+    (pod) => ethernet(pod.mac, '86dd') + icmp6(pod, '88'),
+  ],
+  [
+    'the answer of a DHCP server',
+    'dhcp_answer',
+    (pod) => ethernet(pod.mac, '0800') + ipv4(pod.ip, '255.255.255.255', '11', '0043004400080000'),
+  ],
+  [
+    'a spanning tree message',
+    'spanning_tree',
+    (pod) => ethernet(pod.mac, '0027', '0180c2000000') + '424203' + '00'.repeat(40),
+  ],
+  [
+    'the address of another under a VLAN tag',
+    'forged_address',
+    (pod) => ethernet(pod.mac, '8100') + '00010800' + ipv4('10.32.99.99', pod.otherIp),
+  ],
+  ['a frame of another protocol', 'other_protocol', (pod) => ethernet(pod.mac, '88cc') + '00'.repeat(46)],
+];
+
+interface Pod {
+  readonly mac: string;
+  readonly ip: string;
+  readonly otherIp: string;
+}
+
+test('what a pod forges is stopped and counted, with the daemon and without', async (t) => {
+  const { lab, runtime } = await launched(t);
+  const { host } = runtime;
+  const [a, b] = [await lab.namespace('a'), await lab.namespace('b')];
+  const first = await runtime.add('aaa', a);
+  const second = await runtime.add('bbb', b);
+  const ipOf = (result: typeof first): string => result.ips![0]!.address.split('/')[0]!;
+  const pod = { mac: first.interfaces![2]!.mac!, ip: ipOf(first), otherIp: ipOf(second) };
+  for (const alive of [true, false]) {
+    if (!alive) await host.kill();
+    const untilSeen = await sniff(t, b, `ether host ${pod.mac} or ether host 02:00:00:00:00:99`);
+    for (const [what, counter, frame] of FORGED) {
+      const before = await runtime.counter(counter);
+      await sendFrame(a, frame(pod));
+      t.is((await runtime.counter(counter)) - before, 1, `${what}, daemon ${alive ? 'there' : 'gone'}`);
+    }
+    await sendFrame(a, ethernet(pod.mac, '0800') + ipv4(pod.ip, pod.otherIp, 'fd'));
+    const seen = await untilSeen(/ip-proto-253|proto 253|unknown.*253/i);
+    t.false(
+      /ARP|VLAN|vlan|router adv|tgt is fe80::99|STP|BOOTP|10\.32\.99\.99|02:00:00:00:00:99/.test(seen),
+      seen,
+    );
+  }
+});
+
+test('a pod reaches neither the control port of its host nor, through it, that of another', async (t) => {
+  const { lab, runtime } = await launched(t);
+  const { host } = runtime;
+  const a = await lab.namespace('a');
+  const { ips } = await runtime.add('aaa', a);
+  const dial = async (address: string): Promise<number> => {
+    const to = `tcp:${address}:6783,connect-timeout=1`;
+    return (await run(['ip', 'netns', 'exec', a, 'socat', '-T', '1', '/dev/null', to])).code;
+  };
+  for (const address of [ips![0]!.gateway!, host.address, '192.0.2.77']) {
+    const before = await runtime.counter('control_port', 'inet');
+    t.not(await dial(address), 0);
+    t.true((await runtime.counter('control_port', 'inet')) > before, address);
+  }
+});
+
+function ethernet(source: string, type: string, destination = 'ffffffffffff'): string {
+  return destination + source.replaceAll(':', '') + type;
+}
+
+/** A packet without a correct checksum of its header: bridges do not look at it, and nobody is to answer. */
+function ipv4(source: string, destination: string, protocol = 'fd', payload = ''): string {
+  const length = (20 + payload.length / 2).toString(16).padStart(4, '0');
+  const head = `4500${length}0000000040${protocol}`;
+  return head + checksum(head, source, destination) + hexOf(source) + hexOf(destination) + payload;
+}
+
+function checksum(head: string, source: string, destination: string): string {
+  const words = (head + hexOf(source) + hexOf(destination))
+    .match(/.{4}/g)!
+    .map((word) => Number.parseInt(word, 16));
+  let sum = words.reduce((a, b) => a + b, 0);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return (~sum & 0xffff).toString(16).padStart(4, '0');
+}
+
+function arp(mac: string, ip: string): string {
+  return `0001080006040002${mac.replaceAll(':', '')}${hexOf(ip)}ffffffffffff${hexOf(ip)}`;
+}
+
+/** From the pod's link-local address to all nodes; the target is fe80::99. */
+function icmp6({ mac }: Pod, type: string): string {
+  const [a, b, c, d, e, f] = mac.split(':');
+  const flipped = (Number.parseInt(a!, 16) ^ 2).toString(16).padStart(2, '0');
+  const source = `fe80000000000000${flipped}${b}${c}fffe${d}${e}${f}`;
+  const payload = `${type}00000060000000` + 'fe800000000000000000000000000099';
+  return `60000000${(payload.length / 2).toString(16).padStart(4, '0')}3aff${source}ff020000000000000000000000000001${payload}`;
+}
+
+function hexOf(ip: string): string {
+  return ip
+    .split('.')
+    .map((part) => Number(part).toString(16).padStart(2, '0'))
+    .join('');
+}

@@ -1,0 +1,278 @@
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { decodeCallBody } from '../../../plugin/cni/call-body.ts';
+import { callCni, NETWORK, SHIM, startCni } from '../../netns/cni-lab.ts';
+import type { CniCall, CniOutcome } from '../../netns/cni-lab.ts';
+
+/** The programs wait less here than in use. */
+const PATIENCE = 3_000;
+const DEADLINE = 8_000;
+
+const built = mkdtempSync(join(tmpdir(), 'weave-shim-'));
+const PROGRAMS = { C: join(built, 'shim'), Node: join(built, 'node-shim') };
+test.before(() => {
+  const script = fileURLToPath(new URL('../../../../native/build-shim.mjs', import.meta.url));
+  execFileSync(process.execPath, [script, '--times', String(PATIENCE), String(DEADLINE), PROGRAMS.C]);
+  const module = new URL('../../../plugin/cni/node-shim.js', import.meta.url).href;
+  const times = `{ patience: ${PATIENCE}, deadline: ${DEADLINE} }`;
+  const text = `import(${JSON.stringify(module)}).then((shim) => shim.runNodeShim('weave-ts-ipam', ${times}));`;
+  writeFileSync(PROGRAMS.Node, `#!${process.execPath}\n${text}\n`);
+  chmodSync(PROGRAMS.Node, 0o755);
+});
+test.after.always(() => rmSync(built, { recursive: true, force: true }));
+
+interface Place {
+  readonly socket: string;
+  readonly spool: string;
+  /** What was asked, whole. */
+  readonly asked: Buffer[];
+}
+
+/** A directory of its own; with `answer`, somebody who listens there. */
+async function place(
+  t: ExecutionContext,
+  answer?: (socket: Socket, request: Buffer) => void,
+): Promise<Place> {
+  const directory = mkdtempSync(join(tmpdir(), 'weave-shim-'));
+  const socket = join(directory, 'run', 'api.sock');
+  const asked: Buffer[] = [];
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const result = { socket, spool: join(directory, 'run', 'api.cni-spool'), asked };
+  if (answer !== undefined) await listen(t, socket, asked, answer);
+  return result;
+}
+
+async function listen(
+  t: ExecutionContext,
+  socket: string,
+  asked: Buffer[],
+  answer: (socket: Socket, request: Buffer) => void,
+): Promise<void> {
+  mkdirSync(join(socket, '..'), { recursive: true });
+  const server = createServer((connection) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    connection.on('error', () => undefined);
+    connection.on('data', (chunk) => {
+      chunks.push(chunk);
+      size += chunk.length;
+      const head = chunks[0]!.indexOf('\r\n\r\n');
+      const length = Number(/content-length: (\d+)/i.exec(chunks[0]!.toString('latin1', 0, head))?.[1]);
+      if (size < head + 4 + length) return;
+      const request = Buffer.concat(chunks);
+      asked.push(request.subarray(head + 4));
+      answer(connection, request);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  t.teardown(() => server.close());
+}
+
+function reply(status: string, body: string): (socket: Socket) => void {
+  return (socket) =>
+    socket.end(
+      `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+}
+
+for (const [kind, program] of Object.entries(PROGRAMS)) {
+  const call = (command: string, socket: string, more: Partial<CniCall> = {}): Promise<CniOutcome> =>
+    callCni({
+      command,
+      program,
+      name: 'weave-ts-ipam',
+      containerId: 'c1',
+      netns: '/run/netns/n1',
+      ifname: 'eth0',
+      config: { ...NETWORK, socket },
+      ...more,
+    });
+
+  test(`${kind}: the daemon gets environment and input, and its answer is printed`, async (t) => {
+    const { socket, asked } = await place(t, reply('200 OK', '{"cniVersion":"1.1.0"}'));
+    const config = JSON.stringify({ name: 'n', x: '\u0000ü', socket });
+    const outcome = await call('ADD', socket, { args: 'A=1;B=2', config });
+    t.is(outcome.code, 0);
+    t.is(outcome.stdout.trim(), '{"cniVersion":"1.1.0"}');
+    const { environment, input } = decodeCallBody(asked[0]!)!;
+    t.deepEqual(Object.fromEntries(environment), {
+      CNI_COMMAND: 'ADD',
+      CNI_CONTAINERID: 'c1',
+      CNI_NETNS: '/run/netns/n1',
+      CNI_IFNAME: 'eth0',
+      CNI_ARGS: 'A=1;B=2',
+      CNI_PATH: '/opt/cni/bin',
+      WEAVE_TS_PROGRAM: 'weave-ts-ipam',
+    });
+    t.is(input, config);
+  });
+
+  test(`${kind}: row 1, 2: a refusal of the daemon is printed on standard output and is exit code 1`, async (t) => {
+    const error = '{"cniVersion":"1.1.0","code":7,"msg":"no"}';
+    const { socket } = await place(t, reply('422 Unprocessable Entity', error));
+    const outcome = await call('ADD', socket);
+    t.deepEqual([outcome.code, outcome.stdout, outcome.stderr], [1, error, '']);
+  });
+
+  test(`${kind}: without a daemon ADD waits and is for later, STATUS says so at once, in the version asked`, async (t) => {
+    const { socket, spool } = await place(t);
+    const [add, status] = await Promise.all([
+      call('ADD', socket, { config: { ...NETWORK, cniVersion: '0.4.0', socket } }),
+      call('STATUS', socket),
+    ]);
+    t.like(add.json, { cniVersion: '0.4.0', code: 11 });
+    t.is(add.code, 1);
+    t.true(add.ms >= PATIENCE);
+    t.like(status.json, {
+      code: 50,
+      msg: `no daemon answers on ${socket}: start one with "weave-ts launch"`,
+    });
+    t.true(status.ms < add.ms);
+    t.throws(() => readdirSync(spool));
+  });
+
+  test(`${kind}: a daemon that comes meanwhile gets the ADD`, async (t) => {
+    const { socket } = await place(t);
+    const pending = call('ADD', socket);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await listen(t, socket, [], reply('200 OK', '{}'));
+    t.is((await pending).code, 0);
+  });
+
+  test(`${kind}: without a daemon DEL succeeds and is kept, once each, for its start`, async (t) => {
+    const { socket, spool } = await place(t);
+    t.deepEqual([(await call('DEL', socket)).code, (await call('DEL', socket, { netns: '' })).code], [0, 0]);
+    const kept = readdirSync(spool).sort();
+    t.is(kept.length, 2);
+    t.true(kept.every((name) => /^\d+-\d+.*\.del$/.test(name)));
+    t.is(statSync(spool).mode & 0o777, 0o700);
+    t.is(statSync(join(spool, kept[0]!)).mode & 0o777, 0o600);
+    const { environment, input } = decodeCallBody(readFileSync(join(spool, kept[0]!)))!;
+    t.is(environment.get('CNI_COMMAND'), 'DEL');
+    t.deepEqual(JSON.parse(input), { ...NETWORK, socket });
+  });
+
+  test(`${kind}: a DEL that cannot be kept is error 5`, async (t) => {
+    const outcome = await call('DEL', '/dev/null/run/api.sock');
+    t.is(outcome.code, 1);
+    t.is(outcome.json?.code, 5);
+  });
+
+  test(`${kind}: a daemon that hangs is given up: ADD for later, DEL kept`, async (t) => {
+    const { socket, spool } = await place(t, () => undefined);
+    const [add, del] = await Promise.all([call('ADD', socket), call('DEL', socket)]);
+    t.like(add.json, { code: 11, msg: `the daemon on ${socket} did not answer in time` });
+    t.true(add.ms >= DEADLINE);
+    t.is(del.code, 0);
+    t.is(readdirSync(spool).length, 1);
+  });
+
+  test(`${kind}: half an answer is none: ADD for later, DEL kept`, async (t) => {
+    const half = 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"cniVersion":';
+    const { socket, spool } = await place(t, (connection) => connection.end(half));
+    t.like((await call('ADD', socket)).json, {
+      code: 11,
+      msg: `the daemon on ${socket} broke off its answer`,
+    });
+    t.is((await call('DEL', socket)).code, 0);
+    t.is(readdirSync(spool).length, 1);
+    const nothing = await place(t, (connection) => connection.destroy());
+    t.is((await call('CHECK', nothing.socket)).json?.code, 11);
+  });
+
+  test(`${kind}: who answers something else is not taken for the daemon`, async (t) => {
+    for (const answer of [
+      '220 mail.example ESMTP\r\nmore of that\r\n',
+      'HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\n{}',
+    ]) {
+      const { socket } = await place(t, (connection) => connection.end(answer));
+      const outcome = await call('DEL', socket);
+      t.is(outcome.code, 1);
+      t.is(outcome.json?.code, 100);
+    }
+  });
+
+  test(`${kind}: 1 MiB of configuration arrives whole, more than 4 MiB is refused`, async (t) => {
+    const { socket, asked } = await place(t, reply('200 OK', ''));
+    const config = JSON.stringify({ ...NETWORK, padding: 'x'.repeat(1 << 20), socket });
+    t.is((await call('ADD', socket, { config })).code, 0);
+    t.is(decodeCallBody(asked[0]!)!.input, config);
+    t.is((await call('ADD', socket, { config: 'x'.repeat((4 << 20) + 1) })).json?.code, 6);
+  });
+
+  test(`${kind}: row 29: VERSION needs no daemon and no input`, async (t) => {
+    const supportedVersions = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'];
+    const silent = await call('VERSION', '/nowhere', { config: '' });
+    t.deepEqual(silent.json, { cniVersion: '1.1.0', supportedVersions });
+    const old = await call('VERSION', '/nowhere', { config: { cniVersion: '0.3.1' } });
+    t.deepEqual(old.json, { cniVersion: '0.3.1', supportedVersions });
+  });
+
+  test(`${kind}: without a command it says what it is, an unknown one is error 4`, async (t) => {
+    const about = await call('', '/nowhere');
+    t.deepEqual([about.code, about.stdout], [0, '']);
+    t.regex(about.stderr, /weave-ts CNI plugin/);
+    t.like((await call('EXPLODE', '/nowhere')).json, { code: 4, details: 'EXPLODE' });
+  });
+
+  test(`${kind}: the socket is that of the configuration, else of the environment`, async (t) => {
+    const { socket } = await place(t, reply('200 OK', ''));
+    const environment = { WEAVE_TS_SOCKET: socket };
+    t.is((await call('ADD', '', { config: NETWORK, environment })).code, 0);
+    const nested = `{"args":{"socket":"/x"},"list":["}",{"socket":"/y"}],"socket" : "/z","socket":${JSON.stringify(socket)} }`;
+    t.is((await call('ADD', '', { config: nested })).code, 0);
+  });
+
+  test(`${kind}: a signal ends it at once and leaves nothing half-written; being stopped does it no harm`, async (t) => {
+    const { socket, spool } = await place(t);
+    const waiting = startCni({ command: 'ADD', program, containerId: 'c', netns: '/n', ifname: 'eth0' });
+    waiting.child.stdin.end(JSON.stringify({ ...NETWORK, socket }));
+    setTimeout(() => waiting.child.kill('SIGTERM'), 400);
+    t.is((await waiting.outcome).signal, 'SIGTERM');
+    t.throws(() => readdirSync(spool));
+    const slow = await place(t, (connection) => setTimeout(() => reply('200 OK', '{}')(connection), 500));
+    const stopped = startCni({ command: 'ADD', program, containerId: 'c', netns: '/n', ifname: 'eth0' });
+    stopped.child.stdin.end(JSON.stringify({ ...NETWORK, socket: slow.socket }));
+    setTimeout(() => stopped.child.kill('SIGSTOP'), 200);
+    setTimeout(() => stopped.child.kill('SIGCONT'), 400);
+    t.deepEqual([(await stopped.outcome).code, (await stopped.outcome).stdout], [0, '{}']);
+  });
+
+  test(`${kind}: a reader that has gone is no crash`, async (t) => {
+    const { socket } = await place(t, reply('200 OK', JSON.stringify({ padding: 'x'.repeat(200_000) })));
+    const { child } = startCni({ command: 'ADD', program, containerId: 'c', netns: '/n', ifname: 'eth0' });
+    child.stdout.destroy();
+    const end = new Promise<(number | string | null)[]>((resolve) => {
+      child.on('exit', (code, signal) => resolve([code, signal]));
+    });
+    child.stdin.end(JSON.stringify({ ...NETWORK, socket }));
+    t.deepEqual(await end, [1, null]);
+  });
+}
+
+test('the program is static and small', (t) => {
+  const limit = execFileSync('sh', ['-c', 'command -v musl-gcc || true']).length > 0 ? 100_000 : 720_000;
+  t.true(statSync(SHIM).size < limit);
+  const header = readFileSync(SHIM);
+  const programHeaders = Number(header.readBigUInt64LE(32));
+  const count = header.readUInt16LE(56);
+  const types = Array.from({ length: count }, (_, i) => header.readUInt32LE(programHeaders + i * 56));
+  // PT_INTERP: what a program that needs shared libraries has.
+  t.false(types.includes(3));
+});
