@@ -395,8 +395,14 @@ export class DataNode implements Machine<ToControl> {
   #onRepeated({ type, session, datagrams, bytes }: Repeated, now: Millis): void {
     const link = this.#links.ofSession(session);
     if (link === undefined) return;
-    if (type === 'received') link.onFramesReceived(session, datagrams, bytes, now);
-    else if (link.onDataSent(session, datagrams, bytes, now)) this.#links.onInput(link);
+    if (type === 'received') {
+      this.#counts.receivedBytes += bytes;
+      if (session === sessionOfLane(session)) link.onFramesReceived(session, datagrams, bytes, now);
+      else link.onLaneReceived(bytes);
+      return;
+    }
+    this.#counts.sentBytes += bytes;
+    if (link.onDataSent(session, datagrams, bytes, now)) this.#links.onInput(link);
   }
 
   #report(now: Millis): DataReport {

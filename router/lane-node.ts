@@ -18,6 +18,8 @@ export interface LaneNodeConfig {
   readonly trustedSubnets: readonly Cidr[];
 }
 
+type Repeated = Extract<EngineEvent, { type: 'sent' | 'received' }>;
+
 /** As in data-node.ts. */
 const BATCHES_PER_CALL = 8;
 const TYPICAL_DATAGRAM = 1_400;
@@ -212,6 +214,10 @@ export class LaneNode implements Machine<FromLane> {
       case 'send-failed':
         this.#drop(`send-failed-${event.errno}`, 1);
         break;
+      case 'sent':
+      case 'received':
+        this.#onRepeated(event);
+        break;
       case 'dropped':
         this.#drop(event.reason, event.count);
         break;
@@ -223,6 +229,19 @@ export class LaneNode implements Machine<FromLane> {
       case 'label-used':
         break;
     }
+  }
+
+  /** The engine moved frames by itself. */
+  #onRepeated({ type, session, datagrams, bytes }: Repeated): void {
+    const lane = this.#lanes.get(session);
+    if (lane === undefined) return;
+    this.#active = true;
+    if (type === 'received') {
+      lane.receivedBytes += bytes;
+      return;
+    }
+    lane.sentBytes += bytes;
+    lane.sentDatagrams += datagrams;
   }
 
   #drop(reason: string, count: number): void {
