@@ -1,4 +1,4 @@
-import { MsgpackWriter } from './msgpack-writer.ts';
+import { Packr } from 'msgpackr';
 
 /**
  * MessagePack restricted to nil, booleans, numbers, text, byte strings and arrays. Everything from outside is read by
@@ -15,15 +15,12 @@ const SHORT_ARRAY = 64;
 /** Up to here text is read byte by byte, which is faster than the decoder while all of it is ASCII. */
 const SHORT_TEXT = 48;
 
-const writer = new MsgpackWriter();
+const packr = new Packr({ useRecords: false });
 const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/**
- * Encodes one value made of null, booleans, numbers, strings, byte arrays and arrays. The bytes are the caller's. Throws
- * TypeError on anything else: only a bug writes that.
- */
+/** Encodes one value made of null, booleans, numbers, strings, byte arrays and arrays. The bytes are the caller's. */
 export function pack(value: unknown): Uint8Array {
-  return writer.write(value);
+  return new Uint8Array(packr.pack(value));
 }
 
 /**
