@@ -165,11 +165,12 @@ export class RunningDaemon implements Daemon {
       this.#loop.tell((now) => this.#node.requestReport(request, now)),
     );
     const { document } = (await answer) as Extract<Answer, { type: 'report' }>;
-    const { topology, details, ...status } = document;
+    const { topology, details, workers, ...status } = document;
     return {
       ...this.#whole(status),
       topology: topology.map(printable),
       details,
+      workers,
       attachments: await this.ps(),
     };
   }

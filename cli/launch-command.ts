@@ -31,7 +31,7 @@ const FLAGS: readonly (readonly [flag: string, help: string, standard?: string |
   ['--bridge <name>', 'name of the bridge', 'weave'],
   ['--state-dir <dir>', 'where the daemon keeps its state', '/var/lib/weave-ts'],
   ['--engine <engine>', 'auto, native or portable', 'auto'],
-  ['--workers <n>', 'data-plane workers', '1'],
+  ['--workers <n>', 'threads that move packets, 1 to 16; flows are spread over them', '1'],
   ['--full-mesh-limit <n>', 'peers up to which everyone connects to everyone', '80'],
   ['--no-host-firewall', "leave other people's firewall rules alone, and only report what they drop"],
   ['--log-level <level>', 'debug, info, warn or error', 'info'],

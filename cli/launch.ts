@@ -153,6 +153,7 @@ class DaemonProcess {
       {
         name: identity.name,
         engine: this.#settings.engine,
+        workers: this.#settings.workers,
         tap: this.#host.network.settings.tap,
         address: listen,
         port: this.#settings.port,

@@ -56,6 +56,7 @@ export function prepareNode(
       discovery: settings.discovery,
       connLimit: settings.connLimit,
       fullMeshLimit: settings.fullMeshLimit,
+      workers: settings.workers,
       passwords: passwords.map(secretUtf8),
       trustedSubnets,
       dataPlane: true,

@@ -4,6 +4,7 @@ import { parsePeerName } from '../core/peer-name.ts';
 import type { LogLevel } from '../core/log.ts';
 import { parseInitMode } from '../ipam/init-mode.ts';
 import { parseIpamSettings } from '../ipam/settings.ts';
+import { MOST_LANES } from '../router/wire/lanes.ts';
 import { BadValue } from './exit.ts';
 
 export const DEFAULT_SOCKET = '/run/weave-ts/api.sock';
@@ -49,6 +50,7 @@ export interface LaunchSettings {
   readonly bridge: string;
   readonly stateDir: string;
   readonly engine: 'auto' | 'native' | 'portable';
+  readonly workers: number;
   readonly fullMeshLimit: number;
   readonly hostFirewall: boolean;
   readonly logLevel: LogLevel;
@@ -61,8 +63,6 @@ export interface LaunchSettings {
 /** Below it an IPv6 packet of minimum size would not fit (RFC 8200). */
 const SMALLEST_MTU = 1_280;
 const LARGEST_MTU = 65_535 - 112;
-/** Flows are not yet spread over lanes, so one worker carries them all. */
-const MOST_WORKERS = 1;
 const LONGEST_NICKNAME = 255;
 const LONGEST_PEER = 300;
 /** IFNAMSIZ less the end mark, less "-tap". */
@@ -82,7 +82,7 @@ export function checkSettings(
   if ('error' in ipam) throw new BadValue(ipam.error);
   const init = parseInitMode(flags.ipallocInit ?? '', peers.length);
   if ('error' in init) throw new BadValue(init.error);
-  integerValue('--workers', flags.workers, 1, MOST_WORKERS);
+  const engine = choiceValue('--engine', flags.engine, ['auto', 'native', 'portable']);
   return {
     peers: peers.map(peerValue),
     name: flags.name === undefined ? undefined : nameValue(flags.name),
@@ -98,7 +98,8 @@ export function checkSettings(
     mtu: flags.mtu === undefined ? undefined : integerValue('--mtu', flags.mtu, SMALLEST_MTU, LARGEST_MTU),
     bridge: bridgeValue(flags.bridge),
     stateDir: pathValue('--state-dir', flags.stateDir),
-    engine: choiceValue('--engine', flags.engine, ['auto', 'native', 'portable']),
+    engine,
+    workers: workersValue(flags.workers, engine),
     fullMeshLimit: integerValue('--full-mesh-limit', flags.fullMeshLimit, 2, 1_000_000),
     hostFirewall: flags.hostFirewall,
     logLevel: choiceValue('--log-level', flags.logLevel, ['debug', 'info', 'warn', 'error']),
@@ -160,6 +161,15 @@ function integerValue(flag: string, text: string, least: number, most: number): 
     throw new BadValue(`${flag} "${text}" is not a whole number from ${least} to ${most}`);
   }
   return value;
+}
+
+/** A session has at most {@link MOST_LANES} lanes, one for each worker. */
+function workersValue(text: string, engine: LaunchSettings['engine']): number {
+  const workers = integerValue('--workers', text, 1, MOST_LANES);
+  if (workers > 1 && engine === 'portable') {
+    throw new BadValue(`--workers "${text}" needs the native engine: leave out --engine, or take one worker`);
+  }
+  return workers;
 }
 
 function bridgeValue(text: string): string {

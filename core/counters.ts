@@ -10,6 +10,11 @@ export class Counters<Reason extends string> {
     return this.#counts.get(reason) ?? 0;
   }
 
+  /** Counts from zero again. */
+  clear(): void {
+    this.#counts.clear();
+  }
+
   /** In order of reason. */
   toObject(): Record<string, number> {
     return Object.fromEntries([...this.#counts].sort(([a], [b]) => (a < b ? -1 : 1)));

@@ -38,6 +38,8 @@ export interface ControlNodeConfig {
   readonly connLimit: number;
   readonly fullMeshLimit: number;
   readonly bridgeMtu: number;
+  /** Of the data plane: each sends on a lane of its own. */
+  readonly workers: number;
   /** None, or the current and perhaps the previous one. The node takes them over, and wipes them. */
   readonly passwords: readonly Uint8Array[];
   readonly trustedSubnets: readonly Cidr[];
@@ -109,8 +111,8 @@ export function localEnd(
   { primitives, random }: ControlNodeDeps,
   candidates: () => readonly Endpoint[],
 ): LocalEnd {
-  const { identity, uid, passwords, bridgeMtu, trustedSubnets: trusted } = config;
+  const { identity, uid, passwords, bridgeMtu, workers, trustedSubnets: trusted } = config;
   const { name, staticKey } = identity;
   const encrypted = passwords.length > 0;
-  return { name, uid, staticKey, encrypted, bridgeMtu, trusted, primitives, random, candidates };
+  return { name, uid, staticKey, encrypted, bridgeMtu, workers, trusted, primitives, random, candidates };
 }

@@ -8,7 +8,7 @@ import type { Ipam } from '../ipam/ipam.ts';
 import type { ControlNodeConfig } from './control-config.ts';
 import type { LinkControl } from './link/link-control.ts';
 import type { OfferState } from './link/offer.ts';
-import type { DataReport, LinkReport } from './node-messages.ts';
+import type { DataReport, LinkReport, WorkerReport } from './node-messages.ts';
 import { CONNECTION_DROP, type IpamStatus, type LinkStatus, type RouterStatus } from './status.ts';
 
 /** The status document but for what only the edge knows. */
@@ -21,6 +21,8 @@ export interface ControlStatus {
 export interface ControlReport extends ControlStatus {
   readonly topology: readonly TopologyEntry[];
   readonly details: Readonly<Record<string, number>>;
+  /** Of the data plane, in order. */
+  readonly workers: readonly WorkerReport[];
   /** How connections and dials ended, by reason. */
   readonly failures: Readonly<Record<string, number>>;
 }
@@ -67,6 +69,7 @@ export function controlReport(parts: StatusParts, now: Millis): ControlReport {
     ...controlStatus(parts, now),
     topology: gossip.entries(),
     details: { circuits: links.circuits, macs, labels, pins },
+    workers: report?.workers ?? [],
     failures: gossip.failures(),
   };
 }

@@ -4,20 +4,25 @@ import type { PeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { RoutesSnapshot } from '../core/routes.ts';
 import { earlier, type Machine, type Millis } from '../core/time.ts';
-import type { Engine, EngineEvent, FrameBatch, MessageBatch, SendPlan } from './engine/port.ts';
+import type { Engine, EngineEvent, FrameBatch, HandedFrame, MessageBatch, SendPlan } from './engine/port.ts';
 import { BatchArrival } from './link/batch-arrival.ts';
 import { EngineQueue } from './link/engine-queue.ts';
 import { FrameQueues } from './link/frame-queue.ts';
+import type { FromLane, LaneTraffic, ToLane } from './lane-messages.ts';
 import { Links } from './link/links.ts';
 import { MacEventLog } from './link/mac-event-log.ts';
 import { Numbers } from './link/numbers.ts';
 import { wipeKeys } from './node-messages.ts';
 import type { DataReport, ToControl, ToData } from './node-messages.ts';
+import type { Link } from './link/link.ts';
 import type { LinkView } from './switch/link-view.ts';
+import type { SharedMac } from './switch/mac-table.ts';
 import { Plans } from './switch/plans.ts';
 import { Switch } from './switch/switch.ts';
 import { DATAGRAM_OVERHEAD } from './wire/datagram.ts';
 import { KIND_FRAGMENT, KIND_FRAME, parseLinkMessage } from './wire/inner.ts';
+import { sessionOfLane } from './wire/lanes.ts';
+import { WorkerCounts } from './worker-counts.ts';
 
 export interface DataNodeConfig {
   readonly name: PeerName;
@@ -25,6 +30,14 @@ export interface DataNodeConfig {
   readonly bridgeMtu: number;
   /** Between addresses that both ends trust, frames go plain. */
   readonly trustedSubnets: readonly Cidr[];
+  /** This node is the first of so many; the others are LaneNodes. */
+  readonly workers: number;
+}
+
+/** A message to the worker of that number, from 1 on. */
+export interface LaneMail {
+  readonly worker: number;
+  readonly message: ToLane;
 }
 
 type Repeated = Extract<EngineEvent, { type: 'sent' | 'received' }>;
@@ -52,21 +65,30 @@ export class DataNode implements Machine<ToControl> {
   #arrivalBatch: MessageBatch | undefined;
   readonly #macEventLog = new MacEventLog();
   #toControl: ToControl[] = [];
+  readonly #workers: number;
+  readonly #counts: WorkerCounts;
+  #toLanes: LaneMail[] = [];
+  #learned: SharedMac[] = [];
   #now: Millis;
 
   constructor(config: DataNodeConfig, engine: Engine, random: RandomSource, now: Millis) {
-    const { name: self, bridgeMtu, trustedSubnets } = config;
+    const { name: self, bridgeMtu, trustedSubnets, workers } = config;
+    this.#workers = workers;
+    this.#counts = new WorkerCounts(workers);
     this.#now = now;
     this.#engine = engine;
     this.#queue = new EngineQueue(engine);
     const numbers = { paths: new Numbers(), sessions: new Numbers() };
     this.#links = new Links({ self, bridgeMtu, trustedSubnets, random, ...numbers }, this.#queue, {
+      workers,
+      tellLane: (worker, message) => void this.#toLanes.push({ worker, message }),
       tell: (message) => void this.#toControl.push(message),
       onSendable: (peer, at) => this.#sendHeld(peer, at),
       onHopeless: (peer) => this.#dropHeld(peer),
       onPeerMacs: (peer, macs, at) => this.#switch.onPeerMacs(peer, macs, at),
     });
-    this.#switch = new Switch(this.#linkView());
+    const share = (shared: SharedMac) => void this.#learned.push(shared);
+    this.#switch = new Switch(this.#linkView(), workers > 1 ? { share, detour: undefined } : undefined);
     this.#plans = new Plans({
       send: (plan) => this.#send(plan),
       writeFrames: (plan) => engine.writeFrames(plan),
@@ -89,6 +111,50 @@ export class DataNode implements Machine<ToControl> {
     this.#takeEvents(now);
     this.#links.settle(now);
     return budget === 0;
+  }
+
+  /** What another worker of this node says. */
+  onLane(worker: number, message: FromLane, now: Millis): void {
+    this.#now = now;
+    switch (message.type) {
+      case 'frames':
+        this.#counts.onDetour(worker, message.frames.length);
+        this.#adopt(message.frames, now);
+        this.#toLanes.push({ worker, message: { type: 'frames-taken', count: message.frames.length } });
+        break;
+      case 'learned':
+        this.#switch.onShared(message.macs, now);
+        this.#tellLanes({ type: 'learned', macs: message.macs }, worker);
+        break;
+      case 'mac-events':
+        this.#toControl.push(...this.#macEventLog.linesFor(message.events, now));
+        break;
+      case 'traffic':
+        for (const lane of message.lanes) this.#onLaneTraffic(worker, lane, now);
+        break;
+      case 'too-big':
+        this.#links.onTooBig(message.path, message.size, now);
+        break;
+      case 'dropped':
+        this.#drops.add(message.reason, message.count);
+        break;
+      case 'failed':
+        this.#toControl.push({ type: 'failed', error: message.error });
+        break;
+    }
+    this.#takeEvents(now);
+    this.#links.settle(now);
+  }
+
+  /** What the other workers are to be told. */
+  drainLanes(): LaneMail[] {
+    if (this.#learned.length > 0) {
+      this.#tellLanes({ type: 'learned', macs: this.#learned }, 0);
+      this.#learned = [];
+    }
+    const mail = this.#toLanes;
+    if (mail.length > 0) this.#toLanes = [];
+    return mail;
   }
 
   nextTimeout(): Millis | undefined {
@@ -141,8 +207,11 @@ export class DataNode implements Machine<ToControl> {
   }
 
   #takeEntry(batch: MessageBatch, i: number, arrival: BatchArrival, now: Millis): void {
-    const link = this.#links.ofSession(batch.session[i]!);
+    const session = batch.session[i]!;
+    const link = this.#links.ofSession(session);
     if (link === undefined) return;
+    this.#counts.receivedBytes += batch.wireLength[i]!;
+    if (session !== sessionOfLane(session)) return this.#takeLaneEntry(link, batch, i);
     if (link.onArrival(arrival, now)) this.#links.onInput(link);
     const kind = batch.kind[i]!;
     if (kind >= KIND_FRAME && kind <= KIND_FRAGMENT) return; // the switch's
@@ -154,6 +223,13 @@ export class DataNode implements Machine<ToControl> {
     const drop = link.onMessage(arrival, message, now);
     if (drop !== undefined) this.#drops.add(drop);
     this.#links.onInput(link);
+  }
+
+  /** A lane above 0 carries frames and nothing else. */
+  #takeLaneEntry(link: Link, batch: MessageBatch, i: number): void {
+    link.onLaneReceived(batch.wireLength[i]!);
+    const kind = batch.kind[i]!;
+    if (kind < KIND_FRAME || kind > KIND_FRAGMENT) this.#drops.add('lane-message');
   }
 
   /** Engines use one batch again and again. */
@@ -174,7 +250,34 @@ export class DataNode implements Machine<ToControl> {
       if (link === undefined) continue;
       const bytes = plan.prefixLength[i]! + plan.length[i]! + DATAGRAM_OVERHEAD;
       const datagrams = Math.ceil(bytes / TYPICAL_DATAGRAM);
+      this.#counts.sentBytes += bytes;
       if (link.onDataSent(session, datagrams, bytes, this.#now)) this.#links.onInput(link);
+    }
+  }
+
+  /** Frames that another worker read, as if they had been read here. */
+  #adopt(frames: readonly HandedFrame[], now: Millis): void {
+    for (let at = 0; at < frames.length;) {
+      const batch = this.#engine.adoptFrames(frames.slice(at));
+      if (batch.count === 0) return;
+      at += batch.count;
+      this.#forward(batch, now);
+    }
+  }
+
+  #onLaneTraffic(worker: number, lane: LaneTraffic, now: Millis): void {
+    this.#counts.onTraffic(worker, lane);
+    const link = this.#links.ofSession(lane.session);
+    if (link === undefined) return;
+    link.onLaneReceived(lane.receivedBytes);
+    if (lane.sentBytes === 0) return;
+    const session = sessionOfLane(lane.session);
+    if (link.onDataSent(session, lane.sentDatagrams, lane.sentBytes, now)) this.#links.onInput(link);
+  }
+
+  #tellLanes(message: ToLane, except: number): void {
+    for (let worker = 1; worker < this.#workers; worker++) {
+      if (worker !== except) this.#toLanes.push({ worker, message });
     }
   }
 
@@ -228,6 +331,7 @@ export class DataNode implements Machine<ToControl> {
       case 'local-macs':
         this.#switch.onLocalMacs(message.macs);
         this.#links.onLocalMacs(message.macs, now);
+        this.#tellLanes(message, 0);
         break;
       case 'label':
         for (const change of this.#links.labels.add(message, now)) this.#queue.change(change);
@@ -247,6 +351,7 @@ export class DataNode implements Machine<ToControl> {
     for (const peer of this.#known) {
       if (known.has(peer)) continue;
       this.#switch.onPeerGone(peer);
+      this.#tellLanes({ type: 'peer-gone', peer }, 0);
       this.#dropHeld(peer);
     }
     this.#known = known;
@@ -290,8 +395,14 @@ export class DataNode implements Machine<ToControl> {
   #onRepeated({ type, session, datagrams, bytes }: Repeated, now: Millis): void {
     const link = this.#links.ofSession(session);
     if (link === undefined) return;
-    if (type === 'received') link.onFramesReceived(session, datagrams, bytes, now);
-    else if (link.onDataSent(session, datagrams, bytes, now)) this.#links.onInput(link);
+    if (type === 'received') {
+      this.#counts.receivedBytes += bytes;
+      if (session === sessionOfLane(session)) link.onFramesReceived(session, datagrams, bytes, now);
+      else link.onLaneReceived(bytes);
+      return;
+    }
+    this.#counts.sentBytes += bytes;
+    if (link.onDataSent(session, datagrams, bytes, now)) this.#links.onInput(link);
   }
 
   #report(now: Millis): DataReport {
@@ -300,6 +411,7 @@ export class DataNode implements Machine<ToControl> {
       drops: { ...this.#drops.toObject(), ...this.#switch.drops.toObject() },
       macs: this.#switch.macCount(now),
       labels: this.#links.labels.size,
+      workers: this.#counts.reports(),
     };
   }
 }

@@ -26,7 +26,7 @@ export type ToData =
       readonly step: number;
       readonly bytes: Uint8Array;
     }
-  /** New keys of the session with this id; dropped if another one is in use by now. */
+  /** New keys of the session with this id, for all of its lanes; dropped if another one is in use by now. */
   | {
       readonly type: 'rekey-keys';
       readonly peer: PeerName;
@@ -126,11 +126,13 @@ export interface SessionMaterial {
   /** Identifies the handshake on this node: its offer's number. */
   readonly id: number;
   readonly initiator: boolean;
+  /** 1 to 16; the same at both ends. */
+  readonly lanes: number;
   /** Undefined = no password: everything goes plain. */
   readonly keys: DirectionKeys | undefined;
   /** Undefined = plain is never used with this peer. */
   readonly cookies: Cookies | undefined;
-  /** The index that we receive on directly, and the one that the peer does. */
+  /** The index that we receive on directly, and the one that the peer does: of lane 0. */
   readonly localIndex: number;
   readonly remoteIndex: number;
   /** Where the peer may be reached, best first; at most 16. */
@@ -140,7 +142,7 @@ export interface SessionMaterial {
   readonly remoteTrusted: readonly Cidr[];
 }
 
-/** 32 bytes each. */
+/** 32 bytes for each lane of the session, lane 0 first. */
 export interface DirectionKeys {
   readonly send: Uint8Array;
   readonly receive: Uint8Array;
@@ -170,4 +172,14 @@ export interface DataReport {
   readonly drops: Readonly<Record<string, number>>;
   readonly macs: number;
   readonly labels: number;
+  /** In order: the first is the one that also keeps the links. */
+  readonly workers: readonly WorkerReport[];
+}
+
+/** What one worker moved. */
+export interface WorkerReport {
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  /** Frames that it left to the first worker. */
+  readonly detouredFrames: number;
 }

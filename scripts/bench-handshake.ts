@@ -102,6 +102,7 @@ function end(number: number): LocalEnd {
     staticKey: sodium.keyPairFromSeed(random.bytes(32)),
     encrypted: true,
     bridgeMtu: 1_388,
+    workers: 1,
     trusted: [],
     primitives: sodium,
     random,

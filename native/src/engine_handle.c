@@ -3,6 +3,7 @@
 
 #include "glue.h"
 #include "tap_device.h"
+#include "tap_steering.h"
 #include "udp_socket.h"
 
 #include <linux/if.h>
@@ -103,24 +104,25 @@ static void finalize(napi_env env, void *data, void *hint) {
   free(self);
 }
 
-/* engineBind(handle, address, port, onReady): address of 0, 4 or 16 bytes. */
+/* engineBind(handle, address, port, worker, workers, onReady): address of 0, 4 or 16 bytes. */
 static napi_value bind_socket(napi_env env, napi_callback_info info) {
-  napi_value arguments[4];
+  napi_value arguments[6];
   size_t bytes = 0;
-  engine *self = engine_arguments(env, info, 4, arguments);
+  engine *self = engine_arguments(env, info, 6, arguments);
   if (self == NULL) return NULL;
   const uint8_t *address = glue_array(env, arguments[1], &bytes);
   if (bytes != 0 && bytes != 4 && bytes != 16) {
     MUST(napi_throw_range_error(env, NULL, "An address has 4 or 16 bytes."));
     return NULL;
   }
-  int fd = udp_socket_open(address, bytes, (uint16_t)glue_uint32(env, arguments[2]), &self->family);
+  socket_share share = {.number = glue_uint32(env, arguments[3]), .count = glue_uint32(env, arguments[4])};
+  int fd = udp_socket_open(address, bytes, (uint16_t)glue_uint32(env, arguments[2]), share, &self->family);
   if (fd < 0) {
     glue_throw_errno(env, "UDP socket", -fd);
     return NULL;
   }
   self->socket = self->queue.fd = fd;
-  if (!watcher_start(env, fd, arguments[3], &self->socket_watch, &self->socket_broken))
+  if (!watcher_start(env, fd, arguments[5], &self->socket_watch, &self->socket_broken))
     MUST(napi_throw_error(env, NULL, "The event loop does not take the UDP socket."));
   else watcher_ask_first(self->socket_watch, engine_on_socket, self);
   return glue_undefined(env);
@@ -142,6 +144,19 @@ static napi_value attach_tap(napi_env env, napi_callback_info info) {
   if (!watcher_start(env, fd, arguments[3], &self->tap_watch, &self->tap_broken))
     MUST(napi_throw_error(env, NULL, "The event loop does not take the TAP."));
   else watcher_ask_first(self->tap_watch, engine_on_tap, self);
+  return glue_undefined(env);
+}
+
+/* engineSteer(handle): each flow to one queue of the TAP, by its addresses and ports alone. */
+static napi_value steer_tap(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  engine *self = engine_arguments(env, info, 1, &argument);
+  if (self == NULL) return NULL;
+  int result = tap_steering_set(self->tap);
+  if (result < 0) {
+    glue_throw_errno(env, "steer flows", -result);
+    return NULL;
+  }
   return glue_undefined(env);
 }
 
@@ -183,6 +198,7 @@ void engine_register(napi_env env, napi_value exports) {
   glue_export(env, exports, "engineCreate", create);
   glue_export(env, exports, "engineBind", bind_socket);
   glue_export(env, exports, "engineAttach", attach_tap);
+  glue_export(env, exports, "engineSteer", steer_tap);
   glue_export(env, exports, "engineClose", close_engine);
   glue_export(env, exports, "engineDrain", drain);
   glue_export(env, exports, "engineBroken", broken);

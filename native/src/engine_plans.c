@@ -21,6 +21,16 @@ static napi_value read_frames(napi_env env, napi_callback_info info) {
   return glue_number(env, self->frames.count);
 }
 
+/* engineAdoptFrames(handle, count): JavaScript has put frames into the arrays, in place of those that were read. */
+static napi_value adopt_frames(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  engine *self = engine_arguments(env, info, 2, arguments);
+  if (self == NULL) return NULL;
+  uint32_t count = glue_uint32(env, arguments[1]);
+  self->frames.count = count < FRAME_CAPACITY ? count : FRAME_CAPACITY;
+  return glue_undefined(env);
+}
+
 /* engineReceive(handle): number of messages in the arrays. */
 static napi_value receive(napi_env env, napi_callback_info info) {
   napi_value argument;
@@ -74,6 +84,7 @@ static napi_value write_frames(napi_env env, napi_callback_info info) {
 
 void engine_register_plans(napi_env env, napi_value exports) {
   glue_export(env, exports, "engineReadFrames", read_frames);
+  glue_export(env, exports, "engineAdoptFrames", adopt_frames);
   glue_export(env, exports, "engineReceive", receive);
   glue_export(env, exports, "engineSend", send_messages);
   glue_export(env, exports, "engineWriteFrames", write_frames);

@@ -3,6 +3,7 @@
 #include "endpoint.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/udp.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,9 +30,38 @@ static void tune(int fd, int family) {
   if (family == AF_INET6) set(fd, SOL_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
 }
 
-static int bind_to(int family, const uint8_t *address, size_t bytes, uint16_t port) {
+/* The low bits of a datagram's receiver index (datagram.h) are its lane, as router/wire/lanes.ts says. */
+#define LANE_OFFSET 4
+#define LANE_MASK 15
+
+/* Chooses by number of the socket. A datagram that is too short to have an index goes to the first. */
+static int spread_lanes(int fd, socket_share share) {
+  struct sock_filter choose[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, LANE_OFFSET),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, LANE_MASK),
+      BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, share.count),
+      BPF_STMT(BPF_RET | BPF_A, 0),
+  };
+  struct sock_fprog program = {.len = sizeof choose / sizeof *choose, .filter = choose};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
+}
+
+/*
+ * The kernel joins datagrams of one flow that come one behind the other, and then chooses a socket for all of them. All
+ * lanes are one flow to it, but it joins nothing across a difference in the hop limit.
+ */
+#define HOP_LIMIT 64
+
+static void part_lanes(int fd, int family, socket_share share) {
+  if (share.number == 0) return;
+  set(fd, SOL_IP, IP_TTL, HOP_LIMIT - (int)share.number);
+  if (family == AF_INET6) set(fd, SOL_IPV6, IPV6_UNICAST_HOPS, HOP_LIMIT - (int)share.number);
+}
+
+static int bind_to(int family, const uint8_t *address, size_t bytes, uint16_t port, socket_share share) {
   int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
+  if (share.count > 1) set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
   socket_address at;
   memset(&at, 0, sizeof at);
   at.any.sa_family = (sa_family_t)family;
@@ -46,19 +76,21 @@ static int bind_to(int family, const uint8_t *address, size_t bytes, uint16_t po
     at.v4.sin_port = htons(port);
     length = sizeof at.v4;
   }
-  if (bind(fd, &at.any, length) == 0) return fd;
+  if (bind(fd, &at.any, length) == 0 && (share.count == 1 || spread_lanes(fd, share) == 0)) return fd;
   int error = errno;
   close(fd);
   return -error;
 }
 
-int udp_socket_open(const uint8_t *address, size_t bytes, uint16_t port, int *family) {
+int udp_socket_open(const uint8_t *address, size_t bytes, uint16_t port, socket_share share, int *family) {
   *family = bytes == 4 ? AF_INET : AF_INET6;
-  int fd = bind_to(*family, address, bytes, port);
+  int fd = bind_to(*family, address, bytes, port, share);
   if (fd == -EAFNOSUPPORT && bytes == 0) {
     *family = AF_INET;
-    fd = bind_to(*family, address, bytes, port);
+    fd = bind_to(*family, address, bytes, port, share);
   }
-  if (fd >= 0) tune(fd, *family);
+  if (fd < 0) return fd;
+  tune(fd, *family);
+  part_lanes(fd, *family, share);
   return fd;
 }

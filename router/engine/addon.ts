@@ -74,9 +74,18 @@ export interface Addon {
 
   /** The caller keeps `arrays` alive as long as the handle. */
   engineCreate(arrays: EngineArrays): EngineHandle;
-  /** `address` has 0 bytes (every address), 4 or 16. */
-  engineBind(engine: EngineHandle, address: Uint8Array, port: number, onReady: () => void): void;
+  /** `address` has 0 bytes (every address), 4 or 16; for `worker` see WorkerShare. */
+  engineBind(
+    engine: EngineHandle,
+    address: Uint8Array,
+    port: number,
+    worker: number,
+    workers: number,
+    onReady: () => void,
+  ): void;
   engineAttach(engine: EngineHandle, tap: string, superFrames: boolean, onReady: () => void): void;
+  /** Keeps each flow to one queue of the TAP, whichever way the other direction goes. Throws if the kernel refuses. */
+  engineSteer(engine: EngineHandle): void;
   engineClose(engine: EngineHandle): void;
   /** The functions up to engineRemoveLabel are the changes of the engine port; endpoints as in native-layout.ts. */
   engineAddSession(engine: EngineHandle, session: number, send?: Uint8Array, receive?: Uint8Array): void;
@@ -99,6 +108,8 @@ export interface Addon {
   engineRemoveLabel(engine: EngineHandle, index: number): void;
   /** Number of frames that are in the arrays now. */
   engineReadFrames(engine: EngineHandle): number;
+  /** The caller has put so many frames into the arrays, in place of those that were read. */
+  engineAdoptFrames(engine: EngineHandle, count: number): void;
   /** Number of messages that are in the arrays now. */
   engineReceive(engine: EngineHandle): number;
   engineSend(

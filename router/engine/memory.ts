@@ -17,6 +17,7 @@ import {
   type EngineEvent,
   type EngineOptions,
   type FrameBatch,
+  type HandedFrame,
   type MessageBatch,
   type SendPlan,
   type WritePlan,
@@ -112,6 +113,12 @@ export class MemoryEngine implements Engine {
       if (fault === undefined) this.#frames.add(frame, this.#fromHost.second!);
       else this.#events.dropped(fault);
     }
+    return this.#frames;
+  }
+
+  adoptFrames(frames: readonly HandedFrame[]): FrameBatch {
+    this.#frames.clear();
+    for (const { bytes, flags } of frames.slice(0, BATCH)) this.#frames.add(bytes, flags);
     return this.#frames;
   }
 

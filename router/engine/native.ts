@@ -23,8 +23,10 @@ import type {
   EngineEvent,
   EngineOptions,
   FrameBatch,
+  HandedFrame,
   MessageBatch,
   SendPlan,
+  WorkerShare,
   WritePlan,
 } from './port.ts';
 
@@ -79,6 +81,25 @@ export class NativeEngine implements Engine {
     return this.#frames;
   }
 
+  adoptFrames(frames: readonly HandedFrame[]): FrameBatch {
+    const batch = this.#frames;
+    batch.count = 0;
+    let used = 0;
+    for (const { bytes, segment, flags } of frames) {
+      const i = batch.count;
+      if (i === batch.offset.length || used + bytes.length > batch.data.length) break;
+      batch.data.set(bytes, used);
+      batch.offset[i] = used;
+      batch.length[i] = bytes.length;
+      batch.segment[i] = segment;
+      batch.flags[i] = flags;
+      used += bytes.length;
+      batch.count++;
+    }
+    this.#addon.engineAdoptFrames(this.#handle, batch.count);
+    return batch;
+  }
+
   receive(): MessageBatch {
     this.#messages.count = this.#addon.engineReceive(this.#handle);
     return this.#messages;
@@ -128,10 +149,11 @@ export class NativeEngine implements Engine {
     return events;
   }
 
-  #open({ address, port, tap, onReady }: EngineOptions): void {
+  #open({ address, port, tap, share, onReady }: EngineOptions): void {
+    const { worker, workers } = share ?? { worker: 0, workers: 1 };
     const bytes = address === undefined ? EVERY_ADDRESS : ipToBytes(address);
     try {
-      this.#addon.engineBind(this.#handle, bytes, port, onReady);
+      this.#addon.engineBind(this.#handle, bytes, port, worker, workers, onReady);
     } catch (error) {
       throw bindFailure(error, address, port);
     }
@@ -140,6 +162,16 @@ export class NativeEngine implements Engine {
       this.#addon.engineAttach(this.#handle, tap, true, onReady);
     } catch (error) {
       throw tapFailure(error, tap);
+    }
+    if (share !== undefined && share.worker === 0 && workers > 1) this.#steer(share);
+  }
+
+  /** Without it flows are spread all the same, but by the kernel's own rule. */
+  #steer({ onUnsteered }: WorkerShare): void {
+    try {
+      this.#addon.engineSteer(this.#handle);
+    } catch (error) {
+      onUnsteered(error instanceof Error ? error.message : String(error));
     }
   }
 

@@ -16,6 +16,11 @@ export interface Engine {
   configure(changes: readonly EngineChange[]): void;
   /** Frames that the host sent, at most one batch; count 0 = none are waiting. */
   readFrames(): FrameBatch;
+  /**
+   * Frames that another worker read, of a batch at most, as if they had been read here: they take the place of the batch
+   * of readFrames.
+   */
+  adoptFrames(frames: readonly HandedFrame[]): FrameBatch;
   /** Opened datagrams, at most one batch; count 0 = none are waiting. Datagrams on labels are relayed inside. */
   receive(): MessageBatch;
   send(plan: SendPlan): void;
@@ -30,8 +35,19 @@ export interface EngineOptions {
   /** Address to bind; undefined = every IPv4 and IPv6 address by one dual-stack socket. */
   readonly address: IpAddress | undefined;
   readonly port: number;
+  /** This engine is one of several, each in a thread of its own, that share the port and the TAP; undefined = alone. */
+  readonly share?: WorkerShare;
   /** Called, never from inside another engine call, when readFrames or receive has something. Level-triggered. */
   readonly onReady: () => void;
+}
+
+/** Engines that share are opened one after another, the first one first, each when the one before it is open. */
+export interface WorkerShare {
+  /** From 0. It gets the datagrams whose receiver index, modulo the lanes there can be, belongs to it. */
+  readonly worker: number;
+  readonly workers: number;
+  /** The first one only: flows cannot be kept to one worker each, for this reason. */
+  readonly onUnsteered: (why: string) => void;
 }
 
 export class EngineError extends Error {
@@ -145,6 +161,14 @@ export interface FrameBatch {
   readonly segment: Uint32Array;
   /** Inner flags for the prefix: 0 or FLAG_CHECKSUM_PARTIAL. */
   readonly flags: Uint8Array;
+}
+
+/** A frame that one worker read and another decides on. */
+export interface HandedFrame {
+  readonly bytes: Uint8Array;
+  /** As in {@link FrameBatch}. */
+  readonly segment: number;
+  readonly flags: number;
 }
 
 /** Opened datagrams. */

@@ -93,6 +93,11 @@ export class PortableEngine implements Engine {
     return frames;
   }
 
+  /** It works alone, so nobody has frames for it: a bug of the caller. */
+  adoptFrames(): FrameBatch {
+    throw new Error('The portable engine shares with no other worker.');
+  }
+
   receive(): MessageBatch {
     this.#messages.clear();
     const arrived = this.#socket?.arrived;

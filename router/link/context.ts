@@ -4,11 +4,18 @@ import type { RandomSource } from '../../core/random.ts';
 import type { EngineChange } from '../engine/port.ts';
 import type { ToControl } from '../node-messages.ts';
 import type { LinkMessage } from '../wire/inner.ts';
+import type { KeyChange, SessionLanes } from './lane-mirror.ts';
 import type { Numbers } from './numbers.ts';
 
 /** What a link wants done, in this order. */
 export type LinkEffect =
   | { readonly type: 'configure'; readonly change: EngineChange }
+  /** A session with these lanes is about to be configured. */
+  | { readonly type: 'lanes'; readonly lanes: SessionLanes }
+  /** Keys of a lane above 0; `session` in it is that of lane 0. */
+  | { readonly type: 'lane-key'; readonly lane: number; readonly change: KeyChange }
+  /** The peer has the keys of this phase: lanes above 0 may use them. */
+  | { readonly type: 'lane-phase'; readonly session: number; readonly phase: number }
   | {
       readonly type: 'send';
       readonly session: number;

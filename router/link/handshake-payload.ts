@@ -1,5 +1,6 @@
 import { addressBits } from '../../core/address.ts';
 import type { Cidr, Endpoint } from '../../core/address.ts';
+import { MOST_LANES, baseIndex } from '../wire/lanes.ts';
 import { ByteReader, ByteWriter } from './byte-cursor.ts';
 
 /** How many candidates a handshake names at most. */
@@ -13,7 +14,8 @@ const FLAG_ENCRYPTED = 1;
 /**
  * What each end tells the other inside the Noise handshake of a session:
  *
- *   format u8 = 1 | flags u8 | offer id u64 LE | direct index u32 LE | bridge MTU u16 LE | cookie 16
+ *   format u8 = 1 | flags u8 | offer id u64 LE | direct index u32 LE | bridge MTU u16 LE | workers u8
+ *   | cookie 16
  *   | candidates u8 | n x (family u8 | address 4 or 16 | port u16 LE)
  *   | trusted subnets u8 | n x (family u8 | address 4 or 16 | prefix u8)
  *
@@ -23,9 +25,11 @@ export interface HandshakePayload {
   readonly encrypted: boolean;
   /** Of the envelope, repeated here where nobody can change it. */
   readonly offer: number;
-  /** Receiver index at which the sender takes this session's datagrams directly. Never 0. */
+  /** Receiver index at which the sender takes this session's datagrams directly, on lane 0. Never 0. */
   readonly index: number;
   readonly bridgeMtu: number;
+  /** The session has so many lanes, or as many as the other end has workers if those are more. */
+  readonly workers: number;
   /** What the sender wants to see in place of the tag in plain datagrams. */
   readonly cookie: Uint8Array;
   /** Where the sender may be reached, best first. */
@@ -43,6 +47,7 @@ export function encodePayload(payload: HandshakePayload): Uint8Array {
     .u64(payload.offer)
     .u32(payload.index)
     .u16(payload.bridgeMtu)
+    .u8(payload.workers)
     .bytes(payload.cookie);
   writer.u8(candidates.length);
   for (const { ip, port } of candidates) writer.ip(ip).u16(port);
@@ -58,13 +63,26 @@ export function parsePayload(bytes: Uint8Array): HandshakePayload | undefined {
   const payload = {
     encrypted: (reader.u8() & FLAG_ENCRYPTED) !== 0,
     offer: reader.u64(),
-    index: reader.index(),
+    index: readDirectIndex(reader),
     bridgeMtu: reader.u16(),
+    workers: readWorkers(reader),
     cookie: reader.bytes(COOKIE_BYTES),
     candidates: readList(reader, MAX_CANDIDATES, readEndpoint),
     trusted: readList(reader, MAX_TRUSTED_SUBNETS, readCidr),
   };
   return reader.failed ? undefined : payload;
+}
+
+function readDirectIndex(reader: ByteReader): number {
+  const index = reader.index();
+  if (index !== baseIndex(index)) reader.fail();
+  return index;
+}
+
+function readWorkers(reader: ByteReader): number {
+  const workers = reader.u8();
+  if (workers < 1 || workers > MOST_LANES) reader.fail();
+  return workers;
 }
 
 function readList<T>(reader: ByteReader, limit: number, read: (reader: ByteReader) => T): T[] {

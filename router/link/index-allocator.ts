@@ -2,6 +2,7 @@ import type { RandomSource } from '../../core/random.ts';
 import { randomU32 } from '../../core/random.ts';
 import { SECOND } from '../../core/time.ts';
 import type { Millis } from '../../core/time.ts';
+import { baseIndex } from '../wire/lanes.ts';
 
 /** How long a released index stays unused, so that a late datagram never meets its new meaning. */
 export const QUARANTINE: Millis = 60 * SECOND;
@@ -10,7 +11,7 @@ const MAX_QUARANTINED = 65_536;
 
 /**
  * Receiver indexes of the wire: one allocator per node for sessions, aliases and relay labels, so that a datagram's
- * index means one thing. Random, so that nobody off the path can guess one. Never 0.
+ * index means one thing. Random, so that nobody off the path can guess one. Never 0; the bits that say the lane are zero.
  */
 export class IndexAllocator {
   readonly #random: RandomSource;
@@ -26,11 +27,11 @@ export class IndexAllocator {
     return this.#used.size;
   }
 
-  /** A u32 that is neither in use nor was in the last {@link QUARANTINE}. */
+  /** A u32, lane 0 of as many as there can be, that is neither in use nor was in the last {@link QUARANTINE}. */
   allocate(now: Millis): number {
     this.#forgetOld(now);
     for (;;) {
-      const index = randomU32(this.#random);
+      const index = baseIndex(randomU32(this.#random));
       if (index === 0 || this.#used.has(index) || this.#quarantined.has(index)) continue;
       this.#used.add(index);
       return index;

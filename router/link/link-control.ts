@@ -269,10 +269,10 @@ export class LinkControl implements Machine<LinkControlEffect> {
 
   #onSession({ peer, id, made }: Extract<OfferEffect, { type: 'session' }>, now: Millis): void {
     const { material, handshakeHash, remoteStatic } = made;
-    const { initiator } = material;
+    const { initiator, lanes } = material;
     this.#sessions.add(peer);
     if (!this.#reachable.has(peer) && !this.#absent.has(peer)) this.#absent.set(peer, now);
-    this.#rekeys.onSession(peer, id, { initiator, remoteStatic, handshakeHash });
+    this.#rekeys.onSession(peer, id, { initiator, lanes, remoteStatic, handshakeHash });
     const message: ToData = { type: 'session', peer, session: { ...material, id } };
     this.#effects.push({ type: 'to-data', message });
   }

@@ -4,6 +4,7 @@ import { SECOND, earlier, type Machine, type Millis } from '../../core/time.ts';
 import type { LinkReport, LinkState, SessionMaterial, ToControl, ToData } from '../node-messages.ts';
 import type { LinkRoute } from '../switch/link-view.ts';
 import type { LinkMessage, MacsPart } from '../wire/inner.ts';
+import { sessionOfLane } from '../wire/lanes.ts';
 import type { LinkContext, LinkEffect, LinkEnvironment } from './context.ts';
 import { DirectFlag } from './direct-flag.ts';
 import { LinkNeeds } from './link-needs.ts';
@@ -93,6 +94,16 @@ export class Link implements Machine<LinkEffect> {
   /** How to send a frame now; undefined while there is no path at all, and frames wait. */
   get route(): LinkRoute | undefined {
     return this.#route;
+  }
+
+  /** The route of lanes above 0: as {@link route}, but never a circuit. */
+  get laneRoute(): LinkRoute | undefined {
+    return this.#slots.serving()?.paths.current?.direct === true ? this.#route : undefined;
+  }
+
+  /** See SessionPaths.refusesPlain. */
+  get refusesPlain(): boolean {
+    return this.#slots.serving()?.paths.refusesPlain ?? false;
   }
 
   /** The direct path in use, as relay labels and circuits through this peer need it. */
@@ -202,7 +213,7 @@ export class Link implements Machine<LinkEffect> {
 
   /** Whether a frame that came plain may be taken. */
   takesPlain(arrival: Arrival): boolean {
-    const session = this.#slots.find(arrival.session);
+    const session = this.#slots.find(sessionOfLane(arrival.session));
     return session?.paths.takesPlainFrom(() => arrival.source(), arrival.tag === 0) ?? false;
   }
 
@@ -242,6 +253,11 @@ export class Link implements Machine<LinkEffect> {
     return session?.paths.onDataSent(now) ?? false;
   }
 
+  /** Bytes of UDP payload that came on lanes above 0. */
+  onLaneReceived(bytes: number): void {
+    this.#receivedBytes += bytes;
+  }
+
   nextTimeout(): Millis | undefined {
     const own = earlier(earlier(this.#recheckAt, this.#needs.nextTimeout()), this.#direct.nextTimeout());
     const next = earlier(own, this.#slots.nextTimeout());
@@ -259,7 +275,7 @@ export class Link implements Machine<LinkEffect> {
 
   drain(): LinkEffect[] {
     const effects = this.#effects;
-    this.#effects = [];
+    if (effects.length > 0) this.#effects = [];
     return effects;
   }
 

@@ -2,14 +2,19 @@ import type { Endpoint } from '../../core/address.ts';
 import { compareNames, type PeerName } from '../../core/peer-name.ts';
 import type { Millis } from '../../core/time.ts';
 import type { LinkReport, ToControl, ToData } from '../node-messages.ts';
+import { sessionOfLane } from '../wire/lanes.ts';
 import type { LinkEffect, LinkEnvironment } from './context.ts';
 import { Deadlines } from './deadlines.ts';
 import type { EngineQueue } from './engine-queue.ts';
+import { LaneMirror, type LaneMirrorOptions } from './lane-mirror.ts';
 import { Link } from './link.ts';
 import { RelayLabels } from './relay-labels.ts';
 
 /** What the links want of their node. */
 export interface LinksOwner {
+  /** Of this node; each but the first has an engine of its own. */
+  readonly workers: number;
+  readonly tellLane: LaneMirrorOptions['tell'];
   tell(message: ToControl): void;
   /** There is a route to the peer now. */
   onSendable(peer: PeerName, now: Millis): void;
@@ -32,6 +37,7 @@ export class Links {
   readonly #bySession: (Link | undefined)[] = [];
   readonly #deadlines = new Deadlines<Link>();
   readonly #touched = new Set<Link>();
+  readonly #mirror: LaneMirror;
   #localMacs: Uint8Array = new Uint8Array(0);
 
   constructor(environment: Omit<LinkEnvironment, 'directEndpoint'>, engine: EngineQueue, owner: LinksOwner) {
@@ -40,6 +46,8 @@ export class Links {
     this.#environment = { ...environment, directEndpoint };
     this.#engine = engine;
     this.#owner = owner;
+    const { workers, tellLane: tell } = owner;
+    this.#mirror = new LaneMirror({ workers, tell, change: (change) => engine.change(change) });
     this.labels = new RelayLabels((peer) => directPath(peer)?.id);
   }
 
@@ -47,8 +55,9 @@ export class Links {
     return this.#byPeer.get(peer);
   }
 
+  /** `session`: the engine's number, of any lane. */
   ofSession(session: number): Link | undefined {
-    return this.#bySession[session];
+    return this.#bySession[sessionOfLane(session)];
   }
 
   /** The link to `peer`, made if there is none; to be settled after an input. */
@@ -128,6 +137,7 @@ export class Links {
   #settleLink(link: Link, now: Millis): void {
     for (const effect of link.drain()) this.#perform(link, effect, now);
     if (link.state === 'idle' || link.state === 'down') this.#owner.onHopeless(link.peer);
+    this.#mirror.onRoute(link.peer, link.laneRoute, link.refusesPlain);
     const next = link.nextTimeout();
     this.#deadlines.set(link, next);
     if (link.state === 'idle' && next === undefined) this.#byPeer.delete(link.peer);
@@ -139,6 +149,16 @@ export class Links {
         if (effect.change.type === 'session') this.#bySession[effect.change.session] = link;
         if (effect.change.type === 'session-removed') this.#bySession[effect.change.session] = undefined;
         this.#engine.change(effect.change);
+        this.#mirror.onChange(effect.change);
+        break;
+      case 'lanes':
+        this.#mirror.onSession(link.peer, effect.lanes);
+        break;
+      case 'lane-key':
+        this.#mirror.onKey(effect.lane, effect.change);
+        break;
+      case 'lane-phase':
+        this.#mirror.onPhase(effect.session, effect.phase);
         break;
       case 'send':
         this.#engine.send(effect);

@@ -4,10 +4,12 @@ import type { PeerName } from '../../core/peer-name.ts';
 import type { RandomSource } from '../../core/random.ts';
 import { NoiseIkInitiator, NoiseIkResponder } from '../crypto/noise-ik.ts';
 import type { NoiseSession } from '../crypto/noise-ik.ts';
+import { keysOfLanes } from '../crypto/lane-keys.ts';
 import { linkPrologue } from '../crypto/noise-prologue.ts';
 import { KEY_BYTES } from '../crypto/primitives.ts';
 import type { KeyPair, Primitives } from '../crypto/primitives.ts';
-import type { SessionMaterial } from '../node-messages.ts';
+import type { DirectionKeys, SessionMaterial } from '../node-messages.ts';
+import { lanesBetween } from '../wire/lanes.ts';
 import { COOKIE_BYTES, MAX_CANDIDATES, encodePayload, parsePayload } from './handshake-payload.ts';
 import type { HandshakePayload } from './handshake-payload.ts';
 
@@ -20,6 +22,8 @@ export interface LocalEnd {
   /** Whether a password is set. */
   readonly encrypted: boolean;
   readonly bridgeMtu: number;
+  /** Of the data plane. */
+  readonly workers: number;
   readonly trusted: readonly Cidr[];
   readonly primitives: Primitives;
   readonly random: RandomSource;
@@ -139,8 +143,9 @@ function prologueOf(
 }
 
 function payloadOf(local: LocalEnd, offer: number, index: number, cookie: Uint8Array): HandshakePayload {
-  const { encrypted, bridgeMtu, trusted } = local;
-  return { encrypted, offer, index, bridgeMtu, cookie, candidates: local.candidates(), trusted };
+  const { encrypted, bridgeMtu, workers, trusted } = local;
+  const candidates = local.candidates();
+  return { encrypted, offer, index, bridgeMtu, workers, cookie, candidates, trusted };
 }
 
 function checkedOffer(
@@ -173,10 +178,12 @@ function made(
   initiator: boolean,
 ): MadeSession {
   const plainAllowed = !local.encrypted || (local.trusted.length > 0 && theirs.trusted.length > 0);
+  const lanes = lanesBetween(local.workers, theirs.workers);
   if (!local.encrypted) wipeSession(local, session);
   const material = {
     initiator,
-    keys: local.encrypted ? session.keys : undefined,
+    lanes,
+    keys: local.encrypted ? lanedKeys(local.primitives, session.keys, lanes) : undefined,
     cookies: plainAllowed ? { send: theirs.cookie, receive: cookie } : undefined,
     localIndex,
     remoteIndex: theirs.index,
@@ -185,6 +192,14 @@ function made(
     remoteTrusted: theirs.trusted,
   };
   return { material, handshakeHash: session.handshakeHash, remoteStatic: remote.staticKey };
+}
+
+/** The keys of all lanes, in place of what Split gave. */
+export function lanedKeys(primitives: Primitives, keys: DirectionKeys, lanes: number): DirectionKeys {
+  return {
+    send: keysOfLanes(primitives, keys.send, lanes),
+    receive: keysOfLanes(primitives, keys.receive, lanes),
+  };
 }
 
 /** Keys that nobody will use. */

@@ -8,6 +8,7 @@ import { rekeyPrologue } from '../crypto/noise-prologue.ts';
 import { KEY_BYTES } from '../crypto/primitives.ts';
 import type { KeyPair, Primitives } from '../crypto/primitives.ts';
 import type { ToData } from '../node-messages.ts';
+import { lanedKeys } from './offer-handshake.ts';
 import { sessionName } from './session-name.ts';
 
 /** Steps of a rekey on the wire: the responder's request, and the two messages of Noise IK. */
@@ -32,6 +33,8 @@ export interface RekeyOptions {
 /** What a session's later handshakes build on; keys are not among it. */
 export interface SessionRoot {
   readonly initiator: boolean;
+  /** How many a session has does not change. */
+  readonly lanes: number;
   readonly remoteStatic: Uint8Array;
   readonly handshakeHash: Uint8Array;
 }
@@ -210,8 +213,9 @@ export class RekeyHandshakes {
   #handOver(peer: PeerName, record: SessionRecord, session: NoiseSession, initiator: boolean): void {
     record.phase = following(record.phase);
     record.hash = session.handshakeHash;
-    const { id, phase } = record;
-    this.#effects.push({ type: 'rekey-keys', peer, session: id, phase, initiator, keys: session.keys });
+    const { id, phase, root } = record;
+    const keys = lanedKeys(this.#options.primitives, session.keys, root.lanes);
+    this.#effects.push({ type: 'rekey-keys', peer, session: id, phase, initiator, keys });
   }
 
   #send(peer: PeerName, { id }: SessionRecord, phase: number, step: number, bytes: Uint8Array): void {

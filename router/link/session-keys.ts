@@ -1,5 +1,7 @@
 import { HOUR, SECOND, earlier, type Millis } from '../../core/time.ts';
-import type { SessionMaterial, ToData } from '../node-messages.ts';
+import type { DirectionKeys, SessionMaterial, ToData } from '../node-messages.ts';
+import { keyOfLane } from '../crypto/lane-keys.ts';
+import { KEY_BYTES } from '../crypto/primitives.ts';
 import type { LinkContext } from './context.ts';
 import type { LinkMessage } from '../wire/inner.ts';
 
@@ -20,6 +22,21 @@ const MOST_OLD_KEYS = 64;
 
 type RekeyMessage = Extract<LinkMessage, { kind: 'rekey' }>;
 type Keys = Extract<ToData, { type: 'rekey-keys' }>;
+
+/** Gives the keys of one phase to the engines, each lane's to that of its worker. The caller wipes `keys`. */
+export function installKeys(
+  context: LinkContext,
+  session: number,
+  phase: number,
+  { send, receive }: DirectionKeys,
+): void {
+  const lanes = send.length / KEY_BYTES;
+  for (let lane = 0; lane < lanes; lane++) {
+    const own = { send: keyOfLane(send, lane), receive: keyOfLane(receive, lane) };
+    const change = { type: 'key', session, phase, ...own } as const;
+    context.emit(lane === 0 ? { type: 'configure', change } : { type: 'lane-key', lane, change });
+  }
+}
 
 /**
  * The key phases of one sealed session. The handshake itself is the ControlNode's; here its messages are sent and
@@ -89,6 +106,7 @@ export class SessionKeys {
     this.#proven = true;
     const old = (phase + 255) % 256;
     if (this.#sending !== phase) this.#startSending(phase);
+    this.#context.emit({ type: 'lane-phase', session: this.#session, phase });
     this.#wipes.push({ phase: old, at: now + OLD_KEY_LIFETIME });
     if (this.#wipes.length > MOST_OLD_KEYS) this.#wipeOldest();
     return true;
@@ -129,10 +147,7 @@ export class SessionKeys {
   /** False if the phase is not the next one; the keys are then not taken. */
   onKeys({ phase, keys }: Keys, now: Millis): boolean {
     if (phase !== this.#nextPhase() || !this.#proven) return false;
-    this.#context.emit({
-      type: 'configure',
-      change: { type: 'key', session: this.#session, phase, ...keys },
-    });
+    installKeys(this.#context, this.#session, phase, keys);
     this.#newest = phase;
     this.#newestSince = now;
     this.#proven = false;

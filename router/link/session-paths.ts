@@ -84,15 +84,18 @@ export class SessionPaths {
     return path !== undefined && path.direct && path.plainWelcome && this.#trusts(path.endpoint);
   }
 
+  /** While the peer calls our address untrusted, whoever sends plain is not the peer. */
+  get refusesPlain(): boolean {
+    const path = this.#current;
+    return this.#owner.sealed && path?.direct === true && path.liveness !== undefined && !path.plainWelcome;
+  }
+
   /**
-   * Whether a plain frame from this address may be taken. Our own address we know by what the peer says of it: while it
-   * calls it untrusted, whoever sends plain is not the peer.
+   * Whether a plain frame from this address may be taken. Our own address we know by what the peer says of it.
    */
   takesPlainFrom(source: () => Endpoint, onDirectIndex: boolean): boolean {
     if (!this.#owner.sealed) return true;
-    const path = this.#current;
-    const unwelcome = path?.direct === true && path.liveness !== undefined && !path.plainWelcome;
-    return onDirectIndex && !unwelcome && this.#trusts(source());
+    return onDirectIndex && !this.refusesPlain && this.#trusts(source());
   }
 
   /**

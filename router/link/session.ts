@@ -4,7 +4,7 @@ import type { SessionMaterial } from '../node-messages.ts';
 import { BackOff } from './back-off.ts';
 import type { LinkContext } from './context.ts';
 import type { LinkMessage } from '../wire/inner.ts';
-import { SessionKeys } from './session-keys.ts';
+import { SessionKeys, installKeys } from './session-keys.ts';
 import type { PathOwner } from './path-table.ts';
 import { SessionPaths } from './session-paths.ts';
 
@@ -68,12 +68,17 @@ export class LinkSession {
     this.paths.onTimeout(now);
   }
 
-  #install({ keys, cookies, localIndex }: SessionMaterial): void {
+  #install({ lanes, keys, cookies, localIndex, remoteTrusted }: SessionMaterial): void {
     const session = this.number;
+    this.#context.emit({
+      type: 'lanes',
+      lanes: { session, lanes, sealed: keys !== undefined, remoteTrusted },
+    });
     this.#configure({ type: 'session', session, cookies });
     if (keys) {
-      this.#configure({ type: 'key', session, phase: 0, ...keys });
+      installKeys(this.#context, session, 0, keys);
       this.#configure({ type: 'send-phase', session, phase: 0 });
+      this.#context.emit({ type: 'lane-phase', session, phase: 0 });
     }
     this.#configure({ type: 'receive-index', index: localIndex, session, tag: 0, roams: true });
   }

@@ -1,6 +1,7 @@
 import type { ToControl, ToData } from '../node-messages.ts';
 import type { EngineKind } from '../engine/choose.ts';
-import type { DataThreadSettings, FromDataThread, ToDataThread } from './data-thread.ts';
+import type { DataThreadSettings } from './data-thread-settings.ts';
+import type { FromDataThread, ToDataThread } from './data-thread.ts';
 import { Thread } from './thread.ts';
 
 export interface DataPlaneEvents {

@@ -1,23 +1,14 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { randomBytes } from 'node:crypto';
-import type { Cidr, IpAddress } from '../../core/address.ts';
-import type { PeerName } from '../../core/peer-name.ts';
 import { DataNode } from '../data-node.ts';
 import type { Engine } from '../engine/port.ts';
-import { openEngine, type EngineChoice, type EngineKind } from '../engine/choose.ts';
+import { openEngine, type EngineKind } from '../engine/choose.ts';
 import type { ToControl, ToData } from '../node-messages.ts';
-import { DeadlineTimer, monotonicNow } from './deadline-timer.ts';
-
-/** What the data-plane thread is started with. */
-export interface DataThreadSettings {
-  readonly name: PeerName;
-  readonly engine: EngineChoice;
-  readonly tap: string;
-  readonly address: IpAddress | undefined;
-  readonly port: number;
-  readonly bridgeMtu: number;
-  readonly trustedSubnets: readonly Cidr[];
-}
+import type { FromLane } from '../lane-messages.ts';
+import type { DataThreadSettings } from './data-thread-settings.ts';
+import { monotonicNow } from './deadline-timer.ts';
+import { LaneThreads, type LaneThreadsOwner } from './lane-threads.ts';
+import { PacketLoop } from './packet-loop.ts';
 
 export type ToDataThread = { readonly type: 'node'; readonly message: ToData } | { readonly type: 'close' };
 
@@ -35,63 +26,71 @@ function post(message: FromDataThread): void {
   port.postMessage(message);
 }
 
-/** The event loop of the data plane: three kinds of input, then whatever the node wants said, then its next deadline. */
-function run(engine: Engine, node: DataNode): { onReady(): void } {
-  const pump = () => {
-    const messages = node.drain();
-    if (messages.length > 0) post({ type: 'node', messages });
-    timer.arm(node.nextTimeout());
-  };
-  const timer = new DeadlineTimer(() => {
-    node.onTimeout(monotonicNow());
-    pump();
-  });
-  // The engine's descriptors are level-triggered and call again at every turn: one turn of ours is enough.
-  let turnIsDue = false;
-  const onReady = () => {
-    if (turnIsDue) return;
-    if (node.onReady(monotonicNow())) {
-      turnIsDue = true;
-      setImmediate(() => {
-        turnIsDue = false;
-        onReady();
-      });
-    }
-    pump();
-  };
-  port.on('message', (message: ToDataThread) => {
-    if (message.type === 'node') {
-      node.onControl(message.message, monotonicNow());
-      pump();
-      return;
-    }
-    timer.stop();
-    void engine.close().then(() => post({ type: 'closed' }));
-  });
-  pump();
-  return { onReady };
+/** A turn's messages to the main thread and to the other workers. */
+function say(node: DataNode, lanes: LaneThreads | undefined): void {
+  const messages = node.drain();
+  if (messages.length > 0) post({ type: 'node', messages });
+  lanes?.post(node.drainLanes());
 }
 
-let loop: { onReady(): void } | undefined;
-try {
+/** A worker's end is the data plane's: its lanes cannot be told from lanes that lose everything. */
+function onLaneFailure(error: Error): void {
+  throw error;
+}
+
+function warnUnsteered(why: string): void {
+  const message = 'flows may change their worker';
+  post({ type: 'node', messages: [{ type: 'log', level: 'warn', message, fields: { why } }] });
+}
+
+async function run(): Promise<EngineKind> {
+  const { name, bridgeMtu, trustedSubnets, workers } = settings;
   const { engine, kind } = await openEngine(settings.engine, {
     tap: settings.tap,
     address: settings.address,
     port: settings.port,
+    share: { worker: 0, workers, onUnsteered: warnUnsteered },
     onReady: () => loop?.onReady(),
   });
-  const node = new DataNode(
-    {
-      name: settings.name,
-      bridgeMtu: settings.bridgeMtu,
-      trustedSubnets: settings.trustedSubnets,
-    },
-    engine,
-    random,
-    monotonicNow(),
-  );
-  loop = run(engine, node);
-  post({ type: 'opened', engine: kind });
+  const node = new DataNode({ name, bridgeMtu, trustedSubnets, workers }, engine, random, monotonicNow());
+  let lanes: LaneThreads | undefined;
+  const packets = new PacketLoop(node, () => say(node, lanes));
+  const onMessages = (worker: number, messages: readonly FromLane[]) => {
+    for (const message of messages) node.onLane(worker, message, monotonicNow());
+    packets.pump();
+  };
+  if (workers > 1) lanes = await startLanes(engine, onMessages);
+  port.on('message', (message: ToDataThread) => {
+    if (message.type === 'node') {
+      node.onControl(message.message, monotonicNow());
+      packets.pump();
+      return;
+    }
+    packets.stop();
+    void close(engine, lanes).then(() => post({ type: 'closed' }));
+  });
+  loop = packets;
+  packets.pump();
+  return kind;
+}
+
+async function startLanes(engine: Engine, onMessages: LaneThreadsOwner['onMessages']): Promise<LaneThreads> {
+  try {
+    return await LaneThreads.start(settings, { onMessages, onFailure: onLaneFailure });
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+async function close(engine: Engine, lanes: LaneThreads | undefined): Promise<void> {
+  await lanes?.close();
+  await engine.close();
+}
+
+let loop: PacketLoop | undefined;
+try {
+  post({ type: 'opened', engine: await run() });
 } catch (error) {
   post({ type: 'refused', error: error instanceof Error ? error.message : String(error) });
 }

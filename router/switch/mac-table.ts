@@ -17,6 +17,12 @@ export type MacEvent =
   /** Captured here within a second of being heard from `peer`: two bridges are joined behind our back. */
   | { readonly type: 'mac-loop'; readonly mac: Mac; readonly peer: PeerName };
 
+/** What one worker learned and the others are told. */
+export interface SharedMac {
+  readonly mac: Mac;
+  readonly where: MacLocation;
+}
+
 export type LearnVerdict = 'new' | 'known' | 'moved' | 'loop' | 'attached-here';
 
 interface MacEntry {
@@ -24,10 +30,14 @@ interface MacEntry {
   seen: Millis;
   /** When it was put at the young end of the table. */
   filed: Millis;
+  /** When other workers were told of it, or told us. */
+  shared: Millis;
 }
 
 /** The order of the table need not be finer than this, and refiling costs more than a look. */
 const FILING_INTERVAL: Millis = 1_000;
+/** Other workers are told so often of a MAC that is heard all the time: well within {@link MAC_TTL}. */
+const SHARING_INTERVAL: Millis = 60_000;
 
 /**
  * Where MACs are: learned from the frames that they send, forgotten after {@link MAC_TTL}, bounded by dropping the
@@ -40,9 +50,12 @@ export class MacTable {
   #attached: ReadonlySet<Mac> = new Set();
   #events: MacEvent[] = [];
   #moves = 0;
+  readonly #share: ((shared: SharedMac) => void) | undefined;
 
-  constructor(limit = MAC_LIMIT) {
+  /** `share` is called with what other workers should know. */
+  constructor(limit = MAC_LIMIT, share?: (shared: SharedMac) => void) {
     this.#limit = limit;
+    this.#share = share;
   }
 
   /** Times that a MAC turned up elsewhere. */
@@ -64,13 +77,20 @@ export class MacTable {
       this.#report({ type: 'mac-loop', mac, peer: entry.where });
       return 'loop';
     }
-    return this.#learn(mac, entry, 'local', now);
+    return this.#learnHere(mac, entry, 'local', now);
   }
 
   /** `peer` sent a frame from `mac`, or told us that it has it. */
   learnRemote(mac: Mac, peer: PeerName, now: Millis): LearnVerdict {
     if (this.#attached.has(mac)) return 'attached-here';
-    return this.#learn(mac, this.#entries.get(mac), peer, now);
+    return this.#learnHere(mac, this.#entries.get(mac), peer, now);
+  }
+
+  /** Another worker learned it. */
+  learnShared({ mac, where }: SharedMac, now: Millis): void {
+    if (this.#attached.has(mac)) return;
+    this.#learn(mac, this.#entries.get(mac), where, now);
+    this.#entries.get(mac)!.shared = now;
   }
 
   /** All MACs (6 bytes each) of attached local ports; those from the last call that are missing are learned again. */
@@ -99,9 +119,18 @@ export class MacTable {
     return events;
   }
 
+  #learnHere(mac: Mac, entry: MacEntry | undefined, where: MacLocation, now: Millis): LearnVerdict {
+    const verdict = this.#learn(mac, entry, where, now);
+    if (this.#share === undefined) return verdict;
+    if (verdict === 'known' && now - entry!.shared < SHARING_INTERVAL) return verdict;
+    this.#entries.get(mac)!.shared = now;
+    this.#share({ mac, where });
+    return verdict;
+  }
+
   #learn(mac: Mac, entry: MacEntry | undefined, where: MacLocation, now: Millis): LearnVerdict {
     if (entry === undefined || now - entry.seen >= MAC_TTL) {
-      this.#file(mac, { where, seen: now, filed: now });
+      this.#file(mac, { where, seen: now, filed: now, shared: now });
       return 'new';
     }
     const from = entry.where;

@@ -24,15 +24,30 @@ import {
   isBroadcast,
   type BroadcastHeader,
 } from '../wire/inner.ts';
-import { MAC_BYTES, isGroup, isReserved, readMac } from '../wire/mac.ts';
+import { MAC_BYTES, isGroup, isReserved, readMac, type Mac } from '../wire/mac.ts';
 import type { SwitchDrop } from './drops.ts';
 import { Flood } from './flood.ts';
 import { Forwarder } from './forwarder.ts';
 import { FrameRef } from './frame-ref.ts';
 import type { LinkView } from './link-view.ts';
-import { MacTable, type MacEvent } from './mac-table.ts';
+import { MacTable, type MacEvent, type SharedMac } from './mac-table.ts';
 import type { Plans } from './plans.ts';
 import { Reassembly } from './reassembly.ts';
+
+/** Where frames go that the host sent and that another worker must decide on. */
+export interface Detour {
+  /** Whether a frame to `mac` would overtake one that went that way. */
+  holds(mac: Mac, now: Millis): boolean;
+  take(frame: FrameRef, now: Millis): void;
+}
+
+/** Only where several workers share the frames of one host. */
+export interface SwitchSharing {
+  /** Called with what the other workers should learn. */
+  readonly share: (shared: SharedMac) => void;
+  /** Not of the worker that decides on everything. */
+  readonly detour: Detour | undefined;
+}
 
 /**
  * The learning switch: looks at the headers of a batch and writes plans for the engine.
@@ -41,15 +56,18 @@ import { Reassembly } from './reassembly.ts';
 export class Switch {
   readonly drops = new Counters<SwitchDrop>();
   readonly #links: LinkView;
-  readonly #macs = new MacTable();
+  readonly #macs: MacTable;
+  readonly #detour: Detour | undefined;
   readonly #flood = new Flood();
   readonly #forwarder: Forwarder;
   readonly #reassembly: Reassembly;
   readonly #frame = new FrameRef();
   readonly #onDrop = (reason: SwitchDrop): void => this.drops.add(reason);
 
-  constructor(links: LinkView) {
+  constructor(links: LinkView, sharing?: SwitchSharing) {
     this.#links = links;
+    this.#macs = new MacTable(undefined, sharing?.share);
+    this.#detour = sharing?.detour;
     this.#forwarder = new Forwarder(links, this.#onDrop);
     this.#reassembly = new Reassembly(this.#onDrop);
   }
@@ -101,6 +119,11 @@ export class Switch {
     }
   }
 
+  /** What another worker learned. */
+  onShared(macs: readonly SharedMac[], now: Millis): void {
+    for (const shared of macs) this.#macs.learnShared(shared, now);
+  }
+
   /** The peer is no longer part of the mesh. */
   onPeerGone(peer: PeerName): void {
     this.#macs.forgetPeer(peer);
@@ -133,12 +156,22 @@ export class Switch {
   #fromHost(plans: Plans, now: Millis): void {
     const fault = frameFault(this.#frame);
     if (fault !== undefined) return this.#onDrop(fault);
+    if (this.#detour !== undefined && this.#mustDetour(this.#detour, now))
+      return this.#detour.take(this.#frame, now);
     if (this.#macs.learnLocal(this.#frame.sourceMac, now) === 'loop') return this.#onDrop('frame-looped');
     const destination = this.#frame.destinationMac;
     const where = isGroup(destination) ? undefined : this.#macs.lookup(destination, now);
     if (where === undefined) this.#startFlood(plans, now);
     else if (where === 'local') this.#onDrop('frame-destination-local');
     else this.#forwarder.unicast(this.#frame, where, plans, now);
+  }
+
+  /** Nothing is learned of such a frame: that, too, is for whoever decides on it. */
+  #mustDetour(detour: Detour, now: Millis): boolean {
+    const destination = this.#frame.destinationMac;
+    const where = isGroup(destination) ? undefined : this.#macs.lookup(destination, now);
+    if (where === 'local') return false;
+    return where === undefined || this.#links.route(where) === undefined || detour.holds(destination, now);
   }
 
   #startFlood(plans: Plans, now: Millis): void {

@@ -57,7 +57,10 @@ for (const [flags, pattern] of [
   [{ bridge: 'much-too-long' }, /--bridge/],
   [{ bridge: 'a/b' }, /--bridge/],
   [{ engine: 'warp' }, /--engine "warp".*native/],
-  [{ workers: '2' }, /--workers/],
+  [{ workers: '0' }, /--workers "0" is not a whole number from 1 to 16/],
+  [{ workers: 'abc' }, /--workers "abc" is not a whole number from 1 to 16/],
+  [{ workers: '99' }, /--workers "99" is not a whole number from 1 to 16/],
+  [{ workers: '2', engine: 'portable' }, /--workers "2" needs the native engine/],
   [{ logLevel: 'loud' }, /--log-level/],
   [{ trustedSubnets: '10.0.0.0/8,x' }, /--trusted-subnets "x"/],
 ] as const) {

@@ -79,6 +79,7 @@ test('every reason to drop something is listed, and no other', (t) => {
     ...literalsOf('router/link/link-control.ts', 'LinkControlDrop'),
     ...literalsOf('router/link/link.ts', 'LinkDrop'),
     ...wordsOf('router/data-node.ts', '', ['this.#drops.add']),
+    ...wordsOf('router/lane-node.ts', '', ['this.#drops.add', 'this.#drop']),
   ];
   t.deepEqual(firstColumn(tables, 'reason').sort(), unique(coded));
 });

@@ -176,6 +176,7 @@ function config() {
     connLimit: 0,
     fullMeshLimit: 80,
     bridgeMtu: 1_388,
+    workers: 1,
     passwords: [],
     trustedSubnets: [],
     dataPlane: true,
@@ -242,7 +243,7 @@ class HostilePeer {
         this.#delivered++;
       },
     });
-    const nodeConfig = { name: samples.SELF, bridgeMtu: 1_388, trustedSubnets: [] };
+    const nodeConfig = { name: samples.SELF, bridgeMtu: 1_388, workers: 1, trustedSubnets: [] };
     this.#node = new DataNode(nodeConfig, this.#engine, new SeededRandom(1), 0);
     await this.#engine.open({ tap: 'tap', address: undefined, port: 6783, onReady: () => undefined });
     this.#configure();
@@ -275,6 +276,7 @@ class HostilePeer {
       candidates: [MALLORY_AT],
       remoteBridgeMtu: 1_388,
       remoteTrusted: [],
+      lanes: 1,
     };
     const routes = fullMesh([samples.SELF, samples.peer(3), peer], 0, 1);
     this.#node.onControl({ type: 'routes', routes }, 0);

@@ -7,6 +7,7 @@ import type {
   EngineEvent,
   EngineOptions,
   FrameBatch,
+  HandedFrame,
   MessageBatch,
   SendPlan,
   WritePlan,
@@ -72,6 +73,10 @@ class FloodedEngine implements Engine {
   configure(changes: readonly EngineChange[]): void {
     for (const change of changes) if (change.type === 'session') this.session = change.session;
     this.#engine.configure(changes);
+  }
+
+  adoptFrames(frames: readonly HandedFrame[]): FrameBatch {
+    return this.#engine.adoptFrames(frames);
   }
 
   readFrames(): FrameBatch {

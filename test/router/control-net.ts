@@ -189,7 +189,7 @@ export class ControlNet {
         host.node.onData({ type: 'link-changed', peer, state: 'up', direct }, this.now);
       });
     } else if (message.type === 'report-request') {
-      const report = { links: [], drops: { 'index-unknown': 3 }, macs: 1, labels: 2 };
+      const report = { links: [], drops: { 'index-unknown': 3 }, macs: 1, labels: 2, workers: [] };
       const { request } = message;
       this.#later(host, () => host.node.onData({ type: 'report', request, report }, this.now));
     }
@@ -296,6 +296,7 @@ function defaults(host: TestNode): Omit<ControlNodeConfig, 'identity' | 'uid'> {
     connLimit: 0,
     fullMeshLimit: 80,
     bridgeMtu: 1_388,
+    workers: 1,
     passwords: [utf8('secret')],
     trustedSubnets: [],
     dataPlane: true,

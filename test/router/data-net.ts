@@ -3,10 +3,12 @@ import { parsePeerName, type PeerName } from '../../core/peer-name.ts';
 import { SeededRandom } from '../../core/random.ts';
 import type { RoutesSnapshot } from '../../core/routes.ts';
 import { DataNode } from '../../router/data-node.ts';
+import { LaneNode } from '../../router/lane-node.ts';
 import type { DatagramCipher } from '../../router/engine/datagram-cipher.ts';
 import { MemoryEngine } from '../../router/engine/memory.ts';
 import type { Engine } from '../../router/engine/port.ts';
 import type { SessionMaterial, ToControl, ToData } from '../../router/node-messages.ts';
+import { MOST_LANES, lanesBetween, workerOf } from '../../router/wire/lanes.ts';
 
 /** Not a cipher: the tag repeats key and counter, so that wrong keys and changed counters are noticed. */
 export const fakeCipher: DatagramCipher = {
@@ -38,6 +40,20 @@ export interface NetNode {
   readonly frames: Uint8Array[];
   readonly control: { at: number; message: ToControl }[];
   ready: boolean;
+  /** The workers from 1 on. */
+  readonly lanes: NetLane[];
+}
+
+export interface NetLane {
+  readonly engine: MemoryEngine;
+  readonly node: LaneNode;
+  ready: boolean;
+}
+
+export interface NetNodeOptions {
+  readonly trusted?: readonly Cidr[];
+  readonly bridgeMtu?: number;
+  readonly workers?: number;
 }
 
 export interface NetDatagram {
@@ -62,7 +78,7 @@ export class DataNet {
   /** What a node is given as its engine in place of the one in memory. */
   wrapEngine: (engine: Engine) => Engine = (engine) => engine;
   #flying: { at: number; datagram: NetDatagram }[] = [];
-  #nextIndex = 100;
+  #nextIndex = MOST_LANES;
   #nextId = 1;
   /** Per pair of names the id of its newest session. */
   readonly #newest = new Map<string, number>();
@@ -72,19 +88,23 @@ export class DataNet {
     this.random = new SeededRandom(seed);
   }
 
-  async addNode(options: { trusted?: readonly Cidr[]; bridgeMtu?: number } = {}): Promise<NetNode> {
+  async addNode(options: NetNodeOptions = {}): Promise<NetNode> {
     const position = this.nodes.length + 1;
     const name = parsePeerName(`::${position}`)!;
     const frames: Uint8Array[] = [];
-    const engine = new MemoryEngine({
-      cipher: fakeCipher,
-      transmit: (to, bytes) => this.#transmit(added, to, bytes),
-      onHostReceives: (frame) => void frames.push(frame),
-    });
-    const config = { name, bridgeMtu: options.bridgeMtu ?? 1388, trustedSubnets: options.trusted ?? [] };
+    const workers = options.workers ?? 1;
+    const trustedSubnets = options.trusted ?? [];
+    const makeEngine = () =>
+      new MemoryEngine({
+        cipher: fakeCipher,
+        transmit: (to, bytes) => this.#transmit(added, to, bytes),
+        onHostReceives: (frame) => void frames.push(frame),
+      });
+    const engine = makeEngine();
+    const config = { name, bridgeMtu: options.bridgeMtu ?? 1388, trustedSubnets, workers };
     const node = new DataNode(config, this.wrapEngine(engine), new SeededRandom(position), 0);
     const address = parseEndpoint(`192.0.2.${position}`, 6783)!;
-    const added: NetNode = { name, address, engine, node, frames, control: [], ready: false };
+    const added: NetNode = { name, address, engine, node, frames, control: [], ready: false, lanes: [] };
     this.nodes.push(added);
     await engine.open({
       tap: 'tap',
@@ -92,6 +112,8 @@ export class DataNet {
       port: 6783,
       onReady: () => void (added.ready = true),
     });
+    for (let worker = 1; worker < workers; worker++)
+      added.lanes.push(await openLane(makeEngine(), trustedSubnets));
     return added;
   }
 
@@ -105,11 +127,12 @@ export class DataNet {
 
   /** Hand-made sessions, as a handshake between `a` (initiator) and `b` would bring them about. */
   connect(a: NetNode, b: NetNode, change: Partial<SessionMaterial> = {}): void {
-    const [indexA, indexB, id] = [this.#nextIndex++, this.#nextIndex++, this.#nextId++];
-    const [ab, ba] = [this.random.bytes(32), this.random.bytes(32)];
+    const [indexA, indexB, id] = [this.#takeIndex(), this.#takeIndex(), this.#nextId++];
+    const lanes = lanesBetween(a.lanes.length + 1, b.lanes.length + 1);
+    const [ab, ba] = [this.random.bytes(32 * lanes), this.random.bytes(32 * lanes)];
     const [ca, cb] = [this.random.bytes(16), this.random.bytes(16)];
     this.#newest.set(`${a.name} ${b.name}`, id);
-    const common = { id, remoteBridgeMtu: 1388, remoteTrusted: [] };
+    const common = { id, lanes, remoteBridgeMtu: 1388, remoteTrusted: [] };
     this.tell(b, {
       type: 'session',
       peer: a.name,
@@ -143,7 +166,7 @@ export class DataNet {
   /** A circuit for the newest session between `a`, its initiator, and `b`, whose one relay is `relay`. */
   openCircuit(a: NetNode, relay: NetNode, b: NetNode, circuit = 1): void {
     const session = this.#newest.get(`${a.name} ${b.name}`)!;
-    const [aliasA, aliasB, labelAB, labelBA] = [0, 0, 0, 0].map(() => this.#nextIndex++) as [
+    const [aliasA, aliasB, labelAB, labelBA] = [0, 0, 0, 0].map(() => this.#takeIndex()) as [
       number,
       number,
       number,
@@ -199,7 +222,7 @@ export class DataNet {
     let nextEach = this.now;
     for (let steps = 0; ; steps++) {
       if (steps > 500_000) throw new Error('no progress');
-      const timeouts = this.nodes.map(({ node }) => node.nextTimeout() ?? Infinity);
+      const timeouts = this.#machines().map((machine) => machine.nextTimeout() ?? Infinity);
       const next = Math.min(this.#flying[0]?.at ?? Infinity, nextEach, ...timeouts);
       if (next > end) break;
       this.now = Math.max(this.now, next);
@@ -209,8 +232,8 @@ export class DataNet {
       }
       this.#arrivals();
       this.settle();
-      for (const { node } of this.nodes)
-        if ((node.nextTimeout() ?? Infinity) <= this.now) node.onTimeout(this.now);
+      for (const machine of this.#machines())
+        if ((machine.nextTimeout() ?? Infinity) <= this.now) machine.onTimeout(this.now);
       this.settle();
     }
     this.now = end;
@@ -219,7 +242,7 @@ export class DataNet {
   /** Lets all engines and mailboxes run dry at this instant. */
   settle(): void {
     for (const node of this.nodes) {
-      while (node.ready) node.ready = node.node.onReady(this.now);
+      while (this.#turn(node));
       for (const message of node.node.drain()) {
         node.control.push({ at: this.now, message });
         this.onControl(node, message);
@@ -227,11 +250,38 @@ export class DataNet {
     }
   }
 
+  /** Lets the workers of a node move and tell each other; false if there was nothing to do. */
+  #turn(node: NetNode): boolean {
+    let busy = node.ready;
+    if (node.ready) node.ready = node.node.onReady(this.now);
+    for (const { worker, message } of node.node.drainLanes()) {
+      node.lanes[worker - 1]!.node.onData(message, this.now);
+      busy = true;
+    }
+    for (const [i, lane] of node.lanes.entries()) {
+      busy ||= lane.ready;
+      if (lane.ready) lane.ready = lane.node.onReady(this.now);
+      for (const message of lane.node.drain()) {
+        node.node.onLane(i + 1, message, this.now);
+        busy = true;
+      }
+    }
+    return busy;
+  }
+
+  #machines(): (DataNode | LaneNode)[] {
+    return this.nodes.flatMap(({ node, lanes }) => [node, ...lanes.map((lane) => lane.node)]);
+  }
+
+  #takeIndex(): number {
+    return (this.#nextIndex += MOST_LANES);
+  }
+
   #arrivals(): void {
     while (this.#flying[0] && this.#flying[0].at <= this.now) {
       const { datagram } = this.#flying.shift()!;
       const to = this.nodes.find(({ address }) => equalEndpoint(address, datagram.to));
-      to?.engine.deliver(datagram.from, datagram.bytes);
+      if (to !== undefined) engineFor(to, datagram.bytes).deliver(datagram.from, datagram.bytes);
     }
   }
 
@@ -246,6 +296,18 @@ export class DataNet {
     this.#flying.splice(place, 0, { at, datagram });
     return undefined;
   }
+}
+
+/** What SO_REUSEPORT does: the worker that the lane in the receiver index belongs to. */
+function engineFor({ engine, lanes }: NetNode, datagram: Uint8Array): MemoryEngine {
+  const worker = workerOf((datagram[4] ?? 0) % MOST_LANES, lanes.length + 1);
+  return worker === 0 ? engine : lanes[worker - 1]!.engine;
+}
+
+async function openLane(engine: MemoryEngine, trustedSubnets: readonly Cidr[]): Promise<NetLane> {
+  const lane = { engine, node: new LaneNode({ trustedSubnets }, engine), ready: false };
+  await engine.open({ tap: 'tap', address: undefined, port: 6783, onReady: () => void (lane.ready = true) });
+  return lane;
 }
 
 export function fullMesh(names: readonly PeerName[], self: number, version: number): RoutesSnapshot {

@@ -200,7 +200,7 @@ test('keys that are handed over are wiped here, whether they were taken or came 
     localIndex: 77,
     remoteIndex: 78,
   };
-  const rest = { candidates: [b.address], remoteBridgeMtu: 1388, remoteTrusted: [] };
+  const rest = { lanes: 1, candidates: [b.address], remoteBridgeMtu: 1388, remoteTrusted: [] };
   net.tell(a, { type: 'session', peer: b.name, session: { ...session, ...rest } });
   for (const { send, receive } of [taken, late, strange, first]) t.deepEqual([send, receive], [zero, zero]);
 });
@@ -363,7 +363,7 @@ test('keys are wiped from the messages that brought them', async (t) => {
   const a = await net.addNode();
   const keys = { send: new Uint8Array(32).fill(1), receive: new Uint8Array(32).fill(1) };
   const session = { id: 1, initiator: true, keys, cookies: undefined, localIndex: 1, remoteIndex: 2 };
-  const terms = { candidates: [], remoteBridgeMtu: 1388, remoteTrusted: [] };
+  const terms = { lanes: 1, candidates: [], remoteBridgeMtu: 1388, remoteTrusted: [] };
   net.tell(a, { type: 'session', peer: a.name, session: { ...session, ...terms } });
   t.deepEqual([...keys.send, ...keys.receive], Array<number>(64).fill(0));
 });
@@ -463,6 +463,7 @@ function randomMessage(random: SeededRandom, net: DataNet): ToData {
         localIndex: random.u32(),
         remoteIndex: small(),
         candidates: net.nodes.slice(0, small()).map(({ address }) => address),
+        lanes: 1,
         remoteBridgeMtu: random.u32() % 70_000,
         remoteTrusted: small() < 3 ? TRUSTED : [],
       },

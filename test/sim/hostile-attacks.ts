@@ -202,6 +202,7 @@ function ownOffer(unicast: Unicast, relay: HostileRelay): Unicast | undefined {
     staticKey: sodium.keyPairFromSeed(new Uint8Array(32).fill(3)),
     encrypted: true,
     bridgeMtu: 1_388,
+    workers: 1,
     trusted: [],
     primitives: sodium,
     random,

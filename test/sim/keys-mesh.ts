@@ -17,12 +17,21 @@ export class KeysMesh {
   readonly nodes: readonly SimNode[];
   /** The frames of the flows, by number, and how often each arrived where it was sent to. */
   readonly sent: { readonly from: SimNode; readonly to: SimNode; arrivals: number }[] = [];
+  /** Frames that arrived behind one of the same flow that was sent after them. */
+  readonly overtaken: number[] = [];
   /** The status that each node gave last. */
   readonly statuses = new Map<SimNode, ControlStatus>();
+  readonly #highest = new Map<string, number>();
   readonly #lastHeard = new Map<string, Millis>();
   #flowing = true;
 
-  constructor(seed: number, count: number, terms: NetworkTerms) {
+  /** `workersOf`: of the data plane of the node with a number; one each unless it is given. */
+  constructor(
+    seed: number,
+    count: number,
+    terms: NetworkTerms,
+    workersOf: (number: number) => number = () => 1,
+  ) {
     const network = new SimNetwork(this.clock, new SeededRandom(seed), terms);
     const onFrame = (node: SimNode, frame: Uint8Array): void => this.#onFrame(node, frame);
     const world = worldOf({
@@ -31,6 +40,7 @@ export class KeysMesh {
       seed,
       nodes: count,
       primitives: fakePrimitives,
+      workersOf,
       onFrame,
     });
     this.nodes = Array.from({ length: count }, (_, i) => new SimNode(world, i + 1));
@@ -95,6 +105,9 @@ export class KeysMesh {
     if (frame[5] !== node.number) return;
     const number = new DataView(frame.buffer, frame.byteOffset).getUint32(NUMBER_OFFSET);
     this.sent[number]!.arrivals++;
+    const flow = `${frame[11]} ${node.number}`;
+    if (number < (this.#highest.get(flow) ?? 0)) this.overtaken.push(number);
+    else this.#highest.set(flow, number);
     this.#lastHeard.set(`${frame[11]} ${node.number}`, this.clock.now);
   }
 }

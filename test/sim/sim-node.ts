@@ -17,7 +17,10 @@ import { DataNode } from '../../router/data-node.ts';
 import type { DatagramCipher } from '../../router/engine/datagram-cipher.ts';
 import { MemoryEngine } from '../../router/engine/memory.ts';
 import { loadIdentity } from '../../router/identity.ts';
+import { LaneNode } from '../../router/lane-node.ts';
+import type { FromLane, ToLane } from '../../router/lane-messages.ts';
 import type { ToControl, ToData } from '../../router/node-messages.ts';
+import { MOST_LANES, workerOf } from '../../router/wire/lanes.ts';
 import type { SimHost, SimNetwork, SimStreamHandle, StreamEnd } from './network.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
@@ -38,8 +41,20 @@ export interface SimWorld {
   readonly init: InitMode;
   readonly range: string;
   readonly discovery: boolean;
+  /** Of the data plane of the node with this number. */
+  workersOf(number: number): number;
   /** A frame came out of a node's TAP. */
   onFrame(node: SimNode, frame: Uint8Array): void;
+}
+
+/** A worker of the data plane beside the first. */
+interface SimLane {
+  readonly engine: MemoryEngine;
+  readonly node: LaneNode;
+  mail: ToLane[];
+  mailBack: FromLane[];
+  awake: boolean;
+  wake: Millis;
 }
 
 /**
@@ -53,12 +68,15 @@ export class SimNode implements SimHost {
   readonly logs: string[] = [];
   /** As handed to the data plane last. */
   routes: RoutesSnapshot | undefined;
+  /** Peers with a link that is up, by what the data plane told last. */
+  readonly up = new Set<PeerName>();
   control!: ControlNode;
   data!: DataNode;
   readonly #world: SimWorld;
   readonly #random: SeededRandom;
   readonly #store = new Map<string, Uint8Array>();
   #engine!: MemoryEngine;
+  #lanes: SimLane[] = [];
   readonly #streams = new Map<number, SimStreamHandle>();
   readonly #unwritten = new Map<number, Uint8Array[]>();
   /** Bytes that were written since the node was told that a stream takes more. */
@@ -106,6 +124,7 @@ export class SimNode implements SimHost {
     this.#run = Symbol(`run ${this.#life}`);
     this.#alive = true;
     this.routes = undefined;
+    this.up.clear();
     this.#mailToData = [];
     this.#mailToControl = [];
     this.#controlWake = this.#dataWake = Number.POSITIVE_INFINITY;
@@ -136,7 +155,8 @@ export class SimNode implements SimHost {
 
   /** Gives the host's bridge a frame to send into the mesh. */
   sendFrame(frame: Uint8Array): void {
-    this.#engine.hostSends(frame);
+    const flow = frame[5]! + frame[11]!;
+    this.#engineOf(flow % this.#workers).hostSends(frame);
   }
 
   /** Asks for addresses; `done` is not called if the node crashes before it has an answer. */
@@ -178,7 +198,17 @@ export class SimNode implements SimHost {
   }
 
   onDatagram(from: Endpoint, datagram: Uint8Array): void {
-    if (this.#alive) this.#engine.deliver(from, datagram);
+    if (!this.#alive) return;
+    const worker = workerOf((datagram[4] ?? 0) % MOST_LANES, this.#workers);
+    this.#engineOf(worker).deliver(from, datagram);
+  }
+
+  get #workers(): number {
+    return this.#world.workersOf(this.number);
+  }
+
+  #engineOf(worker: number): MemoryEngine {
+    return worker === 0 ? this.#engine : this.#lanes[worker - 1]!.engine;
   }
 
   #streamEnd(conn: number, life: number): StreamEnd {
@@ -207,6 +237,7 @@ export class SimNode implements SimHost {
       connLimit: 0,
       fullMeshLimit: 80,
       bridgeMtu: 1_388,
+      workers: this.#workers,
       passwords: [utf8('documentation')],
       trustedSubnets: [],
       dataPlane: true,
@@ -215,9 +246,21 @@ export class SimNode implements SimHost {
   }
 
   #startData(): void {
-    const { cipher, network, clock } = this.#world;
+    const { clock } = this.#world;
     const life = this.#life;
-    this.#engine = new MemoryEngine({
+    this.#engine = this.#newEngine(() => {
+      if (!this.#dataIsAwake) this.#wakeData(life);
+    });
+    const config = { name: this.name, bridgeMtu: 1_388, workers: this.#workers, trustedSubnets: [] };
+    this.data = new DataNode(config, this.#engine, this.#random, clock.now);
+    this.#lanes = Array.from({ length: this.#workers - 1 }, () => this.#newLane(life));
+    this.#dataIsAwake = false;
+    this.#settleData();
+  }
+
+  #newEngine(onReady: () => void): MemoryEngine {
+    const { cipher, network } = this.#world;
+    const engine = new MemoryEngine({
       cipher,
       transmit: (to, datagram) => {
         network.send(this.endpoint, to, datagram);
@@ -225,14 +268,62 @@ export class SimNode implements SimHost {
       },
       onHostReceives: (frame) => this.#world.onFrame(this, frame),
     });
-    const onReady = () => {
-      if (!this.#dataIsAwake) this.#wakeData(life);
+    void engine.open({ tap: 'tap', address: undefined, port: PORT, onReady });
+    return engine;
+  }
+
+  #newLane(life: number): SimLane {
+    const engine = this.#newEngine(() => {
+      if (!lane.awake) this.#wakeLane(lane, life);
+    });
+    const node = new LaneNode({ trustedSubnets: [] }, engine);
+    const lane: SimLane = {
+      engine,
+      node,
+      mail: [],
+      mailBack: [],
+      awake: false,
+      wake: Number.POSITIVE_INFINITY,
     };
-    void this.#engine.open({ tap: 'tap', address: undefined, port: PORT, onReady });
-    const config = { name: this.name, bridgeMtu: 1_388, trustedSubnets: [] };
-    this.data = new DataNode(config, this.#engine, this.#random, clock.now);
-    this.#dataIsAwake = false;
-    this.#settleData();
+    return lane;
+  }
+
+  #wakeLane(lane: SimLane, life: number): void {
+    lane.awake = true;
+    this.#world.clock.after(0, () => {
+      if (this.#life !== life) return;
+      lane.awake = lane.node.onReady(this.#world.clock.now);
+      this.#settleLane(lane);
+      if (lane.awake) this.#wakeLane(lane, life);
+    });
+  }
+
+  #settleLane(lane: SimLane): void {
+    const messages = lane.node.drain();
+    if (messages.length > 0 && lane.mailBack.push(...messages) === messages.length) {
+      this.#later(randomFraction(this.#random) * MAILBOX_DELAY, () => {
+        const worker = this.#lanes.indexOf(lane) + 1;
+        for (const each of lane.mailBack.splice(0)) this.data.onLane(worker, each, this.#world.clock.now);
+        this.#settleData();
+      });
+    }
+    const at = lane.node.nextTimeout();
+    if (at === undefined || at >= lane.wake) return;
+    lane.wake = at;
+    this.#later(at - this.#world.clock.now, () => {
+      if (lane.wake !== at) return;
+      lane.wake = Number.POSITIVE_INFINITY;
+      lane.node.onTimeout(this.#world.clock.now);
+      this.#settleLane(lane);
+    });
+  }
+
+  #tellLane(lane: SimLane, message: ToLane): void {
+    if (lane.mail.push(message) > 1) return;
+    this.#later(randomFraction(this.#random) * MAILBOX_DELAY, () => {
+      for (const each of lane.mail.splice(0)) lane.node.onData(each, this.#world.clock.now);
+      this.#settleLane(lane);
+    });
   }
 
   #wakeData(life: number): void {
@@ -261,6 +352,8 @@ export class SimNode implements SimHost {
   #settleData(): void {
     const messages = this.data.drain();
     if (messages.length > 0) this.#toControl(messages);
+    for (const { worker, message } of this.data.drainLanes())
+      this.#tellLane(this.#lanes[worker - 1]!, message);
     this.#armData(this.data.nextTimeout());
   }
 
@@ -287,12 +380,18 @@ export class SimNode implements SimHost {
 
   /** Messages keep their order both ways, so one delivery takes all that wait. */
   #toControl(messages: readonly ToControl[]): void {
+    for (const message of messages) if (message.type === 'link-changed') this.#noteLink(message);
     if (this.#mailToControl.push(...messages) > messages.length) return;
     this.#later(randomFraction(this.#random) * MAILBOX_DELAY, () =>
       this.#tellControl((now) => {
         for (const message of this.#mailToControl.splice(0)) this.control.onData(message, now);
       }),
     );
+  }
+
+  #noteLink({ peer, state }: Extract<ToControl, { type: 'link-changed' }>): void {
+    if (state === 'up') this.up.add(peer);
+    else this.up.delete(peer);
   }
 
   #toData(message: ToData): void {

@@ -173,7 +173,7 @@ export const NOISE_SECRETS = {
   responderRekeyEphemeral: bytesFrom(0xd1, 32),
 };
 const OFFER_ID = 7;
-const [INDEX_A, INDEX_B] = [0x0a0b0c0d, 0x1a2b3c4d];
+const [INDEX_A, INDEX_B] = [0x0a0b0c00, 0x1a2b3c40];
 const [COOKIE_A, COOKIE_B] = [bytesFrom(0xa0, 16), bytesFrom(0xb0, 16)];
 
 function localEnd(initiator: boolean): LocalEnd {
@@ -187,6 +187,7 @@ function localEnd(initiator: boolean): LocalEnd {
     staticKey: sodium.keyPairFromSeed(initiator ? secrets.initiatorStatic : secrets.responderStatic),
     encrypted: true,
     bridgeMtu: initiator ? 1_388 : 1_300,
+    workers: initiator ? 1 : 2,
     trusted: initiator ? [parseCidr('192.0.2.0/24')!] : [],
     primitives: sodium,
     random,
@@ -233,19 +234,25 @@ function noiseVectors(): { readonly [name: string]: Vector } {
     answerEnvelope: toHex(encodeEnvelope({ from: B, to: A, offer: OFFER_ID, bytes: answer!.message })),
     handshakeHash: toHex(hash),
     sessionName: sessionName(hash),
-    keyOfInitiator: toHex(keys!.send),
-    keyOfResponder: toHex(keys!.receive),
+    keysOfInitiator: lanesVector(keys!.send),
+    keysOfResponder: lanesVector(keys!.receive),
     rekey: rekeyVectors(a, b, hash),
   };
 }
 
+/** One key per lane. */
+function lanesVector(keys: Uint8Array): readonly string[] {
+  return [0, 1].map((lane) => toHex(keys.subarray(32 * lane, 32 * lane + 32)));
+}
+
 function endVector(end: LocalEnd) {
-  const { name, uid, encrypted, bridgeMtu } = end;
+  const { name, uid, encrypted, bridgeMtu, workers } = end;
   return {
     name,
     uid: toHex(uid),
     encrypted,
     bridgeMtu,
+    workers,
     candidates: end.candidates().map(formatEndpoint),
     trusted: end.trusted.map(formatCidr),
   };
@@ -257,8 +264,8 @@ function rekeyVectors(a: LocalEnd, b: LocalEnd, handshakeHash: Uint8Array): Vect
     RekeyHandshakes,
     RekeyHandshakes,
   ];
-  initiator.onSession(B, 1, { initiator: true, remoteStatic: b.staticKey.public, handshakeHash });
-  responder.onSession(A, 1, { initiator: false, remoteStatic: a.staticKey.public, handshakeHash });
+  initiator.onSession(B, 1, { initiator: true, lanes: 2, remoteStatic: b.staticKey.public, handshakeHash });
+  responder.onSession(A, 1, { initiator: false, lanes: 2, remoteStatic: a.staticKey.public, handshakeHash });
   initiator.onSessionLive(B, 1);
   responder.onSessionLive(A, 1);
   initiator.onDue(B, 1, 1);
@@ -272,8 +279,8 @@ function rekeyVectors(a: LocalEnd, b: LocalEnd, handshakeHash: Uint8Array): Vect
     prologue: toHex(rekeyPrologue(handshakeHash, 1)),
     step1: toHex(step1),
     step2: toHex(step2),
-    keyOfInitiator: toHex(made.keys.send),
-    keyOfResponder: toHex(made.keys.receive),
+    keysOfInitiator: lanesVector(made.keys.send),
+    keysOfResponder: lanesVector(made.keys.receive),
   };
 }
 

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { createHmac } from 'node:crypto';
 import test from 'ava';
 import { fromHex, toHex } from '../../core/bytes.ts';
 import { parseMessage } from '../../gossip/messages.ts';
@@ -11,6 +12,9 @@ import { linkPrologueOracle, noiseIkChainOracle, publicOf } from '../router/cryp
 import { SecretStreamOracle } from '../router/crypto/secret-stream-oracle.ts';
 import { openDatagram, plainDatagram, sealDatagram } from '../router/engine/datagram-oracle.ts';
 import { protocolVectors } from './protocol-vectors.ts';
+
+/** One key per lane. */
+type LaneKeys = Readonly<Record<'keysOfInitiator' | 'keysOfResponder', readonly string[]>>;
 
 interface Vectors {
   readonly preamble: readonly { readonly bytes: string }[];
@@ -47,18 +51,15 @@ interface Vectors {
       | 'message2'
       | 'offerEnvelope'
       | 'handshakeHash'
-      | 'sessionName'
-      | 'keyOfInitiator'
-      | 'keyOfResponder',
+      | 'sessionName',
       string
     >
-  > & {
-    readonly initiator: { readonly name: string; readonly uid: string };
-    readonly responder: { readonly name: string; readonly uid: string };
-    readonly rekey: Readonly<
-      Record<'prologue' | 'step1' | 'step2' | 'keyOfInitiator' | 'keyOfResponder', string>
-    >;
-  };
+  > &
+    LaneKeys & {
+      readonly initiator: { readonly name: string; readonly uid: string };
+      readonly responder: { readonly name: string; readonly uid: string };
+      readonly rekey: Readonly<Record<'prologue' | 'step1' | 'step2', string>> & LaneKeys;
+    };
   readonly inner: readonly { readonly kind: string; readonly bytes: string }[];
   readonly datagram: {
     readonly key: string;
@@ -148,17 +149,22 @@ test('the oracle comes to the same offer, answer, rekey and keys', (t) => {
     noise.message2,
     noise.handshakeHash,
   ]);
-  t.deepEqual([fromInitiator, fromResponder].map(toHex), [noise.keyOfInitiator, noise.keyOfResponder]);
+  t.deepEqual([fromInitiator, fromResponder].map(laneKeys), [noise.keysOfInitiator, noise.keysOfResponder]);
   t.is(noise.sessionName, noise.handshakeHash.slice(0, 16));
   t.is(toHex(parseEnvelope(bytes(noise.offerEnvelope))!.bytes), noise.message1);
   t.is(noise.rekey.prologue, `${noise.handshakeHash}01`);
-  t.deepEqual([rekey!.message1, rekey!.message2, rekey!.fromInitiator, rekey!.fromResponder].map(toHex), [
-    noise.rekey.step1,
-    noise.rekey.step2,
-    noise.rekey.keyOfInitiator,
-    noise.rekey.keyOfResponder,
+  t.deepEqual([rekey!.message1, rekey!.message2].map(toHex), [noise.rekey.step1, noise.rekey.step2]);
+  t.deepEqual([rekey!.fromInitiator, rekey!.fromResponder].map(laneKeys), [
+    noise.rekey.keysOfInitiator,
+    noise.rekey.keysOfResponder,
   ]);
 });
+
+/** The keys of both lanes from what Split gives for a direction. */
+function laneKeys(split: Uint8Array): string[] {
+  const hmac = createHmac('sha512', split).update('weave-ts lane').update(Uint8Array.of(1)).digest();
+  return [toHex(split), toHex(hmac.subarray(0, 32))];
+}
 
 test('the oracle seals the same datagrams, and knows the plain and the relayed one', (t) => {
   const { key, phase, index, sealed, plain, relayed } = vectors.datagram;

@@ -9,8 +9,9 @@ import { MAX_HANDSHAKE_BYTES, encodeEnvelope, parseEnvelope } from '../../../rou
 const payload: HandshakePayload = {
   encrypted: true,
   offer: 2 ** 40 + 5,
-  index: 0xfedcba98,
+  index: 0xfedcba90,
   bridgeMtu: 1_388,
+  workers: 1,
   cookie: Uint8Array.from({ length: 16 }, (_, i) => i),
   candidates: [parseEndpoint('192.0.2.1', 6783)!, parseEndpoint('[2001:db8::1]:7000', 6783)!],
   trusted: [parseCidr('192.0.2.0/24')!, parseCidr('2001:db8::/32')!],
@@ -45,7 +46,7 @@ test('every truncation of a payload is refused, and bytes after it are left to l
   t.deepEqual(parsePayload(Uint8Array.of(...bytes, 9, 9)), payload);
 });
 
-const COUNT_OFFSET = 1 + 1 + 8 + 4 + 2 + 16;
+const COUNT_OFFSET = 1 + 1 + 8 + 4 + 2 + 1 + 16;
 for (const [what, offset, value] of [
   ['an unknown format', 0, 2],
   ['an offer number beyond 2^53', 9, 0x20],

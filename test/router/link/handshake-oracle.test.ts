@@ -57,6 +57,7 @@ function endOf(number: number, seed: number): End {
     staticKey: sodium.keyPairFromSeed(secret),
     encrypted: true,
     bridgeMtu: 1_388,
+    workers: 1,
     trusted: [],
     primitives: sodium,
     random,
@@ -72,18 +73,19 @@ function remoteOf({ local }: End) {
 
 /** Keys of every phase, as the product makes them. */
 function run(a: End, b: End) {
-  const outgoing = new OutgoingOffer(a.local, remoteOf(b), 9, 0xa1);
+  const outgoing = new OutgoingOffer(a.local, remoteOf(b), 9, 0xa0);
   const opened = openOffer(b.local, remoteOf(a), 9, outgoing.message!);
   if (typeof opened === 'string') throw new Error(opened);
-  const answer = opened.answer(0xb1)!;
+  const answer = opened.answer(0xb0)!;
   const made = outgoing.readAnswer(answer.message);
   if (typeof made === 'string') throw new Error(made);
   const sessions = [made, answer.session] as const;
   const rekeys = [a, b].map(({ local }, i) => {
     const rekey = new RekeyHandshakes({ ...local, counters: new Counters() });
-    const { handshakeHash, remoteStatic } = sessions[i]!;
+    const { handshakeHash, remoteStatic, material } = sessions[i]!;
     rekey.onSession(i === 0 ? b.local.name : a.local.name, 1, {
       initiator: i === 0,
+      lanes: material.lanes,
       remoteStatic,
       handshakeHash,
     });
@@ -126,8 +128,8 @@ test('offers, answers and rekeys are byte for byte those of the oracle, and so a
         initiatorEphemeral: a.random.keys[0]!,
         responderStatic: b.secret,
         responderEphemeral: b.random.keys[0]!,
-        payload1: payload(0xa1, a),
-        payload2: payload(0xb1, b),
+        payload1: payload(0xa0, a),
+        payload2: payload(0xb0, b),
       },
       REKEYS,
       (phase) => [a.random.keys[phase]!, b.random.keys[phase]!],

@@ -30,6 +30,7 @@ class End {
       random,
       encrypted: true,
       bridgeMtu: 1_388,
+      workers: 1,
       trusted: [],
       primitives: fakePrimitives,
       candidates: () => [],

@@ -166,7 +166,7 @@ export class LinkNet {
     const [indexA, indexB] = [this.#nextIndex++, this.#nextIndex++];
     const id = this.#nextId++;
     const keys = () => ({ send: new Uint8Array(32), receive: new Uint8Array(32) });
-    const common = { id, cookies: undefined, remoteBridgeMtu: 1388 };
+    const common = { id, lanes: 1, cookies: undefined, remoteBridgeMtu: 1388 };
     this.b.link.onSession(
       {
         ...common,
@@ -302,6 +302,10 @@ export class LinkNet {
         side.macs.push(effect.macs);
         break;
       case 'direct-path':
+      // Of lanes above 0, which there are none of here.
+      case 'lanes':
+      case 'lane-key':
+      case 'lane-phase':
         break;
     }
   }

@@ -21,7 +21,7 @@ function cutDirect(net: LinkNet, direction: 'both' | 'a-to-b' = 'both'): void {
 /** A session with the id 9 and the local index 55 of which the other end knows nothing: its answer was lost. */
 function halfASession(net: LinkNet, side: Side): void {
   const keys = { send: new Uint8Array(32), receive: new Uint8Array(32) };
-  const common = { initiator: false, cookies: undefined, remoteBridgeMtu: 1388, remoteTrusted: [] };
+  const common = { initiator: false, lanes: 1, cookies: undefined, remoteBridgeMtu: 1388, remoteTrusted: [] };
   const material = { ...common, id: 9, keys, candidates: [], localIndex: 55, remoteIndex: 66 };
   net.input(() => {
     side.link.onSession(material, net.now);

@@ -38,6 +38,7 @@ class End {
       staticKey: fakePrimitives.keyPairFromSeed(new Uint8Array(32).fill(Number.parseInt(name.slice(-2), 16))),
       encrypted: true,
       bridgeMtu: 1_388,
+      workers: 1,
       trusted: [],
       primitives: fakePrimitives,
       random,

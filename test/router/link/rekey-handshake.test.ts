@@ -35,7 +35,7 @@ class End {
 
   onSession(initiator: boolean, remoteStatic: Uint8Array, id: number): void {
     const handshakeHash = new Uint8Array(64).fill(id);
-    this.rekeys.onSession(this.peer, id, { initiator, remoteStatic, handshakeHash });
+    this.rekeys.onSession(this.peer, id, { initiator, lanes: 1, remoteStatic, handshakeHash });
   }
 
   take(): { messages: RekeyMessage[]; keys: RekeyKeys[] } {

@@ -100,6 +100,7 @@ export class IpamNode implements SimHost {
       connLimit: 0,
       fullMeshLimit: 80,
       bridgeMtu: 1_388,
+      workers: 1,
       passwords: [],
       trustedSubnets: [],
       dataPlane: false,

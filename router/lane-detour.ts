@@ -1,0 +1,73 @@
+import type { Millis } from '../core/time.ts';
+import type { HandedFrame } from './engine/port.ts';
+import type { FrameRef } from './switch/frame-ref.ts';
+import type { Mac } from './wire/mac.ts';
+
+/** Frames that were handed over and not dealt with yet. */
+const MOST_UNDER_WAY = 256;
+/** Frames that wait to be handed over; the oldest go first. */
+const MOST_WAITING = 256;
+/** A flow whose way is known by now keeps to the detour while frames are on it, but for no longer than this. */
+const PATIENCE: Millis = 100;
+
+/**
+ * Frames on their way to worker 0, which decides on what a lane's worker cannot: broadcasts, unknown MACs, peers without
+ * a direct path. Bounded both ways, and in order: while frames to a MAC are on the detour, those behind them follow.
+ */
+export class LaneDetour {
+  readonly #hand: (frames: readonly HandedFrame[]) => void;
+  #collected: HandedFrame[] = [];
+  #waiting: HandedFrame[] = [];
+  #underWay = 0;
+  #dropped = 0;
+  /** MACs to which frames are on the detour, and until when those behind them must follow. */
+  readonly #followed = new Map<Mac, Millis>();
+
+  constructor(hand: (frames: readonly HandedFrame[]) => void) {
+    this.#hand = hand;
+  }
+
+  /** Whether a frame to `mac` would overtake one that is on the detour. */
+  holds(mac: Mac, now: Millis): boolean {
+    if (this.#followed.size === 0) return false;
+    return now < (this.#followed.get(mac) ?? 0);
+  }
+
+  /** Takes a copy. */
+  take(frame: FrameRef, now: Millis): void {
+    const { data, offset, length, segment, flags, destinationMac } = frame;
+    this.#collected.push({ bytes: data.slice(offset, offset + length), segment, flags });
+    if (!this.#followed.has(destinationMac)) this.#followed.set(destinationMac, now + PATIENCE);
+  }
+
+  /** After each batch. */
+  flush(): void {
+    if (this.#collected.length === 0) return;
+    this.#waiting.push(...this.#collected);
+    this.#collected = [];
+    this.#handOver();
+    const surplus = Math.max(0, this.#waiting.length - MOST_WAITING);
+    this.#waiting.splice(0, surplus);
+    this.#dropped += surplus;
+  }
+
+  /** Worker 0 has dealt with `count` frames. */
+  onTaken(count: number): void {
+    this.#underWay -= count;
+    this.#handOver();
+    if (this.#underWay === 0) this.#followed.clear();
+  }
+
+  /** Frames that were dropped since the last call. */
+  takeDropped(): number {
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    return dropped;
+  }
+
+  #handOver(): void {
+    const frames = this.#waiting.splice(0, MOST_UNDER_WAY - this.#underWay);
+    this.#underWay += frames.length;
+    if (frames.length > 0) this.#hand(frames);
+  }
+}

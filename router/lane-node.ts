@@ -1,0 +1,271 @@
+import type { Cidr } from '../core/address.ts';
+import { Counters } from '../core/counters.ts';
+import type { PeerName } from '../core/peer-name.ts';
+import { SECOND, earlier, type Machine, type Millis } from '../core/time.ts';
+import type { Engine, EngineChange, EngineEvent, MessageBatch, SendPlan } from './engine/port.ts';
+import { LaneDetour } from './lane-detour.ts';
+import { wipeLaneKeys, type FromLane, type LaneTraffic, type ToLane } from './lane-messages.ts';
+import { trustedByBoth } from './link/trust.ts';
+import type { LinkRoute, LinkView } from './switch/link-view.ts';
+import type { SharedMac } from './switch/mac-table.ts';
+import { Plans } from './switch/plans.ts';
+import { Switch } from './switch/switch.ts';
+import { DATAGRAM_OVERHEAD } from './wire/datagram.ts';
+import { KIND_FRAGMENT, KIND_FRAME } from './wire/inner.ts';
+
+export interface LaneNodeConfig {
+  /** Between addresses that both ends trust, frames go plain. */
+  readonly trustedSubnets: readonly Cidr[];
+}
+
+type Repeated = Extract<EngineEvent, { type: 'sent' | 'received' }>;
+
+/** As in data-node.ts. */
+const BATCHES_PER_CALL = 8;
+const TYPICAL_DATAGRAM = 1_400;
+/** The first traffic after a pause is reported at once, for the heartbeats' sake. */
+const REPORT_INTERVAL: Millis = 1 * SECOND;
+
+/** The other end of a lane, and what went over it since the last report. */
+interface Lane {
+  readonly peer: PeerName;
+  readonly sealed: boolean;
+  readonly remoteTrusted: readonly Cidr[];
+  sentDatagrams: number;
+  sentBytes: number;
+  receivedBytes: number;
+}
+
+/**
+ * A worker of the data plane beside the first one: moves frames between the host and lanes of its own, by what the
+ * DataNode tells it of peers. Whatever that does not decide goes to the DataNode. It shares no key with anybody.
+ */
+export class LaneNode implements Machine<FromLane> {
+  readonly #engine: Engine;
+  readonly #trusted: readonly Cidr[];
+  readonly #lanes = new Map<number, Lane>();
+  readonly #routes = new Map<PeerName, LinkRoute>();
+  /** Peers that cannot be the ones who send plain. */
+  readonly #refusesPlain = new Set<PeerName>();
+  readonly #detour: LaneDetour;
+  readonly #switch: Switch;
+  readonly #plans: Plans;
+  readonly #drops = new Counters<string>();
+  #learned: SharedMac[] = [];
+  #toData: FromLane[] = [];
+  /** Something is to be reported. */
+  #active = false;
+  #reportedAt: Millis = Number.NEGATIVE_INFINITY;
+
+  constructor(config: LaneNodeConfig, engine: Engine) {
+    this.#engine = engine;
+    this.#trusted = config.trustedSubnets;
+    this.#detour = new LaneDetour((frames) => void this.#toData.push({ type: 'frames', frames }));
+    const share = (shared: SharedMac) => void this.#learned.push(shared);
+    this.#switch = new Switch(this.#linkView(), { share, detour: this.#detour });
+    this.#plans = new Plans({
+      send: (plan) => this.#send(plan),
+      writeFrames: (plan) => engine.writeFrames(plan),
+    });
+  }
+
+  /** Takes the keys in it over, and wipes them. */
+  onData(message: ToLane, now: Millis): void {
+    switch (message.type) {
+      case 'configure':
+        this.#engine.configure(message.changes);
+        wipeLaneKeys(message);
+        for (const change of message.changes) this.#forgetLane(change);
+        break;
+      case 'session': {
+        const { session, peer, sealed, remoteTrusted } = message;
+        const traffic = { sentDatagrams: 0, sentBytes: 0, receivedBytes: 0 };
+        this.#lanes.set(session, { peer, sealed, remoteTrusted, ...traffic });
+        break;
+      }
+      case 'route':
+        this.#onRoute(message);
+        break;
+      case 'learned':
+        this.#switch.onShared(message.macs, now);
+        break;
+      case 'peer-gone':
+        this.#switch.onPeerGone(message.peer);
+        break;
+      case 'local-macs':
+        this.#switch.onLocalMacs(message.macs);
+        break;
+      case 'frames-taken':
+        this.#detour.onTaken(message.count);
+        break;
+    }
+  }
+
+  /** Moves what the engine has, up to a budget; true if that was used up and there may be more. */
+  onReady(now: Millis): boolean {
+    let budget = BATCHES_PER_CALL;
+    while (budget > 0 && this.#moveBatches(now)) budget--;
+    this.#detour.flush();
+    this.#takeEvents();
+    if (this.#active && now >= this.#reportedAt + REPORT_INTERVAL) this.#report(now);
+    return budget === 0;
+  }
+
+  nextTimeout(): Millis | undefined {
+    const report = this.#active ? this.#reportedAt + REPORT_INTERVAL : undefined;
+    return earlier(report, this.#switch.nextTimeout());
+  }
+
+  onTimeout(now: Millis): void {
+    this.#switch.onTimeout(now);
+    this.#takeEvents();
+    if (this.#active && now >= this.#reportedAt + REPORT_INTERVAL) this.#report(now);
+  }
+
+  drain(): FromLane[] {
+    if (this.#learned.length > 0) {
+      this.#toData.push({ type: 'learned', macs: this.#learned });
+      this.#learned = [];
+    }
+    const messages = this.#toData;
+    if (messages.length > 0) this.#toData = [];
+    return messages;
+  }
+
+  #moveBatches(now: Millis): boolean {
+    const frames = this.#engine.readFrames();
+    if (frames.count > 0) {
+      this.#switch.planFrames(frames, this.#plans, now);
+      this.#plans.flush();
+    }
+    const messages = this.#engine.receive();
+    if (messages.count > 0) {
+      this.#count(messages);
+      this.#switch.planMessages(messages, this.#plans, now);
+      this.#plans.flush();
+    }
+    return frames.count > 0 || messages.count > 0;
+  }
+
+  /** A lane above 0 carries frames and nothing else. */
+  #count(batch: MessageBatch): void {
+    this.#active = true;
+    for (let i = 0; i < batch.count; i++) {
+      const lane = this.#lanes.get(batch.session[i]!);
+      if (lane !== undefined) lane.receivedBytes += batch.wireLength[i]!;
+      const kind = batch.kind[i]!;
+      if (kind < KIND_FRAME || kind > KIND_FRAGMENT) this.#drops.add('lane-message');
+    }
+  }
+
+  #send(plan: SendPlan): void {
+    this.#engine.send(plan);
+    this.#active = true;
+    for (let i = 0; i < plan.count; i++) {
+      const lane = this.#lanes.get(plan.session[i]!);
+      if (lane === undefined) continue;
+      const bytes = plan.prefixLength[i]! + plan.length[i]! + DATAGRAM_OVERHEAD;
+      lane.sentBytes += bytes;
+      lane.sentDatagrams += Math.ceil(bytes / TYPICAL_DATAGRAM);
+    }
+  }
+
+  #linkView(): LinkView {
+    return {
+      route: (peer) => this.#routes.get(peer),
+      // Frames without a route go by the detour before anything could hold them.
+      hold: () => this.#drops.add('held-frame'),
+      sender: (batch, i) => this.#senderOf(batch, i),
+    };
+  }
+
+  #senderOf(batch: MessageBatch, i: number): PeerName | undefined {
+    const lane = this.#lanes.get(batch.session[i]!);
+    if (lane === undefined || batch.plain[i] !== 1 || !lane.sealed) return lane?.peer;
+    if (this.#refusesPlain.has(lane.peer)) return undefined;
+    return trustedByBoth(batch.source(i).ip, this.#trusted, lane.remoteTrusted) ? lane.peer : undefined;
+  }
+
+  #forgetLane(change: EngineChange): void {
+    if (change.type === 'session-removed') this.#lanes.delete(change.session);
+  }
+
+  #onRoute({ peer, route, refusesPlain }: Extract<ToLane, { type: 'route' }>): void {
+    if (route === undefined) this.#routes.delete(peer);
+    else this.#routes.set(peer, route);
+    if (refusesPlain) this.#refusesPlain.add(peer);
+    else this.#refusesPlain.delete(peer);
+  }
+
+  #takeEvents(): void {
+    for (const event of this.#engine.drainEvents()) this.#onEvent(event);
+    // A move is reported where it is shared.
+    const loops = this.#switch.drainEvents().filter(({ type }) => type === 'mac-loop');
+    if (loops.length > 0) this.#toData.push({ type: 'mac-events', events: loops });
+    const dropped = this.#detour.takeDropped();
+    if (dropped > 0) this.#drop('detour-queue-full', dropped);
+  }
+
+  #onEvent(event: EngineEvent): void {
+    switch (event.type) {
+      case 'too-big':
+        this.#toData.push({ type: 'too-big', path: event.path, size: event.size });
+        break;
+      case 'send-failed':
+        this.#drop(`send-failed-${event.errno}`, 1);
+        break;
+      case 'sent':
+      case 'received':
+        this.#onRepeated(event);
+        break;
+      case 'dropped':
+        this.#drop(event.reason, event.count);
+        break;
+      case 'failed':
+        this.#toData.push({ type: 'failed', error: event.error });
+        break;
+      // Of direct indexes and relay labels, which are worker 0's.
+      case 'roamed':
+      case 'label-used':
+        break;
+    }
+  }
+
+  /** The engine moved frames by itself. */
+  #onRepeated({ type, session, datagrams, bytes }: Repeated): void {
+    const lane = this.#lanes.get(session);
+    if (lane === undefined) return;
+    this.#active = true;
+    if (type === 'received') {
+      lane.receivedBytes += bytes;
+      return;
+    }
+    lane.sentBytes += bytes;
+    lane.sentDatagrams += datagrams;
+  }
+
+  #drop(reason: string, count: number): void {
+    this.#drops.add(reason, count);
+    this.#active = true;
+  }
+
+  #report(now: Millis): void {
+    this.#active = false;
+    this.#reportedAt = now;
+    const lanes = [...this.#lanes].flatMap(([session, lane]) => takeTraffic(session, lane));
+    if (lanes.length > 0) this.#toData.push({ type: 'traffic', lanes });
+    for (const drops of [this.#drops, this.#switch.drops]) {
+      for (const [reason, count] of Object.entries(drops.toObject()))
+        this.#toData.push({ type: 'dropped', reason, count });
+      drops.clear();
+    }
+  }
+}
+
+/** What went over the lane since the last time, if anything did. */
+function takeTraffic(session: number, lane: Lane): LaneTraffic[] {
+  const { sentDatagrams, sentBytes, receivedBytes } = lane;
+  if (sentBytes === 0 && receivedBytes === 0) return [];
+  lane.sentDatagrams = lane.sentBytes = lane.receivedBytes = 0;
+  return [{ session, sentDatagrams, sentBytes, receivedBytes }];
+}

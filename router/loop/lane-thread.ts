@@ -1,0 +1,44 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { openEngine } from '../engine/choose.ts';
+import { LaneNode } from '../lane-node.ts';
+import { monotonicNow } from './deadline-timer.ts';
+import type { FromLaneThread, LaneThreadSettings, ToLaneThread } from './lane-thread-messages.ts';
+import { PacketLoop } from './packet-loop.ts';
+
+const settings = workerData as LaneThreadSettings;
+const port = parentPort!;
+
+function post(message: FromLaneThread): void {
+  port.postMessage(message);
+}
+
+let loop: PacketLoop | undefined;
+try {
+  const { worker, workers, trustedSubnets } = settings;
+  const { engine } = await openEngine(settings.engine, {
+    tap: settings.tap,
+    address: settings.address,
+    port: settings.port,
+    share: { worker, workers, onUnsteered: () => undefined },
+    onReady: () => loop?.onReady(),
+  });
+  const node = new LaneNode({ trustedSubnets }, engine);
+  const packets = new PacketLoop(node, () => {
+    const messages = node.drain();
+    if (messages.length > 0) post({ type: 'node', messages });
+  });
+  port.on('message', (message: ToLaneThread) => {
+    if (message.type === 'node') {
+      for (const each of message.messages) node.onData(each, monotonicNow());
+      packets.pump();
+      return;
+    }
+    packets.stop();
+    void engine.close().then(() => post({ type: 'closed' }));
+  });
+  loop = packets;
+  packets.pump();
+  post({ type: 'opened' });
+} catch (error) {
+  post({ type: 'refused', error: error instanceof Error ? error.message : String(error) });
+}

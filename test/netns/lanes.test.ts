@@ -1,0 +1,220 @@
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import type { ControlReport } from '../../router/control-status.ts';
+import { Lab, type Container, type LabHost } from '../../scripts/lab.ts';
+import { buildUdpLoad } from '../../scripts/bench/udp.ts';
+import { end, must, sleep, start, until } from '../../scripts/run.ts';
+
+const FLOWS = [5300, 5301, 5302, 5303, 5304, 5305, 5306, 5307];
+const TCP_MEGABYTES = 2;
+/** Datagrams per second and flow: what queues hold while a busy machine does something else for a second. */
+const RATE = 50;
+/** Bytes that only flows of their own bring about. */
+const MOVED = 10_000;
+
+let labs = 0;
+let runs = 0;
+
+interface Pair {
+  readonly lab: Lab;
+  readonly hosts: readonly [LabHost, LabHost];
+  readonly containers: readonly [Container, Container];
+}
+
+/** Two hosts with so many workers, and a container on each. */
+async function pair(
+  t: ExecutionContext,
+  workers: readonly [number, number],
+  flags: string[] = [],
+): Promise<Pair> {
+  const lab = await Lab.create(`wl${process.pid}x${labs++}`, 2);
+  t.teardown(() => lab.remove());
+  const [first, second] = lab.hosts as [LabHost, LabHost];
+  await launch(first, workers[0], flags);
+  await launch(second, workers[1], [...flags, first.address]);
+  await lab.meshed();
+  const [a, b] = [await first.container('a'), await second.container('b')];
+  await a.reaches(b);
+  return { lab, hosts: [first, second], containers: [a, b] };
+}
+
+function launch(host: LabHost, workers: number, flags: readonly string[]): Promise<string> {
+  return host.launch(['--workers', String(workers), ...flags], { env: { WEAVE_PASSWORD: 'documentation' } });
+}
+
+async function workersOf(host: LabHost): Promise<ControlReport['workers']> {
+  return (JSON.parse(await host.mustWeave(['report'])) as ControlReport).workers;
+}
+
+/** Streams of random bytes, all at once, each to a port of its own; the digests that arrived, and those that were sent. */
+async function tcpDigests(
+  lab: Lab,
+  from: Container,
+  to: Container,
+  streams: number,
+): Promise<[string[], string[]]> {
+  const ports = Array.from({ length: streams }, (_, i) => 5_001 + i);
+  const files = ports.map((port) => join(lab.dir, `random-${port}`));
+  for (const file of files)
+    await must(['dd', 'if=/dev/urandom', `of=${file}`, 'bs=1M', `count=${TCP_MEGABYTES}`, 'status=none']);
+  const arrived = ports.map((port) => digestAt(to, port));
+  await Promise.all(
+    ports.map((port, i) =>
+      from.must(['socat', '-u', `FILE:${files[i]}`, `TCP:${to.address}:${port},retry=100,interval=0.1`]),
+    ),
+  );
+  const sent = (await must(['sha256sum', ...files])).trim().split('\n');
+  return [await Promise.all(arrived), sent.map(firstWord)];
+}
+
+async function digestAt(container: Container, port: number): Promise<string> {
+  const receiver = start(container.inside(['socat', '-u', `TCP-LISTEN:${port},reuseaddr`, 'EXEC:sha256sum']));
+  let digest = '';
+  receiver.stdout?.on('data', (chunk) => (digest += String(chunk)));
+  const hang = setTimeout(() => void end(receiver), 120_000);
+  await new Promise((resolve) => receiver.once('close', resolve));
+  clearTimeout(hang);
+  return firstWord(digest);
+}
+
+const firstWord = (text: string) => text.split(' ')[0]!;
+
+interface FlowCounts {
+  readonly sent: number;
+  readonly distinct: number;
+  readonly duplicates: number;
+  readonly reordered: number;
+}
+
+/** Numbered datagrams from one container to the other, `rate` per second in each flow; what became of each flow. */
+async function udpFlows(
+  lab: Lab,
+  from: Container,
+  to: Container,
+  rate: number,
+  seconds: number,
+): Promise<FlowCounts[]> {
+  const program = join(lab.dir, 'udp-load');
+  await buildUdpLoad(program);
+  const receivers = await Promise.all(
+    FLOWS.map((port) => receiverAt(to, program, String(++runs), String(port))),
+  );
+  return Promise.all(
+    receivers.map(async ({ run, port, finish }) => {
+      const send = [program, 'send', run, to.address, port, '1200', String(rate), String(seconds)];
+      const [sent] = (await from.must(send)).trim().split(' ').map(Number);
+      const [distinct, duplicates, reordered] = await finish();
+      return { sent: sent!, distinct: distinct!, duplicates: duplicates!, reordered: reordered! };
+    }),
+  );
+}
+
+async function receiverAt(container: Container, program: string, run: string, port: string) {
+  const receiver = start(container.inside([program, 'receive', run, port]));
+  let output = '';
+  receiver.stdout?.on('data', (chunk) => (output += String(chunk)));
+  const closed = new Promise((resolve) => receiver.once('close', resolve));
+  await until('receiver ready', 10_000, () => Promise.resolve(output.includes('ready')));
+  const finish = async (): Promise<number[]> => {
+    receiver.stdin?.end();
+    await closed;
+    return output.replace('ready', '').trim().split(' ').map(Number);
+  };
+  return { run, port, finish };
+}
+
+for (const workers of [
+  [2, 2],
+  [4, 4],
+  [1, 4],
+] as const) {
+  test(`${workers[0]} and ${workers[1]} workers carry eight TCP streams intact and UDP flows in order, both ways`, async (t) => {
+    const { lab, hosts, containers } = await pair(t, workers);
+    for (const [from, to] of [containers, [containers[1], containers[0]] as const]) {
+      const [arrived, sent] = await tcpDigests(lab, from, to, 8);
+      t.deepEqual(arrived, sent);
+      const flows = await udpFlows(lab, from, to, RATE, 3);
+      for (const flow of flows) {
+        t.is(flow.reordered, 0);
+        t.is(flow.duplicates, 0);
+        t.is(flow.distinct, flow.sent);
+      }
+    }
+    // Which worker a flow falls to is a matter of its ports: further flows, until each worker has had some.
+    for (let rounds = 0; rounds < 8 && !(await everyWorkerMoved(hosts, workers)); rounds++)
+      for (const [from, to] of [containers, [containers[1], containers[0]] as const])
+        await udpFlows(lab, from, to, RATE, 1);
+    for (const host of hosts) t.log(host.netns, JSON.stringify(await workersOf(host)));
+    t.true(await everyWorkerMoved(hosts, workers));
+  });
+}
+
+/** Between hosts with as many workers both ways, else by sending: the lanes of the others all end in the first. */
+async function everyWorkerMoved(
+  hosts: readonly LabHost[],
+  workers: readonly [number, number],
+): Promise<boolean> {
+  // What has moved is reported once a second.
+  await sleep(1_500);
+  for (const [i, host] of hosts.entries()) {
+    const counts = await workersOf(host);
+    const moved = counts.filter(
+      ({ sentBytes, receivedBytes }) =>
+        sentBytes > MOVED && (receivedBytes > MOVED || workers[0] !== workers[1]),
+    );
+    if (counts.length !== workers[i] || moved.length !== counts.length) return false;
+  }
+  return true;
+}
+
+test('new keys under load lose nothing on any lane, whichever end asks', async (t) => {
+  const { lab, hosts, containers } = await pair(t, [2, 4]);
+  const load = udpFlows(lab, containers[0], containers[1], RATE, 8);
+  for (const [i, host] of hosts.entries()) {
+    await sleep(1_000);
+    t.regex(await host.mustWeave(['rekey']), /^asked for new keys with/);
+    for (const each of hosts) {
+      await until('new keys in use', 20_000, async () => {
+        return (await each.status()).router.links[0]?.rekeys === i + 1;
+      });
+    }
+  }
+  for (const flow of await load) {
+    t.is(flow.distinct, flow.sent, JSON.stringify(flow));
+    t.is(flow.reordered, 0);
+  }
+});
+
+test('kill -9 and restart of a host with workers: its lanes come back', async (t) => {
+  const { lab, hosts, containers } = await pair(t, [2, 2]);
+  await hosts[0].kill();
+  await launch(hosts[0], 4, []);
+  await lab.meshed();
+  await containers[1].reaches(containers[0]);
+  const [arrived, sent] = await tcpDigests(lab, containers[0], containers[1], 4);
+  t.deepEqual(arrived, sent);
+  t.is((await workersOf(hosts[0])).length, 4);
+});
+
+test('without a password lanes carry TCP intact', async (t) => {
+  const lab = await Lab.create(`wl${process.pid}x${labs++}`, 2);
+  t.teardown(() => lab.remove());
+  const [first, second] = lab.hosts as [LabHost, LabHost];
+  await first.launch(['--workers', '2']);
+  await second.launch(['--workers', '2', first.address]);
+  await lab.meshed();
+  const [a, b] = [await first.container('a'), await second.container('b')];
+  const [arrived, sent] = await tcpDigests(lab, a, b, 4);
+  t.deepEqual(arrived, sent);
+});
+
+test('a number of workers that cannot be is refused with what would be right', async (t) => {
+  const lab = await Lab.create(`wl${process.pid}x${labs++}`, 1);
+  t.teardown(() => lab.remove());
+  const host = lab.hosts[0]!;
+  for (const workers of ['0', 'abc', '99']) {
+    const refused = await host.weave(['launch', ...host.launchFlags(), '--workers', workers]);
+    t.is(refused.code, 1);
+    t.regex(refused.stderr, new RegExp(`--workers "${workers}" is not a whole number from 1 to 16`));
+  }
+});
