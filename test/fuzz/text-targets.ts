@@ -19,6 +19,10 @@ import { readPasswordFile } from '../../cli/passwords.ts';
 import { checkSettings, peerValue, type LaunchFlags } from '../../cli/settings.ts';
 import { parseInitMode } from '../../ipam/init-mode.ts';
 import { parseIpamSettings } from '../../ipam/settings.ts';
+import { decodeCallBody, encodeCallBody } from '../../plugin/cni/call-body.ts';
+import { CniError } from '../../plugin/cni/cni-error.ts';
+import { parseInvocation } from '../../plugin/cni/invocation.ts';
+import { parseNetworkConfig } from '../../plugin/cni/network-config.ts';
 import { parseAddressArgument } from '../../plugin/host/address-argument.ts';
 import { HostError } from '../../plugin/host/host-error.ts';
 import type { Daemon } from '../../router/api/daemon.ts';
@@ -114,7 +118,9 @@ function passwordFile(): Target {
   };
 }
 
-const daemon = new Proxy({} as Daemon, { get: () => () => Promise.resolve([]) });
+const daemon = new Proxy({} as Daemon, {
+  get: (_daemon, call) => () => Promise.resolve(call === 'cni' ? { failed: false, output: '' } : []),
+});
 
 /** The path of the call, a line end, then the body. */
 const calls = [
@@ -131,7 +137,11 @@ const calls = [
   '/prime\n{}',
   '/rotate\n{}',
   '/rekey\n{"peer":"::1"}',
-  ...['/status\n', '/report\n', '/ps\n'],
+  '/rmpeer\n{"peers":["host1","::1"],"now":true,"strict":false}',
+  '/reset\n{"force":true}',
+  '/cni\nCNI_COMMAND=STATUS\0\0{"cniVersion":"1.1.0","name":"weave-ts"}',
+  '/cni/install\n{"binDir":"/opt/cni/bin","confDir":"/etc/cni/net.d","cniVersion":"1.0.0"}',
+  ...['/status\n', '/report\n', '/ps\n', '/ipam/check\n'],
 ];
 
 /** The method of each path that the API has. Throws if there is no valid call of one. */
@@ -140,14 +150,18 @@ async function routes(): Promise<ReadonlyMap<string, 'GET' | 'POST'>> {
   await app.ready();
   const table = app.printRoutes({ commonPrefix: false });
   await app.close();
-  const rows = [...table.matchAll(/(\/\S*) \((GET|POST)\b/g)];
-  const missing = rows.filter(([, path]) => !calls.some((call) => call.startsWith(`${path}\n`)));
-  if (rows.length === 0 || missing.length > 0 || rows.length !== table.trim().split('\n').length) {
-    throw new Error(
-      `calls of the API that are not fuzzed: ${missing.map(([, path]) => path).join(', ') || table}`,
-    );
+  const known = new Map<string, 'GET' | 'POST'>();
+  const above: string[] = [];
+  for (const line of table.trim().split('\n')) {
+    const [, indent, part, method] = /^([│ ]*)[├└]── (\/\S*) \((GET|POST)\b/.exec(line) ?? [];
+    if (indent === undefined) throw new Error(`a route that cannot be read: ${line}`);
+    const depth = indent.length / 4;
+    above[depth] = `${depth === 0 ? '' : above[depth - 1]!}${part!}`;
+    known.set(above[depth], method as 'GET' | 'POST');
   }
-  return new Map(rows.map(([, path, method]) => [path!, method as 'GET' | 'POST']));
+  const missing = [...known.keys()].filter((path) => !calls.some((call) => call.startsWith(`${path}\n`)));
+  if (missing.length > 0) throw new Error(`calls of the API that are not fuzzed: ${missing.join(', ')}`);
+  return known;
 }
 
 const methods = await routes();
@@ -160,7 +174,8 @@ function api(): Target {
     const path = decoder.decode(input.subarray(0, Math.max(0, end))).replace(/[^/a-z0-9?%-]/g, '');
     const url = `/${path.replace(/^\/+/, '')}`;
     const payload = Buffer.from(input.subarray(end + 1));
-    const body: InjectOptions = { headers: { 'content-type': 'application/json' }, payload };
+    const type = url === '/cni' ? 'application/x-weave-ts-cni' : 'application/json';
+    const body: InjectOptions = { headers: { 'content-type': type }, payload };
     const method = methods.get(url.split('?')[0]!) ?? 'POST';
     const request: InjectOptions = { method, url, ...(method === 'POST' ? body : {}) };
     const { statusCode, body: answer } = await app.inject(request);
@@ -178,6 +193,39 @@ function api(): Target {
     run,
     close: async () => app?.close(),
   };
+}
+
+const podEnvironment = Object.entries({
+  CNI_COMMAND: 'ADD',
+  CNI_CONTAINERID: 'c1',
+  CNI_NETNS: '/run/netns/c1',
+  CNI_IFNAME: 'eth0',
+  CNI_PATH: '/opt/cni/bin',
+  CNI_ARGS: 'IgnoreUnknown=1;IP=10.32.0.9/12;K8S_POD_NAME=web',
+});
+const podNetwork = {
+  ...{ cniVersion: '1.1.0', name: 'weave-ts', type: 'weave-ts', mtu: 1400, hairpinMode: true },
+  ipam: { subnet: '10.32.4.0/24', gateway: '10.32.4.1', routes: [{ dst: '0.0.0.0/0', gw: '10.32.4.1' }] },
+  runtimeConfig: { ips: ['10.32.4.9/24'] },
+};
+
+/** What a runtime hands to the plugin: the environment, then the network's configuration. */
+function cniCall(): Target {
+  const run = (input: Uint8Array): Verdict => {
+    const body = decodeCallBody(Buffer.from(input));
+    if (body === undefined) return `${OUTSIDE}no end of the environment`;
+    try {
+      const { args } = parseInvocation(body.environment);
+      parseNetworkConfig(body.input, args);
+      return TAKEN;
+    } catch (error) {
+      if (error instanceof CniError) return `refused with code ${error.code}`;
+      throw error;
+    }
+  };
+  const input = JSON.stringify(podNetwork);
+  const samples = [new Uint8Array(encodeCallBody({ environment: new Map(podEnvironment), input }))];
+  return { name: 'cni-call', samples, shape: 'text', weight: 5, run };
 }
 
 export function textTargets(): Target[] {
@@ -211,6 +259,7 @@ export function textTargets(): Target[] {
       launch,
     ),
     passwordFile(),
+    cniCall(),
     api(),
   ];
 }
