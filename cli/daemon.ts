@@ -259,10 +259,13 @@ export class RunningDaemon implements Daemon {
   /** What is attached goes first, so that nothing uses an address that the heir may hand out; but not in vain. */
   async reset(force: boolean, signal: AbortSignal): Promise<ResetResult> {
     await this.#addresses.ask({ type: 'reset', force, probe: true }, signal);
+    const before = await this.#addresses.ask({ type: 'list' });
     await this.#attachments.detachAll();
     const result = await this.#addresses.ask({ type: 'reset', force }, signal);
-    if (result.type !== 'reset') throw new Error('the reset was not answered');
-    return result.reset;
+    if (result.type !== 'reset' || before.type !== 'allocations')
+      throw new Error('the reset was not answered');
+    const released = before.allocations.reduce((sum, { addresses }) => sum + addresses.length, 0);
+    return { ...result.reset, released };
   }
 
   async check(signal: AbortSignal): Promise<CheckResult> {

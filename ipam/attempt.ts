@@ -1,4 +1,4 @@
-import type { Cidr } from '../core/address.ts';
+import type { Cidr, IpAddress } from '../core/address.ts';
 import { formatCidr, formatIp, networkOf } from '../core/address.ts';
 import type { Millis } from '../core/time.ts';
 import type { AddressRequest, IpamResult } from './effects.ts';
@@ -15,9 +15,20 @@ export interface Need {
   readonly exact: boolean;
 }
 
+/** An address that an id was just given. */
+export interface Granted {
+  readonly id: string;
+  readonly address: IpAddress;
+}
+
 /** How far a request gets with what this peer has at the moment. */
 type Attempt =
-  | { readonly type: 'answered'; readonly result: IpamResult }
+  | {
+      readonly type: 'answered';
+      readonly result: IpamResult;
+      /** What the id did not hold before. */
+      readonly granted?: Granted | undefined;
+    }
   /** Until there is a ring and it is known to be recent. */
   | { readonly type: 'waits' }
   | { readonly type: 'needs'; readonly need: Need };
@@ -65,7 +76,7 @@ function allocate(id: string, subnet: Cidr, context: AttemptContext, now: Millis
   if (held !== undefined) return granted(held);
   if (!context.ready) return { type: 'waits' };
   const taken = holdings.take(id, subnet, now);
-  if (taken !== undefined) return granted(taken);
+  if (taken !== undefined) return newlyGranted(id, taken);
   return { type: 'needs', need: { span: holdings.range.spanOf(subnet)!, exact: false } };
 }
 
@@ -107,8 +118,9 @@ function claimProblem(cidr: Cidr, offset: number, holdings: Holdings): string | 
 
 function markAndGrant(id: string, cidr: Cidr, holdings: Holdings): Attempt {
   const recorded = holdings.allocations.addressesOf(id).some((held) => formatCidr(held) === formatCidr(cidr));
-  if (!recorded) holdings.mark(id, cidr);
-  return granted(cidr);
+  if (recorded) return granted(cidr);
+  holdings.mark(id, cidr);
+  return newlyGranted(id, cidr);
 }
 
 function idProblem(id: string): string | undefined {
@@ -119,6 +131,11 @@ function idProblem(id: string): string | undefined {
 
 function granted(...addresses: readonly Cidr[]): Attempt {
   return { type: 'answered', result: { type: 'addresses', addresses } };
+}
+
+function newlyGranted(id: string, cidr: Cidr): Attempt {
+  const result = { type: 'addresses', addresses: [cidr] } as const;
+  return { type: 'answered', result, granted: { id, address: cidr.ip } };
 }
 
 function failed(error: string): Attempt {

@@ -1,4 +1,9 @@
 import type { StoreChange } from '../core/store.ts';
+import type { Millis } from '../core/time.ts';
+import { SECOND } from '../core/time.ts';
+
+/** After a transaction failed, the next one is tried this much later: a full disk is not emptied at once. */
+const RETRY: Millis = 1 * SECOND;
 
 /** One transaction to make. `token` comes back when it is durable. */
 interface Batch {
@@ -13,7 +18,8 @@ interface Batch {
 export class CommitQueue<Output> {
   #writes = new Map<string, () => Uint8Array | undefined>();
   #waiting: Output[] = [];
-  #underWay: { readonly token: number; readonly outputs: Output[] } | undefined;
+  #underWay: (Batch & { readonly outputs: Output[] }) | undefined;
+  #notBefore: Millis = -Infinity;
   #nextToken = 1;
 
   /** Writes `key` with the next transaction; `value` is asked for only then. Undefined deletes the key. */
@@ -35,11 +41,11 @@ export class CommitQueue<Output> {
   }
 
   /** The next transaction, if there is something to write and none is under way. */
-  begin(): Batch | undefined {
-    if (this.#writes.size === 0 || this.#underWay !== undefined) return undefined;
+  begin(now: Millis): Batch | undefined {
+    if (this.#writes.size === 0 || this.#underWay !== undefined || now < this.#notBefore) return undefined;
     const changes = [...this.#writes].map(([key, value]) => ({ key, value: value() }));
     this.#writes = new Map();
-    this.#underWay = { token: this.#nextToken++, outputs: this.#waiting };
+    this.#underWay = { token: this.#nextToken++, changes, outputs: this.#waiting };
     this.#waiting = [];
     return { token: this.#underWay.token, changes };
   }
@@ -50,5 +56,25 @@ export class CommitQueue<Output> {
     const { outputs } = this.#underWay;
     this.#underWay = undefined;
     return outputs;
+  }
+
+  /**
+   * Transaction `token` was not made: what it would have written goes into the next one. Returns the outputs that
+   * waited for it, in order.
+   */
+  failed(token: number, now: Millis): Output[] {
+    if (this.#underWay?.token !== token) return [];
+    const { changes, outputs } = this.#underWay;
+    this.#underWay = undefined;
+    this.#notBefore = now + RETRY;
+    const later = this.#writes;
+    this.#writes = new Map(changes.map(({ key, value }) => [key, () => value]));
+    for (const [key, value] of later) this.write(key, value);
+    return outputs;
+  }
+
+  /** When a transaction that failed is to be tried again. */
+  nextTimeout(): Millis | undefined {
+    return this.#writes.size > 0 && this.#underWay === undefined ? this.#notBefore : undefined;
   }
 }

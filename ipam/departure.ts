@@ -57,11 +57,15 @@ export class Departure {
     }
   }
 
-  onHeirAnswer(from: PeerName, { id, willing }: Extract<Message, { type: 'heir-answer' }>): void {
+  onHeirAnswer(
+    from: PeerName,
+    { id, willing }: Extract<Message, { type: 'heir-answer' }>,
+    now: Millis,
+  ): void {
     const stage = this.#stage;
     if (stage?.type !== 'asking' || stage.heir.name !== from || stage.id !== id) return;
     if (!willing) this.#passOver(from);
-    else this.#bequeath(stage.heir);
+    else this.#bequeath(stage.heir, now);
   }
 
   onInherited(from: PeerName, id: string): void {
@@ -97,7 +101,7 @@ export class Departure {
   #deliver(stage: Extract<Stage, { type: 'bequeathed' }>, now: Millis): DepartureEnd | undefined {
     const { heir, open } = stage;
     // A grant that was under way may have come meanwhile.
-    if (this.#ports.holdings.ownSpans.length > 0) this.#bequeath(heir);
+    if (this.#ports.holdings.ownSpans.length > 0) this.#bequeath(heir, now);
     else if (open.size === 0) return { type: 'left', heir, addresses: this.#addresses };
     if (this.#isThere(heir)) this.#absentSince = undefined;
     else this.#absentSince ??= now;
@@ -124,10 +128,10 @@ export class Departure {
     this.#sentAt = -Infinity;
   }
 
-  #bequeath(heir: IpamPeer): void {
+  #bequeath(heir: IpamPeer, now: Millis): void {
     const { holdings } = this.#ports;
     const { clusterId, range } = holdings;
-    for (const { id } of holdings.allocations.list()) holdings.release(id, undefined, 0);
+    for (const { id } of holdings.allocations.list()) holdings.release(id, undefined, now);
     const ring = holdings.bequeath({ owner: heir.name, generation: heir.generation });
     this.#addresses += spanSize(ring);
     const open = this.#stage?.type === 'bequeathed' ? this.#stage.open : new Map<string, RingEntry>();

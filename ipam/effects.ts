@@ -140,5 +140,10 @@ export function isElsewhere(peer: IpamPeer, clusterId: string | undefined): bool
 
 /** What waits for a transaction: an effect, or something of our own that others may see from then on. */
 export type Deferred =
-  | { readonly type: 'effect'; readonly effect: IpamEffect }
+  | {
+      readonly type: 'effect';
+      readonly effect: IpamEffect;
+      /** What the asker is not to have if the transaction fails. */
+      readonly granted?: { readonly id: string; readonly address: IpAddress } | undefined;
+    }
   | { readonly type: 'show'; readonly entry: RingEntry | VoterEntry | MemberEntry };

@@ -110,12 +110,12 @@ export class Inbox {
         ports.sendDurable(from, { type: 'inherited', id });
         return;
       default:
-        this.#onDeparture(from, message);
+        this.#onDeparture(from, message, now);
     }
   }
 
   /** Somebody hands on all that it owns: this peer, or to this peer. */
-  #onDeparture(from: PeerName, message: Departing): void {
+  #onDeparture(from: PeerName, message: Departing, now: Millis): void {
     const { ports, departure, isReady } = this.#deps;
     const { id } = message;
     switch (message.type) {
@@ -126,7 +126,7 @@ export class Inbox {
         return;
       }
       case 'heir-answer':
-        departure()?.onHeirAnswer(from, message);
+        departure()?.onHeirAnswer(from, message, now);
         return;
       case 'inherited':
         departure()?.onInherited(from, id);

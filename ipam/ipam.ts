@@ -4,13 +4,14 @@ import type { RandomSource } from '../core/random.ts';
 import type { Machine, Millis } from '../core/time.ts';
 import { earlier } from '../core/time.ts';
 import type { Channel, ChannelDigest } from '../gossip/channel.ts';
-import { MalformedDelta } from '../gossip/channel.ts';
+import type { Granted } from './attempt.ts';
 import { CatchUp } from './catch-up.ts';
-import { SchemaViolation } from './closed-schema.ts';
+import { decodeDelta } from './channel-delta.ts';
 import { Cluster } from './cluster.ts';
+import { refuseOutputs } from './commit-failure.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { Conflicts } from './conflicts.ts';
-import { decodeEntries, encodeEntries } from './delta-codec.ts';
+import { encodeEntries } from './delta-codec.ts';
 import type { Departure } from './departure.ts';
 import { Donor } from './donor.ts';
 import type { Deferred, IpamEffect, IpamPeer, IpamRequest, IpamResult, IpamTopologyView } from './effects.ts';
@@ -161,6 +162,13 @@ export class Ipam implements Machine<IpamEffect>, Channel {
     this.#settle(now);
   }
 
+  /** The transaction `token` was not made; `error` = a sentence. */
+  onCommitFailed(token: number, error: string, now: Millis): void {
+    const outputs = this.#queue.failed(token, now);
+    this.#effects.push(...refuseOutputs(outputs, error, this.#holdings, this.#queue, now));
+    this.#settle(now);
+  }
+
   /** A message of another peer's allocator. Bytes that are none are reported once per peer and dropped. */
   onUnicast(from: PeerName, bytes: Uint8Array, now: Millis): void {
     const message = decodeMessage(bytes);
@@ -206,7 +214,7 @@ export class Ipam implements Machine<IpamEffect>, Channel {
     ];
     return parts.reduce<Millis | undefined>(
       (time, part) => earlier(time, part.nextTimeout()),
-      earlier(hint, this.#catchUp.nextTimeout(this.#isCurious())),
+      earlier(earlier(hint, this.#queue.nextTimeout()), this.#catchUp.nextTimeout(this.#isCurious())),
     );
   }
 
@@ -256,7 +264,7 @@ export class Ipam implements Machine<IpamEffect>, Channel {
       if (hint !== undefined) this.#show([hint]);
     }
     for (const output of this.#queue.ready()) this.#release(output);
-    const batch = this.#queue.begin();
+    const batch = this.#queue.begin(now);
     if (batch !== undefined) this.#effects.push({ type: 'commit', ...batch });
   }
 
@@ -281,12 +289,12 @@ export class Ipam implements Machine<IpamEffect>, Channel {
 
   #reset(request: number, { force, probe }: Extract<IpamRequest, { type: 'reset' }>, now: Millis): void {
     const begun = force
-      ? this.#resets.force(probe === true)
+      ? this.#resets.force(probe === true, now)
       : this.#resets.begin(request, probe === true, now);
     if (begun === 'nobody')
       this.#reply(
         request,
-        this.#resets.forget(() => this.#cluster.forget()),
+        this.#resets.forget(() => this.#cluster.forget(), now),
       );
     else if (begun !== undefined) this.#reply(request, begun);
   }
@@ -429,7 +437,7 @@ export class Ipam implements Machine<IpamEffect>, Channel {
       timeout: this.#config.requestTimeout,
       freeHint: (name) => this.#shared.hint(name)?.free,
       users: () => this.#conflicts.users,
-      reply: (request, result) => this.#reply(request, result),
+      reply: (request, result, granted) => this.#reply(request, result, granted),
       describe: () => this.#detail(),
     });
   }
@@ -465,10 +473,10 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   }
 
   /** A refusal changes nothing, so it need not wait for the store. */
-  #reply(request: number, result: IpamResult): void {
+  #reply(request: number, result: IpamResult, granted?: Granted): void {
     const effect = { type: 'reply', request, result } as const;
     if (result.type === 'failed') this.#effects.push(effect);
-    else this.#queue.defer({ type: 'effect', effect });
+    else this.#queue.defer({ type: 'effect', effect, granted });
   }
 
   #send(to: PeerName, message: Message): void {
@@ -488,12 +496,3 @@ export class Ipam implements Machine<IpamEffect>, Channel {
 }
 
 const NO_PEER = { generation: '', reachable: true, capabilities: [] } as const;
-
-function decodeDelta(delta: Uint8Array): Entry[] {
-  try {
-    return decodeEntries(delta);
-  } catch (error) {
-    if (error instanceof SchemaViolation) throw new MalformedDelta(`ipam: ${error.message}`);
-    throw error;
-  }
-}

@@ -68,9 +68,12 @@ class LmdbStore implements StorePort {
       // The static key is among what is stored.
       for (const { bytes } of copies) bytes?.fill(0);
     } catch (error) {
-      // lmdb tells of a failed commit a second time, by a promise that nobody else handles.
-      (error as { commitError?: Promise<unknown> }).commitError?.catch(() => undefined);
-      throw new StoreError(`cannot write ${this.#path}: ${textOf(error)}`);
+      // lmdb tells why a commit failed by another promise, which nobody else handles.
+      const cause = await (error as { commitError?: Promise<unknown> }).commitError?.then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      throw new StoreError(`cannot write ${this.#path}: ${textOf(cause ?? error)}`);
     }
   }
 

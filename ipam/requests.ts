@@ -5,7 +5,7 @@ import { compareNames } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { Millis } from '../core/time.ts';
 import { earlier, MINUTE, SECOND } from '../core/time.ts';
-import type { Need } from './attempt.ts';
+import type { Granted, Need } from './attempt.ts';
 import { attempt } from './attempt.ts';
 import type { AddressRequest, IpamPeer, IpamResult } from './effects.ts';
 import type { MemberEntry } from './entries.ts';
@@ -28,7 +28,7 @@ interface RequestsPorts {
   /** Members that use addresses which they do not own. */
   readonly users: () => readonly MemberEntry[];
   /** Answers once all that is queued for the store is durable. */
-  readonly reply: (request: number, result: IpamResult) => void;
+  readonly reply: (request: number, result: IpamResult, granted?: Granted) => void;
   readonly send: (to: PeerName, message: Message) => void;
   /** What everything that is not answered waits for, in words. */
   readonly describe: () => string | undefined;
@@ -126,7 +126,8 @@ export class Requests {
     pending.need = result.type === 'needs' ? result.need : undefined;
     if (result.type !== 'answered') return;
     if (pending.operation.type !== 'lookup' && pending.operation.type !== 'list') this.#exhausted = false;
-    this.#answer(request, result.result);
+    this.#pending.delete(request);
+    this.#ports.reply(request, result.result, result.granted);
   }
 
   #search(peers: readonly IpamPeer[], now: Millis): void {

@@ -39,7 +39,7 @@ export class Resets {
     if (owned > 0 && heirs(this.#ports).length === 0) return { type: 'failed', error: noHeir(owned) };
     if (probe) return { type: 'done' };
     if (owned === 0) {
-      this.#releaseAll();
+      this.#releaseAll(now);
       return { type: 'reset', reset: { addresses: 0, heir: '', nickname: '', released } };
     }
     this.#reset = { request, since: now, released, departure: new Departure(this.#ports) };
@@ -47,25 +47,25 @@ export class Resets {
   }
 
   /** Gives up everything without waiting for anybody; "nobody" if nobody is there to hand it to. */
-  force(probe: boolean): IpamResult | 'nobody' {
+  force(probe: boolean, now: Millis): IpamResult | 'nobody' {
     if (probe) return { type: 'done' };
     this.#reset = undefined;
     const { holdings } = this.#ports;
     const released = holdings.allocations.active;
     const [heir] = heirs(this.#ports);
     if (heir === undefined) return 'nobody';
-    this.#releaseAll();
+    this.#releaseAll(now);
     const ring = holdings.bequeath({ owner: heir.name, generation: heir.generation });
     const { name, nickname } = heir;
     return { type: 'reset', reset: { addresses: spanSize(ring), heir: name, nickname, released } };
   }
 
   /** Gives up everything, and the ring with it. */
-  forget(ring: () => void): IpamResult {
+  forget(ring: () => void, now: Millis): IpamResult {
     const { holdings } = this.#ports;
     const released = holdings.allocations.active;
     const addresses = spanSize(holdings.ownSpans);
-    this.#releaseAll();
+    this.#releaseAll(now);
     ring();
     return { type: 'reset', reset: { addresses, heir: '', nickname: '', released } };
   }
@@ -84,7 +84,7 @@ export class Resets {
     this.#reset = undefined;
     if (end?.type === 'left') {
       const { addresses, heir } = end;
-      this.#releaseAll();
+      this.#releaseAll(now);
       const { name, nickname } = heir;
       return { request, result: { type: 'reset', reset: { addresses, heir: name, nickname, released } } };
     }
@@ -97,9 +97,9 @@ export class Resets {
     return earlier(this.#reset.since + PATIENCE, this.#reset.departure.nextTimeout());
   }
 
-  #releaseAll(): void {
+  #releaseAll(now: Millis): void {
     const { holdings } = this.#ports;
-    for (const { id } of holdings.allocations.list()) holdings.release(id, undefined, 0);
+    for (const { id } of holdings.allocations.list()) holdings.release(id, undefined, now);
   }
 }
 

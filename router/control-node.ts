@@ -43,7 +43,7 @@ export class ControlNode implements Machine<ControlEffect> {
   readonly #passwords: HeldPasswords;
   readonly #statusRequests = new StatusRequests();
   /** What follows when a transaction is durable. */
-  readonly #commits = new Map<number, (now: Millis) => void>();
+  readonly #commits = new Map<number, Commit>();
   #lastCommit = 0;
   #pinsAreCommitting = false;
   #incarnation: number;
@@ -116,9 +116,16 @@ export class ControlNode implements Machine<ControlEffect> {
 
   /** The transaction would survive a power cut. */
   onCommitted(token: number, now: Millis): void {
-    const done = this.#commits.get(token);
+    const commit = this.#commits.get(token);
     this.#commits.delete(token);
-    this.#input(now, () => done?.(now));
+    this.#input(now, () => commit?.done(now));
+  }
+
+  /** The transaction was not made, as the sentence `error` says; what was not urgent in it is written with the next. */
+  onCommitFailed(token: number, error: string, now: Millis): void {
+    const commit = this.#commits.get(token);
+    this.#commits.delete(token);
+    this.#input(now, () => commit?.failed(error, now));
   }
 
   /**
@@ -311,7 +318,10 @@ export class ControlNode implements Machine<ControlEffect> {
   #onIpamEffect(effect: IpamEffect): void {
     switch (effect.type) {
       case 'commit':
-        this.#commit(effect.changes, (now) => this.#ipam?.onCommitted(effect.token, now));
+        this.#commit(effect.changes, {
+          done: (now) => this.#ipam?.onCommitted(effect.token, now),
+          failed: (error, now) => this.#ipam?.onCommitFailed(effect.token, error, now),
+        });
         break;
       case 'unicast':
         this.#gossip.unicast(effect.to, IPAM, effect.bytes, this.#now);
@@ -377,9 +387,9 @@ export class ControlNode implements Machine<ControlEffect> {
     if (this.#config.dataPlane) this.#effects.push({ type: 'to-data', message });
   }
 
-  #commit(changes: readonly StoreChange[], done?: (now: Millis) => void): void {
+  #commit(changes: readonly StoreChange[], commit?: Commit): void {
     const token = ++this.#lastCommit;
-    if (done !== undefined) this.#commits.set(token, done);
+    if (commit !== undefined) this.#commits.set(token, commit);
     this.#effects.push({ type: 'commit', token, changes });
   }
 
@@ -387,9 +397,11 @@ export class ControlNode implements Machine<ControlEffect> {
   #storePins(): void {
     if (this.#pinsAreCommitting || !this.#pins.takeDirty()) return;
     this.#pinsAreCommitting = true;
-    this.#commit([{ key: PINS_KEY, value: this.#pins.encode() }], () => {
+    const end = (): void => {
       this.#pinsAreCommitting = false;
-    });
+    };
+    // Pins that could not be stored go with the next that are made.
+    this.#commit([{ key: PINS_KEY, value: this.#pins.encode() }], { done: end, failed: end });
   }
 
   /** Others knew of a later run of ours than the store does: gossip has moved past it, and so must the store. */
@@ -424,6 +436,12 @@ export class ControlNode implements Machine<ControlEffect> {
       this.#effects.push({ type: 'report', request, document: controlReport(parts, this.#now) });
     }
   }
+}
+
+/** What follows from the end of a transaction. */
+interface Commit {
+  readonly done: (now: Millis) => void;
+  readonly failed: (error: string, now: Millis) => void;
 }
 
 /** What a rotation of the passwords came to. */

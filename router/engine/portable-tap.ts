@@ -1,4 +1,4 @@
-import { loadAddon, tapDrops, type Addon, type TapHandle } from './addon.ts';
+import { tapDrops, type Addon, type TapHandle } from './addon.ts';
 import { MemoryFrames } from './memory-batches.ts';
 import type { MemoryEvents } from './memory-events.ts';
 import { tapFailure } from './open-failure.ts';
@@ -22,7 +22,7 @@ export class PortableTap {
   readonly segments = new Uint8Array(CUT_BYTES);
   readonly segmentLength = new Uint32Array(MOST_SEGMENTS);
   readonly frames: MemoryFrames = new MemoryFrames(BATCH_FRAMES);
-  readonly #addon: Addon = loadAddon();
+  readonly #addon: Addon;
   readonly #handle: TapHandle;
   readonly #log: MemoryEvents;
   readonly #refused = new Uint32Array(tapDrops.length);
@@ -30,7 +30,8 @@ export class PortableTap {
   #gone = false;
 
   /** `onReadable` is called while frames wait, or when the TAP is gone. Throws an EngineError for the operator. */
-  constructor(name: string, log: MemoryEvents, onReadable: () => void) {
+  constructor(addon: Addon, name: string, log: MemoryEvents, onReadable: () => void) {
+    this.#addon = addon;
     this.#log = log;
     this.frames.data = new Uint8Array(BATCH_BYTES);
     try {

@@ -1,5 +1,6 @@
 import type { Endpoint } from '../../core/address.ts';
 import { COUNTER_LIMIT } from '../wire/datagram.ts';
+import { loadAddon, type Addon } from './addon.ts';
 import type { BufferCipher } from './datagram-cipher.ts';
 import { DatagramReceiver } from './datagram-receiver.ts';
 import { DatagramSender } from './datagram-sender.ts';
@@ -35,14 +36,16 @@ export class PortableEngine implements Engine {
   readonly #messages = new MemoryMessages(MESSAGE_BATCH);
   readonly #receiver: DatagramReceiver;
   readonly #sender: DatagramSender;
+  readonly #addon: () => Addon;
   #socket: PortableSocket | undefined;
   #tap: PortableTap | undefined;
   #onReady: (() => void) | undefined;
   #wakeUp: NodeJS.Immediate | undefined;
   #failure: string | undefined;
 
-  /** `counterLimit`: datagrams that one key may seal; less than all of them in tests only. */
-  constructor(cipher: BufferCipher, counterLimit = COUNTER_LIMIT) {
+  /** `counterLimit`: datagrams that one key may seal. The limit and the addon are others in tests only. */
+  constructor(cipher: BufferCipher, counterLimit = COUNTER_LIMIT, addon: () => Addon = loadAddon) {
+    this.#addon = addon;
     this.#sender = new DatagramSender(this.#state, cipher, counterLimit, {
       reserve: (bytes) => this.#socket?.reserve(bytes),
       transmit: (path, to, datagram) => this.#socket?.transmit(path, to, datagram),
@@ -59,7 +62,9 @@ export class PortableEngine implements Engine {
         onActivity: () => this.#scheduleWakeUp(),
         onFailure: (error) => this.#fail(error),
       });
-      if (tap !== undefined) this.#tap = new PortableTap(tap, this.#events, () => this.#onReady?.());
+      if (tap !== undefined) {
+        this.#tap = new PortableTap(this.#addon(), tap, this.#events, () => this.#onReady?.());
+      }
     } catch (error) {
       await this.close();
       throw error;

@@ -142,7 +142,11 @@ export class ControlLoop {
         wipeIdentity(changes);
         this.tell((now) => this.#node.onCommitted(token, now));
       },
-      (error: unknown) => this.#owner.onFailure(error instanceof Error ? error : new Error(String(error))),
+      (error: unknown) => {
+        const sentence = error instanceof Error ? error.message : String(error);
+        this.#log.log('error', 'the state could not be stored', { error: sentence });
+        this.tell((now) => this.#node.onCommitFailed(token, sentence, now));
+      },
     );
   }
 }

@@ -7,23 +7,23 @@ test('what depends on nothing unwritten need not wait', (t) => {
   const queue = new CommitQueue<string>();
   queue.defer('a');
   t.deepEqual(queue.ready(), ['a']);
-  t.is(queue.begin(), undefined);
+  t.is(queue.begin(0), undefined);
 });
 
 test('an output is released by the transaction that holds what was written before it, and by no earlier one', (t) => {
   const queue = new CommitQueue<string>();
   queue.write('x', bytes(1));
   queue.defer('first');
-  const one = queue.begin()!;
+  const one = queue.begin(0)!;
   queue.defer('repeat of the first');
   queue.write('y', bytes(2));
   queue.defer('second');
   t.deepEqual(queue.ready(), []);
-  t.is(queue.begin(), undefined);
+  t.is(queue.begin(0), undefined);
   t.deepEqual(queue.committed(99), []);
   t.deepEqual(queue.committed(one.token), ['first', 'repeat of the first']);
   t.deepEqual(queue.ready(), []);
-  const two = queue.begin()!;
+  const two = queue.begin(0)!;
   t.deepEqual(two.changes, [{ key: 'y', value: Uint8Array.of(2) }]);
   t.deepEqual(queue.committed(one.token), []);
   t.deepEqual(queue.committed(two.token), ['second']);
@@ -32,13 +32,31 @@ test('an output is released by the transaction that holds what was written befor
 test('all that is written during a commit shares the next one, each key once with its last value', (t) => {
   const queue = new CommitQueue<string>();
   queue.write('x', bytes(1));
-  queue.begin();
+  queue.begin(0);
   queue.write('x', bytes(2));
   queue.write('y', bytes(3));
   queue.write('x', () => undefined);
   queue.committed(1);
-  t.deepEqual(queue.begin()?.changes, [
+  t.deepEqual(queue.begin(0)?.changes, [
     { key: 'y', value: Uint8Array.of(3) },
     { key: 'x', value: undefined },
   ]);
+});
+
+test('what a failed transaction would have written goes into the next one, a second later, unless it was overtaken', (t) => {
+  const queue = new CommitQueue<string>();
+  queue.write('x', bytes(1));
+  queue.write('y', bytes(2));
+  queue.defer('waits');
+  const one = queue.begin(0)!;
+  queue.write('y', bytes(3));
+  t.deepEqual(queue.failed(99, 10), []);
+  t.deepEqual(queue.failed(one.token, 10), ['waits']);
+  t.is(queue.begin(10), undefined);
+  t.is(queue.nextTimeout(), 1_010);
+  t.deepEqual(queue.begin(1_010)?.changes, [
+    { key: 'x', value: Uint8Array.of(1) },
+    { key: 'y', value: Uint8Array.of(3) },
+  ]);
+  t.is(queue.nextTimeout(), undefined);
 });

@@ -338,3 +338,29 @@ test('two clusters that meet are reported and both keep working', (t) => {
   network.run(1_000);
   t.deepEqual([network.reply(A, 2), network.reply(B, 2)], ['10.32.0.2/27', '10.32.0.2/27']);
 });
+
+test('a full disk refuses the request that needed it, which then holds nothing, and the peer goes on', (t) => {
+  const network = threePeers();
+  network.request(A, 1, { type: 'allocate', id: 'before' });
+  network.run(1_000);
+  network.diskIsFull = (name) => name === A;
+  network.request(A, 2, { type: 'allocate', id: 'x' });
+  network.request(A, 3, { type: 'allocate', id: 'before' });
+  network.request(B, 1, { type: 'allocate', id: 'elsewhere' });
+  network.run(3_000);
+  t.is(network.reply(A, 2), 'error: not recorded: no space left');
+  t.is(network.nodes.get(A)!.ipam!.status().active, 1);
+  t.regex(network.reply(B, 1)!, /^10\./);
+  network.diskIsFull = () => false;
+  network.run(2_000);
+  network.request(A, 4, { type: 'lookup', id: 'before' });
+  network.request(A, 5, { type: 'allocate', id: 'x' });
+  network.run(1_000);
+  t.is(network.reply(A, 4), network.reply(A, 1));
+  t.regex(network.reply(A, 5)!, /^10\./);
+  network.crash(A);
+  network.start(A);
+  network.request(A, 6, { type: 'lookup', id: 'x' });
+  network.run(1_000);
+  t.is(network.reply(A, 6), network.reply(A, 5));
+});

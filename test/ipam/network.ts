@@ -52,6 +52,8 @@ export class Network {
   faults: Faults;
   /** Called before a commit reaches the store; true = the node crashes there, with or without the commit. */
   crashAtCommit: (name: PeerName) => 'before' | 'after' | undefined = () => undefined;
+  /** The disk of a node is full. */
+  diskIsFull: (name: PeerName) => boolean = () => false;
   readonly logs: string[] = [];
   #cut = new Set<string>();
   #events: Event[] = [];
@@ -308,6 +310,11 @@ export class Network {
     const { life } = node;
     this.#later(this.faults.delay, () => {
       if (node.life !== life) return;
+      if (this.diskIsFull(node.name)) {
+        node.ipam!.onCommitFailed(token, 'no space left', this.now);
+        this.#carryOut(node);
+        return;
+      }
       const crash = this.crashAtCommit(node.name);
       if (crash !== 'before') {
         for (const { key, value } of changes) {

@@ -2,12 +2,15 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { parseIp, type Endpoint } from '../../../core/address.ts';
 import type { Engine } from '../../../router/engine/port.ts';
-import type { ContractEnd, ContractNet, ContractSocket } from './contract.ts';
+import type { ContractEnd, ContractHost, ContractNet, ContractSocket } from './contract.ts';
 
 const LOOPBACK = parseIp('127.0.0.1')!;
 
-/** Two open engines and two outsiders on the loopback address, without TAPs. */
-export async function udpNet(makeA: () => Engine, makeB: () => Engine): Promise<ContractNet> {
+/** Makes an engine; with a host if it is one whose TAP is played by the test. */
+type MakeEnd = () => Engine | { readonly engine: Engine; readonly host: ContractHost };
+
+/** Two open engines and two outsiders on the loopback address. */
+export async function udpNet(makeA: MakeEnd, makeB: MakeEnd): Promise<ContractNet> {
   const [a, b] = [await openEnd(makeA()), await openEnd(makeB())];
   const [outsider, stranger] = [await openSocket(), await openSocket()];
   const close = async (): Promise<void> => {
@@ -18,11 +21,13 @@ export async function udpNet(makeA: () => Engine, makeB: () => Engine): Promise<
   return { a, b, outsider, stranger, close };
 }
 
-async function openEnd(engine: Engine): Promise<ContractEnd> {
+async function openEnd(made: ReturnType<MakeEnd>): Promise<ContractEnd> {
+  const { engine, host } = 'engine' in made ? made : { engine: made, host: undefined };
+  const tap = host === undefined ? undefined : 'tap0';
   const endpoint = { ip: LOOPBACK, port: await freePort() };
   let ready = 0;
-  await engine.open({ tap: undefined, address: LOOPBACK, port: endpoint.port, onReady: () => ready++ });
-  return { engine, endpoint, readyCalls: () => ready, host: undefined };
+  await engine.open({ tap, address: LOOPBACK, port: endpoint.port, onReady: () => ready++ });
+  return { engine, endpoint, readyCalls: () => ready, host };
 }
 
 async function openSocket(): Promise<ContractSocket & { close(): void }> {
