@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RootDatabase } from 'lmdb';
 import { open } from 'lmdb';
@@ -8,6 +8,8 @@ import type { StoreChange, StorePort } from '../core/store.ts';
 const FILE = 'store.mdb';
 const FORMAT_KEY = 'format';
 const FORMAT = 'weave-ts/1';
+/** More than one transaction needs. */
+const RESERVE_BYTES = 512 * 1024;
 
 /** A meta page begins with a page header; the stamp of LMDB follows it. */
 const MAGIC_OFFSETS = [16, 24];
@@ -56,6 +58,7 @@ class LmdbStore implements StorePort {
   }
 
   async commit(changes: readonly StoreChange[]): Promise<void> {
+    this.#refuseFullDisk();
     const copies = changes.map(({ key, value }) => ({ key, bytes: value && Buffer.from(value) }));
     try {
       await this.#database.transaction(() => {
@@ -75,6 +78,13 @@ class LmdbStore implements StorePort {
       );
       throw new StoreError(`cannot write ${this.#path}: ${textOf(cause ?? error)}`);
     }
+  }
+
+  /** A transaction that runs into a full disk leaves lmdb with a failure that nobody can catch: it is not begun. */
+  #refuseFullDisk(): void {
+    const { bfree, bsize } = guarded(this.#path, () => statfsSync(this.#path));
+    if (bfree * bsize >= RESERVE_BYTES) return;
+    throw new StoreError(`cannot write ${this.#path}: no space left on its file system`);
   }
 
   async close(): Promise<void> {

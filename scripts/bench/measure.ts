@@ -31,7 +31,7 @@ export interface Context {
 export interface Measure {
   readonly name: string;
   readonly groups: readonly Group[];
-  /** Taken in that many of the first rounds: an hour does not hold everything three times. */
+  /** Taken in that many of the first rounds: three quarters of an hour do not hold everything three times. */
   readonly rounds: Readonly<Record<Place, number>>;
   /** Part of `--quick`, at that place. */
   readonly quick: Readonly<Record<Place, boolean>>;

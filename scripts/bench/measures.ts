@@ -4,6 +4,8 @@ import { measureEightStreams, measureOneStream } from './tcp.ts';
 import { measureUdp, type UdpSize } from './udp.ts';
 
 const ALWAYS = { host: Infinity, pod: Infinity };
+/** What has no goal is taken once. */
+const ONCE = { host: 1, pod: 1 };
 
 /** In the order in which they are taken. */
 export const MEASURES: readonly Measure[] = [
@@ -17,7 +19,7 @@ export const MEASURES: readonly Measure[] = [
   {
     name: 'TCP, eight streams',
     groups: ['tcp'],
-    rounds: ALWAYS,
+    rounds: ONCE,
     quick: { host: false, pod: false },
     run: measureEightStreams,
   },
@@ -35,9 +37,9 @@ export const MEASURES: readonly Measure[] = [
     quick: { host: false, pod: true },
     run: measureLoadedRtt,
   },
-  udp(64, { host: 2, pod: Infinity }, true),
-  udp(512, { host: 1, pod: 1 }, false),
-  udp(1400, { host: 1, pod: 2 }, false),
+  udp(64, { host: 1, pod: Infinity }, true),
+  udp(512, ONCE, false),
+  udp(1400, ONCE, false),
 ];
 
 function udp(size: UdpSize, rounds: Measure['rounds'], quick: boolean): Measure {

@@ -41,7 +41,7 @@ const SHORT: Effort = {
   udpSteps: 1,
   probes: 200,
 };
-/** An hour, less what set-up and clean-up take. */
+/** Three rounds take some 43 minutes; what takes longer hangs. */
 const FULL_LIMIT_SECONDS = 3_420;
 /** It takes some 60 s; this only catches what hangs. */
 const QUICK_LIMIT_SECONDS = 300;
