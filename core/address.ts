@@ -27,11 +27,26 @@ export function addressBits(family: Family): 32 | 128 {
 /** Strict dotted quad or RFC 4291 text; an IPv4-mapped IPv6 address becomes IPv4. Undefined if malformed. */
 export function parseIp(text: string): IpAddress | undefined {
   // One of the two only: the wrong one throws inside, which a flood of connections or datagrams would make us pay for.
-  const isValid = text.includes(':') ? ipaddr.IPv6.isValid(text) : ipaddr.IPv4.isValidFourPartDecimal(text);
-  if (!isValid || text.includes('%')) return undefined;
+  if (!text.includes(':')) return parseDottedQuad(text);
+  if (!ipaddr.IPv6.isValid(text) || text.includes('%')) return undefined;
   const parsed = ipaddr.process(text);
   return ipFromBytes(Uint8Array.from(parsed.toByteArray()));
 }
+
+/** Four decimal numbers below 256, without leading zeros. */
+function parseDottedQuad(text: string): IpAddress | undefined {
+  const match = DOTTED_QUAD.exec(text);
+  if (match === null) return undefined;
+  let value = 0;
+  for (let i = 1; i <= 4; i++) {
+    const part = Number(match[i]);
+    if (part > 255) return undefined;
+    value = value * 256 + part;
+  }
+  return { family: 4, value: BigInt(value) };
+}
+
+const DOTTED_QUAD = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/;
 
 export function formatIp(ip: IpAddress): string {
   if (ip.family === 4) {
@@ -88,6 +103,11 @@ export function compareIp(a: IpAddress, b: IpAddress): number {
 /** Four or sixteen bytes, most significant first. */
 export function ipToBytes(ip: IpAddress): Uint8Array {
   const out = new Uint8Array(addressBits(ip.family) / 8);
+  if (ip.family === 4) {
+    const value = Number(ip.value);
+    for (let i = 0; i < 4; i++) out[i] = value >>> (24 - 8 * i);
+    return out;
+  }
   let rest = ip.value;
   for (let i = out.length - 1; i >= 0; i--) {
     out[i] = Number(rest & 255n);
@@ -99,10 +119,14 @@ export function ipToBytes(ip: IpAddress): Uint8Array {
 /** The inverse of {@link ipToBytes}; undefined unless there are four or sixteen bytes. IPv4-mapped becomes IPv4. */
 export function ipFromBytes(bytes: Uint8Array): IpAddress | undefined {
   if (bytes.length !== 4 && bytes.length !== 16) return undefined;
+  if (bytes.length === 4) {
+    const value = (bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!;
+    return { family: 4, value: BigInt(value >>> 0) };
+  }
   let value = 0n;
   for (const byte of bytes) value = (value << 8n) | BigInt(byte);
-  if (bytes.length === 16 && value >> 32n === 0xffffn) return { family: 4, value: value & 0xffffffffn };
-  return { family: bytes.length === 4 ? 4 : 6, value };
+  if (value >> 32n === 0xffffn) return { family: 4, value: value & 0xffffffffn };
+  return { family: 6, value };
 }
 
 /** "192.0.2.1:6783" or "[2001:db8::1]:6783". */

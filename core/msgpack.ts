@@ -1,4 +1,4 @@
-import { Packr } from 'msgpackr';
+import { MsgpackWriter } from './msgpack-writer.ts';
 
 /**
  * MessagePack restricted to nil, booleans, numbers, text, byte strings and arrays. Everything from outside is read by
@@ -15,12 +15,15 @@ const SHORT_ARRAY = 64;
 /** Up to here text is read byte by byte, which is faster than the decoder while all of it is ASCII. */
 const SHORT_TEXT = 48;
 
-const packr = new Packr({ useRecords: false });
+const writer = new MsgpackWriter();
 const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** Encodes one value made of null, booleans, numbers, strings, byte arrays and arrays. The bytes are the caller's. */
+/**
+ * Encodes one value made of null, booleans, numbers, strings, byte arrays and arrays. The bytes are the caller's. Throws
+ * TypeError on anything else: only a bug writes that.
+ */
 export function pack(value: unknown): Uint8Array {
-  return new Uint8Array(packr.pack(value));
+  return writer.write(value);
 }
 
 /**

@@ -1,19 +1,24 @@
 import type { SetDigest } from '../core/bucket-digest.ts';
 
-/** What one gossip channel (topology, ipam, ...) does with its state. State merges are commutative and idempotent. */
-export interface Channel {
+/**
+ * What one gossip channel (topology, ipam, ...) does with its state. State merges are commutative and idempotent. `News`
+ * is how it names what waits to be passed on: nobody else looks inside, and it is encoded when it leaves.
+ */
+export interface Channel<News = unknown> {
   /**
    * Merges a delta from `from` (a neighbour, as text for reports only).
    * Returns what was new, to be passed on, or undefined if nothing was.
    * Throws {@link MalformedDelta} on bytes that are not of its schema; nothing is merged then.
    */
-  merge(delta: Uint8Array, now: number, from: string): Uint8Array | undefined;
+  merge(delta: Uint8Array, now: number, from: string): News | undefined;
   /** Digest of the whole state: one 64-bit root (8 bytes) and one 8-byte hash for each of 16 buckets. */
   digest(): ChannelDigest;
   /** The entries of the buckets whose bit is set in `buckets`, as a delta; undefined if they are empty. */
   entriesOf(buckets: number): Uint8Array | undefined;
-  /** Joins deltas into one that has the effect of all, for what is pending towards a neighbour. */
-  join(deltas: readonly Uint8Array[]): Uint8Array;
+  /** News that have the effect of all of these, for what is pending towards a neighbour. */
+  join(news: readonly News[]): News;
+  /** The delta that carries `news`; undefined if they have become void. */
+  encode(news: News): Uint8Array | undefined;
 }
 
 export type ChannelDigest = SetDigest;

@@ -39,7 +39,7 @@ export class Channels {
   readonly #neighbours = new Map<PeerName, ChannelNeighbour>();
   readonly #pending = new Map<PeerName, Pending>();
   readonly #foreign = new RecentlySeen();
-  #nextDelta = 1;
+  #lastNews = 0;
 
   constructor(options: ChannelsOptions) {
     this.#options = options;
@@ -49,7 +49,7 @@ export class Channels {
     this.#channels.set(name, channel);
   }
 
-  /** Whether deltas wait for a neighbour that can take them. */
+  /** Whether news wait for a neighbour that can take them. */
   get hasWork(): boolean {
     for (const [name, pending] of this.#pending) {
       if (!pending.isEmpty && this.#neighbours.get(name)!.isWritable) return true;
@@ -72,9 +72,9 @@ export class Channels {
     this.#pending.delete(name);
   }
 
-  /** Queues a change of ours, or one that came from neighbour `from`, for the next {@link flush}. */
-  publish(name: string, delta: Uint8Array, from?: PeerName): void {
-    const numbered = { id: this.#nextDelta++, bytes: delta };
+  /** Queues news of ours, or such as came from neighbour `from`, for the next {@link flush}. */
+  publish(name: string, news: unknown, from?: PeerName): void {
+    const numbered = { id: ++this.#lastNews, news };
     const served = from === undefined ? undefined : this.#options.neighboursOf(from);
     for (const [neighbour, pending] of this.#pending) {
       if (neighbour === from || served?.has(neighbour)) continue;
@@ -88,8 +88,8 @@ export class Channels {
     for (const peer of [...this.#pending.keys()].sort(compareNames)) {
       const neighbour = this.#neighbours.get(peer)!;
       if (!neighbour.isWritable) continue;
-      for (const [name, deltas] of this.#pending.get(peer)!.take()) {
-        for (const message of encoder.encode(name, this.#channels.get(name), deltas)) {
+      for (const [name, waiting] of this.#pending.get(peer)!.take()) {
+        for (const message of encoder.encode(name, this.#channels.get(name), waiting)) {
           neighbour.send(message, now);
         }
       }

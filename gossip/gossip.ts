@@ -185,9 +185,9 @@ export class Gossip implements Machine<GossipEffect> {
     this.#channels.register(name, channel);
   }
 
-  /** Spreads a change of a channel's state that this peer made. */
-  publish(channel: string, delta: Uint8Array, now: Millis): void {
-    this.#channels.publish(channel, delta);
+  /** Spreads a change of a channel's state that this peer made, as its channel names it. */
+  publish(channel: string, news: unknown, now: Millis): void {
+    this.#channels.publish(channel, news);
     this.#touch(now);
   }
 
@@ -246,9 +246,7 @@ export class Gossip implements Machine<GossipEffect> {
 
   /** Known peers, this one included, ascending; some may not be reachable. */
   entries(): TopologyEntry[] {
-    return Array.from(this.#topology.entries(), ({ entry }) => entry).sort((a, b) =>
-      compareNames(a.name, b.name),
-    );
+    return Array.from(this.#topology.entries(), ({ entry }) => entry);
   }
 
   isReachable(name: PeerName): boolean {
@@ -386,8 +384,8 @@ export class Gossip implements Machine<GossipEffect> {
     this.#topology.updateSelf({ addresses: this.#addresses.list(), neighbours: this.#ownNeighbours() });
     if (this.#topology.revision !== this.#revision) this.#refreshRoutes(now);
     this.#report(now);
-    for (const { from, delta } of this.#topology.takeFresh()) {
-      this.#channels.publish(TOPOLOGY, delta, from as PeerName | undefined);
+    for (const { from, names } of this.#topology.takeFresh()) {
+      this.#channels.publish(TOPOLOGY, names, from as PeerName | undefined);
     }
     this.#channels.flush(now);
     this.#backbone.refresh(now);

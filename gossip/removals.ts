@@ -27,7 +27,7 @@ interface Kept extends Removal {
  *
  *   delta = [[name 6, key 32, age in seconds], ...]
  */
-export class Removals implements Channel {
+export class Removals implements Channel<Uint8Array> {
   readonly #onRemoved: (removal: Removal) => void;
   readonly #kept = new Map<string, Kept>();
   readonly #digest = new BucketDigest();
@@ -69,6 +69,10 @@ export class Removals implements Channel {
   join(deltas: readonly Uint8Array[]): Uint8Array {
     const ids = new Set(deltas.flatMap((delta) => decodeRecords(delta).map(idOf)));
     return this.#encode([...ids].sort());
+  }
+
+  encode(delta: Uint8Array): Uint8Array {
+    return delta;
   }
 
   #keep({ name, key }: Removal, since: Millis): boolean {

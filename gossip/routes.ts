@@ -15,7 +15,8 @@ export type TopologyView = Iterable<{ readonly entry: TopologyEntry }>;
  * likely stalled, too, which it would not notice for long. Cost O(edges log degree).
  */
 export function computeRoutes(view: TopologyView, self: PeerName, version: number): RoutesSnapshot {
-  const entries = Array.from(view, ({ entry }) => entry).sort((a, b) => compareNames(a.name, b.name));
+  const entries = Array.from(view, ({ entry }) => entry);
+  if (!isAscending(entries)) entries.sort((a, b) => compareNames(a.name, b.name));
   const graph = agreedGraph(entries);
   const origin = entries.findIndex(({ name }) => name === self);
   const hops = firstHops(graph, origin, ESTABLISHED);
@@ -34,6 +35,11 @@ export function computeRoutes(view: TopologyView, self: PeerName, version: numbe
     epoch: Uint8Array.from(reached, (i) => entries[i]!.incarnation % 256),
     bridgeMtu: Int32Array.from(reached, (i) => entries[i]!.bridgeMtu),
   };
+}
+
+function isAscending(entries: readonly TopologyEntry[]): boolean {
+  for (let i = 1; i < entries.length; i++) if (entries[i - 1]!.name > entries[i]!.name) return false;
+  return true;
 }
 
 /** Whether two snapshots differ in nothing but their version. */

@@ -16,6 +16,8 @@ export interface StartedTask {
   readonly job: CryptoJob;
 }
 
+const nothing: readonly StartedTask[] = [];
+
 /**
  * Jobs for the crypto thread. Most wait here, where those of connections that ended are dropped; a connection has one
  * at a time, so that the number of connections bounds the queue. Strangers' jobs wait for all others: a member waits
@@ -56,7 +58,8 @@ export class TaskQueue {
   }
 
   /** What is to be begun now. */
-  start(): StartedTask[] {
+  start(): readonly StartedTask[] {
+    if (this.waiting === 0) return nothing;
     const started: StartedTask[] = [];
     for (const lane of [this.#first, this.#after]) {
       for (const [conn, task] of lane) {

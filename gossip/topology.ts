@@ -34,10 +34,11 @@ export interface TopologyNews {
   readonly duplicate: boolean;
 }
 
-/** Entries to pass on: `from` is the neighbour that brought them, undefined for our own and for rediscovered ones. */
-export interface FreshDelta {
+/** Whose entries to pass on: `from` is the neighbour that brought them, undefined for our own and for rediscovered ones. */
+export interface FreshNames {
   readonly from: string | undefined;
-  readonly delta: Uint8Array;
+  /** Ascending. */
+  readonly names: readonly PeerName[];
 }
 
 /**
@@ -45,8 +46,10 @@ export interface FreshDelta {
  * it after each computation of routes; the digest and what is passed on cover reachable entries only, so that an entry
  * that was collected does not come back from a peer that collects it a little later.
  */
-export class Topology implements Channel {
+export class Topology implements Channel<readonly PeerName[]> {
   readonly #entries = new Map<PeerName, EncodedEntry>();
+  /** Whether the map's order is that of the names: a new name ends it. */
+  #inOrder = true;
   readonly #self: PeerName;
   /** Reachable peers with their stamps. */
   readonly #digest = new BucketDigest();
@@ -54,8 +57,6 @@ export class Topology implements Channel {
   /** Entries not yet passed on, with the neighbour that they came from. */
   readonly #fresh = new Map<PeerName, string | undefined>();
   readonly #changed = new Set<PeerName>();
-  /** Whose entries a delta of ours holds: joining deltas needs no more of them. */
-  readonly #encoded = new WeakMap<Uint8Array, readonly PeerName[]>();
   readonly #gone: TopologyEntry[] = [];
   #overtakes: Millis[] = [];
   #duplicate = false;
@@ -77,8 +78,14 @@ export class Topology implements Channel {
     return this.#entries.get(name)?.entry;
   }
 
-  /** Known peers, this one included, in no particular order. */
-  entries(): IterableIterator<EncodedEntry> {
+  /** Known peers, this one included, ascending by name. */
+  entries(): Iterable<EncodedEntry> {
+    if (!this.#inOrder) {
+      const sorted = [...this.#entries].sort(([a], [b]) => compareNames(a, b));
+      this.#entries.clear();
+      for (const [name, encoded] of sorted) this.#entries.set(name, encoded);
+      this.#inOrder = true;
+    }
     return this.#entries.values();
   }
 
@@ -137,7 +144,8 @@ export class Topology implements Channel {
   }
 
   /** What is to be passed on, grouped by where it came from. Entries that are not reachable yet stay behind. */
-  takeFresh(): FreshDelta[] {
+  takeFresh(): FreshNames[] {
+    if (this.#fresh.size === 0) return [];
     const groups = new Map<string | undefined, PeerName[]>();
     for (const name of [...this.#fresh.keys()].sort(compareNames)) {
       if (!this.#digest.has(name)) continue;
@@ -147,7 +155,7 @@ export class Topology implements Channel {
       groups.set(from, group);
       this.#fresh.delete(name);
     }
-    return [...groups].map(([from, names]) => ({ from, delta: this.#encode(names) }));
+    return Array.from(groups, ([from, names]) => ({ from, names }));
   }
 
   takeNews(): TopologyNews {
@@ -182,20 +190,18 @@ export class Topology implements Channel {
     return this.#encode(names);
   }
 
-  /** Keeps the newest of each name, and nothing that has become unreachable while it waited. */
-  join(deltas: readonly Uint8Array[]): Uint8Array {
-    const names = new Set(deltas.flatMap((delta) => this.#namesIn(delta)));
-    return this.#encode([...names].filter((name) => this.#digest.has(name)).sort(compareNames));
+  join(news: readonly (readonly PeerName[])[]): readonly PeerName[] {
+    return [...new Set(news.flat())].sort(compareNames);
   }
 
-  #namesIn(delta: Uint8Array): readonly PeerName[] {
-    return this.#encoded.get(delta) ?? decodeDelta(delta).map(({ name }) => name);
+  /** The entries as they are now, without those that have become unreachable while they waited. */
+  encode(names: readonly PeerName[]): Uint8Array | undefined {
+    const reachable = names.filter((name) => this.#digest.has(name));
+    return reachable.length === 0 ? undefined : this.#encode(reachable);
   }
 
   #encode(names: readonly PeerName[]): Uint8Array {
-    const delta = encodeDelta(names.map((name) => this.#entries.get(name)!));
-    this.#encoded.set(delta, names);
-    return delta;
+    return encodeDelta(names.map((name) => this.#entries.get(name)!));
   }
 
   #isNewer(stamp: EntryStamp & { readonly name: PeerName }): boolean {
@@ -239,7 +245,9 @@ export class Topology implements Channel {
   }
 
   #store(encoded: EncodedEntry): void {
-    this.#entries.set(encoded.entry.name, encoded);
+    const { name } = encoded.entry;
+    this.#inOrder &&= this.#entries.has(name);
+    this.#entries.set(name, encoded);
     this.#revision++;
   }
 

@@ -43,7 +43,7 @@ import { TakeOvers } from './take-overs.ts';
  * gossip channel "ipam". Nothing that it wrote itself leaves it before it is durable, so a crash at any moment neither
  * loses an address nor hands one out twice.
  */
-export class Ipam implements Machine<IpamEffect>, Channel {
+export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   readonly #config: IpamConfig;
   readonly #random: RandomSource;
   readonly #queue = new CommitQueue<Deferred>();
@@ -68,6 +68,8 @@ export class Ipam implements Machine<IpamEffect>, Channel {
   #announced = '';
   #settledAt: Millis;
   #effects: IpamEffect[] = [];
+  /** See {@link Channel.encode}. */
+  readonly encode = (delta: Uint8Array): Uint8Array => delta;
 
   /** Throws {@link UnusableStore} when the stored state is damaged or belongs to another peer or range. */
   constructor(config: IpamConfig, { random, stored }: IpamDependencies, now: Millis) {
@@ -198,7 +200,7 @@ export class Ipam implements Machine<IpamEffect>, Channel {
 
   join(deltas: readonly Uint8Array[]): Uint8Array {
     const all = new SharedState();
-    all.merge(deltas.flatMap((delta) => decodeDelta(delta)));
+    for (const delta of deltas) all.merge(decodeDelta(delta));
     return encodeEntries(all.all());
   }
 

@@ -221,7 +221,7 @@ export class ControlNode implements Machine<ControlEffect> {
 
   drain(): ControlEffect[] {
     const effects = this.#effects;
-    this.#effects = [];
+    if (effects.length > 0) this.#effects = [];
     return effects;
   }
 

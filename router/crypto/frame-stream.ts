@@ -52,7 +52,9 @@ export class ClearFrames implements FrameStream {
     const body = readFrame(queue, this.#limit, 0);
     if (!(body instanceof Uint8Array)) return body;
     this.#limit = MAX_MESSAGE_BYTES;
-    return { type: 'message', bytes: body };
+    const bytes = body.slice();
+    queue.skip(body.length);
+    return { type: 'message', bytes };
   }
 
   wipe(): void {
@@ -91,6 +93,7 @@ export class SealedFrames implements FrameStream {
     const body = readFrame(queue, MAX_MESSAGE_BYTES, STREAM_OVERHEAD);
     if (!(body instanceof Uint8Array)) return body;
     const message = this.#opener.open(body);
+    queue.skip(body.length);
     return message === undefined ? forged() : { type: 'message', bytes: message };
   }
 
@@ -113,18 +116,21 @@ function frame(body: Uint8Array): Uint8Array {
   return out;
 }
 
-/** The length is judged as soon as it is there, so that an absurd one reserves nothing. `limit`: of a message, bytes. */
+/**
+ * The body, which is still to be skipped and valid until then. The length is judged as soon as it is there, so that an
+ * absurd one reserves nothing. `limit`: of a message, bytes.
+ */
 function readFrame(queue: ByteQueue, limit: number, overhead: number): Uint8Array | FrameRead {
   if (queue.length < LENGTH_BYTES) return incomplete;
   const prefix = queue.peek(LENGTH_BYTES);
-  const length = new DataView(prefix.buffer, prefix.byteOffset).getUint32(0, true);
+  const length = (prefix[0]! | (prefix[1]! << 8) | (prefix[2]! << 16) | (prefix[3]! << 24)) >>> 0;
   if (length > limit + overhead) {
     return { type: 'failed', reason: 'frame-too-long', detail: `ADDRESS sent a message of ${length} bytes` };
   }
   if (length < overhead) return forged();
   if (queue.length < LENGTH_BYTES + length) return incomplete;
   queue.skip(LENGTH_BYTES);
-  return queue.take(length);
+  return queue.peek(length);
 }
 
 function forged(): FrameRead {

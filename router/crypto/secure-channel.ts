@@ -130,7 +130,7 @@ class Channel implements SecureChannel {
 
   drain(): SecureChannelEffect[] {
     const effects = this.#effects;
-    this.#effects = [];
+    if (effects.length > 0) this.#effects = [];
     return effects;
   }
 

@@ -259,7 +259,7 @@ export class Link implements Machine<LinkEffect> {
 
   drain(): LinkEffect[] {
     const effects = this.#effects;
-    this.#effects = [];
+    if (effects.length > 0) this.#effects = [];
     return effects;
   }
 

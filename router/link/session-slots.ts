@@ -78,7 +78,10 @@ export class SessionSlots {
   }
 
   all(): LinkSession[] {
-    return [this.#current, this.#pending, this.#retiring].filter((session) => session !== undefined);
+    const all = this.#current ? [this.#current] : [];
+    if (this.#pending) all.push(this.#pending);
+    if (this.#retiring) all.push(this.#retiring);
+    return all;
   }
 
   /** The session becomes the pending one, in place of any other. */

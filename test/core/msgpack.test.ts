@@ -55,6 +55,35 @@ const value = fc.letrec((tie) => ({
   node: fc.oneof({ depthSize: 'small', maxDepth: 6 }, leaf, fc.array(tie('node'), { maxLength: 70 })),
 })).node;
 
+test('values are packed as msgpackr packs them', (t) => {
+  const packr = new Packr({ useRecords: false });
+  const numbers = [0, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x10000, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1, 0.5];
+  const negative = [-1, -0x20, -0x21, -0x80, -0x81, -0x8000, -0x8001, -(2 ** 31), -(2 ** 31) - 1];
+  const lengths = [0, 15, 16, 31, 32, 255, 256, 65_535, 65_536];
+  const sized = lengths.flatMap((length) => [
+    new Uint8Array(length),
+    'x'.repeat(length),
+    'é'.repeat(length),
+    Array<number>(length).fill(1),
+  ]);
+  for (const given of [null, true, false, ...numbers, ...negative, ...sized, [numbers, [negative]]]) {
+    t.deepEqual(pack(given), new Uint8Array(packr.pack(given)));
+  }
+  fc.assert(
+    fc.property(value, (given) => {
+      t.deepEqual(pack(given), new Uint8Array(packr.pack(given)));
+    }),
+    { numRuns: 300, seed: 3 },
+  );
+});
+
+test('what is outside the closed set is not packed, and what follows is as ever', (t) => {
+  for (const given of [undefined, [1, undefined], {}, 1n, () => 1]) {
+    t.throws(() => pack(given), { instanceOf: TypeError });
+  }
+  t.deepEqual(pack([1]), Uint8Array.of(0x91, 1));
+});
+
 test('what is packed is decoded as it was, and as msgpackr decodes it', (t) => {
   const packr = new Packr({ useRecords: false });
   fc.assert(

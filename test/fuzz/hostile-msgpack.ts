@@ -84,6 +84,8 @@ const LEAVES: readonly Node[] = [
   new Raw(0xa3, 0xed, 0xa0, 0x80),
   new Raw(0xd9, 0x02, 0xff, 0xfe),
 ];
+/** What msgpackr writes for undefined. */
+const NO_VALUE = new Raw(0xd4, 0x00, 0x00);
 /** Deep enough for every message; a byte string that is itself MessagePack counts as one more. */
 const DEEPEST = 12;
 
@@ -145,7 +147,7 @@ function changedList(list: Node[], random: SeededRandom, others: readonly Uint8A
     case 3:
       return copy.reverse();
     case 4:
-      copy.splice(at, 0, copy[randomBelow(random, copy.length)]);
+      copy.splice(at, 0, copy[randomBelow(random, copy.length)] ?? NO_VALUE);
       return copy;
     case 5:
       return [copy];

@@ -2,7 +2,7 @@ import { BucketDigest } from '../../core/bucket-digest.ts';
 import { MalformedDelta, type Channel, type ChannelDigest } from '../../gossip/channel.ts';
 
 /** A channel for tests: text keys with numbers, the highest wins. Deltas are "key=number" lines. */
-export class LastWriterChannel implements Channel {
+export class LastWriterChannel implements Channel<Uint8Array> {
   readonly values = new Map<string, number>();
   readonly #digest = new BucketDigest();
   merges = 0;
@@ -34,6 +34,10 @@ export class LastWriterChannel implements Channel {
       joined.set(key, Math.max(value, joined.get(key) ?? -1));
     }
     return encode([...joined]);
+  }
+
+  encode(delta: Uint8Array): Uint8Array {
+    return delta;
   }
 
   #put(key: string, value: number): void {

@@ -177,10 +177,7 @@ test('what is new waits to be passed on until it is reachable, with whom it came
   topology.onReachable([peerName(1), peerName(2)], 100);
   const [fresh, ...none] = topology.takeFresh();
   t.is(fresh?.from, 'neighbour');
-  t.deepEqual(
-    decodeDelta(fresh!.delta).map(({ name }) => name),
-    [peerName(2)],
-  );
+  t.deepEqual(fresh!.names, [peerName(2)]);
   t.deepEqual(none, []);
   t.deepEqual(topology.takeFresh(), []);
 });
@@ -193,7 +190,7 @@ test('an entry that becomes reachable again is passed on again: others may have 
   topology.onReachable([peerName(1)], 1_000);
   topology.onReachable([peerName(1), peerName(2)], 29_000);
   t.deepEqual(
-    topology.takeFresh().flatMap((fresh) => decodeDelta(fresh.delta).map(({ name }) => name)),
+    topology.takeFresh().flatMap(({ names }) => names),
     [peerName(2)],
   );
 });
@@ -232,17 +229,38 @@ test('a forged stamp at the end of its range cannot make ours overflow', (t) => 
   t.true(topology.takeNews().duplicate);
 });
 
-test('joined deltas hold the newest of each reachable name', (t) => {
+test('joined news hold the newest of each reachable name, once', (t) => {
   const topology = new Topology(entry(1));
   topology.merge(delta(entry(2, { version: 3 }), entry(3)), 0, 'x');
   topology.onReachable([1, 2].map(peerName), 0);
-  const joined = decodeDelta(
-    topology.join([delta(entry(2, { version: 2 })), delta(entry(2, { version: 3 }), entry(3))]),
-  );
+  const news = topology.join([[peerName(2)], [peerName(2), peerName(3)]]);
+  t.deepEqual(news, [peerName(2), peerName(3)]);
+  const joined = decodeDelta(topology.encode(news)!);
   t.deepEqual(
     joined.map(({ name, version }) => [name, version]),
     [[peerName(2), 3]],
   );
+});
+
+test('entries come in order of name, also after some were collected and others came', (t) => {
+  const topology = new Topology(entry(5));
+  const names = () => Array.from(topology.entries(), ({ entry: { name } }) => name);
+  topology.merge(delta(entry(9), entry(2), entry(7)), 0, 'x');
+  t.deepEqual(names(), [2, 5, 7, 9].map(peerName));
+  topology.onTimeout(COLLECT_AFTER);
+  topology.merge(delta(entry(3), entry(1)), COLLECT_AFTER, 'x');
+  topology.merge(delta(entry(3, { version: 2 })), COLLECT_AFTER, 'x');
+  t.deepEqual(names(), [1, 3, 5].map(peerName));
+});
+
+test('news that have become void while they waited are not encoded', (t) => {
+  const topology = new Topology(entry(1));
+  topology.merge(delta(entry(2)), 0, 'x');
+  topology.onReachable([1, 2].map(peerName), 0);
+  const [{ names } = { names: [] }] = topology.takeFresh().filter(({ from }) => from === 'x');
+  t.deepEqual(names, [peerName(2)]);
+  topology.onReachable([peerName(1)], 0);
+  t.is(topology.encode(names), undefined);
 });
 
 test('our own entry gets a new version only when something differs', (t) => {
@@ -288,13 +306,18 @@ const bad: [string, unknown][] = [
     'a body of another shape',
     [names, [[0, 1, 1, uid, pack([1]), names.subarray(0, 0), names.subarray(0, 0)]]],
   ],
-  ['a map', new Map([[1, 2]])],
 ];
 
-for (const [title, value] of bad) {
+/** {1: 2}, which is outside the closed set. */
+const map = Uint8Array.of(0x81, 0x01, 0x02);
+
+for (const [title, bytes] of [
+  ...bad.map(([name, value]) => [name, pack(value)] as const),
+  ['a map', map] as const,
+]) {
   test(`${title} is refused as a whole`, (t) => {
     const topology = new Topology(entry(9));
-    t.throws(() => topology.merge(pack(value), 0, 'x'), { instanceOf: MalformedDelta });
+    t.throws(() => topology.merge(bytes, 0, 'x'), { instanceOf: MalformedDelta });
     t.is(contents(topology).length, 1);
   });
 }

@@ -12,6 +12,9 @@ const STATUS_TAKES = 20;
 export function unconverged(mesh: SimMesh, addresses: number): string[] {
   const views = mesh.living.flatMap((node) => viewProblem(mesh, node));
   if (views.length > 0) return views;
+  // Cheap to look at; what counts is what the nodes say below.
+  const early = mesh.living.flatMap((node) => missingLinks(mesh, node));
+  if (early.length > 0) return early;
   const open = mesh.addresses.open;
   if (open.length > 0) return [`requests without an answer: ${open.join(', ')}`];
   return statusProblems(mesh, addresses);
@@ -45,6 +48,12 @@ function viewProblem(mesh: SimMesh, node: SimNode): string[] {
       : [`node ${node.number} sees other connections`];
   if (adjacency.length === want * (want - 1)) return [];
   return [`node ${node.number} sees ${adjacency.length / 2} connections, not ${(want * (want - 1)) / 2}`];
+}
+
+function missingLinks({ living }: SimMesh, node: SimNode): string[] {
+  const missing = living.filter((peer) => peer !== node && !node.up.has(peer.name));
+  if (missing.length === 0) return [];
+  return [`node ${node.number} has no link to ${missing.map(({ number }) => number).join(', ')}`];
 }
 
 function statusOf({ clock }: SimMesh, node: SimNode): ControlStatus | undefined {

@@ -112,22 +112,21 @@ function digest(length: number, ...parts: readonly Uint8Array[]): Uint8Array {
   let a = 0x9e3779b9;
   let b = length;
   for (const part of parts) {
+    const view = new DataView(part.buffer, part.byteOffset, part.length);
     const end = part.length - 7;
     let i = 0;
     for (; i < end; i += 8) {
-      a = Math.imul(a ^ word(part, i), 0x85ebca6b);
-      b = Math.imul(b ^ word(part, i + 4), 0xc2b2ae35);
+      a = Math.imul(a ^ view.getInt32(i, true), 0x85ebca6b);
+      b = Math.imul(b ^ view.getInt32(i + 4, true), 0xc2b2ae35);
       a ^= a >>> 15;
       b ^= b >>> 13;
     }
     for (; i < part.length; i++) a = Math.imul(a ^ part[i]!, 0x85ebca6b) ^ (a >>> 15);
-    [a, b] = [Math.imul(a ^ b, 0x27d4eb2f) ^ (b >>> 16), Math.imul(b ^ part.length, 0x165667b1) + a];
+    const mixed = Math.imul(a ^ b, 0x27d4eb2f) ^ (b >>> 16);
+    b = (Math.imul(b ^ part.length, 0x165667b1) + a) | 0;
+    a = mixed;
   }
   return expand(length, a, b);
-}
-
-function word(bytes: Uint8Array, at: number): number {
-  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
 }
 
 function expand(length: number, seedA: number, seedB: number): Uint8Array {

@@ -53,6 +53,8 @@ export class SimNode implements SimHost {
   readonly logs: string[] = [];
   /** As handed to the data plane last. */
   routes: RoutesSnapshot | undefined;
+  /** Peers with a link that is up, by what the data plane told last. */
+  readonly up = new Set<PeerName>();
   control!: ControlNode;
   data!: DataNode;
   readonly #world: SimWorld;
@@ -106,6 +108,7 @@ export class SimNode implements SimHost {
     this.#run = Symbol(`run ${this.#life}`);
     this.#alive = true;
     this.routes = undefined;
+    this.up.clear();
     this.#mailToData = [];
     this.#mailToControl = [];
     this.#controlWake = this.#dataWake = Number.POSITIVE_INFINITY;
@@ -287,12 +290,18 @@ export class SimNode implements SimHost {
 
   /** Messages keep their order both ways, so one delivery takes all that wait. */
   #toControl(messages: readonly ToControl[]): void {
+    for (const message of messages) if (message.type === 'link-changed') this.#noteLink(message);
     if (this.#mailToControl.push(...messages) > messages.length) return;
     this.#later(randomFraction(this.#random) * MAILBOX_DELAY, () =>
       this.#tellControl((now) => {
         for (const message of this.#mailToControl.splice(0)) this.control.onData(message, now);
       }),
     );
+  }
+
+  #noteLink({ peer, state }: Extract<ToControl, { type: 'link-changed' }>): void {
+    if (state === 'up') this.up.add(peer);
+    else this.up.delete(peer);
   }
 
   #toData(message: ToData): void {

@@ -207,11 +207,16 @@ test('row 13: whatever fails in an ADD, nothing is left of it', async (t) => {
   }
 });
 
-test('a runtime that gives up during ADD leaves nothing behind', async (t) => {
+test('a runtime that gives up before ADD has an address, or while the interface is made, leaves nothing behind', async (t) => {
   const bench = new CniBench();
-  const controller = new AbortController();
-  controller.abort();
-  t.true((await bench.call('ADD', POD, CONFIG, controller.signal)).failed);
+  const early = new AbortController();
+  early.abort();
+  t.true((await bench.call('ADD', POD, CONFIG, early.signal)).failed);
+  t.deepEqual(bench.left(), []);
+  const late = new AbortController();
+  bench.host.whilePlugging = () => late.abort();
+  t.true((await bench.call('ADD', POD, CONFIG, late.signal)).failed);
+  t.is(bench.host.plans.length, 1);
   t.deepEqual(bench.left(), []);
 });
 

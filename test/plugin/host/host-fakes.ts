@@ -98,6 +98,8 @@ export class FakeHost implements HostPort {
   refuse: Error | undefined;
   /** Why no namespace can be opened. */
   openError: Error | undefined;
+  /** Called while a port is being made. */
+  whilePlugging: () => void = () => undefined;
   /** A port that cannot be removed. */
   stuck: string | undefined;
   /** Somebody removed the bridge. */
@@ -124,6 +126,7 @@ export class FakeHost implements HostPort {
   async plug(plan: PortPlan): Promise<void> {
     await this.#step();
     if (this.refuse !== undefined) throw this.refuse;
+    this.whilePlugging();
     this.plans.push(plan);
     this.plugged.set(plan.hostInterface, plan.addresses.map(formatCidr));
   }

@@ -15,6 +15,13 @@ export type Deed =
   | { readonly do: 'start'; readonly node: number }
   /** The state directory is copied; and put back later, which ends the daemon. */
   | { readonly do: 'snapshot' | 'roll-back'; readonly node: number }
+  /** The host is gone, and with it all that ran on it; a later `start` is the operator who finds it again. */
+  | { readonly do: 'kill'; readonly node: number }
+  /** The host is set up anew: nothing runs on it, and its daemon begins without state. */
+  | { readonly do: 'lose'; readonly node: number }
+  /** rmpeer. */
+  | { readonly do: 'remove'; readonly node: number; readonly peer: number; readonly now: boolean }
+  | { readonly do: 'reset'; readonly node: number; readonly force: boolean }
   /** One way only. */
   | { readonly do: 'cut'; readonly from: number; readonly to: number }
   /** Nodes whose bit is set in `half` and the others do not reach each other. */
@@ -26,6 +33,9 @@ export type Action = Deed & {
   /** How long the mesh runs before the next action. */
   readonly wait: Millis;
 };
+
+export const RISKS = ['none', 'take-overs', 'roll-backs'] as const;
+type Risk = (typeof RISKS)[number];
 
 /** A run is a function of this alone. */
 export interface Scenario {
@@ -39,6 +49,8 @@ export interface Scenario {
   readonly observers: number;
   /** The last so many nodes join when an action starts them. */
   readonly late: number;
+  /** What operators do: nothing; take-overs and resets; state directories rolled back too. */
+  readonly risk: Risk;
   readonly actions: readonly Action[];
 }
 
@@ -48,8 +60,28 @@ type Draw = (random: SeededRandom, scenario: Omit<Scenario, 'actions'>) => Deed;
 
 const anyNode = (random: SeededRandom, nodes: number): number => 1 + randomBelow(random, nodes);
 
+type Weighted = readonly (readonly [weight: number, draw: Draw])[];
+
+const TAKE_OVERS: Weighted = [
+  [5, (random, { nodes }) => ({ do: 'kill', node: anyNode(random, nodes) })],
+  [3, (random, { nodes }) => ({ do: 'lose', node: anyNode(random, nodes) })],
+  [14, drawRemove],
+  [
+    2,
+    (random, { nodes }) => ({
+      do: 'reset',
+      node: anyNode(random, nodes),
+      force: randomBelow(random, 3) === 0,
+    }),
+  ],
+];
+const ROLL_BACKS: Weighted = [
+  [6, (random, { nodes }) => ({ do: 'snapshot', node: anyNode(random, nodes) })],
+  [4, (random, { nodes }) => ({ do: 'roll-back', node: anyNode(random, nodes) })],
+];
+
 /** What may be done, and how often. */
-const DEEDS: readonly (readonly [weight: number, draw: Draw])[] = [
+const DEEDS: Weighted = [
   [
     30,
     (random, { nodes }) => ({ do: 'allocate', node: anyNode(random, nodes), id: randomBelow(random, IDS) }),
@@ -79,6 +111,11 @@ const DEEDS: readonly (readonly [weight: number, draw: Draw])[] = [
 function drawClaim(random: SeededRandom, { nodes, prefix }: Omit<Scenario, 'actions'>): Deed {
   const offset = randomBelow(random, 2 ** (32 - prefix));
   return { do: 'claim', node: anyNode(random, nodes), id: randomBelow(random, IDS), offset };
+}
+
+function drawRemove(random: SeededRandom, { nodes }: Omit<Scenario, 'actions'>): Deed {
+  const [node, peer] = [anyNode(random, nodes), anyNode(random, nodes)];
+  return { do: 'remove', node, peer, now: randomBelow(random, 2) === 0 };
 }
 
 function drawCrashAt(random: SeededRandom, { nodes }: Omit<Scenario, 'actions'>): Deed {
@@ -112,6 +149,7 @@ export function drawScenario(seed: number): Scenario {
     init: randomBelow(random, 3) === 0 ? ('seed' as const) : ('consensus' as const),
     observers: Math.max(0, randomBelow(random, 4) - 2),
     late: Math.max(0, randomBelow(random, 4) - 2),
+    risk: RISKS[randomBelow(random, RISKS.length)]!,
   };
   const count = 20 + randomBelow(random, 30);
   const actions = Array.from({ length: count }, () => {
@@ -121,9 +159,14 @@ export function drawScenario(seed: number): Scenario {
 }
 
 function drawDeed(random: SeededRandom, rest: Omit<Scenario, 'actions'>): Deed {
-  const total = DEEDS.reduce((sum, [weight]) => sum + weight, 0);
+  const deeds = [
+    ...DEEDS,
+    ...(rest.risk === 'none' ? [] : TAKE_OVERS),
+    ...(rest.risk === 'roll-backs' ? ROLL_BACKS : []),
+  ];
+  const total = deeds.reduce((sum, [weight]) => sum + weight, 0);
   let left = randomFraction(random) * total;
-  for (const [weight, draw] of DEEDS) {
+  for (const [weight, draw] of deeds) {
     left -= weight;
     if (left < 0) return draw(random, rest);
   }

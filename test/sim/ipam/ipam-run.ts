@@ -5,11 +5,13 @@ import { MINUTE, SECOND, type Millis } from '../../../core/time.ts';
 import type { IpamRequest, IpamResult } from '../../../ipam/effects.ts';
 import type { InitMode } from '../../../ipam/init-mode.ts';
 import { parseIpamSettings, type IpamSettings } from '../../../ipam/settings.ts';
+import type { IpamStatus } from '../../../ipam/status.ts';
 import { SimNetwork } from '../network.ts';
 import { VirtualClock } from '../virtual-clock.ts';
 import type { Action, Scenario } from './actions.ts';
 import { NO_NOISE } from './faulty-ipam.ts';
 import { IpamNode, nodeName, type IpamWorld } from './ipam-node.ts';
+import { owned, stored, TakeOverWatch } from './take-over-watch.ts';
 import { Reference } from './reference.ts';
 
 /** A broken promise. */
@@ -25,8 +27,13 @@ export interface RunResult {
   readonly counts: ReadonlyMap<string, number>;
 }
 
-/** From the end of all trouble until all nodes have one view. Dials back off for minutes. */
-const CONVERGES_WITHIN: Millis = 5 * MINUTE;
+/** From the end of all trouble until all nodes have one view. Dials back off for minutes, what is taken over rests for ten. */
+const CONVERGES_WITHIN: Millis = 40 * MINUTE;
+const LOOK_EVERY: Millis = 3 * SECOND;
+/** Conflicts are settled by the operator after this long; by then they have to be reported. */
+const CONFLICTS_AFTER: Millis = 4 * MINUTE;
+/** Error messages that say what the design cannot exclude. */
+const REPORTS = /rolled back|belong to another peer/;
 const SETTLES_WITHIN: Millis = 2 * SECOND;
 const ANSWERED_WITHIN: Millis = 70 * SECOND;
 const MAX_FAULTS = 10;
@@ -61,6 +68,9 @@ class IpamRun implements IpamWorld {
   readonly #nodes: readonly IpamNode[];
   readonly #reference: Reference;
   readonly #snapshots = new Map<number, Map<string, Uint8Array>>();
+  readonly #killed = new Set<number>();
+  readonly #resetting = new Set<number>();
+  readonly #watch: TakeOverWatch;
   /** By id: who waits for an answer. */
   readonly #open = new Map<string, OpenRequest>();
   #step = 'start';
@@ -72,6 +82,7 @@ class IpamRun implements IpamWorld {
     this.#random = new SeededRandom(seed + 2 ** 32);
     this.settings = parseIpamSettings(`10.32.0.0/${prefix}`, undefined) as IpamSettings;
     this.#reference = new Reference((kind, text) => this.fault(kind, text));
+    this.#watch = new TakeOverWatch(this.#reference);
     this.network = new SimNetwork(this.clock, this.#random, {
       loss: 0,
       duplication: 0,
@@ -90,6 +101,7 @@ class IpamRun implements IpamWorld {
       this.clock.runFor(action.wait);
       if (this.faults.length >= MAX_FAULTS) return;
     }
+    for (const why of this.#reference.doubles.values()) this.count(`two holders ${why}`);
     this.#step = 'healing';
     this.#heal();
     this.#step = 'handing out the rest';
@@ -109,10 +121,14 @@ class IpamRun implements IpamWorld {
   }
 
   onCrash({ number }: IpamNode): void {
+    this.#watch.onTrouble(this.clock.now, this.#nodes);
+    this.#resetting.delete(number);
     for (const [id, { node }] of this.#open) if (node === number) this.#open.delete(id);
   }
 
   onProblem({ number }: IpamNode, problem: string): void {
+    this.count(`reported: ${problem.slice(0, 30)}`);
+    if (this.#scenario.risk !== 'none' && REPORTS.test(problem)) return;
     this.fault('problem', `node ${number} reports: ${problem}`);
   }
 
@@ -133,15 +149,20 @@ class IpamRun implements IpamWorld {
   #perhaps(action: Action): boolean {
     switch (action.do) {
       case 'cut':
+        this.#watch.onTrouble(this.clock.now, this.#nodes);
         this.network.cut(this.#node(action.from).endpoint.ip, this.#node(action.to).endpoint.ip);
         return action.from !== action.to;
       case 'part':
+        this.#watch.onTrouble(this.clock.now, this.#nodes);
         this.#part(action.half);
         return true;
       case 'heal':
         this.network.heal();
+        this.#watch.onHealed(this.clock.now);
         return true;
       case 'noise':
+        this.#watch.onTrouble(this.clock.now, this.#nodes);
+        if (action.noise.loss === 0) this.#watch.onHealed(this.clock.now);
         this.noise = action.noise;
         return true;
       default:
@@ -160,6 +181,8 @@ class IpamRun implements IpamWorld {
         return true;
       case 'roll-back':
         return this.#rollBack(node);
+      case 'lose':
+        return this.#lose(node);
       default:
         return isUp && this.#performLive(node, action);
     }
@@ -167,7 +190,7 @@ class IpamRun implements IpamWorld {
 
   #performLive(
     node: IpamNode,
-    action: Exclude<Extract<Action, { node: number }>, { do: 'start' | 'snapshot' | 'roll-back' }>,
+    action: Exclude<Extract<Action, { node: number }>, { do: 'start' | 'snapshot' | 'roll-back' | 'lose' }>,
   ): boolean {
     switch (action.do) {
       case 'allocate':
@@ -187,12 +210,96 @@ class IpamRun implements IpamWorld {
       case 'crash-at':
         node.armed = action.step;
         return true;
+      case 'kill':
+        return this.#kill(node);
+      case 'remove':
+        return action.peer !== node.number && this.#remove(node, action.peer, action.now);
+      case 'reset':
+        return this.#reset(node, action.force);
     }
+  }
+
+  /** Two hosts are left, and there is a ring: without a quorum there will never be one. */
+  #kill(node: IpamNode): boolean {
+    const others = this.#live().filter((other) => other !== node);
+    if (others.length < 2 || !others.every(hasRing)) return false;
+    this.#watch.onTrouble(this.clock.now, this.#nodes);
+    node.crash(true);
+    this.onCrash(node);
+    this.#killed.add(node.number);
+    this.#reference.onReplaced(node.number, new Map());
+    return true;
+  }
+
+  /** Not before all have the ring: an election whose voters forget their votes may have two outcomes. */
+  #lose(node: IpamNode): boolean {
+    const others = this.#live().filter((other) => other !== node);
+    const areReady = others.length > 0 && others.every(hasRing);
+    if (!areReady || this.#killed.has(node.number)) return false;
+    const space = this.#live().flatMap((one) => owned(one, node.name));
+    const isHeard =
+      this.#watch.isCalm(this.clock.now) && others.every(({ control }) => control !== undefined);
+    node.crash(true);
+    this.onCrash(node);
+    this.#watch.onTakeOver(node, space, isHeard, this.clock.now + 10 * MINUTE);
+    node.store.clear();
+    this.#reference.onReplaced(node.number, node.store);
+    this.#start(node);
+    return true;
+  }
+
+  #remove(node: IpamNode, number: number, now: boolean): boolean {
+    const peer = this.#node(number);
+    const space = this.#live().flatMap((one) => owned(one, peer.name));
+    const request = { type: 'remove-peers', peers: [peer.name], now, strict: false } as const;
+    node.ask(request, (result) => {
+      if (result.type !== 'removed') return this.count('remove refused');
+      const [removed] = result.removed;
+      if (removed === undefined || removed.addresses === 0) return;
+      this.count('taken over');
+      const isDead = this.#killed.has(number);
+      if (!isDead) this.#reference.excuse('E1', space);
+      const others = this.#live().filter((one) => one !== node && one !== peer);
+      const allHear = others.every(({ name }) => removed.waitingFor.includes(name));
+      this.#watch.onTakeOver(node, space, allHear, 0);
+    });
+    return true;
+  }
+
+  /** What an id holds is certain only if nothing is asked for meanwhile. */
+  #reset(node: IpamNode, force: boolean): boolean {
+    const isBusy = [...this.#open.values()].some((open) => open.node === node.number);
+    if (isBusy || this.#resetting.has(node.number)) return false;
+    this.#resetting.add(node.number);
+    this.#reference.onReset(node.number);
+    node.ask({ type: 'reset', force }, (result) => {
+      this.#resetting.delete(node.number);
+      if (result.type !== 'reset') return this.count('reset refused');
+      const held = this.#reference.heldBy(node.number);
+      if (held.length > 0) this.fault('not reset', `node ${node.number} was reset and holds ${held.join()}`);
+    });
+    return true;
   }
 
   #start(node: IpamNode): void {
     const others = this.#nodes.filter((other) => other !== node);
-    node.start([others[randomBelow(this.#random, others.length)]!, others[0]!]);
+    const targets = [others[randomBelow(this.#random, others.length)]!, others[0]!];
+    const space = owned(node, node.name);
+    if (this.#killed.delete(node.number)) {
+      this.#reference.excuse('E1', [...space, ...stored(node)]);
+      this.#reference.onReplaced(node.number, node.store);
+    }
+    this.#watch.onRestart(
+      space,
+      targets.some(({ control }) => control !== undefined),
+      this.clock.now,
+    );
+    node.start(targets);
+  }
+
+  /** Whose hosts are not gone for good. */
+  #live(): IpamNode[] {
+    return this.#nodes.filter(({ number }) => !this.#killed.has(number));
   }
 
   #part(half: number): void {
@@ -204,11 +311,17 @@ class IpamRun implements IpamWorld {
 
   #rollBack(node: IpamNode): boolean {
     const snapshot = this.#snapshots.get(node.number);
-    if (snapshot === undefined) return false;
+    if (snapshot === undefined || this.#killed.has(node.number)) return false;
+    const before = [...owned(node, node.name), ...stored(node)];
     node.crash(false);
     this.onCrash(node);
     node.store.clear();
     for (const [key, value] of snapshot) node.store.set(key, value);
+    const after = [...owned(node, node.name), ...stored(node)];
+    const all = Array.from({ length: this.settings.range.size }, (_, i) =>
+      formatIp(this.settings.range.ipAt(i)),
+    );
+    this.#reference.excuse('E4', after.length === 0 ? all : [...before, ...after]);
     this.#reference.onReplaced(node.number, snapshot);
     return true;
   }
@@ -216,7 +329,7 @@ class IpamRun implements IpamWorld {
   #ask(node: IpamNode, request: Extract<IpamRequest, { id: string }>): boolean {
     const { id, type } = request;
     // What an id holds is certain only if it is asked for one thing at a time.
-    if (this.#open.has(id)) return false;
+    if (this.#open.has(id) || this.#resetting.has(node.number)) return false;
     if (type === 'release') this.#reference.onRelease(node.number, id);
     this.#open.set(id, { node: node.number, id, number: -1 });
     const number = node.ask(request, (result) => {
@@ -248,34 +361,69 @@ class IpamRun implements IpamWorld {
   #heal(): void {
     this.network.heal();
     this.noise = NO_NOISE;
-    for (const node of this.#nodes) {
+    this.#watch.onHealed(this.clock.now);
+    for (const node of this.#live()) {
       node.armed = undefined;
       if (node.control === undefined) this.#start(node);
     }
     // Somebody has to want addresses, or there is no ring.
-    if (!this.#open.has('1-0')) this.#ask(this.#node(1), { type: 'allocate', id: '1-0' });
+    const [first] = this.#live();
+    this.#ask(first!, { type: 'allocate', id: `${first!.number}-0` });
     let problems: string[] = [];
     const isWhole = (): boolean => (problems = this.#problems()).length === 0;
-    if (this.clock.runWhileNot(isWhole, CONVERGES_WITHIN, 2 * SECOND) !== undefined) return;
+    if (this.clock.runWhileNot(isWhole, CONFLICTS_AFTER, LOOK_EVERY) !== undefined) return;
+    this.#settleConflicts();
+    const operate = (): boolean => {
+      this.#removeDead();
+      return isWhole();
+    };
+    if (this.clock.runWhileNot(operate, CONVERGES_WITHIN, 10 * LOOK_EVERY) !== undefined) return;
     for (const problem of problems) this.fault('not whole', problem);
   }
 
+  /** Addresses with two holders have to be reported; then one of them gives way, as an operator would see to. */
+  #settleConflicts(): void {
+    for (const address of this.#reference.contested) {
+      const reports = this.#live().flatMap(({ ipam }) => ipam!.status().conflicts);
+      const report = reports.find((conflict) => conflict.address === address);
+      if (report === undefined) this.fault('unreported', `${address} has two holders, which nobody reports`);
+      const holders = this.#live().flatMap((node) => {
+        return this.#reference.holdersOn(node.number, address).map((id) => ({ node, id }));
+      });
+      const loser = holders.find(({ node }) => node.name === report?.user) ?? holders[0];
+      if (loser !== undefined) this.#ask(loser.node, { type: 'release', id: loser.id });
+    }
+  }
+
+  /** Whoever is gone for good is removed by the first that is left. */
+  #removeDead(): void {
+    const [first] = this.#live();
+    for (const { name, reachable } of first!.ipam!.status().owned) {
+      const peer = this.#nodes.find((node) => node.name === name)!;
+      const isDead = !reachable || this.#killed.has(peer.number);
+      if (isDead && peer !== first) this.#remove(first!, peer.number, true);
+    }
+  }
+
   #problems(): string[] {
-    const first = this.#nodes[0]!.ipam!.status();
-    const view = JSON.stringify([
-      first.clusterId,
-      first.owned.map(({ name, addresses }) => [name, addresses]),
-    ]);
-    const problems = this.#nodes.flatMap(({ number, ipam }) => {
-      const { owned, clusterId, conflicts } = ipam!.status();
-      const total = owned.reduce((sum, { addresses }) => sum + addresses, 0);
+    const live = this.#live();
+    const first = live[0]!.ipam!.status();
+    const view = viewOf(first);
+    const problems = live.flatMap(({ number, ipam }) => {
+      const status = ipam!.status();
+      const { owned: owners, conflicts, quarantine } = status;
+      const total = owners.reduce((sum, { addresses }) => sum + addresses, 0);
       const out: string[] = [];
       if (total !== this.settings.range.size) out.push(`node ${number} knows owners of ${total} addresses`);
-      for (const { name, reachable } of owned)
-        if (!reachable) out.push(`node ${number} does not reach ${name}`);
-      for (const { address } of conflicts) out.push(`node ${number} has lost ${address}`);
-      const own = JSON.stringify([clusterId, owned.map(({ name, addresses }) => [name, addresses])]);
-      if (own !== view) out.push(`nodes 1 and ${number} differ: ${view} and ${own}`);
+      for (const { name, reachable } of owners) {
+        // It takes half a minute until somebody who is silent counts as unreachable.
+        const isDead = !reachable || this.#nodes.some((node) => node.name === name && !live.includes(node));
+        if (isDead) out.push(`node ${number}: nobody serves what ${name} owns`);
+      }
+      for (const { address, user } of conflicts) out.push(`node ${number}: ${address} is lost to ${user}`);
+      for (const { from } of quarantine) out.push(`node ${number} keeps what ${from} had in quarantine`);
+      if (viewOf(status) !== view)
+        out.push(`nodes ${live[0]!.number} and ${number} differ: ${view} and ${viewOf(status)}`);
       return out;
     });
     for (const { id } of this.#open.values()) problems.push(`${id} has no answer`);
@@ -300,7 +448,8 @@ class IpamRun implements IpamWorld {
 
   /** Whether it was given an address. */
   #askAndWait(id: string): boolean {
-    const node = this.#node(1 + randomBelow(this.#random, this.#nodes.length));
+    const live = this.#live();
+    const node = live[randomBelow(this.#random, live.length)]!;
     this.#ask(node, { type: 'allocate', id });
     if (this.clock.runWhileNot(() => !this.#open.has(id), ANSWERED_WITHIN, 20) === undefined) {
       this.fault('no answer', `${id} has no answer after ${ANSWERED_WITHIN} ms`);
@@ -313,4 +462,12 @@ class IpamRun implements IpamWorld {
   #node(number: number): IpamNode {
     return this.#nodes[number - 1]!;
   }
+}
+
+function hasRing({ ipam }: IpamNode): boolean {
+  return (ipam?.status().clusterId ?? '') !== '';
+}
+
+function viewOf({ clusterId, owned: owners }: IpamStatus): string {
+  return JSON.stringify([clusterId, owners.map(({ name, addresses }) => [name, addresses])]);
 }

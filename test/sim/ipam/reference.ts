@@ -47,6 +47,11 @@ export class Reference {
     return [...this.#table(node).held.values()].flat();
   }
 
+  /** The ids of one node that hold `address`. */
+  holdersOn(node: number, address: string): string[] {
+    return [...this.#table(node).held].filter(([, held]) => held.includes(address)).map(([id]) => id);
+  }
+
   /** From now on these addresses may have two holders. */
   excuse(why: Excuse, addresses: Iterable<string>): void {
     for (const address of addresses) {
@@ -86,6 +91,11 @@ export class Reference {
   /** A release is asked for: until it is answered, it may have happened or not. */
   onRelease(node: number, id: string): void {
     this.#table(node).promised.delete(id);
+  }
+
+  /** The node is told to give up everything. */
+  onReset(node: number): void {
+    this.#table(node).promised.clear();
   }
 
   onReleased(node: number, id: string): void {
