@@ -5,6 +5,8 @@ import { checkSocketPath, createApi, listenOnSocket } from '../router/api/server
 import { secretRoom } from '../core/bytes.ts';
 import type { Log } from '../core/log.ts';
 import type { RandomSource } from '../core/random.ts';
+import { damagedStore } from '../ipam/lmdb-store.ts';
+import { DamagedState } from '../ipam/stored-state.ts';
 import type { StorePort } from '../core/store.ts';
 import { Attachments } from '../plugin/host/attachments.ts';
 import type { HostNetwork } from '../plugin/host/host-network.ts';
@@ -20,6 +22,7 @@ import { monotonicNow } from '../router/loop/deadline-timer.ts';
 import { CniService } from './cni-service.ts';
 import { NodeAddresses, Requests, RunningDaemon } from './daemon.ts';
 import { filesBeside } from './daemon-files.ts';
+import { BadValue } from './exit.ts';
 import { HangUps } from './hang-ups.ts';
 import { planHost, type HostPlan } from './host-plan.ts';
 import { claimNamespace } from './namespace-claim.ts';
@@ -171,11 +174,13 @@ class DaemonProcess {
 
   #makeNode(): ControlNode {
     const { config, deps } = this.#prepared;
-    return new ControlNode(
-      { ...config, bridgeMtu: this.#host.network.settings.mtu, addresses: this.#host.addresses },
-      deps,
-      monotonicNow(),
-    );
+    const { addresses, network } = this.#host;
+    try {
+      return new ControlNode({ ...config, bridgeMtu: network.settings.mtu, addresses }, deps, monotonicNow());
+    } catch (error) {
+      if (!(error instanceof DamagedState)) throw error;
+      throw new BadValue(damagedStore(this.#settings.stateDir, error.message));
+    }
   }
 
   #makeAttachments(network: HostNetwork, addresses: NodeAddresses, data: DataPlane): Attachments {

@@ -4,6 +4,7 @@ import { parsePeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { StoreChange, StorePort } from '../core/store.ts';
 import { parseInitMode } from '../ipam/init-mode.ts';
+import { damagedStore } from '../ipam/lmdb-store.ts';
 import { parseIpamSettings, type IpamSettings } from '../ipam/settings.ts';
 import type { ControlNodeConfig, ControlNodeDeps } from '../router/control-config.ts';
 import type { Primitives } from '../router/crypto/primitives.ts';
@@ -37,7 +38,8 @@ export function prepareNode(
 ): PreparedNode {
   const stored = store.load();
   const name = settings.name === undefined ? undefined : parsePeerName(settings.name);
-  const loaded = good(loadIdentity(stored, { name }, tools.primitives, tools.random));
+  const loaded = loadIdentity(stored, { name }, tools.primitives, tools.random);
+  if ('error' in loaded) throw new BadValue(damagedStore(settings.stateDir, loaded.error));
   // The static key has a place of its own now, which is wiped at the end.
   stored.get(IDENTITY_KEY)?.fill(0);
   const ipam = good(parseIpamSettings(settings.range, settings.defaultSubnet));

@@ -1,19 +1,18 @@
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readSync, statfsSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, statfsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { RootDatabase } from 'lmdb';
 import { open } from 'lmdb';
 import { utf8 } from '../core/bytes.ts';
 import type { StoreChange, StorePort } from '../core/store.ts';
+import { fileProblem } from './lmdb-file.ts';
 
 const FILE = 'store.mdb';
 const FORMAT_KEY = 'format';
 const FORMAT = 'weave-ts/1';
-/** More than one transaction needs. */
-const RESERVE_BYTES = 512 * 1024;
-
-/** A meta page begins with a page header; the stamp of LMDB follows it. */
-const MAGIC_OFFSETS = [16, 24];
-const MAGIC = 0xbeefc0de;
+/** For what LMDB writes besides the changes: the pages above them, and its list of free ones. */
+const SLACK_BYTES = 512 * 1024;
+/** A change, however small, may touch a page of its own. */
+const PAGE_BYTES = 4_096;
 
 /** A store that cannot be used. The message names the file and says why. */
 export class StoreError extends Error {
@@ -27,7 +26,7 @@ export class StoreError extends Error {
 export function openLmdbStore(directory: string): StorePort {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const path = join(directory, FILE);
-  refuseForeign(path);
+  refuseDamaged(path);
   const database = guarded(path, () =>
     // Commits resolve only when they are flushed: without overlapping, committed means durable.
     open<Uint8Array, string>({ path, encoding: 'binary', overlappingSync: false, noSubdir: true }),
@@ -58,7 +57,7 @@ class LmdbStore implements StorePort {
   }
 
   async commit(changes: readonly StoreChange[]): Promise<void> {
-    this.#refuseFullDisk();
+    this.#refuseFullDisk(reserveFor(changes));
     const copies = changes.map(({ key, value }) => ({ key, bytes: value && Buffer.from(value) }));
     try {
       await this.#database.transaction(() => {
@@ -81,9 +80,9 @@ class LmdbStore implements StorePort {
   }
 
   /** A transaction that runs into a full disk leaves lmdb with a failure that nobody can catch: it is not begun. */
-  #refuseFullDisk(): void {
+  #refuseFullDisk(reserve: number): void {
     const { bfree, bsize } = guarded(this.#path, () => statfsSync(this.#path));
-    if (bfree * bsize >= RESERVE_BYTES) return;
+    if (bfree * bsize >= reserve) return;
     throw new StoreError(`cannot write ${this.#path}: no space left on its file system`);
   }
 
@@ -92,24 +91,35 @@ class LmdbStore implements StorePort {
   }
 }
 
-/** LMDB maps a file before it looks at it; so the stamp is checked first. */
-function refuseForeign(path: string): void {
+/** Free bytes of the file system without which a transaction is not begun. */
+export function reserveFor(changes: readonly StoreChange[]): number {
+  const written = changes.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
+  return SLACK_BYTES + 2 * written + PAGE_BYTES * changes.length;
+}
+
+/** LMDB maps a file before it looks at it, and dies of what is not there; so the file is looked through first. */
+function refuseDamaged(path: string): void {
   if (!existsSync(path)) return;
-  const head = Buffer.alloc(64);
-  const file = openSync(path, 'r');
-  const length = readSync(file, head, 0, head.length, 0);
-  closeSync(file);
-  // A crash may come between creating the file and its first page.
-  if (length === 0) return;
-  if (MAGIC_OFFSETS.some((offset) => head.readUInt32LE(offset) === MAGIC)) return;
-  throw new StoreError(`${path} is damaged or is not a store of weave-ts: move it away to start afresh`);
+  const problem = guarded(path, () => fileProblem(path));
+  if (problem !== undefined) throw new StoreError(damagedStore(dirname(path), problem));
+}
+
+/** A sentence about the store in `directory`, which cannot be used for this reason: where it is, and how to go on. */
+export function damagedStore(directory: string, reason: string): string {
+  return (
+    `${join(directory, FILE)} is damaged: ${reason}. To go on without it: stop what is attached, move ${directory} away, ` +
+    'launch, and weave-ts rmpeer the old name on another host (docs/IPAM.md, "The state directory")'
+  );
 }
 
 function checkFormat(database: RootDatabase<Uint8Array, string>, path: string): void {
   const format = database.get(FORMAT_KEY);
   if (format !== undefined && Buffer.from(format).toString() === FORMAT) return;
   if (format !== undefined || database.getKeysCount({ limit: 1 }) > 0) {
-    throw new StoreError(`${path} was not written by this version of weave-ts: move it away to start afresh`);
+    throw new StoreError(
+      `${path} was not written by this version of weave-ts: launch the version that wrote it, or move ` +
+        `${dirname(path)} away and launch as a new host (docs/IPAM.md, "The state directory")`,
+    );
   }
   database.transactionSync(() => void database.put(FORMAT_KEY, Buffer.from(utf8(FORMAT))));
 }
@@ -119,7 +129,7 @@ function guarded<T>(path: string, action: () => T): T {
     return action();
   } catch (error) {
     if (error instanceof StoreError) throw error;
-    throw new StoreError(`cannot use ${path}: ${textOf(error)}`);
+    throw new StoreError(`cannot use ${path}: ${textOf(error)} (docs/IPAM.md, "The state directory")`);
   }
 }
 

@@ -64,6 +64,9 @@ export class UnusableStore extends Error {
   override name = 'UnusableStore';
 }
 
+/** A store that holds what nobody wrote so; the message says where in it. */
+export class DamagedState extends UnusableStore {}
+
 /** Reads the keys of the store that begin with "ipam/"; others are ignored. Throws {@link UnusableStore}. */
 export function readStored(stored: ReadonlyMap<string, Uint8Array>): StoredState {
   return {
@@ -211,6 +214,6 @@ function guarded<T>(key: string, read: () => T): T {
     return read();
   } catch (error) {
     if (!(error instanceof SchemaViolation)) throw error;
-    throw new UnusableStore(`the store is damaged at "${key}": ${error.message}`);
+    throw new DamagedState(`what is stored as "${key}" is not readable: ${error.message}`);
   }
 }

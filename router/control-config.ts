@@ -5,7 +5,7 @@ import type { Millis } from '../core/time.ts';
 import { Gossip } from '../gossip/gossip.ts';
 import { Ipam } from '../ipam/ipam.ts';
 import type { IpamConfig, IpamDependencies } from '../ipam/ipam-config.ts';
-import { UnusableStore } from '../ipam/stored-state.ts';
+import { DamagedState } from '../ipam/stored-state.ts';
 import type { Primitives } from './crypto/primitives.ts';
 import { createSecureChannel } from './crypto/secure-channel.ts';
 import type { HeldPasswords } from './held-passwords.ts';
@@ -88,11 +88,11 @@ export function makeGossip(
   );
 }
 
-/** Throws {@link UnusableStore} if they are damaged: to begin without them would trust any key again. */
+/** Throws {@link DamagedState} if they are damaged: to begin without them would trust any key again. */
 export function loadPins(stored: ReadonlyMap<string, Uint8Array>): Pins {
   const bytes = stored.get(PINS_KEY);
   const pins = bytes === undefined ? new Pins() : Pins.decode(bytes);
-  if (pins === undefined) throw new UnusableStore(`the stored "${PINS_KEY}" are damaged`);
+  if (pins === undefined) throw new DamagedState(`the stored "${PINS_KEY}" are not readable`);
   return pins;
 }
 

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import test from 'ava';
 import { open } from 'lmdb';
 import { utf8 } from '../../core/bytes.ts';
-import { openLmdbStore, StoreError } from '../../ipam/lmdb-store.ts';
+import { fileProblem } from '../../ipam/lmdb-file.ts';
+import { openLmdbStore, reserveFor, StoreError } from '../../ipam/lmdb-store.ts';
 
 function directory(t: { teardown: (undo: () => void) => void }): string {
   const path = mkdtempSync(join(tmpdir(), 'weave-ts-store-'));
@@ -88,4 +89,74 @@ test('the database of another program is refused', async (t) => {
   await other.put('key', 'value');
   await other.close();
   t.throws(() => openLmdbStore(path), { instanceOf: StoreError, message: /was not written by this version/ });
+});
+
+/** A store with values of all sizes, deleted and written again until free pages lie between used ones. */
+async function fullStore(path: string): Promise<Buffer> {
+  const store = openLmdbStore(path);
+  for (let round = 0; round < 40; round++) {
+    const changes = Array.from({ length: 12 }, (_, i) => ({
+      key: `key-${(7 * round + i) % 60}`,
+      value: (round + i) % 3 === 0 ? undefined : new Uint8Array((round * i * 97) % 9_000).fill(i),
+    }));
+    await store.commit(changes);
+  }
+  await store.close();
+  return readFileSync(join(path, 'store.mdb'));
+}
+
+test('a store is refused at every length that a used page is missing at, and read at every other', async (t) => {
+  const path = directory(t);
+  const whole = await fullStore(path);
+  const file = join(path, 'store.mdb');
+  t.is(fileProblem(file), undefined);
+  let refused = 0;
+  for (let length = 0; length < whole.length; length += 1_024) {
+    writeFileSync(file, whole.subarray(0, length));
+    if (fileProblem(file) !== undefined) refused++;
+  }
+  t.true(refused > (whole.length / 1_024) * 0.9, `${refused}`);
+});
+
+for (const [what, length] of [
+  ['an empty file', () => 0],
+  ['half a page', () => 2_048],
+  ['one page', () => 4_096],
+  ['both first pages', () => 8_192],
+  ['half of the store', (whole: number) => Math.floor(whole / 2)],
+  ['all but the last page', (whole: number) => whole - 4_096],
+] as const) {
+  test(`a store of which only ${what} is left is refused, naming it and how to go on`, async (t) => {
+    const path = directory(t);
+    const store = openLmdbStore(path);
+    await store.commit([{ key: 'a', value: new Uint8Array(30_000) }]);
+    await store.close();
+    const file = join(path, 'store.mdb');
+    const rest = readFileSync(file).subarray(0, length(readFileSync(file).length));
+    writeFileSync(file, rest);
+    const error = t.throws(() => openLmdbStore(path), { instanceOf: StoreError });
+    t.true(error.message.startsWith(`${file} is damaged: it `), error.message);
+    t.regex(error.message, /move .* away, launch, and weave-ts rmpeer/);
+    t.deepEqual(readFileSync(file), rest);
+  });
+}
+
+test('a page that was overwritten is noticed before LMDB maps it', async (t) => {
+  const path = directory(t);
+  const whole = await fullStore(path);
+  const file = join(path, 'store.mdb');
+  let noticed = 0;
+  for (let page = 2; page < whole.length / 4_096; page++) {
+    writeFileSync(file, Buffer.from(whole).fill(0, page * 4_096, (page + 1) * 4_096));
+    if (fileProblem(file) !== undefined) noticed++;
+  }
+  t.true(noticed > 1, `${noticed}`);
+});
+
+test('the free space that a transaction asks for grows with what it writes', (t) => {
+  const change = (bytes: number) => ({ key: 'k', value: new Uint8Array(bytes) });
+  const small = reserveFor([change(10)]);
+  t.true(small >= 512 * 1_024);
+  t.true(reserveFor([change(3_000_000)]) >= 6_000_000);
+  t.true(reserveFor(Array.from({ length: 1_000 }, () => change(1))) >= small + 999 * 4_096);
 });

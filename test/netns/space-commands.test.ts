@@ -1,8 +1,9 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Lab, type LabHost } from '../../scripts/lab.ts';
 import { must, run, until } from '../../scripts/run.ts';
+import { openLmdbStore } from '../../ipam/lmdb-store.ts';
 import { callApi } from '../../router/api/client.ts';
 
 let labs = 0;
@@ -162,3 +163,36 @@ async function firstRefusal(host: LabHost): Promise<string> {
   }
   return 'none was refused';
 }
+
+test('launch refuses a store that is cut off, empty or unreadable inside, naming it and how to go on', async (t) => {
+  const made = await Lab.create(`ws${process.pid}x${labs++}`, 1);
+  t.teardown(() => made.remove());
+  const host = made.hosts[0]!;
+  await host.launch(['--ipalloc-range', '10.32.0.0/24', '--ipalloc-init', 'consensus=1']);
+  for (let i = 0; i < 40; i++)
+    await callApi(host.socket, 'POST', '/allocate', { id: `id-${i}-${'x'.repeat(200)}` });
+  await host.mustWeave(['stop']);
+  const directory = join(host.dir, 'state');
+  const file = join(directory, 'store.mdb');
+  const whole = readFileSync(file);
+  const refused = async (what: string, pattern: RegExp): Promise<void> => {
+    const outcome = await host.weave(['launch', ...host.launchFlags(), '--ipalloc-range', '10.32.0.0/24']);
+    t.is(outcome.code, 1, `${what}: ${outcome.stderr}`);
+    t.true(outcome.stderr.startsWith(`weave-ts: ${file} is damaged: `), `${what}: ${outcome.stderr}`);
+    t.regex(outcome.stderr, pattern, what);
+    t.regex(outcome.stderr, /move .*state away, launch, and weave-ts rmpeer the old name/);
+    t.is(outcome.stderr.trimEnd().split('\n').length, 1, outcome.stderr);
+  };
+  for (const length of [0, 100, 4_096, 8_192, 12_288, whole.length >> 1]) {
+    writeFileSync(file, whole.subarray(0, length));
+    await refused(`${length} of ${whole.length} bytes`, length === 0 ? /it is empty/ : /it ends after/);
+  }
+  writeFileSync(file, whole);
+  const store = openLmdbStore(directory);
+  await store.commit([{ key: 'ipam/ring', value: Uint8Array.of(9) }]);
+  await store.close();
+  await refused('a ring that is none', /what is stored as "ipam\/ring" is not readable/);
+  writeFileSync(file, whole);
+  await host.launch(['--ipalloc-range', '10.32.0.0/24', '--ipalloc-init', 'consensus=1']);
+  t.is((await host.status()).ipam.active, 40);
+});
