@@ -261,8 +261,9 @@ export class RunningDaemon implements Daemon {
   async reset(force: boolean, signal: AbortSignal): Promise<ResetResult> {
     await this.#addresses.ask({ type: 'reset', force, probe: true }, signal);
     const before = await this.#addresses.ask({ type: 'list' });
-    await this.#attachments.detachAll();
-    const result = await this.#addresses.ask({ type: 'reset', force }, signal);
+    const result = await this.#attachments.withoutAny(() =>
+      this.#addresses.ask({ type: 'reset', force }, signal),
+    );
     if (result.type !== 'reset' || before.type !== 'allocations')
       throw new Error('the reset was not answered');
     const released = before.allocations.reduce((sum, { addresses }) => sum + addresses.length, 0);

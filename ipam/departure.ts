@@ -1,15 +1,18 @@
+import type { Cidr } from '../core/address.ts';
+import { formatCidr } from '../core/address.ts';
 import { toHex } from '../core/bytes.ts';
 import { compareNames } from '../core/peer-name.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { Millis } from '../core/time.ts';
 import { earlier, SECOND } from '../core/time.ts';
+import type { Allocation } from './allocations.ts';
 import type { IpamPeer } from './effects.ts';
 import type { RingEntry } from './entries.ts';
 import type { Message } from './messages.ts';
 import { REQUEST_ID_BYTES } from './messages.ts';
 import { labelled } from './peer-directory.ts';
 import type { IpamPorts } from './ports.ts';
-import { spanSize } from './range.ts';
+import { spansHave, spanSize } from './range.ts';
 import { splitRing } from './ring-reply.ts';
 
 const RESEND: Millis = 1 * SECOND;
@@ -34,6 +37,8 @@ export type DepartureEnd =
  */
 export class Departure {
   readonly #ports: IpamPorts;
+  /** Id and address of what is released with the range. */
+  readonly #releasing: ReadonlySet<string>;
   readonly #refused = new Set<PeerName>();
   #stage: Stage | undefined;
   #addresses = 0;
@@ -41,8 +46,10 @@ export class Departure {
   #absentSince: Millis | undefined;
   #cancelled: string | undefined;
 
-  constructor(ports: IpamPorts) {
+  /** `releasing` = what nobody uses any more: it is released once there is an heir. */
+  constructor(ports: IpamPorts, releasing: readonly Allocation[] = []) {
     this.#ports = ports;
+    this.#releasing = new Set(releasing.flatMap(namesOf));
   }
 
   /** Is it past the point at which it could be called off without a trace? */
@@ -103,6 +110,7 @@ export class Departure {
     // A grant that was under way may have come meanwhile.
     if (this.#ports.holdings.ownSpans.length > 0) this.#bequeath(heir, now);
     else if (open.size === 0) return { type: 'left', heir, addresses: this.#addresses };
+    if (this.#cancelled !== undefined) return { type: 'cancelled', reason: this.#cancelled };
     if (this.#isThere(heir)) this.#absentSince = undefined;
     else this.#absentSince ??= now;
     if (this.#absentSince !== undefined && now >= this.#absentSince + HEIR_PATIENCE) {
@@ -131,7 +139,12 @@ export class Departure {
   #bequeath(heir: IpamPeer, now: Millis): void {
     const { holdings } = this.#ports;
     const { clusterId, range } = holdings;
-    for (const { id } of holdings.allocations.list()) holdings.release(id, undefined, now);
+    const user = this.#userOfOwn();
+    if (user !== undefined) {
+      this.#cancelled = `"${user}" holds an address of this host again`;
+      return;
+    }
+    this.#release(now);
     const ring = holdings.bequeath({ owner: heir.name, generation: heir.generation });
     this.#addresses += spanSize(ring);
     const open = this.#stage?.type === 'bequeathed' ? this.#stage.open : new Map<string, RingEntry>();
@@ -140,6 +153,29 @@ export class Departure {
     }
     this.#stage = { type: 'bequeathed', heir, open };
     this.#sentAt = -Infinity;
+  }
+
+  /** An id that holds, of what is to be handed on, more than it did at the beginning. */
+  #userOfOwn(): string | undefined {
+    const { allocations, range, ownSpans } = this.#ports.holdings;
+    const isOwn = ({ ip }: Cidr): boolean => {
+      const offset = range.offsetOf(ip);
+      return offset !== undefined && spansHave(ownSpans, offset);
+    };
+    return allocations
+      .list()
+      .find(({ id, addresses }) =>
+        addresses.some((cidr) => isOwn(cidr) && !this.#releasing.has(nameOf(id, cidr))),
+      )?.id;
+  }
+
+  #release(now: Millis): void {
+    const { holdings } = this.#ports;
+    for (const { id, addresses } of holdings.allocations.list()) {
+      for (const cidr of addresses) {
+        if (this.#releasing.has(nameOf(id, cidr))) holdings.release(id, cidr.ip, now);
+      }
+    }
   }
 
   #isThere(heir: IpamPeer): boolean {
@@ -157,6 +193,14 @@ export class Departure {
   #newId(): string {
     return toHex(this.#ports.random.bytes(REQUEST_ID_BYTES));
   }
+}
+
+function nameOf(id: string, cidr: Cidr): string {
+  return `${id} ${formatCidr(cidr)}`;
+}
+
+function namesOf({ id, addresses }: Allocation): string[] {
+  return addresses.map((cidr) => nameOf(id, cidr));
 }
 
 /** Who may inherit: members of this cluster that are in reach, owners first, then ascending by name. */

@@ -1,7 +1,7 @@
 import type { Millis } from '../core/time.ts';
 import { earlier, MINUTE } from '../core/time.ts';
 import { Departure, heirs } from './departure.ts';
-import type { IpamResult } from './effects.ts';
+import type { IpamResult, OperatorRequest } from './effects.ts';
 import type { IpamPorts } from './ports.ts';
 import { spanSize } from './range.ts';
 
@@ -14,8 +14,10 @@ interface Reset {
   readonly departure: Departure;
 }
 
-/** What a step came to. */
-type ResetStep = { readonly request: number; readonly result: IpamResult } | undefined;
+interface ResetAnswer {
+  readonly request: number;
+  readonly result: IpamResult;
+}
 
 /** `reset`: this peer gives up all addresses and goes on as a member that owns nothing. One at a time. */
 export class Resets {
@@ -30,44 +32,20 @@ export class Resets {
     return this.#reset?.departure;
   }
 
-  /** Returns what is to be answered at once, if anything; with `probe` it only says whether it can be begun. */
-  begin(request: number, probe: boolean, now: Millis): IpamResult | undefined {
-    if (this.#reset !== undefined) return { type: 'failed', error: 'a reset is under way already' };
-    const { holdings } = this.#ports;
-    const released = holdings.allocations.active;
-    const owned = spanSize(holdings.ownSpans);
-    if (owned > 0 && heirs(this.#ports).length === 0) return { type: 'failed', error: noHeir(owned) };
-    if (probe) return { type: 'done' };
-    if (owned === 0) {
-      this.#releaseAll(now);
-      return { type: 'reset', reset: { addresses: 0, heir: '', nickname: '', released } };
+  /** Returns what is to be answered at once. `forgetRing` gives up the ring of a peer that is alone. */
+  start(
+    request: number,
+    { force, probe }: Extract<OperatorRequest, { type: 'reset' }>,
+    forgetRing: () => void,
+    now: Millis,
+  ): ResetAnswer[] {
+    if (!force) {
+      const result = this.#begin(request, probe === true, now);
+      return result === undefined ? [] : [{ request, result }];
     }
-    this.#reset = { request, since: now, released, departure: new Departure(this.#ports) };
-    return undefined;
-  }
-
-  /** Gives up everything without waiting for anybody; "nobody" if nobody is there to hand it to. */
-  force(probe: boolean, now: Millis): IpamResult | 'nobody' {
-    if (probe) return { type: 'done' };
-    this.#reset = undefined;
-    const { holdings } = this.#ports;
-    const released = holdings.allocations.active;
-    const [heir] = heirs(this.#ports);
-    if (heir === undefined) return 'nobody';
-    this.#releaseAll(now);
-    const ring = holdings.bequeath({ owner: heir.name, generation: heir.generation });
-    const { name, nickname } = heir;
-    return { type: 'reset', reset: { addresses: spanSize(ring), heir: name, nickname, released } };
-  }
-
-  /** Gives up everything, and the ring with it. */
-  forget(ring: () => void, now: Millis): IpamResult {
-    const { holdings } = this.#ports;
-    const released = holdings.allocations.active;
-    const addresses = spanSize(holdings.ownSpans);
-    this.#releaseAll(now);
-    ring();
-    return { type: 'reset', reset: { addresses, heir: '', nickname: '', released } };
+    if (probe === true) return [{ request, result: { type: 'done' } }];
+    const answers = this.#replaced();
+    return [...answers, { request, result: this.#force(forgetRing, now) }];
   }
 
   /** Whoever asked has gone: what is written stays so. */
@@ -75,7 +53,7 @@ export class Resets {
     if (this.#reset?.request === request && !this.#reset.departure.isWritten) this.#reset = undefined;
   }
 
-  step(now: Millis): ResetStep {
+  step(now: Millis): ResetAnswer | undefined {
     if (this.#reset === undefined) return undefined;
     const { request, since, released, departure } = this.#reset;
     const end = departure.step(now);
@@ -84,7 +62,6 @@ export class Resets {
     this.#reset = undefined;
     if (end?.type === 'left') {
       const { addresses, heir } = end;
-      this.#releaseAll(now);
       const { name, nickname } = heir;
       return { request, result: { type: 'reset', reset: { addresses, heir: name, nickname, released } } };
     }
@@ -95,6 +72,45 @@ export class Resets {
   nextTimeout(): Millis | undefined {
     if (this.#reset === undefined) return undefined;
     return earlier(this.#reset.since + PATIENCE, this.#reset.departure.nextTimeout());
+  }
+
+  #begin(request: number, probe: boolean, now: Millis): IpamResult | undefined {
+    if (this.#reset !== undefined) return { type: 'failed', error: 'a reset is under way already' };
+    const { holdings } = this.#ports;
+    const released = holdings.allocations.active;
+    const owned = spanSize(holdings.ownSpans);
+    if (owned > 0 && heirs(this.#ports).length === 0) return { type: 'failed', error: noHeir(owned) };
+    if (probe) return { type: 'done' };
+    if (owned === 0) {
+      this.#releaseAll(now);
+      return { type: 'reset', reset: { addresses: 0, heir: '', nickname: '', released } };
+    }
+    const departure = new Departure(this.#ports, holdings.allocations.list());
+    this.#reset = { request, since: now, released, departure };
+    return undefined;
+  }
+
+  #replaced(): ResetAnswer[] {
+    if (this.#reset === undefined) return [];
+    const { request } = this.#reset;
+    this.#reset = undefined;
+    return [{ request, result: { type: 'failed', error: 'replaced by reset --force' } }];
+  }
+
+  /** Gives up everything without waiting for anybody. */
+  #force(forgetRing: () => void, now: Millis): IpamResult {
+    const { holdings } = this.#ports;
+    const released = holdings.allocations.active;
+    const owned = spanSize(holdings.ownSpans);
+    const [heir] = heirs(this.#ports);
+    this.#releaseAll(now);
+    if (heir === undefined) {
+      forgetRing();
+      return { type: 'reset', reset: { addresses: owned, heir: '', nickname: '', released } };
+    }
+    const ring = holdings.bequeath({ owner: heir.name, generation: heir.generation });
+    const { name, nickname } = heir;
+    return { type: 'reset', reset: { addresses: spanSize(ring), heir: name, nickname, released } };
   }
 
   #releaseAll(now: Millis): void {

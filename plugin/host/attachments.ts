@@ -12,6 +12,7 @@ import type { Attached, AttachOrder, AttacherOptions, PodPort } from './attach.t
 import type { AttachmentRecord } from './attachment-record.ts';
 import { EXPOSE_ID, POD_PREFIX } from './attachment-record.ts';
 import { isInterfaceName } from './bridge.ts';
+import { Gate } from './gate.ts';
 import { AddressRefused, HostError, messageOf } from './host-error.ts';
 import { HostExposure } from './host-exposure.ts';
 import type { AttachmentResult, AttachmentRow, AttachmentState } from './host-port.ts';
@@ -66,6 +67,7 @@ export class Attachments {
   readonly #exposure: HostExposure;
   readonly #attacher: Attacher;
   readonly #queue = new KeyedQueue();
+  readonly #gate = new Gate();
   readonly #goneSince = new Map<string, Millis>();
   #localMacs: Uint8Array | undefined;
   #firewallChecked: Millis | undefined;
@@ -81,40 +83,23 @@ export class Attachments {
   }
 
   /** Makes an interface in the target's namespace, or adds addresses to the one it has. */
-  async attach(request: AttachRequest): Promise<AttachmentResult> {
-    const wanted = await this.#wanted(request.addresses);
-    if (request.interface !== undefined && !isInterfaceName(request.interface)) {
-      throw new HostError(`"${request.interface}" is not an interface name of at most 15 characters`);
-    }
-    const { target, defaultRoute, signal } = request;
-    const gateway = defaultRoute === true ? this.#gateway(signal) : undefined;
-    const namespace = await this.#options.host.open(target);
-    try {
-      const order = { target, wanted, interface: request.interface, gateway, signal };
-      return this.#result(await this.#change(namespace.id, () => this.#attacher.attach(namespace, order)));
-    } finally {
-      await namespace.close();
-    }
+  attach(request: AttachRequest): Promise<AttachmentResult> {
+    return this.#gate.pass(request.signal, (signal) => this.#attach({ ...request, signal }));
   }
 
   /** A pod's interface under `pod.id`; refused by {@link InterfaceExists} if it has it already. */
-  async attachPod(request: PodRequest): Promise<Attached> {
-    await this.#checkClaims(request.wanted);
-    const { target, pod, signal } = request;
-    const namespace = await this.#options.host.open(target);
-    try {
-      const order = { ...request, gateway: this.#podGateway(pod, signal) };
-      return await this.#change(pod.id, () => this.#attacher.attachPod(namespace, order));
-    } finally {
-      await namespace.close();
-    }
+  attachPod(request: PodRequest): Promise<Attached> {
+    return this.#gate.pass(request.signal, (signal) => this.#attachPod({ ...request, signal }));
   }
 
   /** Addresses under `id` for an interface that another plugin makes in `target`; asked again, the same ones. */
-  async lease(id: string, request: Omit<PodRequest, 'pod'>): Promise<readonly Cidr[]> {
-    await this.#checkClaims(request.wanted);
-    const record = await this.#change(id, () => this.#attacher.lease(id, request.target, request));
-    return record.addresses;
+  lease(id: string, request: Omit<PodRequest, 'pod'>): Promise<readonly Cidr[]> {
+    return this.#gate.pass(request.signal, async (signal) => {
+      await this.#checkClaims(request.wanted);
+      const order = { ...request, signal };
+      const record = await this.#change(id, () => this.#attacher.lease(id, request.target, order));
+      return record.addresses;
+    });
   }
 
   /** Takes a pod's interface and addresses, or a lease, away, whatever of them there is. */
@@ -155,13 +140,11 @@ export class Attachments {
   }
 
   /** Gives the host addresses on the mesh; with `masquerade` what leaves it from their subnets bears the host's address. */
-  async expose(
-    addresses: readonly string[],
-    masquerade: boolean,
-    signal?: AbortSignal,
-  ): Promise<AttachmentResult> {
-    const wanted = await this.#wanted(addresses);
-    return this.#queue.run(EXPOSE_ID, () => this.#exposure.expose(wanted, masquerade, signal));
+  expose(addresses: readonly string[], masquerade: boolean, signal?: AbortSignal): Promise<AttachmentResult> {
+    return this.#gate.pass(signal, async (either) => {
+      const wanted = await this.#wanted(addresses);
+      return this.#queue.run(EXPOSE_ID, () => this.#exposure.expose(wanted, masquerade, either));
+    });
   }
 
   /** Resolves to the addresses taken away. */
@@ -170,11 +153,17 @@ export class Attachments {
     return this.#queue.run(EXPOSE_ID, () => this.#exposure.hide(named));
   }
 
-  /** Takes everything, the host's own addresses included, off the mesh. */
-  async detachAll(): Promise<void> {
-    for (const { id } of this.#records.all()) {
-      if (id === EXPOSE_ID) await this.hide([]);
-      else await this.#change(id, () => this.#attacher.detach(id, undefined, []));
+  /**
+   * Takes everything, the host's own addresses included, off the mesh, and lets nothing on it until `work` has ended:
+   * what would be attached meanwhile is refused.
+   */
+  async withoutAny<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      await this.#gate.close();
+      await this.#detachAll();
+      return await work();
+    } finally {
+      this.#gate.open();
     }
   }
 
@@ -236,6 +225,57 @@ export class Attachments {
   close(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  async #attach(request: AttachRequest): Promise<AttachmentResult> {
+    const wanted = await this.#wanted(request.addresses);
+    if (request.interface !== undefined && !isInterfaceName(request.interface)) {
+      throw new HostError(`"${request.interface}" is not an interface name of at most 15 characters`);
+    }
+    const { target, defaultRoute, signal } = request;
+    const gateway = defaultRoute === true ? this.#gateway(signal) : undefined;
+    const namespace = await this.#options.host.open(target);
+    try {
+      const order = { target, wanted, interface: request.interface, gateway, signal };
+      return this.#result(await this.#change(namespace.id, () => this.#attacher.attach(namespace, order)));
+    } finally {
+      await namespace.close();
+    }
+  }
+
+  async #attachPod(request: PodRequest): Promise<Attached> {
+    await this.#checkClaims(request.wanted);
+    const { target, pod, signal } = request;
+    const namespace = await this.#options.host.open(target);
+    try {
+      const order = { ...request, gateway: this.#podGateway(pod, signal) };
+      return await this.#change(pod.id, () => this.#attacher.attachPod(namespace, order));
+    } finally {
+      await namespace.close();
+    }
+  }
+
+  async #detachAll(): Promise<void> {
+    for (let left = this.#records.all(); left.length > 0;) {
+      for (const { id } of left) await this.#takeOff(id);
+      const stuck = this.#records.all();
+      if (stuck.length >= left.length) {
+        throw new HostError(`${stuck.map(({ id }) => id).join(', ')} cannot be detached: see weave-ts ps`);
+      }
+      left = stuck;
+    }
+  }
+
+  async #takeOff(id: string): Promise<void> {
+    if (id !== EXPOSE_ID) {
+      await this.#change(id, () => this.#attacher.detach(id, undefined, []));
+      return;
+    }
+    await this.#queue.run(EXPOSE_ID, async () => {
+      // An expose that could not be undone holds addresses that its record does not name.
+      if (this.#records.get(EXPOSE_ID)?.pending === true) await this.#exposure.readopt();
+      await this.#exposure.hide([]);
+    });
   }
 
   async #mendBridge(): Promise<void> {

@@ -132,6 +132,20 @@ test('reset with --force does not wait for the heir', (t) => {
   t.deepEqual(sharesAt(net, B), [[B, 64]]);
 });
 
+test('a reset that is under way is answered when reset --force takes its place', (t) => {
+  const net = mesh([A, B]);
+  net.faults = { loss: 1, duplication: 0, delay: 0 };
+  net.request(A, 1, { type: 'reset', force: false });
+  net.run(500);
+  net.request(A, 2, { type: 'reset', force: true, probe: true });
+  net.run(100);
+  t.is(net.reply(A, 1), undefined);
+  net.request(A, 3, { type: 'reset', force: true });
+  net.run(500);
+  t.is(net.reply(A, 1), 'error: replaced by reset --force');
+  t.like(resetOf(net, A, 3), { addresses: 32, heir: B });
+});
+
 test('a reset whose heir vanishes says so; what it wrote stands, and nothing is lost', (t) => {
   const net = mesh([A, B]);
   net.request(A, 1, { type: 'reset', force: false });

@@ -306,3 +306,72 @@ test('bytes that are no record are passed over', async (t) => {
   }
   t.deepEqual(await bench.start().ps(), []);
 });
+
+test('while everything is taken off the mesh nothing comes on it, and afterwards it may again', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'red', addresses: [] });
+  await bench.service.expose([], true);
+  const refused = { message: /giving up all its addresses \(weave-ts reset\): try again/ };
+  await bench.service.withoutAny(async () => {
+    t.deepEqual([bench.held(), bench.host.plugged.size, await bench.service.ps()], [[], 0, []]);
+    await t.throwsAsync(bench.service.attach({ target: 'blue', addresses: [] }), refused);
+    await t.throwsAsync(bench.service.expose([], true), refused);
+    const lease = {
+      target: 'blue',
+      interface: 'eth0',
+      wanted: [{ kind: 'allocate' }],
+      signal: undefined,
+    } as const;
+    await t.throwsAsync(bench.service.lease('cni:1', lease), refused);
+    t.deepEqual(await bench.service.detach('red', []), []);
+  });
+  t.deepEqual(bench.held(), []);
+  await bench.service.attach({ target: 'blue', addresses: [] });
+  t.deepEqual(bench.held(), ['10.32.0.1/12 netns:2']);
+});
+
+test('an attach that is under way when everything is taken off ends first, and is taken off too', async (t) => {
+  const bench = new Bench();
+  const refused = { message: /giving up all its addresses/ };
+  const attaching = t.throwsAsync(bench.service.attach({ target: 'red', addresses: [] }), refused);
+  await bench.service.withoutAny(async () => {
+    await attaching;
+    t.deepEqual([bench.held(), bench.host.plugged.size, bench.store.values.size], [[], 0, 0]);
+  });
+});
+
+test('an attach that waits for an address does not hold up what takes everything off', async (t) => {
+  const bench = new Bench();
+  let asked: () => void = () => undefined;
+  const asking = new Promise<void>((resolve) => (asked = resolve));
+  bench.addresses.allocate = (_id, _subnet, signal) =>
+    new Promise((_resolve, reject) => {
+      signal!.addEventListener('abort', () => reject(new Error('given up')));
+      asked();
+    });
+  const refused = { message: /giving up all its addresses/ };
+  const attaching = t.throwsAsync(bench.service.attach({ target: 'red', addresses: [] }), refused);
+  await asking;
+  await bench.service.withoutAny(() => Promise.resolve());
+  await attaching;
+  t.is(bench.store.values.size, 0);
+});
+
+test('what takes everything off and fails lets attaches in again, even if it was asked twice', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'red', addresses: [] });
+  bench.host.stuck = [...bench.host.plugged.keys()][0]!;
+  await t.throwsAsync(
+    bench.service.withoutAny(() => Promise.resolve()),
+    { message: /busy/ },
+  );
+  bench.host.stuck = undefined;
+  let endFirst: () => void = () => undefined;
+  const first = bench.service.withoutAny(() => new Promise<void>((resolve) => (endFirst = resolve)));
+  await bench.service.withoutAny(() => Promise.resolve());
+  await t.throwsAsync(bench.service.attach({ target: 'red', addresses: [] }), { message: /reset/ });
+  endFirst();
+  await first;
+  await bench.service.attach({ target: 'red', addresses: [] });
+  t.is(bench.held().length, 1);
+});
