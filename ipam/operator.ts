@@ -2,20 +2,22 @@ import { toHex } from '../core/bytes.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { Millis } from '../core/time.ts';
 import { earlier, MINUTE, SECOND } from '../core/time.ts';
-import type { IpamPeer, IpamResult, OperatorRequest, RemovedPeer } from './effects.ts';
+import type { CheckOutcome, IpamPeer, IpamResult, OperatorRequest, RemovedPeer } from './effects.ts';
 import type { SurveyReply } from './messages.ts';
 import { REQUEST_ID_BYTES } from './messages.ts';
 import { labelled } from './peer-directory.ts';
 import type { NamedPeer, PeerDirectory } from './peer-directory.ts';
 import type { IpamPorts } from './ports.ts';
 import type { NodeFacts } from './survey.ts';
-import { surveyProblems } from './survey.ts';
+import { surveyNotes, surveyProblems } from './survey.ts';
 import { isServed } from './take-overs.ts';
 import type { TakeOvers } from './take-overs.ts';
 
 const DEFAULT_TIMEOUT: Millis = 1 * MINUTE;
 const SURVEY_RESEND: Millis = 1 * SECOND;
 const SURVEY_PATIENCE: Millis = 3 * SECOND;
+/** What is found is looked for once more after this long: addresses that change hands look wrong for a moment. */
+const SURVEY_AGAIN: Millis = 1 * SECOND;
 
 interface OperatorDependencies {
   readonly ports: IpamPorts;
@@ -33,7 +35,9 @@ type Removal = Extract<OperatorRequest, { type: 'remove-peers' }>;
 
 interface Survey {
   readonly id: string;
+  /** When it began; the second one begins a little later than it is made. */
   readonly since: Millis;
+  readonly isSecond: boolean;
   sentAt: Millis;
   readonly answers: Map<PeerName, SurveyReply>;
 }
@@ -59,8 +63,7 @@ export class Operator {
   }
 
   check(request: number, now: Millis): void {
-    const id = toHex(this.#deps.ports.random.bytes(REQUEST_ID_BYTES));
-    this.#surveys.set(request, { id, since: now, sentAt: -Infinity, answers: new Map() });
+    this.#surveys.set(request, this.#newSurvey(now, false));
   }
 
   cancel(request: number): void {
@@ -75,9 +78,10 @@ export class Operator {
   /** `ready` = the ring is known to be recent. */
   step(ready: boolean, now: Millis): void {
     for (const [request, { removal, since }] of this.#removals) {
-      if (!ready && now < since + DEFAULT_TIMEOUT) continue;
+      const result = ready ? this.#remove(removal, now) : this.#waiting(removal, since, now);
+      if (result === undefined) continue;
       this.#removals.delete(request);
-      this.#deps.reply(request, ready ? this.#remove(removal, now) : this.#timedOut());
+      this.#deps.reply(request, result);
     }
     for (const [request, survey] of this.#surveys) this.#survey(request, survey, now);
   }
@@ -86,9 +90,29 @@ export class Operator {
     let time: Millis | undefined;
     for (const { since } of this.#removals.values()) time = earlier(time, since + DEFAULT_TIMEOUT);
     for (const { since, sentAt } of this.#surveys.values()) {
-      time = earlier(time, Math.min(since + SURVEY_PATIENCE, sentAt + SURVEY_RESEND));
+      const next = Math.max(since, Math.min(since + SURVEY_PATIENCE, sentAt + SURVEY_RESEND));
+      time = earlier(time, next);
     }
     return time;
+  }
+
+  /** Before the ring is there: what would be refused with it is refused now. */
+  #waiting({ peers }: Removal, since: Millis, now: Millis): IpamResult | undefined {
+    const { holdings } = this.#deps.ports;
+    for (const text of peers) {
+      const found = this.#deps.directory().find(text);
+      // With a ring, though perhaps not a recent one, its next state may bring the name.
+      if (typeof found === 'string' && holdings.clusterId !== undefined) continue;
+      const isSelf = typeof found !== 'string' && found.name === holdings.self.owner;
+      const problem = typeof found === 'string' ? found : isSelf ? this.#refusal(text, found) : undefined;
+      if (problem !== undefined) return { type: 'failed', error: problem };
+    }
+    return now < since + DEFAULT_TIMEOUT ? undefined : this.#timedOut();
+  }
+
+  #newSurvey(since: Millis, isSecond: boolean): Survey {
+    const id = toHex(this.#deps.ports.random.bytes(REQUEST_ID_BYTES));
+    return { id, since, isSecond, sentAt: -Infinity, answers: new Map() };
   }
 
   /** All of them or none. */
@@ -122,7 +146,7 @@ export class Operator {
       (value) => value.owner === name && !isServed(value, peer, holdings.clusterId),
     );
     if (peer?.reachable !== true || unserved) return undefined;
-    return `${labelled(found)} is in reach: stop it there first, or run reset there to hand its addresses on`;
+    return `${labelled(found)} is in reach: stop it there first, or run reset there to hand its addresses on; if it has just died, try again in a minute`;
   }
 
   #peer(name: PeerName): IpamPeer | undefined {
@@ -136,13 +160,13 @@ export class Operator {
   }
 
   #survey(request: number, survey: Survey, now: Millis): void {
+    if (now < survey.since) return;
     const asked = this.#deps.ports
       .peers()
       .filter(({ reachable, generation }) => reachable && generation !== '');
     const silent = asked.filter(({ name }) => !survey.answers.has(name));
     if (silent.length === 0 || now >= survey.since + SURVEY_PATIENCE) {
-      this.#surveys.delete(request);
-      this.#deps.reply(request, this.#outcome(survey, silent));
+      this.#end(request, survey, silent, now);
       return;
     }
     if (now < survey.sentAt + SURVEY_RESEND) return;
@@ -150,7 +174,17 @@ export class Operator {
     for (const { name } of silent) this.#deps.ports.send(name, { type: 'survey', id: survey.id });
   }
 
-  #outcome({ answers }: Survey, silent: readonly NamedPeer[]): IpamResult {
+  #end(request: number, survey: Survey, silent: readonly NamedPeer[], now: Millis): void {
+    const check = this.#outcome(survey, silent);
+    if (check.problems.length > 0 && !survey.isSecond) {
+      this.#surveys.set(request, this.#newSurvey(now + SURVEY_AGAIN, true));
+      return;
+    }
+    this.#surveys.delete(request);
+    this.#deps.reply(request, { type: 'checked', check });
+  }
+
+  #outcome({ answers }: Survey, silent: readonly NamedPeer[]): CheckOutcome {
     const { ports, directory, ownFacts } = this.#deps;
     const names = directory();
     const others = [...answers]
@@ -160,13 +194,14 @@ export class Operator {
     const nodes = [own, ...others];
     const { range, ring, clusterId = '' } = ports.holdings;
     const nicknameOf = (name: PeerName): string => names.nicknameOf(name);
-    const problems = surveyProblems({ range, clusterId, ring, nodes, silent, nicknameOf });
+    const facts = { range, clusterId, ring, nodes, silent, nicknameOf };
     const row =
       (answered: boolean) =>
       ({ name, nickname }: NamedPeer) => ({ name, nickname, answered });
     return {
-      type: 'checked',
-      check: { nodes: [...nodes.map(row(true)), ...silent.map(row(false))], problems },
+      nodes: [...nodes.map(row(true)), ...silent.map(row(false))],
+      problems: surveyProblems(facts),
+      notes: surveyNotes(facts),
     };
   }
 }

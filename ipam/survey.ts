@@ -6,7 +6,7 @@ import type { Holdings } from './holdings.ts';
 import type { NamedPeer } from './peer-directory.ts';
 import { labelled } from './peer-directory.ts';
 import type { AddressRange, Span } from './range.ts';
-import { clipSpans, commonSpans, spansOf, spanSize, unionSpans, withoutSpans } from './range.ts';
+import { clipSpans, spansOf, spanSize, unionSpans, withoutSpans } from './range.ts';
 import { fingerprint } from './ring-reply.ts';
 import type { Ring } from './ring.ts';
 import { isComplete, NO_GENERATION, spansWhere } from './ring.ts';
@@ -81,7 +81,6 @@ export function surveyProblems(facts: SurveyFacts): CheckProblem[] {
     ...sharedAddresses(members, range),
     ...members.flatMap((node) => foreignAddresses(node, facts)),
     ...unservedSpace(members, facts),
-    ...staleRings(members),
   ];
 }
 
@@ -97,19 +96,43 @@ function otherClusters({ nodes, clusterId }: SurveyFacts): CheckProblem[] {
   ];
 }
 
+interface Shared {
+  readonly a: NodeFacts;
+  readonly b: NodeFacts;
+  readonly spans: Span[];
+}
+
+/** One pass over all spans by their start: whose begins before another's has ended shares addresses with it. */
 function sharedAddresses(nodes: readonly NodeFacts[], range: AddressRange): CheckProblem[] {
-  return nodes.flatMap((a, i) =>
-    nodes.slice(i + 1).flatMap((b) => {
-      const both = commonSpans(a.used, b.used);
-      if (both.length === 0) return [];
-      return [
-        {
-          problem: `${listed(both, range)} handed out by both ${labelled(a)} and ${labelled(b)}`,
-          remedy: 'detach or release them on one of the two',
-        },
-      ];
-    }),
-  );
+  const shared = new Map<string, Shared>();
+  let open: UsedSpan[] = [];
+  for (const span of usedSpans(nodes)) {
+    open = open.filter(({ end }) => end > span.start);
+    for (const other of open) {
+      const [a, b] = other.node < span.node ? [other.node, span.node] : [span.node, other.node];
+      const pair = shared.get(`${a} ${b}`) ?? { a: nodes[a]!, b: nodes[b]!, spans: [] };
+      pair.spans.push({ start: span.start, end: Math.min(span.end, other.end) });
+      shared.set(`${a} ${b}`, pair);
+    }
+    open.push(span);
+    // What all nodes have handed out would be as many problems as there are pairs of nodes.
+    if (shared.size > MAX_PAIRS) break;
+  }
+  return [...shared.values()].map(({ a, b, spans }) => ({
+    problem: `${listed(spans, range)} handed out by both ${labelled(a)} and ${labelled(b)}`,
+    remedy: 'detach or release them on one of the two',
+  }));
+}
+
+interface UsedSpan extends Span {
+  /** Its place in the list of nodes. */
+  readonly node: number;
+}
+
+function usedSpans(nodes: readonly NodeFacts[]): UsedSpan[] {
+  return nodes
+    .flatMap(({ used }, node) => used.map(({ start, end }) => ({ start, end, node })))
+    .sort((a, b) => a.start - b.start);
 }
 
 function foreignAddresses(node: NodeFacts, { range, ring, nicknameOf }: SurveyFacts): CheckProblem[] {
@@ -145,16 +168,16 @@ function unservedSpace(nodes: readonly NodeFacts[], { ring, nicknameOf }: Survey
   });
 }
 
-/** Gossip makes rings equal within seconds, unless they change all the time. */
-function staleRings(nodes: readonly NodeFacts[]): CheckProblem[] {
-  const [first, ...others] = nodes;
+/** What is worth a line and is no problem. */
+export function surveyNotes({ nodes, clusterId }: SurveyFacts): string[] {
+  // Gossip makes rings equal within seconds, unless they change all the time.
+  const [first, ...others] = nodes.filter((node) => node.clusterId === clusterId);
   const different = others.filter(({ ring }) => ring !== first!.ring);
   if (different.length === 0) return [];
+  const know = different.length === 1 ? 'knows' : 'know';
   return [
-    {
-      problem: `${different.map(labelled).join(', ')} ${different.length === 1 ? 'knows' : 'know'} another state of the ring than this host`,
-      remedy: 'normal while addresses change hands; run ipam check again in a minute',
-    },
+    `${different.map(labelled).join(', ')} ${know} another state of the ring than this host: ` +
+      'normal while addresses change hands; if it stays so for minutes, look at the log there',
   ];
 }
 
@@ -163,6 +186,7 @@ function isOf(node: NodeFacts, generation: string): boolean {
 }
 
 const SHOWN = 5;
+const MAX_PAIRS = 100;
 
 /** "10.32.0.7, 10.32.0.9-10.32.0.12 and 3 more are" */
 function listed(spans: readonly Span[], range: AddressRange): string {
