@@ -24,7 +24,7 @@ function addRmpeer(program: Command, terminal: Terminal, call: Call): void {
     .action(async (peers: string[], flags: JsonFlag & { now?: boolean; strict?: boolean }) => {
       const body = { peers, now: flags.now ?? false, strict: flags.strict ?? false };
       const { removed } = (await call('POST', '/rmpeer', body)) as { removed: RemovedPeer[] };
-      for (const note of removed.flatMap(outOfReachNotes)) terminal.note(note);
+      for (const note of removed.flatMap(notesOf)) terminal.note(note);
       terminal.out(flags.json === true ? json(removed) : removed.map(removedText).join(''));
     });
 }
@@ -46,9 +46,11 @@ function removedText({ name, nickname, addresses, waitingFor, restSeconds }: Rem
   return `${counted(addresses, 'address', 'addresses')} taken over from ${peer}, free ${when}\n`;
 }
 
-function outOfReachNotes({ name, nickname, outOfReach }: RemovedPeer): string[] {
-  if (outOfReach.length === 0) return [];
+function notesOf({ name, nickname, outOfReach, warning }: RemovedPeer): string[] {
+  const warnings = warning === undefined ? [] : [`${labelled(name, nickname)}: ${warning}`];
+  if (outOfReach.length === 0) return warnings;
   return [
+    ...warnings,
     `out of reach: ${outOfReach.join(', ')}. Until they hear of it they may give out addresses that ${labelled(name, nickname)} once gave them`,
   ];
 }
@@ -99,12 +101,13 @@ function addIpamCheck(program: Command, terminal: Terminal, call: Call): void {
     });
 }
 
-function checkText({ nodes, problems }: CheckResult): string {
+function checkText({ nodes, problems, notes }: CheckResult): string {
   const answered = nodes.filter((node) => node.answered).length;
   const lines = problems.map(({ problem, remedy }) => `problem: ${problem}\n     do: ${remedy}\n`);
   const summary =
     problems.length === 0 ? 'nothing is wrong' : counted(problems.length, 'problem', 'problems');
-  return `${lines.join('')}${answered} of ${counted(nodes.length, 'node', 'nodes')} answered: ${summary}\n`;
+  const noted = notes.map((note) => `note: ${note}\n`);
+  return `${lines.join('')}${noted.join('')}${answered} of ${counted(nodes.length, 'node', 'nodes')} answered: ${summary}\n`;
 }
 
 function labelled(name: string, nickname: string): string {

@@ -103,10 +103,14 @@ function ipamFields(ipam: IpamStatus): [string, string][] {
   ];
 }
 
-function quarantineText({ from, nickname, addresses, waitingFor, restSeconds }: QuarantineStatus): string {
+function quarantineText(one: QuarantineStatus): string {
+  const { from, nickname, addresses, waitingFor, restSeconds, givenUp = [] } = one;
   const whose = `${counted(addresses, 'address', 'addresses')} taken over from ${labelled(from, nickname)}`;
   const acknowledged = waitingFor.length === 0 ? '' : `, waiting for ${waitingFor.join(', ')} to acknowledge`;
-  return `${whose}${restSeconds > 0 ? `, free in ${restSeconds} s` : ''}${acknowledged}`;
+  const unheard =
+    givenUp.length === 0 ? '' : `, not waited for any more: ${givenUp.join(', ')}, out of reach`;
+  if (addresses === 0) return `take-over of ${labelled(from, nickname)} ended${unheard}`;
+  return `${whose}${restSeconds > 0 ? `, free in ${restSeconds} s` : ''}${acknowledged}${unheard}`;
 }
 
 function conflictText({ address, user, userNickname, id, owner, ownerNickname }: ConflictStatus): string {

@@ -45,9 +45,11 @@ export class Removals implements Channel<Uint8Array> {
     for (const [id, { since }] of this.#kept) if (now >= since + KEPT) this.#forget(id);
   }
 
-  /** Writes a record, and returns the delta that tells others; undefined if it is there already. */
-  add(removal: Removal): Uint8Array | undefined {
-    return this.#keep(removal, this.#now) ? this.#encode([idOf(removal)]) : undefined;
+  /** Writes a record, and returns the delta that tells others; "known" if it is there already, "full" without a place. */
+  add(removal: Removal): Uint8Array | 'known' | 'full' {
+    const id = idOf(removal);
+    if (this.#kept.has(id)) return 'known';
+    return this.#keep(removal, this.#now) ? this.#encode([id]) : 'full';
   }
 
   merge(delta: Uint8Array, now: Millis): Uint8Array | undefined {

@@ -29,8 +29,8 @@ type Attempt =
       /** What the id did not hold before. */
       readonly granted?: Granted | undefined;
     }
-  /** Until there is a ring and it is known to be recent. */
-  | { readonly type: 'waits' }
+  /** Until there is a ring and it is known to be recent, or for what `why` says. */
+  | { readonly type: 'waits'; readonly why?: string }
   | { readonly type: 'needs'; readonly need: Need };
 
 interface AttemptContext {
@@ -104,7 +104,8 @@ function claimOwn(id: string, cidr: Cidr, offset: number, { holdings, users }: A
       `${formatIp(cidr.ip)} is in use on ${user.nickname} (${user.name}), which lost it to this node`,
     );
   }
-  return holdings.isBlocked(offset) ? { type: 'waits' } : markAndGrant(id, cidr, holdings);
+  if (!holdings.isBlocked(offset)) return markAndGrant(id, cidr, holdings);
+  return { type: 'waits', why: `${formatIp(cidr.ip)} is in quarantine: see status ipam` };
 }
 
 function claimProblem(cidr: Cidr, offset: number, holdings: Holdings): string | undefined {

@@ -3,7 +3,9 @@ import type { Millis } from '../core/time.ts';
 import type { MemberEntry, Owner } from './entries.ts';
 import type { Holdings } from './holdings.ts';
 import type { Denial, Message } from './messages.ts';
-import { clipSpans, spansHave, spansOf, unionSpans, withoutSpans } from './range.ts';
+import { QUARANTINED } from './messages.ts';
+import type { Span } from './range.ts';
+import { clipSpans, commonSpans, spansHave, spansOf, unionSpans, withoutSpans } from './range.ts';
 import { SEGMENTS_PER_PART } from './ring-reply.ts';
 
 type SpaceRequest = Extract<Message, { type: 'space-request' }>;
@@ -16,12 +18,14 @@ const MAX_ANSWERS = 1_024;
 export class Donor {
   readonly #holdings: Holdings;
   readonly #users: () => readonly MemberEntry[];
+  readonly #quarantine: () => readonly Span[];
   readonly #answers = new Map<string, Answer>();
 
-  /** `users` = the members that use addresses which they do not own. */
-  constructor(holdings: Holdings, users: () => readonly MemberEntry[]) {
+  /** `users` = the members that use addresses which they do not own; `quarantine` = what was taken over and rests. */
+  constructor(holdings: Holdings, users: () => readonly MemberEntry[], quarantine: () => readonly Span[]) {
     this.#holdings = holdings;
     this.#users = users;
+    this.#quarantine = quarantine;
   }
 
   /** `ready` = this peer may give space out. The answer may be sent once all that is queued for the store is durable. */
@@ -47,7 +51,7 @@ export class Donor {
     switch (request.want) {
       case 'any': {
         const piece = this.#holdings.pieceFor(request.span, now);
-        if (piece === undefined) return denied(request, 'none');
+        if (piece === undefined) return denied(request, 'none', this.#resting(request.span));
         return { type: 'granted', id: request.id, ring: this.#holdings.donate([piece], to) };
       }
       case 'exact':
@@ -62,7 +66,7 @@ export class Donor {
     if (!this.#holdings.owns(offset)) return denied(request, 'not-mine');
     const holder = this.#holderOf(offset, to);
     if (holder !== undefined) return denied(request, 'in-use', holder);
-    if (this.#holdings.isBlocked(offset)) return denied(request, 'later');
+    if (this.#holdings.isBlocked(offset)) return denied(request, 'later', this.#resting(request.span));
     const piece = { start: offset, end: offset + 1 };
     return { type: 'granted', id: request.id, ring: this.#holdings.donate([piece], to) };
   }
@@ -83,6 +87,12 @@ export class Donor {
   #holderOf(offset: number, asker: Owner): string | undefined {
     const user = this.#usersBut(asker.owner).find(({ conflicts }) => spansHave(conflicts, offset));
     return this.#holdings.allocations.holderOf(offset) ?? user?.nickname;
+  }
+
+  /** Says so if some of `span` is held back for a take-over. */
+  #resting(span: Span): string {
+    const kept = commonSpans(this.#holdings.ownSpans, this.#quarantine());
+    return clipSpans(kept, span).length > 0 ? QUARANTINED : '';
   }
 
   #usersBut(asker: PeerName): MemberEntry[] {

@@ -64,6 +64,8 @@ export interface RemovedPeer {
   readonly restSeconds: number;
   /** Owners that are out of reach: they may still give out what the peer once donated. */
   readonly outOfReach: readonly PeerName[];
+  /** A sentence about what else did not work. */
+  readonly warning?: string;
 }
 
 export interface ResetOutcome {
@@ -82,6 +84,8 @@ export interface CheckOutcome {
     readonly answered: boolean;
   }[];
   readonly problems: readonly CheckProblem[];
+  /** Sentences about what is no problem. */
+  readonly notes: readonly string[];
 }
 
 export interface CheckProblem {

@@ -6,7 +6,7 @@ import type { Millis } from '../core/time.ts';
 import { SECOND } from '../core/time.ts';
 import type { Need } from './attempt.ts';
 import type { Denial } from './messages.ts';
-import { REQUEST_ID_BYTES } from './messages.ts';
+import { QUARANTINED, REQUEST_ID_BYTES } from './messages.ts';
 
 /** A request without an answer is sent again after this long; its donor then no longer holds up the others. */
 const RESEND: Millis = 2 * SECOND;
@@ -87,6 +87,13 @@ export class GrantSearch {
     for (const [peer, { reason, holder }] of this.#asked)
       if (reason === 'in-use') return { peer, id: holder };
     return undefined;
+  }
+
+  /** Peers that give nothing now as what they have is in quarantine. */
+  quarantining(): PeerName[] {
+    return [...this.#asked]
+      .filter(([, { reason, holder }]) => reason !== 'in-use' && holder === QUARANTINED)
+      .map(([name]) => name);
   }
 
   /** Peers whose answer is awaited. */

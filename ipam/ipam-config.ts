@@ -23,3 +23,6 @@ export interface IpamDependencies {
   /** The store's keys and values at the start; those that do not begin with "ipam/" are ignored. */
   readonly stored: ReadonlyMap<string, Uint8Array>;
 }
+
+/** Why a message of another allocator was dropped. */
+export type IpamDrop = 'ipam-malformed';

@@ -30,7 +30,7 @@ import { Resets } from './resets.ts';
 import { isComplete } from './ring.ts';
 import { commonSpans, spanSize } from './range.ts';
 import { SharedState } from './shared-state.ts';
-import type { IpamConfig, IpamDependencies } from './ipam-config.ts';
+import type { IpamConfig, IpamDependencies, IpamDrop } from './ipam-config.ts';
 import type { IpamStatus } from './status.ts';
 import { ipamStatus } from './status.ts';
 import { memberChange, openStored } from './stored-state.ts';
@@ -68,6 +68,8 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   #announced = '';
   #settledAt: Millis;
   #effects: IpamEffect[] = [];
+  /** How many messages were dropped, by reason. */
+  readonly drops: Partial<Record<IpamDrop, number>> = {};
   /** See {@link Channel.encode}. */
   readonly encode = (delta: Uint8Array): Uint8Array => delta;
 
@@ -101,7 +103,11 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
     this.#shared.merge(state.members);
     this.#takeOvers = new TakeOvers(ports, state.takeOvers, now);
     this.#conflicts = new Conflicts(ports, this.#shared, this.#membership);
-    this.#donor = new Donor(this.#holdings, () => this.#conflicts.users);
+    this.#donor = new Donor(
+      this.#holdings,
+      () => this.#conflicts.users,
+      () => this.#takeOvers.spans,
+    );
     this.#hint = new FreeHint(config.name, now);
     this.#catchUp = new CatchUp(
       this.#holdings.ring.some((value) => value.owner !== config.name),
@@ -141,7 +147,9 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
         this.#operator.check(request, now);
         break;
       case 'reset':
-        this.#reset(request, operation, now);
+        for (const answer of this.#resets.start(request, operation, () => this.#cluster.forget(), now)) {
+          this.#reply(answer.request, answer.result);
+        }
         break;
       default:
         this.#requests.add(request, operation, now);
@@ -175,6 +183,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   onUnicast(from: PeerName, bytes: Uint8Array, now: Millis): void {
     const message = decodeMessage(bytes);
     if (message === undefined) {
+      this.drops['ipam-malformed'] = (this.drops['ipam-malformed'] ?? 0) + 1;
       this.#reportOnce(`malformed ${from}`, 'warn', 'ignored a malformed address message', { peer: from });
       return;
     }
@@ -289,18 +298,6 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
     return this.#resets.departure ?? this.#cluster.departure;
   }
 
-  #reset(request: number, { force, probe }: Extract<IpamRequest, { type: 'reset' }>, now: Millis): void {
-    const begun = force
-      ? this.#resets.force(probe === true, now)
-      : this.#resets.begin(request, probe === true, now);
-    if (begun === 'nobody')
-      this.#reply(
-        request,
-        this.#resets.forget(() => this.#cluster.forget(), now),
-      );
-    else if (begun !== undefined) this.#reply(request, begun);
-  }
-
   /** Takes in what others wrote and returns what was new. */
   #mergeEntries(entries: readonly Entry[], now: Millis): Entry[] {
     const news = this.#shared.merge(entries.filter((entry) => this.#concerns(entry)));
@@ -389,14 +386,16 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   #state(): IpamStatus['status'] {
     if (this.#holdings.clusterId === undefined) return this.#requests.waiting ? 'awaiting-consensus' : 'idle';
     if (this.#requests.searching) return 'waiting-for-grant';
-    return this.#requests.exhausted ? 'exhausted' : 'ready';
+    if (this.#requests.exhausted) return 'exhausted';
+    return this.#isReady() && !this.#takeOvers.holdAll ? 'ready' : 'waiting-for-grant';
   }
 
   #detail(): string | undefined {
     if (this.#cluster.electing) return this.#cluster.detail;
     if (this.#catchUp.gated) return 'awaiting the rings of the neighbours after the start';
     if (this.#departure() !== undefined) return 'handing all addresses of this host on to another peer';
-    return this.#requests.awaiting(this.#view.peers) ?? this.#cluster.detail;
+    const resting = this.#takeOvers.holdAll ? 'all addresses of this host are in quarantine' : undefined;
+    return this.#requests.awaiting(this.#view.peers) ?? this.#cluster.detail ?? resting;
   }
 
   /** What others may see of the generation and the cluster is durable. */
@@ -439,6 +438,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
       timeout: this.#config.requestTimeout,
       freeHint: (name) => this.#shared.hint(name)?.free,
       users: () => this.#conflicts.users,
+      quarantine: () => this.#takeOvers.spans,
       reply: (request, result, granted) => this.#reply(request, result, granted),
       describe: () => this.#detail(),
     });

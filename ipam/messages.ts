@@ -70,6 +70,9 @@ export interface RingReply {
   readonly entries: readonly Entry[];
 }
 
+/** The `holder` of a denial for the sake of addresses that a take-over keeps in quarantine. */
+export const QUARANTINED = 'quarantine';
+
 /** none: nothing is free. later: ask again. in-use: `holder` has it. not-mine: somebody else owns it. */
 export type Denial = 'none' | 'later' | 'in-use' | 'not-mine' | 'other-cluster';
 

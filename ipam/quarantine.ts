@@ -49,6 +49,8 @@ export interface TakeOverStatus {
   readonly addresses: number;
   readonly waitingFor: readonly PeerName[];
   readonly restSeconds: number;
+  /** Who was waited for in vain. */
+  readonly givenUp?: readonly PeerName[];
 }
 
 /** What is known at the moment. */

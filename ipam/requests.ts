@@ -13,6 +13,8 @@ import type { DonorCandidate } from './grant-search.ts';
 import { GrantSearch } from './grant-search.ts';
 import type { Holdings } from './holdings.ts';
 import type { Message } from './messages.ts';
+import type { Span } from './range.ts';
+import { clipSpans, commonSpans, spanSize } from './range.ts';
 
 const DEFAULT_TIMEOUT: Millis = 1 * MINUTE;
 /** How long an owner, or any peer at all, may be out of reach before a request that needs it fails. */
@@ -27,6 +29,8 @@ interface RequestsPorts {
   readonly freeHint: (name: PeerName) => number | undefined;
   /** Members that use addresses which they do not own. */
   readonly users: () => readonly MemberEntry[];
+  /** What was taken over and may not be given out yet. */
+  readonly quarantine: () => readonly Span[];
   /** Answers once all that is queued for the store is durable. */
   readonly reply: (request: number, result: IpamResult, granted?: Granted) => void;
   readonly send: (to: PeerName, message: Message) => void;
@@ -39,6 +43,8 @@ interface Pending {
   readonly since: Millis;
   /** What it waits for from others; undefined while it waits for a ring. */
   need: Need | undefined;
+  /** What else it waits for, in words. */
+  why?: string | undefined;
 }
 
 /** The requests that are not answered yet, and the searches for space on their behalf. */
@@ -115,15 +121,18 @@ export class Requests {
 
   /** Whose grant is awaited, in words. */
   awaiting(peers: readonly IpamPeer[]): string | undefined {
-    const names = [...this.#searches.values()].flatMap((search) => search.awaited());
+    const searches = [...this.#searches.values()];
+    const names = searches.flatMap((search) => search.awaited());
     if (names.length === 0) return undefined;
-    return `awaiting a grant from ${[...new Set(names)].map((name) => nickOf(name, peers)).join(', ')}`;
+    const listed = [...new Set(names)].map((name) => nickOf(name, peers)).join(', ');
+    return `awaiting a grant from ${listed}${restingAt(searches, peers)}`;
   }
 
   #try(request: number, pending: Pending, ready: boolean, now: Millis): void {
     const { holdings, defaultSubnet, users } = this.#ports;
     const result = attempt(pending.operation, { holdings, defaultSubnet, users: users(), ready }, now);
     pending.need = result.type === 'needs' ? result.need : undefined;
+    pending.why = result.type === 'waits' ? result.why : undefined;
     if (result.type !== 'answered') return;
     if (pending.operation.type !== 'lookup' && pending.operation.type !== 'list') this.#exhausted = false;
     this.#pending.delete(request);
@@ -168,9 +177,9 @@ export class Requests {
   }
 
   #endOverdue(now: Millis): void {
-    for (const [request, { since }] of this.#pending) {
+    for (const [request, { since, why }] of this.#pending) {
       if (now < since + this.#timeout) continue;
-      const state = this.#ports.describe();
+      const state = why ?? this.#ports.describe();
       const after = `timed out after ${Math.round(this.#timeout / SECOND)} s`;
       this.#answer(request, failure(state === undefined ? after : `${after}: ${state}`));
     }
@@ -202,7 +211,9 @@ export class Requests {
   }
 
   #denial(search: GrantSearch, asked: number, peers: readonly IpamPeer[]): string {
-    return search.need.exact ? this.#exactDenial(search, asked, peers) : this.#spaceDenial(asked, peers);
+    return search.need.exact
+      ? this.#exactDenial(search, asked, peers)
+      : this.#spaceDenial(search, asked, peers);
   }
 
   #exactDenial(search: GrantSearch, asked: number, peers: readonly IpamPeer[]): string {
@@ -220,14 +231,22 @@ export class Requests {
       : `${address} belongs to ${name}, which is not reachable`;
   }
 
-  #spaceDenial(asked: number, peers: readonly IpamPeer[]): string {
+  #spaceDenial(search: GrantSearch, asked: number, peers: readonly IpamPeer[]): string {
     const { holdings } = this.#ports;
     const reachable = new Map(peers.map(({ name, generation }) => [name, generation]));
     const away = holdings.unservedSize(reachable);
     const lost = away === 0 ? '' : `; ${away} addresses belong to peers that are not reachable`;
+    const rest = this.#restingHere(search.need.span) + restingAt([search], peers) + lost;
     if (asked === 0)
-      return `no free addresses: those of this node are used up and no other peer is reachable${lost}`;
-    return `no free addresses: those of this node are used up and none of the ${asked} reachable peers has one to give${lost}`;
+      return `no free addresses: those of this node are used up and no other peer is reachable${rest}`;
+    return `no free addresses: those of this node are used up and none of the ${asked} reachable peers has one to give${rest}`;
+  }
+
+  #restingHere(span: Span): string {
+    const { holdings, quarantine } = this.#ports;
+    const size = spanSize(clipSpans(commonSpans(holdings.ownSpans, quarantine()), span));
+    if (size === 0) return '';
+    return `; ${size} ${size === 1 ? 'address is' : 'addresses are'} in quarantine: see status ipam`;
   }
 
   #answer(request: number, result: IpamResult): void {
@@ -242,6 +261,13 @@ function keyOf({ span, exact }: Need): string {
 
 function failure(error: string): IpamResult {
   return { type: 'failed', error };
+}
+
+/** Who keeps what is searched for in quarantine. */
+function restingAt(searches: readonly GrantSearch[], peers: readonly IpamPeer[]): string {
+  const names = [...new Set(searches.flatMap((search) => search.quarantining()))];
+  if (names.length === 0) return '';
+  return `; addresses of ${names.map((name) => nickOf(name, peers)).join(', ')} are in quarantine: see status ipam there`;
 }
 
 /** "NICK (NAME)", or the bare name of a peer that is not known. */

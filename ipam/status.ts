@@ -49,6 +49,7 @@ interface QuarantineStatus {
   readonly addresses: number;
   readonly waitingFor: readonly string[];
   readonly restSeconds: number;
+  readonly givenUp?: readonly string[];
 }
 
 interface StatusParts {
@@ -77,7 +78,7 @@ export function ipamStatus(parts: StatusParts): IpamStatus {
     active: holdings.allocations.active,
     conflicts: [...ownConflicts(parts), ...foreignConflicts(parts)].slice(0, MAX_CONFLICTS),
     quarantine: parts.takeOvers
-      .filter(({ addresses }) => addresses > 0)
+      .filter(({ addresses, givenUp }) => addresses > 0 || givenUp !== undefined)
       .map((one) => ({ ...one, nickname: directory.nicknameOf(one.from) })),
   };
 }

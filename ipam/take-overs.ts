@@ -9,7 +9,7 @@ import type { IpamPorts } from './ports.ts';
 import type { QuarantineStep, TakeOver, TakeOverStatus } from './quarantine.ts';
 import { newTakeOverId, Quarantine, REST_AFTER_TAKE_OVER } from './quarantine.ts';
 import type { Span } from './range.ts';
-import { spanSize } from './range.ts';
+import { spanSize, withoutSpans } from './range.ts';
 import { splitRing } from './ring-reply.ts';
 import type { RingValue } from './ring.ts';
 import { NO_GENERATION } from './ring.ts';
@@ -26,6 +26,8 @@ interface TakeOverOptions {
 export class TakeOvers {
   readonly #ports: IpamPorts;
   readonly #quarantine: Quarantine;
+  /** By victim: who was waited for in vain, in this run, and has not been in reach since. */
+  readonly #givenUp = new Map<PeerName, Set<PeerName>>();
 
   constructor(ports: IpamPorts, restored: readonly TakeOver[], now: Millis) {
     this.#ports = ports;
@@ -35,6 +37,12 @@ export class TakeOvers {
   /** In quarantine: the same object as long as nothing changes. */
   get spans(): readonly Span[] {
     return this.#quarantine.spans;
+  }
+
+  /** Is everything that this peer owns in quarantine? */
+  get holdAll(): boolean {
+    const own = this.#ports.holdings.ownSpans;
+    return own.length > 0 && withoutSpans(own, this.spans).length === 0;
   }
 
   /** Takes over all that `name` owns and does not serve. */
@@ -79,27 +87,46 @@ export class TakeOvers {
   step(now: Millis): void {
     const { holdings, peers, log } = this.#ports;
     const { clusterId, ring, ownSpans: own } = holdings;
-    if (this.#quarantine.isEmpty) return;
+    if (this.#quarantine.isEmpty && this.#givenUp.size === 0) return;
     const known = new Map(peers().map((peer) => [peer.name, peer]));
+    this.#forgetHeard(known);
     const { send, changed, givenUp } = this.#quarantine.step({ peers: known, clusterId, ring, own }, now);
     for (const { id, takeOver } of changed) this.#store(id, takeOver);
     this.#sendAll(send);
     for (const { name, victim } of givenUp) {
       log('warn', 'a peer out of reach did not acknowledge a take-over', { peer: name, victim });
+      this.#givenUp.set(victim, (this.#givenUp.get(victim) ?? new Set()).add(name));
     }
   }
 
   /** The cluster was left. */
   clear(): void {
     for (const id of this.#quarantine.clear()) this.#store(id, undefined);
+    this.#givenUp.clear();
   }
 
   nextTimeout(): Millis | undefined {
     return this.#quarantine.nextTimeout();
   }
 
+  /** Ascending by victim; also those that are over but that somebody never heard of. */
   status(now: Millis): TakeOverStatus[] {
-    return this.#quarantine.status(this.#ports.holdings.ownSpans, now);
+    const lines = new Map(
+      this.#quarantine.status(this.#ports.holdings.ownSpans, now).map((line) => [line.from, line]),
+    );
+    for (const [from, names] of this.#givenUp) {
+      const line = lines.get(from) ?? { from, addresses: 0, waitingFor: [], restSeconds: 0 };
+      lines.set(from, { ...line, givenUp: [...names].sort(compareNames) });
+    }
+    return [...lines.values()].sort((a, b) => compareNames(a.from, b.from));
+  }
+
+  /** Who is in reach again learns of the take-over from the ring. */
+  #forgetHeard(known: ReadonlyMap<PeerName, IpamPeer>): void {
+    for (const [victim, names] of this.#givenUp) {
+      for (const name of names) if (known.get(name)?.reachable === true) names.delete(name);
+      if (names.size === 0) this.#givenUp.delete(victim);
+    }
   }
 
   #begin(takeOver: Omit<TakeOver, 'id'>, now: Millis): void {

@@ -12,7 +12,7 @@ import { Removals } from '../gossip/removals.ts';
 import { MAX_PASSWORDS } from '../gossip/secure-channel.ts';
 import type { CryptoResult } from '../gossip/secure-channel.ts';
 import type { TopologyEntry } from '../gossip/topology-entry.ts';
-import type { IpamEffect, IpamRequest } from '../ipam/effects.ts';
+import type { IpamEffect, IpamRequest, IpamResult } from '../ipam/effects.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import { DATA_PLANE, IPAM, PINS_KEY, loadPins, localEnd, makeGossip, makeIpam } from './control-config.ts';
 import type { ControlNodeConfig, ControlNodeDeps } from './control-config.ts';
@@ -41,6 +41,8 @@ export class ControlNode implements Machine<ControlEffect> {
   readonly #pins: Pins;
   readonly #removals: Removals;
   readonly #passwords: HeldPasswords;
+  /** Removed peers whose key is not known as removed, and why. */
+  readonly #unrecorded = new Map<PeerName, string>();
   readonly #statusRequests = new StatusRequests();
   /** What follows when a transaction is durable. */
   readonly #commits = new Map<number, Commit>();
@@ -330,7 +332,11 @@ export class ControlNode implements Machine<ControlEffect> {
         this.#gossip.publish(IPAM, effect.delta, this.#now);
         break;
       case 'reply':
-        this.#effects.push({ type: 'ipam-reply', request: effect.request, result: effect.result });
+        this.#effects.push({
+          type: 'ipam-reply',
+          request: effect.request,
+          result: this.#warned(effect.result),
+        });
         break;
       case 'announce': {
         const { generation, clusterId } = effect.info;
@@ -378,9 +384,22 @@ export class ControlNode implements Machine<ControlEffect> {
 
   /** The peer that has this name from now on may be another one, with another key. */
   #removePeer(name: PeerName): void {
-    const key = this.#pins.get(name);
-    const delta = key && this.#removals.add({ name, key });
-    if (delta !== undefined) this.#gossip.publish(REMOVED, delta, this.#now);
+    const key = this.#pins.get(name) ?? this.#gossip.entry(name)?.key;
+    const delta = key === undefined ? 'unknown' : this.#removals.add({ name, key });
+    this.#unrecorded.delete(name);
+    if (delta instanceof Uint8Array) this.#gossip.publish(REMOVED, delta, this.#now);
+    else if (delta !== 'known') this.#unrecorded.set(name, UNRECORDED[delta]);
+  }
+
+  /** Says with a removal if others go on trusting the key of the peer. */
+  #warned(result: IpamResult): IpamResult {
+    if (result.type !== 'removed' || this.#unrecorded.size === 0) return result;
+    const removed = result.removed.map((one) => {
+      const warning = this.#unrecorded.get(one.name);
+      this.#unrecorded.delete(one.name);
+      return warning === undefined ? one : { ...one, warning };
+    });
+    return { type: 'removed', removed };
   }
 
   #toData(message: ToData): void {
@@ -462,6 +481,12 @@ function refusalOf(held: number, next: number): string | undefined {
     return 'no password is left: restart without one, on all hosts, to turn encryption off';
   return undefined;
 }
+
+const UNRECORDED = {
+  unknown:
+    'its key is not known here, so others still trust it: run rmpeer on a host that had a link with it, too',
+  full: 'too many peers were removed within 24 h, so others still trust its key: run rmpeer again tomorrow',
+} as const;
 
 /** The channel of removed peers. */
 const REMOVED = 'removed';

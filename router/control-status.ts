@@ -56,7 +56,12 @@ export function controlStatus(parts: StatusParts, now: Millis): ControlStatus {
       connections: gossip.connectionsStatus(now),
       links: linkStatuses(report, links.offerStates(), nicknameOf),
       peers: gossip.peersStatus(),
-      drops: sumCounts(report?.drops ?? {}, links.drops, connectionDrops(gossip.refusals())),
+      drops: sumCounts(
+        report?.drops ?? {},
+        links.drops,
+        connectionDrops(gossip.refusals()),
+        parts.ipam?.drops ?? {},
+      ),
     },
     ipam: parts.ipam?.status(now) ?? IPAM_DISABLED,
   };

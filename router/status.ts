@@ -105,6 +105,8 @@ export interface QuarantineStatus {
   readonly waitingFor: readonly string[];
   /** What is left of the rest that they have in any case. */
   readonly restSeconds: number;
+  /** Who was out of reach for 10 min and so waited for no longer: they may still give such addresses out; names. */
+  readonly givenUp?: readonly string[];
 }
 
 export interface OwnedStatus {

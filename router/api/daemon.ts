@@ -68,6 +68,8 @@ export interface RemovedPeer {
   readonly restSeconds: number;
   /** Owners that are out of reach: they may still give out what the peer once donated; names. */
   readonly outOfReach: readonly string[];
+  /** A sentence about what else did not work. */
+  readonly warning?: string;
 }
 
 export interface ResetResult {
@@ -83,6 +85,8 @@ export interface ResetResult {
 export interface CheckResult {
   readonly nodes: readonly { readonly name: string; readonly nickname: string; readonly answered: boolean }[];
   readonly problems: readonly { readonly problem: string; readonly remedy: string }[];
+  /** Sentences about what is no problem. */
+  readonly notes: readonly string[];
 }
 
 export interface RotateResult {

@@ -61,7 +61,7 @@ test('every kind of inner message is listed under its number', (t) => {
 
 test('every message of address allocation is listed under its number', (t) => {
   const types = [...constantsOf('ipam/messages.ts')].filter(
-    ([each]) => !/_BYTES$|^MAX_|^DENIALS$|^WANTS$/.test(each),
+    ([each]) => !/_BYTES$|^MAX_|^DENIALS$|^WANTS$|^QUARANTINED$/.test(each),
   );
   const coded = types.map(([each, number]) => [spoken(each), `${number as number}`]);
   t.deepEqual(numbered(tables, ['type', 'message', 'fields after the type']), Object.fromEntries(coded));
@@ -78,6 +78,7 @@ test('every reason to drop something is listed, and no other', (t) => {
     ...literalsOf('router/link/rekey-handshake.ts', 'RekeyDrop'),
     ...literalsOf('router/link/link-control.ts', 'LinkControlDrop'),
     ...literalsOf('router/link/link.ts', 'LinkDrop'),
+    ...literalsOf('ipam/ipam-config.ts', 'IpamDrop'),
     ...wordsOf('router/data-node.ts', '', ['this.#drops.add']),
     ...wordsOf('router/lane-node.ts', '', ['this.#drops.add', 'this.#drop']),
   ];

@@ -18,7 +18,14 @@ function donor(): { donor: Donor; holdings: Holdings } {
   const holdings = new Holdings(range, self, [], new CommitQueue<Deferred>());
   holdings.enter(clusterId);
   holdings.merge(initialRing(range.size, [self]));
-  return { donor: new Donor(holdings, () => []), holdings };
+  return {
+    donor: new Donor(
+      holdings,
+      () => [],
+      () => [],
+    ),
+    holdings,
+  };
 }
 
 function request(n: number, change: object = {}): Extract<Message, { type: 'space-request' }> {

@@ -91,6 +91,86 @@ test('addresses that were taken over are not given out before 10 minutes, to nob
   t.is(drainOf(network, B, 400).length, 31);
 });
 
+test('who is refused an address because the rest is in quarantine is told so, here and by a donor', (t) => {
+  const network = mesh([A, B]);
+  network.crash(B);
+  rmpeer(network, A, 1, [B]);
+  drainOf(network, A, 100);
+  network.request(A, 2, { type: 'allocate', id: 'more' });
+  network.run(6_000);
+  t.is(
+    network.reply(A, 2),
+    'error: no free addresses: those of this node are used up and no other peer is reachable; ' +
+      '32 addresses are in quarantine: see status ipam',
+  );
+  network.add(C, { type: 'observer' });
+  network.run(8_000);
+  network.request(C, 1, { type: 'allocate', id: 'guest' });
+  network.run(6_000);
+  t.is(
+    network.reply(C, 1),
+    'error: no free addresses: those of this node are used up and none of the 1 reachable peers has one to give; ' +
+      `addresses of nick-1 (${A}) are in quarantine: see status ipam there`,
+  );
+});
+
+test('a claim of an address in quarantine waits for it, and says so when it gives up', (t) => {
+  const network = mesh([A, B, C]);
+  network.crash(C);
+  rmpeer(network, A, 1, [C]);
+  const cidr = parseCidr('10.32.0.40/26')!;
+  network.request(A, 2, { type: 'claim', id: 'mine', cidr });
+  network.request(B, 1, { type: 'claim', id: 'theirs', cidr });
+  network.run(61_000);
+  t.is(network.reply(A, 2), 'error: timed out after 60 s: 10.32.0.40 is in quarantine: see status ipam');
+  t.is(
+    network.reply(B, 1),
+    `error: timed out after 60 s: awaiting a grant from nick-1 (${A}); ` +
+      `addresses of nick-1 (${A}) are in quarantine: see status ipam there`,
+  );
+});
+
+test('a peer that was waited for in vain stays in the status until it is back', (t) => {
+  const network = mesh([A, B, C]);
+  network.crash(C);
+  network.faults = { loss: 1, duplication: 0, delay: 0 };
+  rmpeer(network, A, 1, [C], { now: true });
+  network.crash(B);
+  network.faults = { loss: 0, duplication: 0, delay: 0 };
+  network.run(30 * MINUTE);
+  t.deepEqual(statusOf(network, A).quarantine, [
+    { from: C, nickname: 'nick-3', addresses: 0, waitingFor: [], restSeconds: 0, givenUp: [B] },
+  ]);
+  network.start(B);
+  network.run(5_000);
+  t.deepEqual(statusOf(network, A).quarantine, []);
+});
+
+test('before there is a ring, a name that nobody has and the own one are refused at once', (t) => {
+  const network = new Network(parseIpamSettings('10.32.0.0/26', undefined) as IpamSettings, 1);
+  network.add(A, { type: 'consensus', voters: 3 });
+  rmpeer(network, A, 1, ['nonsense']);
+  t.regex(network.reply(A, 1)!, /^error: .*nonsense/);
+  rmpeer(network, A, 2, [A]);
+  t.regex(network.reply(A, 2)!, /^error: .*is this host: use reset/);
+});
+
+test('a peer whose own space is all in quarantine, or that waits for rings, does not say that it is ready', (t) => {
+  const network = mesh([A, B]);
+  t.is(statusOf(network, A).status, 'ready');
+  network.crash(B);
+  network.wipe(A, 'cccccccccccccccc');
+  network.start(B);
+  network.run(8_000);
+  const { status, detail } = statusOf(network, A);
+  t.deepEqual([status, detail], ['waiting-for-grant', 'all addresses of this host are in quarantine']);
+  network.run(11 * MINUTE);
+  t.is(statusOf(network, A).status, 'ready');
+  network.crash(A);
+  network.start(A);
+  t.is(statusOf(network, A).status, 'waiting-for-grant');
+});
+
 test('with --now the acknowledgements are enough', (t) => {
   const network = mesh([A, B, C]);
   network.crash(C);
@@ -316,6 +396,7 @@ test('rmpeer may be repeated, by nickname too, also when the topology has forgot
 test('rmpeer before there is a ring waits, and says what for when it gives up', (t) => {
   const network = new Network(parseIpamSettings('10.32.0.0/26', undefined) as IpamSettings, 1);
   network.add(A, { type: 'consensus', voters: 2 });
+  network.add(B, { type: 'observer' });
   rmpeer(network, A, 1, [B]);
   t.is(network.reply(A, 1), undefined);
   network.run(MINUTE);

@@ -7,7 +7,7 @@ import type { Millis } from '../../core/time.ts';
 import type { IpamResult } from '../../ipam/effects.ts';
 import { parseInitMode } from '../../ipam/init-mode.ts';
 import { parseIpamSettings } from '../../ipam/settings.ts';
-import type { ControlNodeConfig } from '../../router/control-config.ts';
+import type { ControlNodeConfig, ControlNodeDeps } from '../../router/control-config.ts';
 import type { ControlEffect } from '../../router/control-effect.ts';
 import { ControlNode } from '../../router/control-node.ts';
 import type { ControlReport, ControlStatus } from '../../router/control-status.ts';
@@ -83,7 +83,7 @@ export class ControlNet {
   #runs = 0;
 
   /** Starts node `number`, afresh or from what its store holds. */
-  start(number: number, options: Options = {}): TestNode {
+  start(number: number, options: Options = {}, createIpam?: ControlNodeDeps['createIpam']): TestNode {
     let host = this.nodes.find((node) => node.number === number);
     if (host === undefined) this.nodes.push((host = new TestNode(number)));
     this.#streams.set(host, new Map());
@@ -92,7 +92,8 @@ export class ControlNet {
     if ('error' in loaded) throw new Error(loaded.error);
     for (const { key, value } of loaded.changes) host.store.set(key, value!);
     const config = { ...defaults(host), identity: loaded.identity, uid: random.bytes(8), ...options };
-    const deps = { primitives: fakePrimitives, random, stored: host.store };
+    const made = createIpam === undefined ? {} : { createIpam };
+    const deps = { primitives: fakePrimitives, random, stored: host.store, ...made };
     host.identity = loaded.identity;
     host.toData = [];
     host.node = new ControlNode(config, deps, this.now);
