@@ -13,7 +13,7 @@ const PERIOD_MS = 800;
 /** By how much echo requests may be later than in as long a time without blocks. */
 const LATER = 10;
 /** Both main threads spin, and a busy machine makes wait for a core: so much says nothing, in ms. */
-const NOT_LATE_MS = 50;
+const NOT_LATE_MS = 100;
 
 /** Blocks the main threads of all hosts, again and again; returns how long the API took to answer in the meantime. */
 async function blockAgainAndAgain(hosts: readonly LabHost[]): Promise<number[]> {
