@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import { preflight } from '../../plugin/host/host-network.ts';
 import { listAddresses, listLinks } from '../../plugin/host/link-query.ts';
 import { runProgram } from '../../plugin/host/run.ts';
+import { ethernet, icmp6, ipv4, ipv6, sendFrame } from './forged-frames.ts';
 import { HostLab, RANGE } from './host-lab.ts';
 
 test('the bridge is made once, adopted again, and keeps its ports', async (t) => {
@@ -205,11 +206,38 @@ test('attached namespaces cannot reach the control port of the host, but other p
 
 test('what attached namespaces must not send into the mesh stops at their port', async (t) => {
   const lab = await HostLab.start(t);
-  await lab.network().setUp();
-  const rules = await lab.run(lab.name, 'nft', 'list', 'table', 'bridge', 'weave-ts');
-  t.regex(rules, /iifname "vethwe\*" .*nd-router-advert/);
-  t.regex(rules, /iifname "vethwe\*" .*udp sport 67 udp dport 68 drop/);
-  t.regex(rules, /iifname "vethwe\*" .*udp sport 547 udp dport 546 drop/);
+  const network = lab.network();
+  await network.setUp();
+  const name = await lab.container();
+  const { mac } = await lab.attachments(network).attach({ target: name, addresses: [] });
+  const counted = async (counter: string): Promise<number> => {
+    const text = await lab.run(lab.name, 'nft', 'list', 'counter', 'bridge', 'weave-ts', counter);
+    return Number(/packets (\d+)/.exec(text)?.[1]);
+  };
+  const udp = (ports: string): string => `${ports}00080000`;
+  const cases: [counter: string, frame: string][] = [
+    ['router_advertisement', ethernet(mac, '86dd') + icmp6({ mac }, '86')],
+    ['router_advertisement', ethernet(mac, '86dd') + icmp6({ mac }, '89')],
+    [
+      'dhcp_answer',
+      ethernet(mac, '0800') + ipv4('10.32.0.1', '255.255.255.255', '11', udp('00430044')),
+    ],
+    ['dhcp_answer', ethernet(mac, '86dd') + ipv6({ mac }, '11', udp('02230222'))],
+    ['spanning_tree', ethernet(mac, '0027', '0180c2000000') + '424203' + '00'.repeat(40)],
+  ];
+  for (const [counter, frame] of cases) {
+    const before = await counted(counter);
+    await sendFrame(name, 'ethwe', frame);
+    t.is(await counted(counter), before + 1, frame);
+  }
+  // Requests to servers are nothing of the kind, and whoever is no pod may speak for others.
+  await sendFrame(
+    name,
+    'ethwe',
+    ethernet(mac, '0800') + ipv4('10.32.0.1', '255.255.255.255', '11', udp('00440043')),
+  );
+  await sendFrame(name, 'ethwe', ethernet('02:00:00:00:00:99', '0800') + ipv4('10.32.9.9', '10.32.0.9'));
+  t.deepEqual(await Promise.all(['dhcp_answer', 'forged_mac', 'forged_address'].map(counted)), [2, 0, 0]);
 });
 
 test('a daemon in its own namespace, entered from outside, does the same', async (t) => {
@@ -231,7 +259,8 @@ test('a daemon in its own namespace, entered from outside, does the same', async
     await network.setUp();
     const namespace = await network.open(${JSON.stringify(target)});
     const addresses = [{ ip: { family: 4, value: 0x0a200001n }, prefix: 12 }];
-    const plan = { hostInterface: 'vethwe1', interface: 'ethwe', mac: '02:00:00:00:00:07', mtu, addresses };
+    const plan = { hostInterface: 'vethwe1', interface: 'ethwe', mac: '02:00:00:00:00:07', mtu, addresses,
+      routes: [], hostMac: '02:00:00:00:00:08', hairpin: false, guarded: false };
     await network.plug(plan, namespace);
     await network.expose({ addresses: [{ ip: { family: 4, value: 0x0a200002n }, prefix: 12 }], masquerade: [], remove: [] });
     console.log(mtu, [...await network.ports()].join());`;
