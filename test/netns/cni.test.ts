@@ -3,7 +3,7 @@ import type { ExecutionContext } from 'ava';
 import { Lab } from '../../scripts/lab.ts';
 import { must, run, start as spawned, until } from '../../scripts/run.ts';
 import { CniRuntime } from './cni-lab.ts';
-import { arp, ethernet, icmp6, ipv4, sendFrame } from './forged-frames.ts';
+import { arp, ethernet, icmp6, ipv4, linkLocal, neighbourProbe, sendFrame } from './forged-frames.ts';
 import type { Sender } from './forged-frames.ts';
 
 let labs = 0;
@@ -152,6 +152,16 @@ const FORGED: readonly (readonly [what: string, counter: string, frame: (pod: Se
     'forged_address',
     (pod) => ethernet(pod.mac, '8100') + '00010800' + ipv4('10.32.99.99', pod.otherIp),
   ],
+  [
+    'an ARP probe for the address of another',
+    'forged_address',
+    (pod) => ethernet(pod.mac, '0806') + arp(pod.mac, pod.otherIp, '0.0.0.0'),
+  ],
+  [
+    'a probe for the IPv6 address of another',
+    'forged_address',
+    (pod) => ethernet(pod.mac, '86dd') + neighbourProbe(pod, 'fe800000000000000000000000000099'),
+  ],
   ['a frame of another protocol', 'other_protocol', (pod) => ethernet(pod.mac, '88cc') + '00'.repeat(46)],
 ];
 
@@ -177,6 +187,28 @@ test('what a pod forges is stopped and counted, with the daemon and without', as
       /ARP|VLAN|vlan|router adv|tgt is fe80::99|STP|BOOTP|10\.32\.99\.99|02:00:00:00:00:99/.test(seen),
       seen,
     );
+    const before = await runtime.counter('forged_address');
+    await sendFrame(a, 'eth0', ethernet(pod.mac, '0806') + arp(pod.mac, pod.ip, '0.0.0.0'));
+    await sendFrame(a, 'eth0', ethernet(pod.mac, '86dd') + neighbourProbe(pod, linkLocal(pod.mac)));
+    t.is((await runtime.counter('forged_address')) - before, 0, 'what probes for its own addresses');
+  }
+});
+
+test('a pod cannot draw the frames of another to its port by frames that end at the bridge', async (t) => {
+  const { lab, runtime } = await launched(t);
+  const { host } = runtime;
+  const [a, b] = [await lab.namespace('a'), await lab.namespace('b')];
+  await runtime.add('aaa', a);
+  const second = await runtime.add('bbb', b);
+  const [mac, address] = [second.interfaces![2]!.mac!, second.ips![0]!.address.split('/')[0]!];
+  const reaches = (): Promise<string> => host.must(['ping', '-c', '1', '-W', '5', address]);
+  await reaches();
+  for (const last of ['02', '0e', '0f']) {
+    await sendFrame(a, 'eth0', ethernet(mac, '88cc', `0180c20000${last}`) + '00'.repeat(46));
+    const learnt = await host.must(['bridge', 'fdb', 'show', 'br', 'weave']);
+    const [, port] = new RegExp(`^${mac} dev (\\w+) `, 'm').exec(learnt) ?? [];
+    t.is(port, second.interfaces![1]!.name, `01:80:c2:00:00:${last}`);
+    t.regex(await reaches(), /1 received/);
   }
 });
 

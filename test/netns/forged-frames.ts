@@ -38,8 +38,15 @@ function checksum(head: string, source: string, destination: string): string {
   return (~sum & 0xffff).toString(16).padStart(4, '0');
 }
 
-export function arp(mac: string, ip: string): string {
-  return `0001080006040002${mac.replaceAll(':', '')}${hexOf(ip)}ffffffffffff${hexOf(ip)}`;
+/** An answer to everybody; with another `sender` a question of theirs for `ip`. */
+export function arp(mac: string, ip: string, sender = ip): string {
+  const operation = sender === ip ? '0002' : '0001';
+  return `000108000604${operation}${mac.replaceAll(':', '')}${hexOf(sender)}ffffffffffff${hexOf(ip)}`;
+}
+
+/** Whether somebody has `target`, asked before having an address. */
+export function neighbourProbe(sender: Pick<Sender, 'mac'>, target: string): string {
+  return ipv6(sender, '3a', `8700000000000000${target}`, '00'.repeat(16));
 }
 
 /** From the sender's link-local address to all nodes; the target is fe80::99. */
@@ -58,7 +65,8 @@ export function ipv6(
   return `60000000${length}${protocol}ff${source}ff020000000000000000000000000001${payload}`;
 }
 
-function linkLocal(mac: string): string {
+/** As 32 hexadecimal digits. */
+export function linkLocal(mac: string): string {
   const [a, b, c, d, e, f] = mac.split(':');
   const flipped = (Number.parseInt(a!, 16) ^ 2).toString(16).padStart(2, '0');
   return `fe80000000000000${flipped}${b}${c}fffe${d}${e}${f}`;

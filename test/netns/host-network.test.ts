@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { setTimeout } from 'node:timers/promises';
 import { preflight } from '../../plugin/host/host-network.ts';
 import { listAddresses, listLinks } from '../../plugin/host/link-query.ts';
+import { rejoin } from '../../plugin/host/port.ts';
 import { runProgram } from '../../plugin/host/run.ts';
 import { ethernet, icmp6, ipv4, ipv6, sendFrame } from './forged-frames.ts';
 import { HostLab, RANGE } from './host-lab.ts';
@@ -238,6 +239,52 @@ test('what attached namespaces must not send into the mesh stops at their port',
   );
   await sendFrame(name, 'ethwe', ethernet('02:00:00:00:00:99', '0800') + ipv4('10.32.9.9', '10.32.0.9'));
   t.deepEqual(await Promise.all(['dhcp_answer', 'forged_mac', 'forged_address'].map(counted)), [2, 0, 0]);
+});
+
+test('rules that somebody flushed come back with every guard, and do not keep ports from coming and going', async (t) => {
+  const lab = await HostLab.start(t);
+  const network = lab.network();
+  await network.setUp();
+  const flush = () => lab.run(lab.name, 'nft', 'flush', 'ruleset');
+  const guards = async () => {
+    const text = await lab.run(lab.name, 'nft', 'list', 'set', 'bridge', 'weave-ts', 'guarded');
+    return (text.match(/vethwe\w+/g) ?? []).sort();
+  };
+  const hasRules = async () => {
+    const text = await lab.run(lab.name, 'nft', 'list', 'ruleset');
+    return text.includes('goto guard') && text.includes('dport 6783');
+  };
+  const guard = (n: number) => ({
+    hostInterface: `vethwe${n}`,
+    mac: `02:00:00:00:00:0${n}`,
+    addresses: [{ family: 4, value: 0x0a200000n + BigInt(n) } as const],
+  });
+  await network.adoptGuards([guard(1), guard(2)]);
+  await flush();
+  await network.unplug('vethwe1');
+  t.deepEqual(await guards(), ['vethwe2']);
+  await flush();
+  const name = await lab.container();
+  const namespace = await network.open(name);
+  const plan = { ...guard(3), interface: 'eth0', mtu: 1_388, routes: [], hairpin: false, guarded: true };
+  const cidrs = { addresses: [{ ip: guard(3).addresses[0]!, prefix: 12 }], hostMac: '02:00:00:00:00:13' };
+  await network.plug({ ...plan, ...cidrs }, namespace);
+  await namespace.close();
+  t.deepEqual(await guards(), ['vethwe2', 'vethwe3']);
+  for (const spoil of [flush, () => lab.run(lab.name, 'nft', 'flush', 'table', 'bridge', 'weave-ts')]) {
+    await spoil();
+    t.false(await hasRules());
+    await network.repair();
+    t.deepEqual(await guards(), ['vethwe2', 'vethwe3']);
+    t.true(await hasRules());
+  }
+});
+
+test('a port that is gone meanwhile is not put back into the bridge', async (t) => {
+  const lab = await HostLab.start(t);
+  await lab.network().setUp();
+  await t.notThrowsAsync(rejoin(lab.commands, 'weave', 'vethwe404'));
+  await t.throwsAsync(rejoin(lab.commands, 'nowhere', 'lo'));
 });
 
 test('a daemon in its own namespace, entered from outside, does the same', async (t) => {

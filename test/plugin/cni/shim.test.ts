@@ -209,6 +209,52 @@ for (const kind of Object.keys(BUILDS)) {
     t.is(readdirSync(spool).length, 1);
   });
 
+  test(`${kind}: STATUS of a daemon that hangs is answered sooner than what changes something`, async (t) => {
+    const { socket } = await place(t, () => undefined);
+    const [add, status] = await Promise.all([
+      call('ADD', socket, { program: hasty }),
+      call('STATUS', socket, { program: hasty }),
+    ]);
+    t.like(status.json, { code: 50, msg: `the daemon on ${socket} did not answer in time` });
+    t.is(status.code, 1);
+    t.true(status.ms < add.ms);
+  });
+
+  test(`${kind}: an input that does not end is error 5`, async (t) => {
+    for (const command of ['ADD', 'STATUS']) {
+      const running = started(t, { command, program: hasty, containerId: 'c', netns: '/n', ifname: 'eth0' });
+      running.child.stdin.write('{"cniVersion":"1.0.0"');
+      const outcome = await running.outcome;
+      t.is(outcome.code, 1);
+      t.like(outcome.json, { code: 5, msg: 'standard input cannot be read' });
+    }
+  });
+
+  test(`${kind}: a socket that cannot be one is error 7, and is not replaced by the default`, async (t) => {
+    const { socket, asked } = await place(t, reply('200 OK', ''));
+    const environment = { WEAVE_TS_SOCKET: socket };
+    for (const value of ['7', 'true', '{"a":"/x"}', '["/x"]', '"/x\\u0000"']) {
+      const config = `{"cniVersion":"1.0.0","a":[1],"socket":${value},"name":"n"}`;
+      const outcome = await call('ADD', '', { config, environment });
+      t.is(outcome.code, 1, value);
+      t.like(outcome.json, { cniVersion: '1.0.0', code: 7 });
+    }
+    t.is(asked.length, 0);
+    for (const value of ['null', '""']) {
+      const config = `{"cniVersion":"1.0.0","socket":${value},"name":"n"}`;
+      t.is((await call('ADD', '', { config, environment })).code, 0, value);
+    }
+  });
+
+  test(`${kind}: standard streams that are closed are neither read nor written`, async (t) => {
+    const { socket, asked } = await place(t, reply('200 OK', '{}'));
+    const script = join(socket, '..', 'closed');
+    writeFileSync(script, `#!/bin/sh\nexec ${program} >&- 2>&-\n`, { mode: 0o755 });
+    const outcome = await call('ADD', socket, { program: script });
+    t.deepEqual([outcome.code, outcome.stdout], [0, '']);
+    t.deepEqual(JSON.parse(decodeCallBody(asked[0]!)!.input), { ...NETWORK, socket });
+  });
+
   test(`${kind}: half an answer is none: ADD for later, DEL kept`, async (t) => {
     const half = 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"cniVersion":';
     const { socket, spool } = await place(t, (connection) => connection.end(half));
@@ -218,6 +264,8 @@ for (const kind of Object.keys(BUILDS)) {
     });
     t.is((await call('DEL', socket)).code, 0);
     t.is(readdirSync(spool).length, 1);
+    const header = await place(t, (connection) => connection.end('HTTP/1.1 200 OK\r\nContent-Length: 5'));
+    t.is((await call('CHECK', header.socket)).json?.code, 11);
     const nothing = await place(t, (connection) => connection.destroy());
     t.is((await call('CHECK', nothing.socket)).json?.code, 11);
   });
