@@ -41,9 +41,8 @@ export async function runNodeShim(program: string, times = TIMES): Promise<void>
   const began = performance.now();
   const command = process.env['CNI_COMMAND'] ?? '';
   if (command === '') {
-    process.stderr.write(
-      `weave-ts CNI plugin; protocol versions ${SUPPORTED_VERSIONS.join(', ')}\n`,
-      () => process.exit(0),
+    process.stderr.write(`weave-ts CNI plugin; protocol versions ${SUPPORTED_VERSIONS.join(', ')}\n`, () =>
+      process.exit(0),
     );
     return;
   }
@@ -158,12 +157,7 @@ function failedCall(error: NodeJS.ErrnoException): Outcome {
   return { type: 'broken' };
 }
 
-function keepForLater(
-  socket: string,
-  body: Buffer,
-  why: string,
-  fail: Fail,
-): void {
+function keepForLater(socket: string, body: Buffer, why: string, fail: Fail): void {
   const directory = `${socket.replace(/\.sock$/, '')}.cni-spool`;
   const name = `${String(Date.now()).padStart(15, '0')}000000-${process.pid}-${randomBytes(4).toString('hex')}`;
   const unfinished = join(directory, `.${name}`);

@@ -219,10 +219,7 @@ test('what attached namespaces must not send into the mesh stops at their port',
   const cases: [counter: string, frame: string][] = [
     ['router_advertisement', ethernet(mac, '86dd') + icmp6({ mac }, '86')],
     ['router_advertisement', ethernet(mac, '86dd') + icmp6({ mac }, '89')],
-    [
-      'dhcp_answer',
-      ethernet(mac, '0800') + ipv4('10.32.0.1', '255.255.255.255', '11', udp('00430044')),
-    ],
+    ['dhcp_answer', ethernet(mac, '0800') + ipv4('10.32.0.1', '255.255.255.255', '11', udp('00430044'))],
     ['dhcp_answer', ethernet(mac, '86dd') + ipv6({ mac }, '11', udp('02230222'))],
     ['spanning_tree', ethernet(mac, '0027', '0180c2000000') + '424203' + '00'.repeat(40)],
   ];
