@@ -14,8 +14,8 @@ interface Bench {
   /** Bodies, in the order in which they were asked for. */
   readonly asked: string[];
   /** Queues a DEL whose body is its name. */
-  queue(name: string): void;
-  files(): string[];
+  readonly queue: (name: string) => void;
+  readonly files: () => string[];
 }
 
 function bench(t: ExecutionContext, call: (name: string) => CniAnswer | Promise<CniAnswer>): Bench {
