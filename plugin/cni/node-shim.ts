@@ -49,26 +49,34 @@ export async function runNodeShim(program: string, times = TIMES): Promise<void>
   const longest = command === 'STATUS' ? Math.min(times.deadline, STATUS_DEADLINE) : times.deadline;
   const deadline = began + longest;
   const input = await readInput(deadline);
-  const fields = textFields(input.type === 'read' ? input.text : '');
+  const text = input.type === 'read' ? input.text : '';
+  const fields = textFields(text);
   const fail: Fail = (code, msg, details) => {
     const cniVersion = isSupported(fields.cniVersion ?? '') ? fields.cniVersion : NEWEST_VERSION;
     finish(true, JSON.stringify({ cniVersion, code, msg, details }) + '\n');
   };
-  if (input.type === 'too-long') {
-    fail(CNI_CODES.undecodable, 'the configuration is longer than 4 MiB');
-  } else if (input.type === 'unreadable') {
-    fail(CNI_CODES.inputOutput, 'standard input cannot be read', input.reason);
-  } else if (!COMMANDS.some((known) => known === command)) {
-    fail(CNI_CODES.badEnvironment, `CNI_COMMAND is none of ${COMMANDS.join(', ')}`, command);
+  const refusal = refusalOf(command, input, fields);
+  if (refusal !== undefined) {
+    fail(...refusal);
   } else if (command === 'VERSION') {
     const cniVersion = fields.cniVersion ?? NEWEST_VERSION;
     finish(false, JSON.stringify({ cniVersion, supportedVersions: SUPPORTED_VERSIONS }) + '\n');
-  } else if (fields.hasBadSocket) {
-    fail(CNI_CODES.badConfiguration, 'socket must be a path in plain characters');
   } else {
     const socket = fields.socket ?? (process.env['WEAVE_TS_SOCKET'] || DEFAULT_SOCKET);
-    await ask(command, socket, makeBody(program, input.text), { patience: times.patience, deadline }, fail);
+    await ask(command, socket, makeBody(program, text), { patience: times.patience, deadline }, fail);
   }
+}
+
+/** What is wrong before anybody is asked. */
+function refusalOf(command: string, input: Input, fields: TextFields): Parameters<Fail> | undefined {
+  if (input.type === 'too-long') return [CNI_CODES.undecodable, 'the configuration is longer than 4 MiB'];
+  if (input.type === 'unreadable')
+    return [CNI_CODES.inputOutput, 'standard input cannot be read', input.reason];
+  if (!COMMANDS.some((known) => known === command))
+    return [CNI_CODES.badEnvironment, `CNI_COMMAND is none of ${COMMANDS.join(', ')}`, command];
+  if (command !== 'VERSION' && fields.hasBadSocket)
+    return [CNI_CODES.badConfiguration, 'socket must be a path in plain characters'];
+  return undefined;
 }
 
 async function ask(
