@@ -106,3 +106,12 @@ test('filling a subnet looks at each of its addresses a few times, and a full on
   node.release(7, 0);
   t.is(node.free.lowest(subnet, 0), 7);
 });
+
+test('an address is the lowest again once it has rested, although the search had passed it', (t) => {
+  const node = new Node('10.32.0.0/27');
+  const subnet = SUBNETS[0]!;
+  for (let i = 0; i < 5; i++) node.hand(node.free.lowest(subnet, 0)!);
+  node.release(2, 0);
+  t.is(node.free.lowest(subnet, 5 * MINUTE - 1), 6);
+  t.is(node.free.lowest(subnet, 5 * MINUTE), 2);
+});
