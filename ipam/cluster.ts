@@ -92,16 +92,18 @@ export class Cluster {
     this.#merge.putOff(now);
   }
 
-  /** Gives up the ring: back to the state before there was one. */
-  forget(): void {
+  /** Gives up the ring: back to the state before there was one. Returns false, and keeps it, if there was no such state. */
+  forget(): boolean {
     const { ports, shared, renew, left, init } = this.#deps;
+    // The same cluster would begin again, in which this peer knew nothing of what it has given away.
+    if (init.type === 'seed') return false;
     const { clusterId, range } = ports.holdings;
     if (clusterId !== undefined) shared.forgetRing(clusterId, range.text);
     this.#departure = undefined;
     left();
     ports.holdings.leave(renew());
-    if (init.type === 'seed') this.#enterSeed(init.names);
-    else this.#prepareElection(undefined);
+    this.#prepareElection(undefined);
+    return true;
   }
 
   /** The generation has changed: votes of the one before do not count. */

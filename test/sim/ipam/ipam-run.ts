@@ -228,6 +228,8 @@ class IpamRun implements IpamWorld {
     this.onCrash(node);
     this.#killed.add(node.number);
     this.#reference.onReplaced(node.number, new Map());
+    // Whoever was told to connect to that host alone is told of one that lives.
+    for (const other of others) other.connect(this.#targetsOf(other));
     return true;
   }
 
@@ -282,9 +284,8 @@ class IpamRun implements IpamWorld {
   }
 
   #start(node: IpamNode): void {
-    const others = this.#nodes.filter((other) => other !== node);
-    const targets = [others[randomBelow(this.#random, others.length)]!, others[0]!];
     const space = owned(node, node.name);
+    const targets = this.#targetsOf(node);
     if (this.#killed.delete(node.number)) {
       this.#reference.excuse('E1', [...space, ...stored(node)]);
       this.#reference.onReplaced(node.number, node.store);
@@ -295,6 +296,12 @@ class IpamRun implements IpamWorld {
       this.clock.now,
     );
     node.start(targets);
+  }
+
+  /** Any host, and one that all know of, so that no two groups of hosts never hear of each other. */
+  #targetsOf(node: IpamNode): IpamNode[] {
+    const others = this.#live().filter((other) => other !== node);
+    return [others[randomBelow(this.#random, others.length)]!, others[0]!];
   }
 
   /** Whose hosts are not gone for good. */
