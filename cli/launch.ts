@@ -1,5 +1,6 @@
 import { randomFillSync } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
+import { release } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import { checkSocketPath, createApi, listenOnSocket } from '../router/api/server.ts';
 import { secretRoom } from '../core/bytes.ts';
@@ -22,6 +23,7 @@ import { NodeAddresses, Requests, RunningDaemon } from './daemon.ts';
 import { filesBeside } from './daemon-files.ts';
 import { HangUps } from './hang-ups.ts';
 import { planHost, type HostPlan } from './host-plan.ts';
+import { laneWarning } from './lane-kernels.ts';
 import { claimNamespace } from './namespace-claim.ts';
 import { createLog } from './pino-log.ts';
 import { prepareNode, type PreparedNode } from './prepare-node.ts';
@@ -138,6 +140,8 @@ class DaemonProcess {
       .catch((error: unknown) => this.#report('attachments not taken up', error))
       .then(() => cni.start());
     attachments.start();
+    const warning = laneWarning(this.#settings.workers, release());
+    if (warning !== undefined) this.#log.log('warn', warning);
     this.#log.log('info', 'ready', { name: this.#prepared.identity.name, engine: data.engine });
   }
 

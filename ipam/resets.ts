@@ -60,13 +60,13 @@ export class Resets {
     return { type: 'reset', reset: { addresses: spanSize(ring), heir: name, nickname, released } };
   }
 
-  /** Gives up everything, and the ring with it. */
-  forget(ring: () => void, now: Millis): IpamResult {
+  /** Gives up everything, and the ring with it; `ring` returns false if that has to stay. */
+  forget(ring: () => boolean, now: Millis): IpamResult {
     const { holdings } = this.#ports;
     const released = holdings.allocations.active;
-    const addresses = spanSize(holdings.ownSpans);
+    const owned = spanSize(holdings.ownSpans);
     this.#releaseAll(now);
-    ring();
+    const addresses = ring() ? owned : 0;
     return { type: 'reset', reset: { addresses, heir: '', nickname: '', released } };
   }
 
