@@ -81,6 +81,11 @@ export class NodeAddresses implements AddressPort {
     return result.type === 'addresses' ? result.addresses : [];
   }
 
+  async ids(): Promise<readonly string[]> {
+    const result = await this.ask({ type: 'list' });
+    return result.type === 'allocations' ? result.allocations.map(({ id }) => id) : [];
+  }
+
   /** Rejects when `signal` aborts; the allocator drops the request then. */
   ask(operation: IpamRequest, signal?: AbortSignal): Promise<IpamResult> {
     return new Promise((resolve, reject) => {

@@ -79,7 +79,7 @@ export class Cluster {
     const wanted = this.#departure === undefined ? this.#merge.wanted(now) : undefined;
     if (wanted !== undefined && this.#merge.isAlone()) return this.#change();
     if (wanted !== undefined) {
-      this.#departure = new Departure(this.#deps.ports);
+      this.#departure = new Departure(this.#deps.ports, 'change-sides');
       this.#deps.ports.log('info', 'another cluster has the lower id: handing all addresses on to join it', {
         cluster: wanted.clusterId,
       });
@@ -162,15 +162,16 @@ export class Cluster {
 
   /** In one transaction: the other cluster, its ring, and a new generation. */
   #change(): void {
-    const { ports, shared, renew, left } = this.#deps;
+    const { ports, renew, left } = this.#deps;
     const before = ports.holdings.clusterId!;
-    const [lowest] = this.#merge.others();
-    const ring = lowest === undefined ? [] : shared.ring(lowest, ports.holdings.range.text);
-    if (lowest === undefined || lowest >= before || ring.length === 0) return;
+    // It may be another one than that for which everything was handed on.
+    const target = this.#merge.target();
+    if (target === undefined) return;
+    const { clusterId, ring } = target;
     left();
     ports.holdings.leave(renew());
-    this.#enter(lowest, ring);
-    ports.log('warn', 'this peer has joined the cluster with the lower id', { before, cluster: lowest });
+    this.#enter(clusterId, ring);
+    ports.log('warn', 'this peer has joined the cluster with the lower id', { before, cluster: clusterId });
   }
 
   #reportOthers(): void {

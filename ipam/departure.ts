@@ -28,12 +28,16 @@ export type DepartureEnd =
   /** Nothing was given away, or the heir has it and vanished before it said so. */
   | { readonly type: 'cancelled'; readonly reason: string };
 
+/** With a reset everything that is handed out is released; whoever changes sides has nothing of the range in use. */
+type Purpose = 'reset' | 'change-sides';
+
 /**
  * Hands all that this peer owns to one heir: first asks whether it is willing, then writes the ring, then waits until
  * the heir holds that durably and nothing is left here. Meanwhile this peer neither gives out nor takes anything.
  */
 export class Departure {
   readonly #ports: IpamPorts;
+  readonly #purpose: Purpose;
   readonly #refused = new Set<PeerName>();
   #stage: Stage | undefined;
   #addresses = 0;
@@ -41,8 +45,9 @@ export class Departure {
   #absentSince: Millis | undefined;
   #cancelled: string | undefined;
 
-  constructor(ports: IpamPorts) {
+  constructor(ports: IpamPorts, purpose: Purpose = 'reset') {
     this.#ports = ports;
+    this.#purpose = purpose;
   }
 
   /** Is it past the point at which it could be called off without a trace? */
@@ -65,6 +70,7 @@ export class Departure {
     const stage = this.#stage;
     if (stage?.type !== 'asking' || stage.heir.name !== from || stage.id !== id) return;
     if (!willing) this.#passOver(from);
+    else if (this.#isInUse()) this.#cancelled = 'addresses of the range are in use here';
     else this.#bequeath(stage.heir, now);
   }
 
@@ -131,7 +137,9 @@ export class Departure {
   #bequeath(heir: IpamPeer, now: Millis): void {
     const { holdings } = this.#ports;
     const { clusterId, range } = holdings;
-    for (const { id } of holdings.allocations.list()) holdings.release(id, undefined, now);
+    if (this.#purpose === 'reset') {
+      for (const { id } of holdings.allocations.list()) holdings.release(id, undefined, now);
+    }
     const ring = holdings.bequeath({ owner: heir.name, generation: heir.generation });
     this.#addresses += spanSize(ring);
     const open = this.#stage?.type === 'bequeathed' ? this.#stage.open : new Map<string, RingEntry>();
@@ -140,6 +148,11 @@ export class Departure {
     }
     this.#stage = { type: 'bequeathed', heir, open };
     this.#sentAt = -Infinity;
+  }
+
+  /** Then sides are not changed after all. Addresses outside the range are no obstacle: their users keep them. */
+  #isInUse(): boolean {
+    return this.#purpose === 'change-sides' && this.#ports.holdings.allocations.active > 0;
   }
 
   #isThere(heir: IpamPeer): boolean {

@@ -12,7 +12,7 @@ import { Removals } from '../gossip/removals.ts';
 import { MAX_PASSWORDS } from '../gossip/secure-channel.ts';
 import type { CryptoResult } from '../gossip/secure-channel.ts';
 import type { TopologyEntry } from '../gossip/topology-entry.ts';
-import type { IpamEffect, IpamRequest } from '../ipam/effects.ts';
+import type { IpamEffect, IpamRequest, IpamResult } from '../ipam/effects.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import { DATA_PLANE, IPAM, PINS_KEY, loadPins, localEnd, makeGossip, makeIpam } from './control-config.ts';
 import type { ControlNodeConfig, ControlNodeDeps } from './control-config.ts';
@@ -175,7 +175,7 @@ export class ControlNode implements Machine<ControlEffect> {
   onIpamRequest(request: number, operation: IpamRequest, now: Millis): void {
     this.#input(now, () => {
       if (this.#ipam !== undefined) this.#ipam.onRequest(request, operation, now);
-      else this.#effects.push({ type: 'ipam-reply', request, result: WITHOUT_IPAM });
+      else this.#effects.push({ type: 'ipam-reply', request, result: withoutIpam(operation) });
     });
   }
 
@@ -468,7 +468,13 @@ const REMOVED = 'removed';
 /** The cluster that a peer belongs to, in its topology entry. */
 const CLUSTER_INFO = 'ipam-cluster';
 
-const WITHOUT_IPAM = { type: 'failed', error: 'this node runs without address allocation' } as const;
+/** Nobody holds an address of a node that gives none, which is no reason to fail for those who want nothing more. */
+function withoutIpam({ type }: IpamRequest): IpamResult {
+  if (type === 'release') return { type: 'done' };
+  if (type === 'lookup') return { type: 'addresses', addresses: [] };
+  if (type === 'list') return { type: 'allocations', allocations: [] };
+  return { type: 'failed', error: 'this node runs without address allocation' };
+}
 
 function isDue(time: Millis | undefined, now: Millis): boolean {
   return time !== undefined && time <= now;

@@ -223,12 +223,20 @@ test('an address request is answered only after its transaction, and survives a 
   t.deepEqual(a!.replies.get(2), first);
 });
 
-test('without address allocation a request is answered with an error', (t) => {
+test('without address allocation a request for one is answered with an error, and nobody holds any', (t) => {
   const [net, a] = line(1, { ipam: undefined });
   a!.node.onIpamRequest(1, { type: 'prime' }, net.now);
   net.settle(a!);
   t.is(a!.replies.get(1)?.type, 'failed');
   t.is(statuses(net, a!)[0]!.ipam.status, 'disabled');
+  a!.node.onIpamRequest(2, { type: 'release', id: 'one' }, net.now);
+  a!.node.onIpamRequest(3, { type: 'lookup', id: 'one' }, net.now);
+  a!.node.onIpamRequest(4, { type: 'list' }, net.now);
+  net.settle(a!);
+  t.deepEqual(
+    [2, 3, 4].map((request) => a!.replies.get(request)),
+    [{ type: 'done' }, { type: 'addresses', addresses: [] }, { type: 'allocations', allocations: [] }],
+  );
 });
 
 test('refused connections are reset, and counted among the drops under names of their own', (t) => {
