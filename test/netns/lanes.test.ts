@@ -8,7 +8,7 @@ import { buildUdpLoad } from '../../scripts/bench/udp.ts';
 import { end, must, sleep, start, until } from '../../scripts/run.ts';
 
 const FLOWS = [5300, 5301, 5302, 5303, 5304, 5305, 5306, 5307];
-const LANE_ENDER = fileURLToPath(new URL('end-lane-thread.js', import.meta.url));
+const LANE_ENDER = fileURLToPath(new URL('./end-lane-thread.js', import.meta.url));
 const TCP_MEGABYTES = 2;
 /** Datagrams per second and flow: what queues hold while a busy machine does something else for a second. */
 const RATE = 50;
