@@ -1,8 +1,9 @@
-import { hostname } from 'node:os';
+import { hostname, release } from 'node:os';
 import type { Command } from 'commander';
 import { loadAddon } from '../router/engine/addon.ts';
 import type { Terminal } from './terminal.ts';
 import { startDetached } from './detached.ts';
+import { laneWarning } from './lane-kernels.ts';
 import { readPasswords } from './passwords.ts';
 import { checkSettings, type LaunchFlags } from './settings.ts';
 
@@ -31,7 +32,11 @@ const FLAGS: readonly (readonly [flag: string, help: string, standard?: string |
   ['--bridge <name>', 'name of the bridge', 'weave'],
   ['--state-dir <dir>', 'where the daemon keeps its state', '/var/lib/weave-ts'],
   ['--engine <engine>', 'auto, native or portable', 'auto'],
-  ['--workers <n>', 'threads that move packets, 1 to 16; flows are spread over them', '1'],
+  [
+    '--workers <n>',
+    'threads that move packets, 1 to 16; flows are spread over them (from Linux 6.9 on)',
+    '1',
+  ],
   ['--full-mesh-limit <n>', 'peers up to which everyone connects to everyone', '80'],
   ['--no-host-firewall', "leave other people's firewall rules alone, and only report what they drop"],
   ['--log-level <level>', 'debug, info, warn or error', 'info'],
@@ -78,6 +83,8 @@ async function launch(peers: string[], flags: AllFlags, terminal: Terminal): Pro
     await runDaemon(settings, passwords.accepted, { foreground: true });
   } else terminal.out((await startDetached(settings, passwords.accepted)) + '\n');
   // After the start, so that a refusal stays one line.
+  const warning = laneWarning(settings.workers, release());
+  if (warning !== undefined) terminal.note(warning);
   if (passwords.accepted.length === 0) terminal.note('traffic is neither encrypted nor authenticated');
 }
 

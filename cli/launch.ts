@@ -1,5 +1,6 @@
 import { randomFillSync } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
+import { release } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import { checkSocketPath, createApi, listenOnSocket } from '../router/api/server.ts';
 import { secretRoom } from '../core/bytes.ts';
@@ -25,6 +26,7 @@ import { filesBeside } from './daemon-files.ts';
 import { BadValue } from './exit.ts';
 import { HangUps } from './hang-ups.ts';
 import { planHost, type HostPlan } from './host-plan.ts';
+import { laneWarning } from './lane-kernels.ts';
 import { claimNamespace } from './namespace-claim.ts';
 import { createLog } from './pino-log.ts';
 import { prepareNode, type PreparedNode } from './prepare-node.ts';
@@ -32,6 +34,7 @@ import { rotatePasswords } from './rotation.ts';
 import { RotatingLog } from './rotating-log.ts';
 import type { LaunchSettings } from './settings.ts';
 import { openState } from './state-dir.ts';
+import { TapLosses } from './tap-losses.ts';
 import { VERSION } from './version.ts';
 
 /** What is left of SIGTERM's five seconds when the parts do not end by themselves. */
@@ -116,6 +119,7 @@ class DaemonProcess {
     await network.setUp();
     await network.adoptTap();
     for (const problem of network.problems()) this.#log.log('warn', problem);
+    const tapLosses = new TapLosses(network.settings.tap);
     const addresses = new NodeAddresses(node, loop, this.#requests);
     const attachments = this.#makeAttachments(network, addresses, data);
     const daemon = new RunningDaemon(node, loop, this.#requests, addresses, attachments, {
@@ -123,6 +127,7 @@ class DaemonProcess {
       engine: data.engine,
       uptimeSeconds: () => Math.floor((monotonicNow() - this.#began) / 1_000),
       problems: () => network.problems(),
+      tapLosses: () => tapLosses.drops(),
       rotate: () => this.#rotate(node, loop),
       stop: (clean) => void this.#end(clean, 0),
       cni: (body, signal) => cni.call(body, signal),
@@ -138,6 +143,8 @@ class DaemonProcess {
       .catch((error: unknown) => this.#report('attachments not taken up', error))
       .then(() => cni.start());
     attachments.start();
+    const warning = laneWarning(this.#settings.workers, release());
+    if (warning !== undefined) this.#log.log('warn', warning);
     this.#log.log('info', 'ready', { name: this.#prepared.identity.name, engine: data.engine });
   }
 

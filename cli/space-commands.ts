@@ -59,7 +59,10 @@ function addReset(program: Command, terminal: Terminal, call: Call): void {
   program
     .command('reset')
     .description('give up all addresses of this host: detach everything and hand the ranges to another peer')
-    .option('--force', 'do not wait for the other peer; without one the addresses are given up')
+    .option(
+      '--force',
+      'do not wait for the other peer; without one the addresses are given up, but with a seed list only released',
+    )
     .option('--json', 'print JSON')
     .addHelpText('after', RESET_HELP)
     .action(async (flags: JsonFlag & { force?: boolean }) => {
@@ -77,7 +80,7 @@ Example:
 
 function resetText({ addresses, heir, nickname, released }: ResetResult): string {
   const gone = `${counted(released, 'address', 'addresses')} released`;
-  if (addresses === 0) return `${gone}; this host owned no range\n`;
+  if (addresses === 0) return `${gone}; no range was given up\n`;
   const whose = heir === '' ? 'given up' : `handed to ${labelled(heir, nickname)}`;
   return `${gone}; ${counted(addresses, 'address', 'addresses')} ${whose}\n`;
 }

@@ -32,6 +32,8 @@ export class Removals implements Channel<Uint8Array> {
   readonly #kept = new Map<string, Kept>();
   readonly #digest = new BucketDigest();
   #now: Millis;
+  /** When the first of the records ends. */
+  #endsAt: Millis = Infinity;
 
   /** `onRemoved` is told of every record once. */
   constructor(onRemoved: (removal: Removal) => void, now: Millis) {
@@ -42,7 +44,12 @@ export class Removals implements Channel<Uint8Array> {
   /** Time goes on: every input of the node says so, as ages depend on it. */
   tick(now: Millis): void {
     this.#now = now;
-    for (const [id, { since }] of this.#kept) if (now >= since + KEPT) this.#forget(id);
+    if (now < this.#endsAt) return;
+    this.#endsAt = Infinity;
+    for (const [id, { since }] of this.#kept) {
+      if (now >= since + KEPT) this.#forget(id);
+      else this.#endsAt = Math.min(this.#endsAt, since + KEPT);
+    }
   }
 
   /** Writes a record, and returns the delta that tells others; "known" if it is there already, "full" without a place. */
@@ -82,6 +89,7 @@ export class Removals implements Channel<Uint8Array> {
     const id = idOf(removal);
     if (this.#kept.has(id) || this.#kept.size >= MAX_REMOVALS) return false;
     this.#kept.set(id, { ...removal, since });
+    this.#endsAt = Math.min(this.#endsAt, since + KEPT);
     this.#digest.set(id, new Uint8Array(0));
     this.#onRemoved(removal);
     return true;

@@ -6,12 +6,18 @@ import type { StoreChange } from '../core/store.ts';
 import type { Millis } from '../core/time.ts';
 import { MINUTE } from '../core/time.ts';
 import { asInteger, asList, decoded, SchemaViolation } from './closed-schema.ts';
-import type { AddressRange } from './range.ts';
+import type { AddressRange, Span } from './range.ts';
+import { spansHave } from './range.ts';
 
 /** An address is not used again for this long unless nothing else is left: stale ARP entries die out meanwhile. */
 const REST: Millis = 5 * MINUTE;
 
 export const ALLOCATION_KEY = 'ipam/allocation/';
+
+/** What has to be written, and which addresses of the range are handed out no longer. */
+export interface Removed extends StoreChange {
+  readonly released: readonly number[];
+}
 
 export interface Allocation {
   readonly id: string;
@@ -27,6 +33,7 @@ export class Allocations {
   readonly #range: AddressRange;
   readonly #byId = new Map<string, readonly Cidr[]>();
   readonly #holders = new Map<number, string>();
+  /** In the order in which the rests end. */
   readonly #restUntil = new Map<number, Millis>();
 
   constructor(range: AddressRange, restored: readonly Allocation[]) {
@@ -66,6 +73,36 @@ export class Allocations {
     return until !== undefined && now < until;
   }
 
+  /** Those whose rest is over, once. */
+  endRests(now: Millis): number[] {
+    const over: number[] = [];
+    for (const [offset, until] of this.#restUntil) {
+      if (now < until) break;
+      over.push(offset);
+    }
+    for (const offset of over) this.#restUntil.delete(offset);
+    return over;
+  }
+
+  /** Offsets that were released and are not handed out again, in no particular order. */
+  resting(): IterableIterator<number> {
+    return this.#restUntil.keys();
+  }
+
+  /** How many offsets of `spans` (sorted and disjoint) are handed out. */
+  countIn(spans: readonly Span[]): number {
+    let count = 0;
+    for (const offset of this.#holders.keys()) if (spansHave(spans, offset)) count++;
+    return count;
+  }
+
+  /** Offsets that are handed out and in none of `spans` (sorted and disjoint), ascending. */
+  outside(spans: readonly Span[]): number[] {
+    const out: number[] = [];
+    for (const offset of this.#holders.keys()) if (!spansHave(spans, offset)) out.push(offset);
+    return out.sort((a, b) => a - b);
+  }
+
   /** Offsets that are handed out, ascending. */
   handedOut(): number[] {
     return [...this.#holders.keys()].sort((a, b) => a - b);
@@ -74,9 +111,8 @@ export class Allocations {
   /** Offsets that are handed out or, if `resting`, were a moment ago; ascending. */
   unavailable(resting: boolean, now: Millis): number[] {
     const offsets = new Set(this.#holders.keys());
-    for (const [offset, until] of [...this.#restUntil]) {
-      if (now >= until) this.#restUntil.delete(offset);
-      else if (resting) offsets.add(offset);
+    if (resting) {
+      for (const [offset, until] of this.#restUntil) if (now < until) offsets.add(offset);
     }
     return [...offsets].sort((a, b) => a - b);
   }
@@ -96,20 +132,22 @@ export class Allocations {
   }
 
   /** Takes one address from `id`, or all; undefined if it holds none such. */
-  remove(id: string, ip: IpAddress | undefined, now: Millis): StoreChange | undefined {
+  remove(id: string, ip: IpAddress | undefined, now: Millis): Removed | undefined {
     const held = this.addressesOf(id);
     const gone = ip === undefined ? held : held.filter((cidr) => equalIp(cidr.ip, ip));
     if (gone.length === 0) return undefined;
     const kept = held.filter((cidr) => !gone.includes(cidr));
     if (kept.length === 0) this.#byId.delete(id);
     else this.#byId.set(id, kept);
+    const released: number[] = [];
     for (const cidr of gone) {
       const offset = this.#range.offsetOf(cidr.ip);
       if (offset === undefined) continue;
       this.#holders.delete(offset);
       this.#restUntil.set(offset, now + REST);
+      released.push(offset);
     }
-    return this.#changeOf(id);
+    return { ...this.#changeOf(id), released };
   }
 
   #changeOf(id: string): StoreChange {

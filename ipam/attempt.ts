@@ -33,7 +33,7 @@ type Attempt =
   | { readonly type: 'waits'; readonly why?: string }
   | { readonly type: 'needs'; readonly need: Need };
 
-interface AttemptContext {
+export interface AttemptContext {
   readonly holdings: Holdings;
   readonly defaultSubnet: Cidr;
   /** Members that use addresses which they do not own. */

@@ -3,6 +3,7 @@ import type { PeerName } from '../core/peer-name.ts';
 import type { Millis } from '../core/time.ts';
 import { earlier, MINUTE, SECOND } from '../core/time.ts';
 import { isServed } from './take-overs.ts';
+import type { Denial } from './messages.ts';
 import { REQUEST_ID_BYTES } from './messages.ts';
 import type { IpamPorts } from './ports.ts';
 import type { Span } from './range.ts';
@@ -11,7 +12,7 @@ import { valueAt } from './ring.ts';
 
 /** An owner that said no is asked again after this long, or when the ring has changed there. */
 const AGAIN: Millis = 1 * MINUTE;
-/** One that did not answer is asked again after this long, so many times. */
+/** One that did not answer is asked again after this long, so many times; one that said "later" however often. */
 const RESEND: Millis = 2 * SECOND;
 const QUICK_TRIES = 5;
 
@@ -49,10 +50,10 @@ export class ClaimBack {
     }
   }
 
-  /** The owner said no. */
-  onDenied(from: PeerName, id: string, now: Millis): void {
+  /** The owner said no, or that it cannot decide yet. */
+  onDenied(from: PeerName, id: string, reason: Denial, now: Millis): void {
     for (const claim of this.#claims.values()) {
-      if (claim.to === from && claim.id === id) claim.again = now + AGAIN;
+      if (claim.to === from && claim.id === id) claim.again = now + (reason === 'later' ? RESEND : AGAIN);
     }
   }
 

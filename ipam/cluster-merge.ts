@@ -3,6 +3,7 @@ import type { Millis } from '../core/time.ts';
 import { SECOND } from '../core/time.ts';
 import type { Departure } from './departure.ts';
 import { heirs } from './departure.ts';
+import type { IpamPeer } from './effects.ts';
 import type { RingEntry } from './entries.ts';
 import type { IpamPorts } from './ports.ts';
 import { isComplete } from './ring.ts';
@@ -19,6 +20,9 @@ export class ClusterMerge {
   readonly #ports: IpamPorts;
   readonly #shared: SharedState;
   #notBefore: Millis | undefined;
+  #others:
+    | { readonly peers: readonly IpamPeer[]; readonly clusterId: string | undefined; ids: string[] }
+    | undefined;
 
   constructor(ports: IpamPorts, shared: SharedState) {
     this.#ports = ports;
@@ -26,17 +30,19 @@ export class ClusterMerge {
   }
 
   /** Other clusters that peers in reach belong to, ascending. */
-  others(): string[] {
-    const { holdings, peers } = this.#ports;
+  others(): readonly string[] {
+    const [peers, own] = [this.#ports.peers(), this.#ports.holdings.clusterId];
+    if (this.#others?.peers === peers && this.#others.clusterId === own) return this.#others.ids;
     const found = new Set<string>();
-    for (const { reachable, clusterId } of peers()) if (reachable && clusterId) found.add(clusterId);
-    if (holdings.clusterId !== undefined) found.delete(holdings.clusterId);
-    return [...found].sort();
+    for (const { reachable, clusterId } of peers) if (reachable && clusterId) found.add(clusterId);
+    if (own !== undefined) found.delete(own);
+    this.#others = { peers, clusterId: own, ids: [...found].sort() };
+    return this.#others.ids;
   }
 
   /** The cluster to change to, if this peer may begin now: its whole ring is known. */
   wanted(now: Millis): RingEntry | undefined {
-    const target = this.#target();
+    const target = this.target();
     if (target === undefined) {
       this.#notBefore = undefined;
       return undefined;
@@ -58,10 +64,11 @@ export class ClusterMerge {
   }
 
   nextTimeout(departure: Departure | undefined): Millis | undefined {
-    return departure === undefined && this.#target() !== undefined ? this.#notBefore : undefined;
+    return departure === undefined && this.target() !== undefined ? this.#notBefore : undefined;
   }
 
-  #target(): RingEntry | undefined {
+  /** The cluster to change to, and its whole ring: of several the one with the lowest id. */
+  target(): RingEntry | undefined {
     const { holdings } = this.#ports;
     const { clusterId, range, allocations } = holdings;
     if (clusterId === undefined || allocations.active > 0) return undefined;

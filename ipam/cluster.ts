@@ -92,16 +92,18 @@ export class Cluster {
     this.#merge.putOff(now);
   }
 
-  /** Gives up the ring: back to the state before there was one. */
-  forget(): void {
+  /** Gives up the ring: back to the state before there was one. Returns false, and keeps it, if there was no such state. */
+  forget(): boolean {
     const { ports, shared, renew, left, init } = this.#deps;
+    // The same cluster would begin again, in which this peer knew nothing of what it has given away.
+    if (init.type === 'seed') return false;
     const { clusterId, range } = ports.holdings;
     if (clusterId !== undefined) shared.forgetRing(clusterId, range.text);
     this.#departure = undefined;
     left();
     ports.holdings.leave(renew());
-    if (init.type === 'seed') this.#enterSeed(init.names);
-    else this.#prepareElection(undefined);
+    this.#prepareElection(undefined);
+    return true;
   }
 
   /** The generation has changed: votes of the one before do not count. */
@@ -160,15 +162,16 @@ export class Cluster {
 
   /** In one transaction: the other cluster, its ring, and a new generation. */
   #change(): void {
-    const { ports, shared, renew, left } = this.#deps;
+    const { ports, renew, left } = this.#deps;
     const before = ports.holdings.clusterId!;
-    const [lowest] = this.#merge.others();
-    const ring = lowest === undefined ? [] : shared.ring(lowest, ports.holdings.range.text);
-    if (lowest === undefined || lowest >= before || ring.length === 0) return;
+    // It may be another one than that for which everything was handed on.
+    const target = this.#merge.target();
+    if (target === undefined) return;
+    const { clusterId, ring } = target;
     left();
     ports.holdings.leave(renew());
-    this.#enter(lowest, ring);
-    ports.log('warn', 'this peer has joined the cluster with the lower id', { before, cluster: lowest });
+    this.#enter(clusterId, ring);
+    ports.log('warn', 'this peer has joined the cluster with the lower id', { before, cluster: clusterId });
   }
 
   #reportOthers(): void {

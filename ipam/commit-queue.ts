@@ -73,6 +73,14 @@ export class CommitQueue<Output> {
     return outputs;
   }
 
+  /** Takes back what waits for the next transaction and `accept` says, in order. */
+  withdraw(accept: (output: Output) => boolean): Output[] {
+    const [kept, taken]: [Output[], Output[]] = [[], []];
+    for (const output of this.#waiting) (accept(output) ? taken : kept).push(output);
+    this.#waiting = kept;
+    return taken;
+  }
+
   /** When a transaction that failed is to be tried again. */
   nextTimeout(): Millis | undefined {
     return this.#writes.size > 0 && this.#underWay === undefined ? this.#notBefore : undefined;

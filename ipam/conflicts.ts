@@ -6,6 +6,7 @@ import { ClaimBack } from './claim-back.ts';
 import type { MemberEntry } from './entries.ts';
 import { ForeignUsers } from './foreign-users.ts';
 import type { Membership } from './membership.ts';
+import type { Denial } from './messages.ts';
 import type { IpamPorts } from './ports.ts';
 import type { Span } from './range.ts';
 import { spansOf, unionSpans } from './range.ts';
@@ -71,8 +72,8 @@ export class Conflicts {
     this.#claims.step(now);
   }
 
-  onDenied(from: PeerName, id: string, now: Millis): void {
-    this.#claims.onDenied(from, id, now);
+  onDenied(from: PeerName, id: string, reason: Denial, now: Millis): void {
+    this.#claims.onDenied(from, id, reason, now);
   }
 
   nextTimeout(): Millis | undefined {

@@ -12,7 +12,7 @@ import type { Message } from './messages.ts';
 import { REQUEST_ID_BYTES } from './messages.ts';
 import { labelled } from './peer-directory.ts';
 import type { IpamPorts } from './ports.ts';
-import { spansHave, spanSize } from './range.ts';
+import { spanSize } from './range.ts';
 import { splitRing } from './ring-reply.ts';
 
 const RESEND: Millis = 1 * SECOND;
@@ -139,7 +139,7 @@ export class Departure {
   #bequeath(heir: IpamPeer, now: Millis): void {
     const { holdings } = this.#ports;
     const { clusterId, range } = holdings;
-    const user = this.#userOfOwn();
+    const user = this.#newUser();
     if (user !== undefined) {
       this.#cancelled = `"${user}" holds an address of this host again`;
       return;
@@ -155,18 +155,12 @@ export class Departure {
     this.#sentAt = -Infinity;
   }
 
-  /** An id that holds, of what is to be handed on, more than it did at the beginning. */
-  #userOfOwn(): string | undefined {
-    const { allocations, range, ownSpans } = this.#ports.holdings;
-    const isOwn = ({ ip }: Cidr): boolean => {
-      const offset = range.offsetOf(ip);
-      return offset !== undefined && spansHave(ownSpans, offset);
-    };
-    return allocations
-      .list()
-      .find(({ id, addresses }) =>
-        addresses.some((cidr) => isOwn(cidr) && !this.#releasing.has(nameOf(id, cidr))),
-      )?.id;
+  /** An id that holds more of the range than it did at the beginning. Addresses outside of it are no obstacle. */
+  #newUser(): string | undefined {
+    const { allocations, range } = this.#ports.holdings;
+    const isNew = (id: string, cidr: Cidr): boolean =>
+      range.offsetOf(cidr.ip) !== undefined && !this.#releasing.has(nameOf(id, cidr));
+    return allocations.list().find(({ id, addresses }) => addresses.some((cidr) => isNew(id, cidr)))?.id;
   }
 
   #release(now: Millis): void {

@@ -147,6 +147,8 @@ export type Deferred =
   | {
       readonly type: 'effect';
       readonly effect: IpamEffect;
+      /** Whose addresses a reply names, if it is about one id. */
+      readonly id?: string | undefined;
       /** What the asker is not to have if the transaction fails. */
       readonly granted?: { readonly id: string; readonly address: IpAddress } | undefined;
     }

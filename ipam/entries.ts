@@ -1,5 +1,6 @@
 import type { PeerName } from '../core/peer-name.ts';
 import type { AddressRange, Span } from './range.ts';
+import { clipSpans } from './range.ts';
 import type { Ring } from './ring.ts';
 
 /** The things that the ipam channel carries. Each has a key, one writer (or a pointwise merge), and an order. */
@@ -74,6 +75,13 @@ export interface MemberEntry {
   readonly clusterId: string;
   /** Addresses that it has handed out and does not own, as offsets; sorted and disjoint. */
   readonly conflicts: readonly Span[];
+}
+
+/** What a member of this cluster says, without conflicts that lie beyond the range: none of its writers has such. */
+export function withinRange(entry: Entry, clusterId: string | undefined, { size }: AddressRange): Entry {
+  if (entry.type !== 'member' || entry.clusterId !== clusterId) return entry;
+  if ((entry.conflicts.at(-1)?.end ?? 0) <= size) return entry;
+  return { ...entry, conflicts: clipSpans(entry.conflicts, { start: 0, end: size }) };
 }
 
 /** Orders what one generation of a peer said. */

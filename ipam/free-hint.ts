@@ -37,9 +37,9 @@ export class FreeHint {
   step(count: () => number, now: Millis): HintEntry | undefined {
     if (!this.#stale || now < this.#notBefore) return undefined;
     this.#stale = false;
+    this.#notBefore = now + HINT_INTERVAL;
     const free = count();
     if (this.#published !== undefined && !isOff(this.#published.free, free)) return undefined;
-    this.#notBefore = now + HINT_INTERVAL;
     this.#published = { type: 'hint', name: this.#name, version: this.#version++, free };
     return this.#published;
   }

@@ -1,13 +1,15 @@
 import type { Span } from './range.ts';
 import { clipSpans, lastAlignedBlock, spanSize, usableOf } from './range.ts';
 
-/** The lowest address of `own` that `subnet` may hand out and that is not taken; undefined if there is none. */
+/** The lowest address of `own`, not below `from`, that `subnet` may hand out and that is not taken; undefined if none is. */
 export function lowestFree(
   own: readonly Span[],
   subnet: Span,
   taken: (offset: number) => boolean,
+  from = subnet.start,
 ): number | undefined {
-  for (const span of clipSpans(own, usableOf(subnet))) {
+  const { start, end } = usableOf(subnet);
+  for (const span of clipSpans(own, { start: Math.max(start, from), end })) {
     for (let offset = span.start; offset < span.end; offset++) if (!taken(offset)) return offset;
   }
   return undefined;

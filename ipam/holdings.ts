@@ -7,22 +7,34 @@ import type { CommitQueue } from './commit-queue.ts';
 import { encodeEntries } from './delta-codec.ts';
 import type { Deferred } from './effects.ts';
 import type { Owner, RingEntry } from './entries.ts';
-import { donationPiece, lowestFree } from './free-space.ts';
+import { FreeAddresses } from './free-addresses.ts';
+import { donationPiece } from './free-space.ts';
 import type { AddressRange, Span } from './range.ts';
-import { clipSpans, spansHave, spanSize, withoutAddresses, withoutSpans } from './range.ts';
+import { sameSpans, spansHave, spanSize, withoutAddresses, withoutSpans } from './range.ts';
 import type { Ring, RingValue } from './ring.ts';
 import {
   adoptUngenerated,
   handOver,
   handOverAll,
+  isComplete,
   mergeRings,
   newsIn,
   NO_GENERATION,
+  overlapping,
   spansWhere,
   takeOver,
   valueAt,
 } from './ring.ts';
 import { RING_KEY } from './stored-state.ts';
+
+interface Standing {
+  /** Every address has an owner. */
+  readonly isComplete: boolean;
+  /** This peer's name owns something under another generation. */
+  readonly hasFormerSelf: boolean;
+  /** It owns something by its name alone. */
+  readonly isUngenerated: boolean;
+}
 
 /**
  * What this peer decides upon: the ring of its cluster with its own writes of this moment, and what it has handed
@@ -38,8 +50,10 @@ export class Holdings {
   #ownSpans: readonly Span[] = [];
   /** Own addresses that must not be given out: in quarantine, or in use by another peer. */
   #blocked: readonly Span[] = [];
-  /** Own spans without them. */
-  #usable: readonly Span[] = [];
+  /** Which of the own spans without them are free. */
+  readonly #free: FreeAddresses;
+  #revision = 0;
+  #standing: Standing | undefined;
   /** Handed out here and not owned; undefined after a change. */
   #lost: readonly number[] | undefined;
 
@@ -51,6 +65,7 @@ export class Holdings {
   ) {
     this.range = range;
     this.allocations = new Allocations(range, allocations);
+    this.#free = new FreeAddresses(this.allocations);
     this.#self = self;
     this.#queue = queue;
   }
@@ -73,15 +88,32 @@ export class Holdings {
     return this.#ownSpans;
   }
 
+  /** Another one whenever a request that could not be met before might be: what is own, blocked or handed out changed. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** What the ring is like at the moment. */
+  get standing(): Standing {
+    this.#standing ??= {
+      isComplete: isComplete(this.#ring, this.range.size),
+      hasFormerSelf: this.#ring.some((value) => value.owner === this.#self.owner && !this.isMine(value)),
+      isUngenerated: adoptUngenerated(this.#ring, this.#self.owner, this.#self.generation).length > 0,
+    };
+    return this.#standing;
+  }
+
   /** Joins a cluster. */
   enter(clusterId: string): void {
     this.#clusterId = clusterId;
     this.#lost = undefined;
+    this.#revision++;
   }
 
   /** Leaves the cluster, if any, and its ring; whoever comes back does so as `generation`. */
   leave(generation: string): void {
     this.#clusterId = undefined;
+    this.#lost = undefined;
     this.#ring = [];
     this.#queue.write(RING_KEY, () => undefined);
     this.become(generation);
@@ -107,9 +139,7 @@ export class Holdings {
   take(id: string, subnet: Cidr, now: Millis): Cidr | undefined {
     const span = this.range.spanOf(subnet);
     if (span === undefined) return undefined;
-    const held = (offset: number): boolean => this.allocations.holderOf(offset) !== undefined;
-    const rested = (offset: number): boolean => held(offset) || this.allocations.isResting(offset, now);
-    const offset = lowestFree(this.#usable, span, rested) ?? lowestFree(this.#usable, span, held);
+    const offset = this.#free.lowest(span, now);
     if (offset === undefined) return undefined;
     const cidr = { ip: this.range.ipAt(offset), prefix: subnet.prefix };
     this.mark(id, cidr);
@@ -118,17 +148,23 @@ export class Holdings {
 
   /** Records that `id` holds this address, which is this peer's own or outside the range. */
   mark(id: string, cidr: Cidr): void {
-    if (this.range.offsetOf(cidr.ip) !== undefined) this.#adoptSpace();
-    const change = this.allocations.add(id, cidr);
     const offset = this.range.offsetOf(cidr.ip);
-    if (offset !== undefined && !this.owns(offset)) this.#lost = undefined;
+    if (offset !== undefined) {
+      this.#adoptSpace();
+      if (this.allocations.holderOf(offset) === undefined) this.#free.onTaken(offset);
+      if (!this.owns(offset)) this.#lost = undefined;
+    }
+    const change = this.allocations.add(id, cidr);
+    this.#revision++;
     this.#queue.write(change.key, () => change.value);
   }
 
   release(id: string, address: IpAddress | undefined, now: Millis): boolean {
     const change = this.allocations.remove(id, address, now);
     if (change === undefined) return false;
+    for (const offset of change.released) this.#free.onReleased(offset);
     if (this.#lost?.length !== 0) this.#lost = undefined;
+    this.#revision++;
     this.#queue.write(change.key, () => change.value);
     return true;
   }
@@ -142,7 +178,7 @@ export class Holdings {
   block(spans: readonly Span[]): void {
     if (spans === this.#blocked) return;
     this.#blocked = spans;
-    this.#usable = withoutSpans(this.#ownSpans, spans);
+    this.#onUsable();
   }
 
   isBlocked(offset: number): boolean {
@@ -155,7 +191,9 @@ export class Holdings {
 
   /** What this peer may give of `span`: a free piece that does not rest, else one that does. */
   pieceFor(span: Span, now: Millis): Span | undefined {
-    return donationPiece(this.#free(true, now), span) ?? donationPiece(this.#free(false, now), span);
+    return (
+      donationPiece(this.#freeSpans(true, now), span) ?? donationPiece(this.#freeSpans(false, now), span)
+    );
   }
 
   /** Writes the grant of `pieces` to `to`: durable before it is shown. Returns the part of the ring that says so. */
@@ -181,18 +219,18 @@ export class Holdings {
   }
 
   /** Free addresses of this peer. */
-  freeCount(now: Millis): number {
-    return spanSize(this.#free(false, now));
+  get freeCount(): number {
+    return this.#free.count;
   }
 
   /** Per owner that has some of `within`: how many addresses. Generations other than `generationOf` says are left out. */
   sizesWithin(within: Span, generationOf: (name: PeerName) => string | undefined): Map<PeerName, number> {
     const sizes = new Map<PeerName, number>();
-    for (const segment of this.#ring) {
+    for (const segment of overlapping(this.#ring, within)) {
       const current =
         segment.generation === NO_GENERATION || segment.generation === generationOf(segment.owner);
-      const size = spanSize(clipSpans([segment], within));
-      if (current && size > 0) sizes.set(segment.owner, (sizes.get(segment.owner) ?? 0) + size);
+      const size = Math.min(segment.end, within.end) - Math.max(segment.start, within.start);
+      if (current) sizes.set(segment.owner, (sizes.get(segment.owner) ?? 0) + size);
     }
     return sizes;
   }
@@ -214,21 +252,27 @@ export class Holdings {
    * follows from the present state alone: a crash cannot swallow it, and it clears itself.
    */
   lost(): readonly number[] {
-    this.#lost ??=
-      this.#clusterId === undefined
-        ? []
-        : this.allocations.handedOut().filter((offset) => !spansHave(this.#ownSpans, offset));
+    this.#lost ??= this.#clusterId === undefined ? [] : this.allocations.outside(this.#ownSpans);
     return this.#lost;
   }
 
   #onRing(): void {
-    this.#ownSpans = spansWhere(this.#ring, (value) => this.isMine(value));
-    this.#usable = withoutSpans(this.#ownSpans, this.#blocked);
+    this.#standing = undefined;
+    const own = spansWhere(this.#ring, (value) => this.isMine(value));
+    // Most changes are about what others own.
+    if (sameSpans(own, this.#ownSpans)) return;
+    this.#ownSpans = own;
     this.#lost = undefined;
+    this.#onUsable();
   }
 
-  #free(sparing: boolean, now: Millis): Span[] {
-    return withoutAddresses(this.#usable, this.allocations.unavailable(sparing, now));
+  #onUsable(): void {
+    this.#free.use(withoutSpans(this.#ownSpans, this.#blocked));
+    this.#revision++;
+  }
+
+  #freeSpans(sparing: boolean, now: Millis): Span[] {
+    return withoutAddresses(this.#free.usable, this.allocations.unavailable(sparing, now));
   }
 
   isMine(value: RingValue): boolean {
@@ -238,8 +282,8 @@ export class Holdings {
 
   /** The first write of a peer puts its generation to what it was given by name. */
   #adoptSpace(): void {
-    const delta = adoptUngenerated(this.#ring, this.#self.owner, this.#self.generation);
-    if (delta.length > 0) this.#write(delta);
+    if (!this.standing.isUngenerated) return;
+    this.#write(adoptUngenerated(this.#ring, this.#self.owner, this.#self.generation));
   }
 
   #write(delta: Ring): RingEntry {

@@ -4,12 +4,13 @@ import type { CatchUp } from './catch-up.ts';
 import type { Conflicts } from './conflicts.ts';
 import type { Departure } from './departure.ts';
 import type { Donor } from './donor.ts';
-import type { Entry, MemberEntry } from './entries.ts';
+import type { Entry, MemberEntry, RingEntry } from './entries.ts';
 import type { Message } from './messages.ts';
 import type { Operator } from './operator.ts';
 import type { IpamPorts } from './ports.ts';
 import type { Requests } from './requests.ts';
 import { ringReplies } from './ring-reply.ts';
+import { newsIn } from './ring.ts';
 import type { SharedState } from './shared-state.ts';
 import type { NodeFacts } from './survey.ts';
 import { shownRing } from './survey.ts';
@@ -57,7 +58,7 @@ export class Inbox {
         return;
       case 'denied':
         requests.onDenied(from, message, now);
-        conflicts.onDenied(from, message.id, now);
+        conflicts.onDenied(from, message.id, message.reason, now);
         return;
       case 'ring-request':
         this.#onRingRequest(from, message);
@@ -97,7 +98,7 @@ export class Inbox {
     switch (message.type) {
       case 'take-over':
         merge([message.ring], now);
-        if (message.ring.clusterId !== ports.holdings.clusterId) return;
+        if (!this.#holds(message.ring)) return;
         ports.sendDurable(from, { type: 'taken', id, member: ownMember() });
         return;
       case 'taken':
@@ -106,12 +107,19 @@ export class Inbox {
         return;
       case 'bequest':
         merge([message.ring], now);
-        if (message.ring.clusterId !== ports.holdings.clusterId) return;
+        if (!this.#holds(message.ring)) return;
         ports.sendDurable(from, { type: 'inherited', id });
         return;
       default:
         this.#onDeparture(from, message, now);
     }
+  }
+
+  /** Is it in the ring here? One that has grown too large is not merged, and so not acknowledged. */
+  #holds({ clusterId, range, ring }: RingEntry): boolean {
+    const { holdings } = this.#deps.ports;
+    if (clusterId !== holdings.clusterId || range.text !== holdings.range.text) return false;
+    return newsIn(holdings.ring, ring).length === 0;
   }
 
   /** Somebody hands on all that it owns: this peer, or to this peer. */

@@ -1,4 +1,3 @@
-import type { LogLevel } from '../core/log.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { Machine, Millis } from '../core/time.ts';
@@ -16,6 +15,7 @@ import type { Departure } from './departure.ts';
 import { Donor } from './donor.ts';
 import type { Deferred, IpamEffect, IpamPeer, IpamRequest, IpamResult, IpamTopologyView } from './effects.ts';
 import type { Entry, MemberEntry } from './entries.ts';
+import { withinRange } from './entries.ts';
 import { FreeHint } from './free-hint.ts';
 import { Holdings } from './holdings.ts';
 import { Inbox } from './inbox.ts';
@@ -23,11 +23,11 @@ import { Membership } from './membership.ts';
 import type { Message } from './messages.ts';
 import { decodeMessage, encodeMessage } from './messages.ts';
 import { Operator } from './operator.ts';
+import { PeerReports } from './peer-reports.ts';
 import { PeerDirectory } from './peer-directory.ts';
 import type { IpamPorts } from './ports.ts';
 import { Requests } from './requests.ts';
 import { Resets } from './resets.ts';
-import { isComplete } from './ring.ts';
 import { commonSpans, spanSize } from './range.ts';
 import { SharedState } from './shared-state.ts';
 import type { IpamConfig, IpamDependencies, IpamDrop } from './ipam-config.ts';
@@ -60,13 +60,15 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   readonly #catchUp: CatchUp;
   readonly #inbox: Inbox;
   readonly #hint: FreeHint;
-  readonly #reported = new Set<string>();
+  readonly #reports: PeerReports;
   #view: IpamTopologyView;
   /** Peers that are reachable and allocate, with their generations. */
   #reachable: readonly IpamPeer[] = [];
   #generations: ReadonlyMap<PeerName, string> = new Map();
   #announced = '';
   #settledAt: Millis;
+  /** Only settling changes what is to be done when. */
+  #timeout: Millis | undefined;
   #effects: IpamEffect[] = [];
   /** How many messages were dropped, by reason. */
   readonly drops: Partial<Record<IpamDrop, number>> = {};
@@ -90,6 +92,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
       random,
     );
     const ports = this.#ports();
+    this.#reports = new PeerReports(ports.log);
     this.#cluster = new Cluster(
       {
         ports,
@@ -184,7 +187,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
     const message = decodeMessage(bytes);
     if (message === undefined) {
       this.drops['ipam-malformed'] = (this.drops['ipam-malformed'] ?? 0) + 1;
-      this.#reportOnce(`malformed ${from}`, 'warn', 'ignored a malformed address message', { peer: from });
+      this.#reports.malformed(from);
       return;
     }
     this.#inbox.onMessage(from, message, now);
@@ -214,19 +217,18 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   }
 
   nextTimeout(): Millis | undefined {
+    return this.#timeout;
+  }
+
+  #firstTimeout(): Millis | undefined {
     const hint = this.#holdings.clusterId === undefined ? undefined : this.#hint.nextTimeout();
-    const parts = [
-      this.#requests,
-      this.#cluster,
-      this.#takeOvers,
-      this.#conflicts,
-      this.#operator,
-      this.#resets,
-    ];
-    return parts.reduce<Millis | undefined>(
-      (time, part) => earlier(time, part.nextTimeout()),
-      earlier(earlier(hint, this.#queue.nextTimeout()), this.#catchUp.nextTimeout(this.#isCurious())),
+    let time = earlier(
+      earlier(hint, this.#queue.nextTimeout()),
+      this.#catchUp.nextTimeout(this.#isCurious()),
     );
+    const parts = [this.#requests, this.#cluster, this.#takeOvers, this.#conflicts, this.#operator];
+    for (const part of [...parts, this.#resets]) time = earlier(time, part.nextTimeout());
+    return time;
   }
 
   onTimeout(now: Millis): void {
@@ -271,12 +273,13 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
     this.#conflicts.claim(now);
     this.#announce();
     if (this.#holdings.clusterId !== undefined) {
-      const hint = this.#hint.step(() => this.#holdings.freeCount(now), now);
+      const hint = this.#hint.step(() => this.#holdings.freeCount, now);
       if (hint !== undefined) this.#show([hint]);
     }
     for (const output of this.#queue.ready()) this.#release(output);
     const batch = this.#queue.begin(now);
     if (batch !== undefined) this.#effects.push({ type: 'commit', ...batch });
+    this.#timeout = this.#firstTimeout();
   }
 
   #askForRings(now: Millis): void {
@@ -300,7 +303,10 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
 
   /** Takes in what others wrote and returns what was new. */
   #mergeEntries(entries: readonly Entry[], now: Millis): Entry[] {
-    const news = this.#shared.merge(entries.filter((entry) => this.#concerns(entry)));
+    const { range, clusterId } = this.#holdings;
+    const concerned = entries.filter((entry) => this.#concerns(entry));
+    const news = this.#shared.merge(concerned.map((entry) => withinRange(entry, clusterId, range)));
+    if (this.#shared.refused > 0) this.#reports.fullRing();
     for (const entry of news) this.#onNews(entry);
     this.#cluster.adopt();
     this.#conflicts.guard(this.#takeOvers.spans, now);
@@ -328,8 +334,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   #concerns(entry: Entry): boolean {
     const range = entry.type === 'ring' ? entry.range.text : entry.type === 'voter' ? entry.range : undefined;
     if (range !== undefined && range !== this.#config.range.text) {
-      const ours = this.#config.range.text;
-      this.#reportOnce(`range ${range}`, 'warn', 'peers use another address range', { range, ours });
+      this.#reports.otherRange(range, this.#config.range.text);
     }
     if (entry.type !== 'voter') return true;
     return this.#cluster.electing && entry.name !== this.#config.name && range === this.#config.range.text;
@@ -378,9 +383,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
 
   /** Would somebody else's ring help, although nothing here depends on it? */
   #isCurious(): boolean {
-    return (
-      this.#holdings.clusterId === undefined || !isComplete(this.#holdings.ring, this.#config.range.size)
-    );
+    return this.#holdings.clusterId === undefined || !this.#holdings.standing.isComplete;
   }
 
   #state(): IpamStatus['status'] {
@@ -426,7 +429,8 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
       random: this.#random,
       peers: () => this.#view.peers,
       send: (to, message) => this.#send(to, message),
-      sendDurable: (to, message) => this.#sendDurable(to, message),
+      sendDurable: (to, message) => this.#sendAllDurable([to], message),
+      sendAllDurable: (to, message) => this.#sendAllDurable(to, message),
       log: (level, message, fields) => this.#effects.push({ type: 'log', level, message, fields }),
     };
   }
@@ -439,7 +443,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
       freeHint: (name) => this.#shared.hint(name)?.free,
       users: () => this.#conflicts.users,
       quarantine: () => this.#takeOvers.spans,
-      reply: (request, result, granted) => this.#reply(request, result, granted),
+      reply: (request, result, granted, id) => this.#reply(request, result, granted, id),
       describe: () => this.#detail(),
     });
   }
@@ -475,25 +479,19 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   }
 
   /** A refusal changes nothing, so it need not wait for the store. */
-  #reply(request: number, result: IpamResult, granted?: Granted): void {
+  #reply(request: number, result: IpamResult, granted?: Granted, id?: string): void {
     const effect = { type: 'reply', request, result } as const;
     if (result.type === 'failed') this.#effects.push(effect);
-    else this.#queue.defer({ type: 'effect', effect, granted });
+    else this.#queue.defer({ type: 'effect', effect, granted, id });
   }
 
   #send(to: PeerName, message: Message): void {
     this.#effects.push({ type: 'unicast', to, bytes: encodeMessage(message) });
   }
 
-  #sendDurable(to: PeerName, message: Message): void {
-    const effect = { type: 'unicast', to, bytes: encodeMessage(message) } as const;
-    this.#queue.defer({ type: 'effect', effect });
-  }
-
-  #reportOnce(key: string, level: LogLevel, message: string, fields: Record<string, string | number>): void {
-    if (this.#reported.has(key) || this.#reported.size >= 1_000) return;
-    this.#reported.add(key);
-    this.#effects.push({ type: 'log', level, message, fields });
+  #sendAllDurable(receivers: readonly PeerName[], message: Message): void {
+    const bytes = encodeMessage(message);
+    for (const to of receivers) this.#queue.defer({ type: 'effect', effect: { type: 'unicast', to, bytes } });
   }
 }
 

@@ -5,6 +5,7 @@ import { GENERATION_BYTES, MAX_NICKNAME } from './delta-codec.ts';
 import type { Deferred } from './effects.ts';
 import type { MemberEntry, Owner } from './entries.ts';
 import type { Span } from './range.ts';
+import { sameSpans } from './range.ts';
 import { boundedSpans } from './span-codec.ts';
 import { metaChange } from './stored-state.ts';
 
@@ -97,8 +98,4 @@ export class Membership {
     const change = metaChange({ range, name }, generation, life);
     this.#queue.write(change.key, () => change.value);
   }
-}
-
-function sameSpans(a: readonly Span[], b: readonly Span[]): boolean {
-  return a.length === b.length && a.every(({ start, end }, i) => b[i]!.start === start && b[i]!.end === end);
 }

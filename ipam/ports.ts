@@ -16,5 +16,7 @@ export interface IpamPorts {
   readonly send: (to: PeerName, message: Message) => void;
   /** Sends once all that is queued for the store is durable. */
   readonly sendDurable: (to: PeerName, message: Message) => void;
+  /** The same to several, encoded once. */
+  readonly sendAllDurable: (to: readonly PeerName[], message: Message) => void;
   readonly log: (level: LogLevel, message: string, fields: Readonly<Record<string, string | number>>) => void;
 }

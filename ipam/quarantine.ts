@@ -66,7 +66,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] 
 
 /** What a step asks for. */
 export interface QuarantineStep {
-  readonly send: readonly { readonly to: PeerName; readonly takeOver: TakeOver }[];
+  readonly send: readonly { readonly to: readonly PeerName[]; readonly takeOver: TakeOver }[];
   /** To be stored as they are now, or deleted. */
   readonly changed: readonly { readonly id: string; readonly takeOver: TakeOver | undefined }[];
   /** Peers that are waited for no longer although they did not acknowledge. */
@@ -177,7 +177,7 @@ export class Quarantine {
     const present = [...verdicts].filter(([, verdict]) => verdict === 'present');
     if (now < underway.sentAt + RESEND || present.length === 0) return;
     underway.sentAt = now;
-    for (const [to] of present) out.send.push({ to, takeOver: underway.takeOver });
+    out.send.push({ to: present.map(([name]) => name), takeOver: underway.takeOver });
   }
 
   /** What is over, or of which nothing is this peer's any more. */

@@ -117,6 +117,10 @@ export function withoutSpans(spans: readonly Span[], holes: readonly Span[]): Sp
   return out;
 }
 
+export function sameSpans(a: readonly Span[], b: readonly Span[]): boolean {
+  return a.length === b.length && a.every(({ start, end }, i) => b[i]!.start === start && b[i]!.end === end);
+}
+
 /** What two lists of sorted, disjoint spans have in common. */
 export function commonSpans(a: readonly Span[], b: readonly Span[]): Span[] {
   return withoutSpans(a, withoutSpans(a, b));

@@ -5,7 +5,7 @@ import { compareNames } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { Millis } from '../core/time.ts';
 import { earlier, MINUTE, SECOND } from '../core/time.ts';
-import type { Granted, Need } from './attempt.ts';
+import type { AttemptContext, Granted, Need } from './attempt.ts';
 import { attempt } from './attempt.ts';
 import type { AddressRequest, IpamPeer, IpamResult } from './effects.ts';
 import type { MemberEntry } from './entries.ts';
@@ -15,6 +15,7 @@ import type { Holdings } from './holdings.ts';
 import type { Message } from './messages.ts';
 import type { Span } from './range.ts';
 import { clipSpans, commonSpans, spanSize } from './range.ts';
+import type { Ring } from './ring.ts';
 
 const DEFAULT_TIMEOUT: Millis = 1 * MINUTE;
 /** How long an owner, or any peer at all, may be out of reach before a request that needs it fails. */
@@ -32,7 +33,7 @@ interface RequestsPorts {
   /** What was taken over and may not be given out yet. */
   readonly quarantine: () => readonly Span[];
   /** Answers once all that is queued for the store is durable. */
-  readonly reply: (request: number, result: IpamResult, granted?: Granted) => void;
+  readonly reply: (request: number, result: IpamResult, granted?: Granted, id?: string) => void;
   readonly send: (to: PeerName, message: Message) => void;
   /** What everything that is not answered waits for, in words. */
   readonly describe: () => string | undefined;
@@ -45,6 +46,8 @@ interface Pending {
   need: Need | undefined;
   /** What else it waits for, in words. */
   why?: string | undefined;
+  /** The revision of the holdings that it was tried with. */
+  tried: number | undefined;
 }
 
 /** The requests that are not answered yet, and the searches for space on their behalf. */
@@ -55,6 +58,15 @@ export class Requests {
   readonly #searches = new Map<string, GrantSearch>();
   #exhausted = false;
   #steppedAt: Millis = -Infinity;
+  /** What the last tries went by. */
+  #ready = false;
+  #users: readonly MemberEntry[] | undefined;
+  /** What the last search went by, while nothing else has happened and `#dueAt` has not come. */
+  #peers: readonly IpamPeer[] | undefined;
+  #ring: Ring | undefined;
+  #generations?: { readonly of: readonly IpamPeer[]; readonly byName: ReadonlyMap<PeerName, string> };
+  #isStirred = false;
+  #dueAt: Millis | undefined;
 
   constructor(ports: RequestsPorts) {
     this.#ports = ports;
@@ -80,36 +92,52 @@ export class Requests {
       this.#ports.reply(request, failure(`${MAX_PENDING} requests are waiting already`));
       return;
     }
-    this.#pending.set(request, { operation, since: now, need: undefined });
+    this.#pending.set(request, { operation, since: now, need: undefined, tried: undefined });
+    this.#isStirred = true;
   }
 
   cancel(request: number): void {
-    this.#pending.delete(request);
+    if (this.#pending.delete(request)) this.#isStirred = true;
   }
 
   /** Has a request waited so long that others' answers no longer hold it up? */
   waitsLong(now: Millis): boolean {
-    return [...this.#pending.values()].some(({ since }) => now >= since + OUT_OF_REACH);
+    const [oldest] = this.#pending.values();
+    return oldest !== undefined && now >= oldest.since + OUT_OF_REACH;
   }
 
-  /** Tries every request, then asks for what is missing. `ready` = space may be given out. */
+  /** Tries every request that may come out differently now, then asks for what is missing. `ready` = space may be given out. */
   step(peers: readonly IpamPeer[], ready: boolean, now: Millis): void {
+    this.#tryAll(ready, now);
+    const { ring } = this.#ports.holdings;
+    const isDue = this.#dueAt !== undefined && now >= this.#dueAt;
+    if (!this.#isStirred && !isDue && peers === this.#peers && ring === this.#ring) return;
     this.#steppedAt = now;
-    for (const [request, pending] of this.#pending) this.#try(request, pending, ready, now);
+    this.#peers = peers;
+    this.#ring = ring;
+    this.#isStirred = false;
     this.#search(peers, now);
     this.#endOverdue(now);
+    this.#dueAt = this.#firstDue();
   }
 
   onGranted(from: PeerName, id: string): void {
     for (const [key, search] of this.#searches) if (search.isAwaiting(from, id)) this.#searches.delete(key);
     this.#exhausted = false;
+    this.#isStirred = true;
   }
 
   onDenied(from: PeerName, { id, reason, holder }: Extract<Message, { type: 'denied' }>, now: Millis): void {
-    for (const search of this.#searches.values()) search.onDenied(from, id, reason, holder, now);
+    for (const search of this.#searches.values()) {
+      if (search.onDenied(from, id, reason, holder, now)) this.#isStirred = true;
+    }
   }
 
   nextTimeout(): Millis | undefined {
+    return this.#dueAt;
+  }
+
+  #firstDue(): Millis | undefined {
     let time: Millis | undefined;
     for (const { since } of this.#pending.values()) {
       time = earlier(time, since + this.#timeout);
@@ -128,15 +156,32 @@ export class Requests {
     return `awaiting a grant from ${listed}${restingAt(searches, peers)}`;
   }
 
-  #try(request: number, pending: Pending, ready: boolean, now: Millis): void {
-    const { holdings, defaultSubnet, users } = this.#ports;
-    const result = attempt(pending.operation, { holdings, defaultSubnet, users: users(), ready }, now);
-    pending.need = result.type === 'needs' ? result.need : undefined;
+  /** A request that was not met is so as long as what this peer holds stays as it is. */
+  #tryAll(ready: boolean, now: Millis): void {
+    const { holdings } = this.#ports;
+    const users = this.#ports.users();
+    const isNew = ready !== this.#ready || users !== this.#users;
+    this.#ready = ready;
+    this.#users = users;
+    for (const [request, pending] of this.#pending) {
+      if (!isNew && pending.tried === holdings.revision) continue;
+      pending.tried = holdings.revision;
+      this.#try(request, pending, { holdings, defaultSubnet: this.#ports.defaultSubnet, users, ready }, now);
+    }
+  }
+
+  #try(request: number, pending: Pending, context: AttemptContext, now: Millis): void {
+    const result = attempt(pending.operation, context, now);
+    const need = result.type === 'needs' ? result.need : undefined;
+    if (need !== undefined || pending.need !== undefined) this.#isStirred = true;
+    pending.need = need;
     pending.why = result.type === 'waits' ? result.why : undefined;
     if (result.type !== 'answered') return;
+    this.#isStirred = true;
     if (pending.operation.type !== 'lookup' && pending.operation.type !== 'list') this.#exhausted = false;
     this.#pending.delete(request);
-    this.#ports.reply(request, result.result, result.granted);
+    const id = 'id' in pending.operation ? pending.operation.id : undefined;
+    this.#ports.reply(request, result.result, result.granted, id);
   }
 
   #search(peers: readonly IpamPeer[], now: Millis): void {
@@ -165,15 +210,22 @@ export class Requests {
 
   /** Whoever may have what is needed; of an exact need only its owner. */
   #candidates(need: Need, peers: readonly IpamPeer[]): DonorCandidate[] {
-    const generations = new Map(peers.map(({ name, generation }) => [name, generation]));
+    const generations = this.#generationsOf(peers);
     const sizes = this.#ports.holdings.sizesWithin(need.span, (name) => generations.get(name));
-    return [...generations.keys()]
-      .filter((name) => !need.exact || sizes.has(name))
-      .sort(compareNames)
-      .map((name) => {
-        const owned = sizes.get(name) ?? 0;
-        return { name, weight: Math.min(owned, this.#ports.freeHint(name) ?? owned) };
-      });
+    const names = need.exact ? [...sizes.keys()].filter((name) => generations.has(name)) : generations.keys();
+    return Array.from(names, (name) => {
+      const owned = sizes.get(name) ?? 0;
+      return { name, weight: Math.min(owned, this.#ports.freeHint(name) ?? owned) };
+    });
+  }
+
+  /** Ascending by name. */
+  #generationsOf(peers: readonly IpamPeer[]): ReadonlyMap<PeerName, string> {
+    if (this.#generations?.of === peers) return this.#generations.byName;
+    const sorted = [...peers].sort((a, b) => compareNames(a.name, b.name));
+    const byName = new Map(sorted.map(({ name, generation }) => [name, generation]));
+    this.#generations = { of: peers, byName };
+    return byName;
   }
 
   #endOverdue(now: Millis): void {
@@ -251,6 +303,7 @@ export class Requests {
 
   #answer(request: number, result: IpamResult): void {
     this.#pending.delete(request);
+    this.#isStirred = true;
     this.#ports.reply(request, result);
   }
 }

@@ -32,11 +32,11 @@ export class Resets {
     return this.#reset?.departure;
   }
 
-  /** Returns what is to be answered at once. `forgetRing` gives up the ring of a peer that is alone. */
+  /** Returns what is to be answered at once. `forgetRing` gives up the ring of a peer that is alone, unless that has to stay. */
   start(
     request: number,
     { force, probe }: Extract<OperatorRequest, { type: 'reset' }>,
-    forgetRing: () => void,
+    forgetRing: () => boolean,
     now: Millis,
   ): ResetAnswer[] {
     if (!force) {
@@ -98,15 +98,15 @@ export class Resets {
   }
 
   /** Gives up everything without waiting for anybody. */
-  #force(forgetRing: () => void, now: Millis): IpamResult {
+  #force(forgetRing: () => boolean, now: Millis): IpamResult {
     const { holdings } = this.#ports;
     const released = holdings.allocations.active;
     const owned = spanSize(holdings.ownSpans);
     const [heir] = heirs(this.#ports);
     this.#releaseAll(now);
     if (heir === undefined) {
-      forgetRing();
-      return { type: 'reset', reset: { addresses: owned, heir: '', nickname: '', released } };
+      const addresses = forgetRing() ? owned : 0;
+      return { type: 'reset', reset: { addresses, heir: '', nickname: '', released } };
     }
     const ring = holdings.bequeath({ owner: heir.name, generation: heir.generation });
     const { name, nickname } = heir;

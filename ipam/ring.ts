@@ -107,6 +107,20 @@ export function adoptUngenerated(ring: Ring, owner: PeerName, generation: string
 }
 
 export function valueAt(ring: Ring, offset: number): Segment | undefined {
+  const segment = ring[firstEndingAfter(ring, offset)];
+  return segment !== undefined && segment.start <= offset ? segment : undefined;
+}
+
+/** The segments that have some of `span`. */
+export function overlapping(ring: Ring, span: Span): Ring {
+  const first = firstEndingAfter(ring, span.start);
+  let end = first;
+  while (end < ring.length && ring[end]!.start < span.end) end++;
+  return ring.slice(first, end);
+}
+
+/** The index of the first segment that ends above `offset`. */
+function firstEndingAfter(ring: Ring, offset: number): number {
   let low = 0;
   let high = ring.length;
   while (low < high) {
@@ -114,8 +128,7 @@ export function valueAt(ring: Ring, offset: number): Segment | undefined {
     if (ring[middle]!.end <= offset) low = middle + 1;
     else high = middle;
   }
-  const segment = ring[low];
-  return segment !== undefined && segment.start <= offset ? segment : undefined;
+  return low;
 }
 
 /** The spans whose value satisfies `accept`, neighbours joined. */
@@ -227,8 +240,4 @@ class Cursor {
     while (this.#index < this.#ring.length && this.#ring[this.#index]!.end <= offset) this.#index++;
     return this.#ring[this.#index];
   }
-}
-
-function overlapping(ring: Ring, span: Span): Ring {
-  return ring.filter((segment) => segment.start < span.end && segment.end > span.start);
 }

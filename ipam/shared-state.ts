@@ -40,10 +40,16 @@ export class SharedState {
   readonly #changedRings = new Set<string>();
   /** By name, or by the key of a member. */
   readonly #absentSince = new Map<string, Millis>();
+  #refused = 0;
 
   /** Merges `entries` and returns what was new in them. */
   merge(entries: readonly Entry[]): Entry[] {
     return entries.flatMap((entry) => this.#mergeEntry(entry));
+  }
+
+  /** How many parts of rings were not merged, as the whole would have more than {@link MAX_SEGMENTS} pieces. */
+  get refused(): number {
+    return this.#refused;
   }
 
   /** Marks the ring of the cluster that this node belongs to. */
@@ -215,7 +221,10 @@ export class SharedState {
     const news = newsIn(before, entry.ring);
     if (news.length === 0) return [];
     const ring = mergeRings(before, news);
-    if (ring.length > MAX_SEGMENTS) return [];
+    if (ring.length > MAX_SEGMENTS) {
+      this.#refused++;
+      return [];
+    }
     this.#rings.set(key, { ...entry, ring });
     this.#changedRings.add(key);
     if (this.#rings.size > MAX_RINGS) {

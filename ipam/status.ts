@@ -7,6 +7,7 @@ import type { MemberEntry } from './entries.ts';
 import type { Holdings } from './holdings.ts';
 import type { PeerDirectory } from './peer-directory.ts';
 import type { TakeOverStatus } from './quarantine.ts';
+import { commonSpans } from './range.ts';
 import { valueAt } from './ring.ts';
 import { isServed } from './take-overs.ts';
 
@@ -123,12 +124,11 @@ function ownConflicts({ holdings, directory }: StatusParts): ConflictStatus[] {
 
 /** Those that others have handed out although they belong to this node. */
 function foreignConflicts({ holdings, users }: StatusParts): ConflictStatus[] {
-  const { range, self } = holdings;
+  const { range, self, ownSpans } = holdings;
   const out: ConflictStatus[] = [];
   for (const { name, nickname, conflicts } of users) {
-    for (const { start, end } of conflicts) {
+    for (const { start, end } of commonSpans(conflicts, ownSpans)) {
       for (let offset = start; offset < end && out.length < MAX_CONFLICTS; offset++) {
-        if (!holdings.owns(offset)) continue;
         const address = formatIp(range.ipAt(offset));
         out.push({
           address,

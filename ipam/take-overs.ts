@@ -28,6 +28,9 @@ export class TakeOvers {
   readonly #quarantine: Quarantine;
   /** By victim: who was waited for in vain, in this run, and has not been in reach since. */
   readonly #givenUp = new Map<PeerName, Set<PeerName>>();
+  /** What the last step went by, while nothing else has happened. */
+  #seen: readonly unknown[] = [];
+  #dueAt: Millis = -Infinity;
 
   constructor(ports: IpamPorts, restored: readonly TakeOver[], now: Millis) {
     this.#ports = ports;
@@ -74,23 +77,29 @@ export class TakeOvers {
   /** Takes over what this peer's own name owns under another generation: its former lives. */
   removeFormerSelf(now: Millis): RemovedPeer | undefined {
     const { holdings } = this.#ports;
-    const { owner } = holdings.self;
-    if (!holdings.ring.some((value) => value.owner === owner && !holdings.isMine(value))) return undefined;
-    return this.remove(owner, '', { now: false, strict: false }, now);
+    if (!holdings.standing.hasFormerSelf) return undefined;
+    return this.remove(holdings.self.owner, '', { now: false, strict: false }, now);
   }
 
   onTaken(from: PeerName, id: string): void {
     const changed = this.#quarantine.onTaken(from, id);
-    if (changed !== undefined) this.#store(id, changed);
+    if (changed === undefined) return;
+    this.#dueAt = -Infinity;
+    this.#store(id, changed);
   }
 
   step(now: Millis): void {
     const { holdings, peers, log } = this.#ports;
     const { clusterId, ring, ownSpans: own } = holdings;
-    if (this.#quarantine.isEmpty && this.#givenUp.size === 0) return;
+    const seen = [peers(), clusterId, ring, own];
+    const isSeen = seen.every((part, i) => part === this.#seen[i]);
+    const isIdle = this.#quarantine.isEmpty && this.#givenUp.size === 0;
+    if (isIdle || (isSeen && now < this.#dueAt)) return;
+    this.#seen = seen;
     const known = new Map(peers().map((peer) => [peer.name, peer]));
     this.#forgetHeard(known);
     const { send, changed, givenUp } = this.#quarantine.step({ peers: known, clusterId, ring, own }, now);
+    this.#dueAt = this.#quarantine.nextTimeout() ?? Infinity;
     for (const { id, takeOver } of changed) this.#store(id, takeOver);
     this.#sendAll(send);
     for (const { name, victim } of givenUp) {
@@ -132,18 +141,20 @@ export class TakeOvers {
   #begin(takeOver: Omit<TakeOver, 'id'>, now: Millis): void {
     const id = newTakeOverId(this.#ports.random);
     this.#quarantine.add({ ...takeOver, id }, now);
+    this.#dueAt = -Infinity;
     this.#store(id, { ...takeOver, id });
   }
 
   #store(id: string, takeOver: TakeOver | undefined): void {
-    const change = takeOverChange(id, takeOver);
-    this.#ports.queue.write(change.key, () => change.value);
+    const { key } = takeOverChange(id, undefined);
+    // Written anew for each acknowledgement, and packed once per transaction.
+    this.#ports.queue.write(key, () => takeOverChange(id, takeOver).value);
   }
 
   /** What was taken is durable before anybody is told. */
   #sendAll(messages: QuarantineStep['send']): void {
     for (const { to, takeOver } of messages) {
-      this.#ports.sendDurable(to, { type: 'take-over', id: takeOver.id, ring: takeOver.ring });
+      this.#ports.sendAllDurable(to, { type: 'take-over', id: takeOver.id, ring: takeOver.ring });
     }
   }
 

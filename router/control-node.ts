@@ -20,6 +20,7 @@ import type { ControlEffect } from './control-effect.ts';
 import { controlReport, controlStatus } from './control-status.ts';
 import { HeldPasswords } from './held-passwords.ts';
 import { identityChange } from './identity.ts';
+import { KeyRemovals } from './key-removals.ts';
 import { LinkControl } from './link/link-control.ts';
 import type { LinkControlEffect } from './link/link-control.ts';
 import type { SparseRule } from './link/mesh-choice.ts';
@@ -40,9 +41,8 @@ export class ControlNode implements Machine<ControlEffect> {
   readonly #links: LinkControl;
   readonly #pins: Pins;
   readonly #removals: Removals;
+  readonly #keyRemovals: KeyRemovals;
   readonly #passwords: HeldPasswords;
-  /** Removed peers whose key is not known as removed, and why. */
-  readonly #unrecorded = new Map<PeerName, string>();
   readonly #statusRequests = new StatusRequests();
   /** What follows when a transaction is durable. */
   readonly #commits = new Map<number, Commit>();
@@ -66,6 +66,7 @@ export class ControlNode implements Machine<ControlEffect> {
     this.#ipam = makeIpam(config, deps, now);
     if (this.#ipam !== undefined) this.#gossip.registerChannel(IPAM, this.#ipam);
     this.#removals = new Removals(({ name, key }) => this.#pins.drop(name, key), now);
+    this.#keyRemovals = new KeyRemovals(this.#removals);
     this.#gossip.registerChannel(REMOVED, this.#removals);
     const local = localEnd(config, deps, () => this.#gossip.entry(config.identity.name)?.addresses ?? []);
     const rule: SparseRule = (wasSparse, peers) => isSparse(wasSparse, peers, config.fullMeshLimit);
@@ -177,7 +178,7 @@ export class ControlNode implements Machine<ControlEffect> {
   onIpamRequest(request: number, operation: IpamRequest, now: Millis): void {
     this.#input(now, () => {
       if (this.#ipam !== undefined) this.#ipam.onRequest(request, operation, now);
-      else this.#effects.push({ type: 'ipam-reply', request, result: WITHOUT_IPAM });
+      else this.#effects.push({ type: 'ipam-reply', request, result: withoutIpam(operation) });
     });
   }
 
@@ -335,7 +336,7 @@ export class ControlNode implements Machine<ControlEffect> {
         this.#effects.push({
           type: 'ipam-reply',
           request: effect.request,
-          result: this.#warned(effect.result),
+          result: this.#keyRemovals.warned(effect.result),
         });
         break;
       case 'announce': {
@@ -356,11 +357,20 @@ export class ControlNode implements Machine<ControlEffect> {
     if (message.type === 'report') {
       const answerable = this.#statusRequests.onReport(message.request, message.report);
       if (answerable !== undefined) this.#answer(answerable);
-    } else if (message.type === 'log' || message.type === 'failed') {
+    } else if (message.type === 'log') {
+      this.#effects.push(this.#withNickname(message));
+    } else if (message.type === 'failed') {
       this.#effects.push(message);
     } else if (!this.#stopped) {
       this.#links.onData(message, this.#now);
     }
+  }
+
+  /** Operators know their hosts by nickname, the data plane only by name. */
+  #withNickname(line: LogLine): LogLine {
+    const { peer } = line.fields;
+    const nickname = typeof peer === 'string' ? this.#gossip.entry(peer as PeerName)?.nickname : undefined;
+    return nickname === undefined ? line : { ...line, fields: { ...line.fields, nickname } };
   }
 
   /** Once for all that changed in a step: what it costs depends on the number of peers. */
@@ -385,21 +395,8 @@ export class ControlNode implements Machine<ControlEffect> {
   /** The peer that has this name from now on may be another one, with another key. */
   #removePeer(name: PeerName): void {
     const key = this.#pins.get(name) ?? this.#gossip.entry(name)?.key;
-    const delta = key === undefined ? 'unknown' : this.#removals.add({ name, key });
-    this.#unrecorded.delete(name);
-    if (delta instanceof Uint8Array) this.#gossip.publish(REMOVED, delta, this.#now);
-    else if (delta !== 'known') this.#unrecorded.set(name, UNRECORDED[delta]);
-  }
-
-  /** Says with a removal if others go on trusting the key of the peer. */
-  #warned(result: IpamResult): IpamResult {
-    if (result.type !== 'removed' || this.#unrecorded.size === 0) return result;
-    const removed = result.removed.map((one) => {
-      const warning = this.#unrecorded.get(one.name);
-      this.#unrecorded.delete(one.name);
-      return warning === undefined ? one : { ...one, warning };
-    });
-    return { type: 'removed', removed };
+    const delta = this.#keyRemovals.remove(name, key);
+    if (delta !== undefined) this.#gossip.publish(REMOVED, delta, this.#now);
   }
 
   #toData(message: ToData): void {
@@ -457,6 +454,8 @@ export class ControlNode implements Machine<ControlEffect> {
   }
 }
 
+type LogLine = Extract<ToControl, { type: 'log' }>;
+
 /** What follows from the end of a transaction. */
 interface Commit {
   readonly done: (now: Millis) => void;
@@ -482,18 +481,18 @@ function refusalOf(held: number, next: number): string | undefined {
   return undefined;
 }
 
-const UNRECORDED = {
-  unknown:
-    'its key is not known here, so others still trust it: run rmpeer on a host that had a link with it, too',
-  full: 'too many peers were removed within 24 h, so others still trust its key: run rmpeer again tomorrow',
-} as const;
-
 /** The channel of removed peers. */
 const REMOVED = 'removed';
 /** The cluster that a peer belongs to, in its topology entry. */
 const CLUSTER_INFO = 'ipam-cluster';
 
-const WITHOUT_IPAM = { type: 'failed', error: 'this node runs without address allocation' } as const;
+/** Nobody holds an address of a node that gives none, which is no reason to fail for those who want nothing more. */
+function withoutIpam({ type }: IpamRequest): IpamResult {
+  if (type === 'release') return { type: 'done' };
+  if (type === 'lookup') return { type: 'addresses', addresses: [] };
+  if (type === 'list') return { type: 'allocations', allocations: [] };
+  return { type: 'failed', error: 'this node runs without address allocation' };
+}
 
 function isDue(time: Millis | undefined, now: Millis): boolean {
   return time !== undefined && time <= now;

@@ -8,20 +8,19 @@ import type { Engine, EngineEvent, FrameBatch, HandedFrame, MessageBatch, SendPl
 import { BatchArrival } from './link/batch-arrival.ts';
 import { EngineQueue } from './link/engine-queue.ts';
 import { FrameQueues } from './link/frame-queue.ts';
-import type { FromLane, LaneTraffic, ToLane } from './lane-messages.ts';
+import { framesTaken, type FromLane, type LaneTraffic, type ToLane } from './lane-messages.ts';
 import { Links } from './link/links.ts';
 import { MacEventLog } from './link/mac-event-log.ts';
 import { Numbers } from './link/numbers.ts';
 import { wipeKeys } from './node-messages.ts';
 import type { DataReport, ToControl, ToData } from './node-messages.ts';
-import type { Link } from './link/link.ts';
 import type { LinkView } from './switch/link-view.ts';
 import type { SharedMac } from './switch/mac-table.ts';
 import { Plans } from './switch/plans.ts';
 import { Switch } from './switch/switch.ts';
 import { DATAGRAM_OVERHEAD } from './wire/datagram.ts';
 import { KIND_FRAGMENT, KIND_FRAME, parseLinkMessage } from './wire/inner.ts';
-import { sessionOfLane } from './wire/lanes.ts';
+import { isLane, sessionOfLane } from './wire/lanes.ts';
 import { WorkerCounts } from './worker-counts.ts';
 
 export interface DataNodeConfig {
@@ -120,7 +119,7 @@ export class DataNode implements Machine<ToControl> {
       case 'frames':
         this.#counts.onDetour(worker, message.frames.length);
         this.#adopt(message.frames, now);
-        this.#toLanes.push({ worker, message: { type: 'frames-taken', count: message.frames.length } });
+        this.#toLanes.push({ worker, message: framesTaken(message.frames) });
         break;
       case 'learned':
         this.#switch.onShared(message.macs, now);
@@ -211,7 +210,8 @@ export class DataNode implements Machine<ToControl> {
     const link = this.#links.ofSession(session);
     if (link === undefined) return;
     this.#counts.receivedBytes += batch.wireLength[i]!;
-    if (session !== sessionOfLane(session)) return this.#takeLaneEntry(link, batch, i);
+    // A lane above 0 carries frames and nothing else, and brings no session alive.
+    if (isLane(session)) return link.onLaneReceived(batch.wireLength[i]!);
     if (link.onArrival(arrival, now)) this.#links.onInput(link);
     const kind = batch.kind[i]!;
     if (kind >= KIND_FRAME && kind <= KIND_FRAGMENT) return; // the switch's
@@ -223,13 +223,6 @@ export class DataNode implements Machine<ToControl> {
     const drop = link.onMessage(arrival, message, now);
     if (drop !== undefined) this.#drops.add(drop);
     this.#links.onInput(link);
-  }
-
-  /** A lane above 0 carries frames and nothing else. */
-  #takeLaneEntry(link: Link, batch: MessageBatch, i: number): void {
-    link.onLaneReceived(batch.wireLength[i]!);
-    const kind = batch.kind[i]!;
-    if (kind < KIND_FRAME || kind > KIND_FRAGMENT) this.#drops.add('lane-message');
   }
 
   /** Engines use one batch again and again. */
@@ -257,6 +250,9 @@ export class DataNode implements Machine<ToControl> {
 
   /** Frames that another worker read, as if they had been read here. */
   #adopt(frames: readonly HandedFrame[], now: Millis): void {
+    // They take the place of what the engine may have read ahead.
+    const held = this.#engine.readFrames();
+    if (held.count > 0) this.#forward(held, now);
     for (let at = 0; at < frames.length;) {
       const batch = this.#engine.adoptFrames(frames.slice(at));
       if (batch.count === 0) return;
@@ -397,8 +393,8 @@ export class DataNode implements Machine<ToControl> {
     if (link === undefined) return;
     if (type === 'received') {
       this.#counts.receivedBytes += bytes;
-      if (session === sessionOfLane(session)) link.onFramesReceived(session, datagrams, bytes, now);
-      else link.onLaneReceived(bytes);
+      if (isLane(session)) link.onLaneReceived(bytes);
+      else link.onFramesReceived(session, datagrams, bytes, now);
       return;
     }
     this.#counts.sentBytes += bytes;

@@ -7,8 +7,12 @@ import type { Mac } from './wire/mac.ts';
 const MOST_UNDER_WAY = 256;
 /** Frames that wait to be handed over; the oldest go first. */
 const MOST_WAITING = 256;
+/** Of all of them together, super-frames included. */
+const MOST_BYTES = 4 * 1_024 * 1_024;
 /** A flow whose way is known by now keeps to the detour while frames are on it, but for no longer than this. */
 const PATIENCE: Millis = 100;
+/** More MACs than there are frames on the detour; the oldest go first. */
+const MOST_FOLLOWED = 1_024;
 
 /**
  * Frames on their way to worker 0, which decides on what a lane's worker cannot: broadcasts, unknown MACs, peers without
@@ -19,8 +23,10 @@ export class LaneDetour {
   #collected: HandedFrame[] = [];
   #waiting: HandedFrame[] = [];
   #underWay = 0;
+  /** Of all frames here and under way. */
+  #bytes = 0;
   #dropped = 0;
-  /** MACs to which frames are on the detour, and until when those behind them must follow. */
+  /** MACs to which frames are on the detour, and until when those behind them must follow: the first to end first. */
   readonly #followed = new Map<Mac, Millis>();
 
   constructor(hand: (frames: readonly HandedFrame[]) => void) {
@@ -33,11 +39,16 @@ export class LaneDetour {
     return now < (this.#followed.get(mac) ?? 0);
   }
 
-  /** Takes a copy. */
+  /** Takes a copy, if there is room for its bytes. */
   take(frame: FrameRef, now: Millis): void {
     const { data, offset, length, segment, flags, destinationMac } = frame;
+    if (this.#bytes + length > MOST_BYTES) {
+      this.#dropped++;
+      return;
+    }
+    this.#bytes += length;
     this.#collected.push({ bytes: data.slice(offset, offset + length), segment, flags });
-    if (!this.#followed.has(destinationMac)) this.#followed.set(destinationMac, now + PATIENCE);
+    this.#follow(destinationMac, now);
   }
 
   /** After each batch. */
@@ -46,14 +57,15 @@ export class LaneDetour {
     this.#waiting.push(...this.#collected);
     this.#collected = [];
     this.#handOver();
-    const surplus = Math.max(0, this.#waiting.length - MOST_WAITING);
-    this.#waiting.splice(0, surplus);
-    this.#dropped += surplus;
+    const surplus = this.#waiting.splice(0, Math.max(0, this.#waiting.length - MOST_WAITING));
+    for (const { bytes } of surplus) this.#bytes -= bytes.length;
+    this.#dropped += surplus.length;
   }
 
-  /** Worker 0 has dealt with `count` frames. */
-  onTaken(count: number): void {
+  /** Worker 0 has dealt with `count` frames of so many bytes together. */
+  onTaken(count: number, bytes: number): void {
     this.#underWay -= count;
+    this.#bytes -= bytes;
     this.#handOver();
     if (this.#underWay === 0) this.#followed.clear();
   }
@@ -63,6 +75,15 @@ export class LaneDetour {
     const dropped = this.#dropped;
     this.#dropped = 0;
     return dropped;
+  }
+
+  /** The first frame to a MAC begins its time; the first one after that begins another. */
+  #follow(mac: Mac, now: Millis): void {
+    for (const [oldest, until] of this.#followed) {
+      if (until > now && (this.#followed.size < MOST_FOLLOWED || this.#followed.has(mac))) break;
+      this.#followed.delete(oldest);
+    }
+    if (!this.#followed.has(mac)) this.#followed.set(mac, now + PATIENCE);
   }
 
   #handOver(): void {

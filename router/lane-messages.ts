@@ -31,8 +31,8 @@ export type ToLane =
   | { readonly type: 'peer-gone'; readonly peer: PeerName }
   /** All MACs (6 bytes each, concatenated) of local ports. */
   | { readonly type: 'local-macs'; readonly macs: Uint8Array }
-  /** So many more of the frames that were handed over have been dealt with. */
-  | { readonly type: 'frames-taken'; readonly count: number };
+  /** So many more of the frames that were handed over, of so many bytes together, have been dealt with. */
+  | { readonly type: 'frames-taken'; readonly count: number; readonly bytes: number };
 
 /** What went over a lane since the last time. */
 export interface LaneTraffic {
@@ -54,6 +54,19 @@ export type FromLane =
   | { readonly type: 'too-big'; readonly path: number; readonly size: number }
   | { readonly type: 'dropped'; readonly reason: string; readonly count: number }
   | { readonly type: 'failed'; readonly error: string };
+
+/** The answer to `frames`. */
+export function framesTaken(frames: readonly HandedFrame[]): ToLane {
+  const bytes = frames.reduce((sum, frame) => sum + frame.bytes.length, 0);
+  return { type: 'frames-taken', count: frames.length, bytes };
+}
+
+/** What crosses to the other thread without being copied: the sender has no further use for it. */
+export function transferred(messages: readonly FromLane[]): ArrayBuffer[] {
+  return messages.flatMap((message) =>
+    message.type === 'frames' ? message.frames.map(({ bytes }) => bytes.buffer as ArrayBuffer) : [],
+  );
+}
 
 /** Keys are handed over once: whoever has passed the message on, or done what it says, forgets them. */
 export function wipeLaneKeys(message: ToLane): void {

@@ -11,7 +11,6 @@ import type { SharedMac } from './switch/mac-table.ts';
 import { Plans } from './switch/plans.ts';
 import { Switch } from './switch/switch.ts';
 import { DATAGRAM_OVERHEAD } from './wire/datagram.ts';
-import { KIND_FRAGMENT, KIND_FRAME } from './wire/inner.ts';
 
 export interface LaneNodeConfig {
   /** Between addresses that both ends trust, frames go plain. */
@@ -25,6 +24,8 @@ const BATCHES_PER_CALL = 8;
 const TYPICAL_DATAGRAM = 1_400;
 /** The first traffic after a pause is reported at once, for the heartbeats' sake. */
 const REPORT_INTERVAL: Millis = 1 * SECOND;
+/** After the last traffic: the engine repeats decisions for a while longer, and wakes nobody to say so. */
+const REPORTS = 2;
 
 /** The other end of a lane, and what went over it since the last report. */
 interface Lane {
@@ -53,8 +54,7 @@ export class LaneNode implements Machine<FromLane> {
   readonly #drops = new Counters<string>();
   #learned: SharedMac[] = [];
   #toData: FromLane[] = [];
-  /** Something is to be reported. */
-  #active = false;
+  #reportsDue = 0;
   #reportedAt: Millis = Number.NEGATIVE_INFINITY;
 
   constructor(config: LaneNodeConfig, engine: Engine) {
@@ -96,7 +96,7 @@ export class LaneNode implements Machine<FromLane> {
         this.#switch.onLocalMacs(message.macs);
         break;
       case 'frames-taken':
-        this.#detour.onTaken(message.count);
+        this.#detour.onTaken(message.count, message.bytes);
         break;
     }
   }
@@ -107,19 +107,19 @@ export class LaneNode implements Machine<FromLane> {
     while (budget > 0 && this.#moveBatches(now)) budget--;
     this.#detour.flush();
     this.#takeEvents();
-    if (this.#active && now >= this.#reportedAt + REPORT_INTERVAL) this.#report(now);
+    this.#reportIfDue(now);
     return budget === 0;
   }
 
   nextTimeout(): Millis | undefined {
-    const report = this.#active ? this.#reportedAt + REPORT_INTERVAL : undefined;
+    const report = this.#reportsDue > 0 ? this.#reportedAt + REPORT_INTERVAL : undefined;
     return earlier(report, this.#switch.nextTimeout());
   }
 
   onTimeout(now: Millis): void {
     this.#switch.onTimeout(now);
     this.#takeEvents();
-    if (this.#active && now >= this.#reportedAt + REPORT_INTERVAL) this.#report(now);
+    this.#reportIfDue(now);
   }
 
   drain(): FromLane[] {
@@ -147,20 +147,17 @@ export class LaneNode implements Machine<FromLane> {
     return frames.count > 0 || messages.count > 0;
   }
 
-  /** A lane above 0 carries frames and nothing else. */
   #count(batch: MessageBatch): void {
-    this.#active = true;
+    this.#reportsDue = REPORTS;
     for (let i = 0; i < batch.count; i++) {
       const lane = this.#lanes.get(batch.session[i]!);
       if (lane !== undefined) lane.receivedBytes += batch.wireLength[i]!;
-      const kind = batch.kind[i]!;
-      if (kind < KIND_FRAME || kind > KIND_FRAGMENT) this.#drops.add('lane-message');
     }
   }
 
   #send(plan: SendPlan): void {
     this.#engine.send(plan);
-    this.#active = true;
+    this.#reportsDue = REPORTS;
     for (let i = 0; i < plan.count; i++) {
       const lane = this.#lanes.get(plan.session[i]!);
       if (lane === undefined) continue;
@@ -235,7 +232,7 @@ export class LaneNode implements Machine<FromLane> {
   #onRepeated({ type, session, datagrams, bytes }: Repeated): void {
     const lane = this.#lanes.get(session);
     if (lane === undefined) return;
-    this.#active = true;
+    this.#reportsDue = REPORTS;
     if (type === 'received') {
       lane.receivedBytes += bytes;
       return;
@@ -246,12 +243,17 @@ export class LaneNode implements Machine<FromLane> {
 
   #drop(reason: string, count: number): void {
     this.#drops.add(reason, count);
-    this.#active = true;
+    this.#reportsDue = REPORTS;
   }
 
-  #report(now: Millis): void {
-    this.#active = false;
+  #reportIfDue(now: Millis): void {
+    if (this.#reportsDue === 0 || now < this.#reportedAt + REPORT_INTERVAL) return;
+    this.#reportsDue--;
     this.#reportedAt = now;
+    this.#report();
+  }
+
+  #report(): void {
     const lanes = [...this.#lanes].flatMap(([session, lane]) => takeTraffic(session, lane));
     if (lanes.length > 0) this.#toData.push({ type: 'traffic', lanes });
     for (const drops of [this.#drops, this.#switch.drops]) {

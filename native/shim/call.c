@@ -69,6 +69,9 @@ static const char *next_line(const char *at, const char *end) {
 /* Leaves the body in `answer`. */
 static enum call_outcome understand(struct buffer *answer) {
   static const char LENGTH[] = "content-length:";
+  /* Where the reading of numbers ends, whatever came. */
+  buffer_append(answer, "", 1);
+  answer->length--;
   const char *end = answer->bytes + answer->length;
   const char *line = answer->length > 12 ? next_line(answer->bytes, end) : NULL;
   if (line == NULL) return answer->length == 0 || answer->bytes[0] == 'H' ? CALL_BROKEN : CALL_STRANGE;

@@ -84,12 +84,24 @@ static bool skip_value(struct cursor *c) {
   return false;
 }
 
-bool json_text(const char *input, size_t length, const char *key, char *out, size_t room) {
+/* What is under a key; the cursor stays before whatever is no string. */
+static enum json_found read_text(struct cursor *c, char *out, size_t room) {
+  static const char NOTHING[] = "null";
+  bool usable;
+  if ((size_t)(c->end - c->at) >= sizeof NOTHING - 1 && memcmp(c->at, NOTHING, sizeof NOTHING - 1) == 0) return JSON_NONE;
+  if (c->at >= c->end || *c->at != '"') return JSON_UNUSABLE;
+  if (!read_string(c, out, room, &usable)) return JSON_NONE;
+  if (!usable) return JSON_UNUSABLE;
+  return out[0] == '\0' ? JSON_NONE : JSON_TEXT;
+}
+
+enum json_found json_text(const char *input, size_t length, const char *key, char *out, size_t room) {
   struct cursor c = {input, input + length};
   char name[64];
-  bool usable, found = false;
+  bool usable;
+  enum json_found found = JSON_NONE;
   skip_space(&c);
-  if (c.at >= c.end || *c.at++ != '{') return false;
+  if (c.at >= c.end || *c.at++ != '{') return JSON_NONE;
   for (;;) {
     skip_space(&c);
     if (c.at >= c.end || *c.at != '"' || !read_string(&c, name, sizeof name, &usable)) return found;
@@ -97,11 +109,7 @@ bool json_text(const char *input, size_t length, const char *key, char *out, siz
     skip_space(&c);
     if (c.at >= c.end || *c.at++ != ':') return found;
     skip_space(&c);
-    if (wanted) found = false;
-    if (wanted && c.at < c.end && *c.at == '"') {
-      if (!read_string(&c, out, room, &usable)) return false;
-      found = usable && out[0] != '\0';
-    }
+    if (wanted) found = read_text(&c, out, room);
     if (!skip_value(&c) || *c.at++ != ',') return found;
   }
 }

@@ -10,6 +10,7 @@
 #include "spool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,9 +30,19 @@
 #ifndef DEADLINE
 #define DEADLINE 30000
 #endif
+/* Whoever asks for the state of a daemon that hangs wants to know that soon. */
+#define STATUS_DEADLINE (DEADLINE < 3000 ? DEADLINE : 3000)
 
 /* Of the CNI specification; 100 is ours. */
-enum { BAD_ENVIRONMENT = 4, INPUT_OUTPUT = 5, UNDECODABLE = 6, TRY_LATER = 11, UNAVAILABLE = 50, FAILED = 100 };
+enum {
+  BAD_ENVIRONMENT = 4,
+  INPUT_OUTPUT = 5,
+  UNDECODABLE = 6,
+  BAD_CONFIGURATION = 7,
+  TRY_LATER = 11,
+  UNAVAILABLE = 50,
+  FAILED = 100
+};
 
 static char cni_version[32] = NEWEST_VERSION;
 
@@ -58,7 +69,8 @@ static bool is_supported(const char *version) {
 
 static int answer_version(const struct buffer *input) {
   char asked[64];
-  if (!json_text(input->bytes, input->length, "cniVersion", asked, sizeof asked)) strcpy(asked, NEWEST_VERSION);
+  enum json_found found = json_text(input->bytes, input->length, "cniVersion", asked, sizeof asked);
+  if (found != JSON_TEXT) strcpy(asked, NEWEST_VERSION);
   printf("{\"cniVersion\":");
   json_print(stdout, asked);
   printf(",\"supportedVersions\":" SUPPORTED_VERSIONS "}\n");
@@ -101,15 +113,22 @@ static int without_answer(const char *command, const char *socket, const struct 
   return fail(strcmp(command, "STATUS") == 0 ? UNAVAILABLE : TRY_LATER, why, NULL);
 }
 
-static int run(const char *command, const char *program, const struct buffer *input, long long began) {
+static int run(
+    const char *command,
+    const char *program,
+    const struct buffer *input,
+    long long patience,
+    long long deadline) {
   char socket[PATH_MAX], why[PATH_MAX + 64];
-  if (!json_text(input->bytes, input->length, "socket", socket, sizeof socket)) {
+  enum json_found found = json_text(input->bytes, input->length, "socket", socket, sizeof socket);
+  if (found == JSON_UNUSABLE) return fail(BAD_CONFIGURATION, "socket must be a path in plain characters", NULL);
+  if (found == JSON_NONE) {
     const char *named = getenv("WEAVE_TS_SOCKET");
     snprintf(socket, sizeof socket, "%s", named != NULL && named[0] != '\0' ? named : DEFAULT_SOCKET);
   }
   struct buffer body = make_body(program, input), answer = {0};
   bool waits = strcmp(command, "STATUS") != 0 && strcmp(command, "DEL") != 0;
-  enum call_outcome outcome = call(socket, &body, waits ? began + PATIENCE : 0, began + DEADLINE, &answer);
+  enum call_outcome outcome = call(socket, &body, waits ? patience : 0, deadline, &answer);
   int error = errno;
   switch (outcome) {
     case CALL_DONE:
@@ -142,8 +161,17 @@ static bool is_command(const char *text) {
   return false;
 }
 
+/* What is closed would be taken by the socket or a file, and be read and written as standard input and output. */
+static void open_standard(void) {
+  int fd;
+  do fd = open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
 int main(int argc, char **argv) {
   long long began = clock_now();
+  open_standard();
   signal(SIGPIPE, SIG_IGN);
   const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
   const char *program = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "weave-ts";
@@ -153,14 +181,15 @@ int main(int argc, char **argv) {
     return 0;
   }
   struct buffer input = {0};
-  bool whole = buffer_read_all(&input, STDIN_FILENO, INPUT_LIMIT, began + DEADLINE);
+  long long deadline = began + (strcmp(command, "STATUS") == 0 ? STATUS_DEADLINE : DEADLINE);
+  bool whole = buffer_read_all(&input, STDIN_FILENO, INPUT_LIMIT, deadline);
   int error = errno;
   char version[sizeof cni_version];
-  bool named = json_text(input.bytes, input.length, "cniVersion", version, sizeof version);
+  bool named = json_text(input.bytes, input.length, "cniVersion", version, sizeof version) == JSON_TEXT;
   if (named && is_supported(version)) strcpy(cni_version, version);
   if (!whole && error == EFBIG) return fail(UNDECODABLE, "the configuration is longer than 4 MiB", NULL);
   if (!whole) return fail(INPUT_OUTPUT, "standard input cannot be read", strerror(error));
   if (!is_command(command)) return fail(BAD_ENVIRONMENT, "CNI_COMMAND is none of ADD, DEL, CHECK, GC, STATUS, VERSION", command);
   if (strcmp(command, "VERSION") == 0) return answer_version(&input);
-  return run(command, program, &input, began);
+  return run(command, program, &input, began + PATIENCE, deadline);
 }

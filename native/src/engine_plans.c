@@ -26,6 +26,10 @@ static napi_value adopt_frames(napi_env env, napi_callback_info info) {
   napi_value arguments[2];
   engine *self = engine_arguments(env, info, 2, arguments);
   if (self == NULL) return NULL;
+  if (self->frames_held) {
+    MUST(napi_throw_error(env, NULL, "Frames that were read ahead wait: read them before others are adopted."));
+    return NULL;
+  }
   uint32_t count = glue_uint32(env, arguments[1]);
   self->frames.count = count < FRAME_CAPACITY ? count : FRAME_CAPACITY;
   return glue_undefined(env);

@@ -53,7 +53,7 @@ static int spread_lanes(int fd, socket_share share) {
 #define HOP_LIMIT 64
 
 static void part_lanes(int fd, int family, socket_share share) {
-  if (share.number == 0) return;
+  if (share.count == 1) return;
   set(fd, SOL_IP, IP_TTL, HOP_LIMIT - (int)share.number);
   if (family == AF_INET6) set(fd, SOL_IPV6, IPV6_UNICAST_HOPS, HOP_LIMIT - (int)share.number);
 }
@@ -82,12 +82,22 @@ static int bind_to(int family, const uint8_t *address, size_t bytes, uint16_t po
   return -error;
 }
 
+/* Sharing would join the sockets of another daemon that shares; the first of ours looks whether the port is free. */
+static int bind_first(int family, const uint8_t *address, size_t bytes, uint16_t port, socket_share share) {
+  if (share.count > 1 && share.number == 0) {
+    int alone = bind_to(family, address, bytes, port, (socket_share){.number = 0, .count = 1});
+    if (alone < 0) return alone;
+    close(alone);
+  }
+  return bind_to(family, address, bytes, port, share);
+}
+
 int udp_socket_open(const uint8_t *address, size_t bytes, uint16_t port, socket_share share, int *family) {
   *family = bytes == 4 ? AF_INET : AF_INET6;
-  int fd = bind_to(*family, address, bytes, port, share);
+  int fd = bind_first(*family, address, bytes, port, share);
   if (fd == -EAFNOSUPPORT && bytes == 0) {
     *family = AF_INET;
-    fd = bind_to(*family, address, bytes, port, share);
+    fd = bind_first(*family, address, bytes, port, share);
   }
   if (fd < 0) return fd;
   tune(fd, *family);

@@ -1,5 +1,5 @@
-import type { Cidr } from '../../core/address.ts';
-import { addressBits } from '../../core/address.ts';
+import type { Cidr, IpAddress } from '../../core/address.ts';
+import { formatIp } from '../../core/address.ts';
 import type { Log } from '../../core/log.ts';
 import type { AddressArgument } from '../host/address-argument.ts';
 import type { Attached, PodPort } from '../host/attach.ts';
@@ -37,8 +37,11 @@ export interface CniPorts {
   podState(record: AttachmentRecord, netns: string): Promise<PodState>;
   /** Why ADD cannot be served now, or undefined. */
   obstacle(): Promise<Obstacle | undefined>;
-  /** DELs that came while no daemon was there; they must take effect before a new ADD of the same pod. */
-  replaySpool(): Promise<void>;
+  /**
+   * Does the DELs that came while no daemon was there, which must take effect before a new ADD of the same pod. Resolves
+   * to the bodies of those that could not be done.
+   */
+  replaySpool(): Promise<readonly Buffer[]>;
   readonly log: Log;
 }
 
@@ -48,9 +51,10 @@ export interface PodAttachments {
   lease(id: string, request: Omit<PodRequest, 'pod'>): Promise<readonly Cidr[]>;
   removePod(id: string): Promise<void>;
   removeStrayPorts(): Promise<void>;
+  releaseStrayAddresses(): Promise<void>;
   recordsOf(prefix: string): AttachmentRecord[];
-  /** Releases what has lost its namespace. */
-  check(): Promise<void>;
+  /** Releases what has lost its interface or namespace, of those whose ids begin so. */
+  releaseGone(prefix: string): Promise<void>;
 }
 
 export interface Obstacle {
@@ -101,7 +105,7 @@ export class CniPlugin {
       if (parsed === undefined) throw new CniError(CNI_CODES.undecodable, 'the environment has no end');
       const invocation = parseInvocation(parsed.environment);
       if (invocation.command === 'VERSION') return success(versionOutput(input));
-      const config = parseNetworkConfig(input, invocation.args);
+      const config = parseNetworkConfig(input, invocation.command, invocation.args);
       checkCommand(invocation.command, config.cniVersion);
       const id = podId(invocation.program, config.name, invocation);
       return success(await this.#run(invocation.command, { invocation, config, id, signal }));
@@ -128,11 +132,12 @@ export class CniPlugin {
   async #add({ invocation, config, id, signal }: Call): Promise<Record<string, unknown>> {
     const { netns, ifname, program } = invocation;
     refuseTaken(config, ifname, netns);
-    await this.#ports.replaySpool();
+    refuseLargeMtu(config, this.#ports.bridge);
     const limit = AbortSignal.timeout(ADD_LIMIT_MS);
     const wanted = this.#wanted(config);
     const request = { target: netns, interface: ifname, wanted, signal: AbortSignal.any([signal, limit]) };
     try {
+      await Promise.race([this.#endDeletes(id), whenAborted(request.signal)]);
       if (program === 'weave-ts-ipam') {
         return encodeResult(
           leaseResult(await this.#ports.attachments.lease(id, request), config),
@@ -148,6 +153,13 @@ export class CniPlugin {
     }
   }
 
+  /** A DEL that came before this ADD and is done after it would take the new pod away. */
+  async #endDeletes(id: string): Promise<void> {
+    const left = await this.#ports.replaySpool();
+    if (!left.some((body) => idOf(body) === id)) return;
+    throw new CniError(CNI_CODES.tryLater, 'an earlier DEL of this pod is not done yet: the log says why');
+  }
+
   #gateway(config: NetworkConfig): Pick<PodPort, 'gateway' | 'routes'> {
     return { gateway: config.gateway, routes: podRoutes(config) };
   }
@@ -157,8 +169,8 @@ export class CniPlugin {
     if (requested.length === 0) return [{ kind: 'allocate', ...(subnet === undefined ? {} : { subnet }) }];
     return requested.map(({ ip, prefix }) => {
       const { defaultSubnet } = this.#ports;
-      const usual = ip.family === defaultSubnet.ip.family ? defaultSubnet.prefix : addressBits(ip.family);
-      return { kind: 'claim', cidr: { ip, prefix: prefix ?? usual } };
+      const usual = ip.family === defaultSubnet.ip.family ? defaultSubnet.prefix : undefined;
+      return { kind: 'claim', cidr: { ip, prefix: prefix ?? usual ?? missingPrefix(ip) } };
     });
   }
 
@@ -178,7 +190,9 @@ export class CniPlugin {
       throw new CniError(CNI_CODES.badConfiguration, 'CHECK needs prevResult, the result of ADD');
     }
     if (record === undefined) throw new CniError(CNI_CODES.notAsMade, UNKNOWN_POD);
-    const state = await this.#ports.podState(record, invocation.netns);
+    const state = await this.#ports.podState(record, invocation.netns).catch((error: unknown) => {
+      throw namespaceFailure(error);
+    });
     const place = { bridge: bridge.name, netns: invocation.netns };
     const problem = podProblem(record, state, config.prevResult, place);
     if (problem !== undefined) throw new CniError(CNI_CODES.notAsMade, problem);
@@ -189,17 +203,19 @@ export class CniPlugin {
   async #collect({ invocation, config }: Call): Promise<undefined> {
     const { attachments } = this.#ports;
     const problems: string[] = [];
+    const prefix = networkPrefix(invocation.program, config.name);
     if (config.validAttachments !== undefined) {
       const valid = new Set(
         config.validAttachments.map((one) => podId(invocation.program, config.name, one)),
       );
-      const prefix = networkPrefix(invocation.program, config.name);
       for (const { id } of attachments.recordsOf(prefix)) {
         if (!valid.has(id)) await collecting(problems, () => attachments.removePod(id));
       }
+    } else {
+      await collecting(problems, () => attachments.releaseGone(prefix));
     }
     await collecting(problems, () => attachments.removeStrayPorts());
-    await collecting(problems, () => attachments.check());
+    await collecting(problems, () => attachments.releaseStrayAddresses());
     if (problems.length > 0) throw new CniError(CNI_CODES.failed, problems[0]!, problems.slice(1).join('; '));
     return undefined;
   }
@@ -234,6 +250,44 @@ function refuseTaken(config: NetworkConfig, ifname: string, netns: string): void
   );
 }
 
+function refuseLargeMtu({ mtu }: NetworkConfig, bridge: BridgeFacts): void {
+  if (mtu === undefined || mtu <= bridge.mtu) return;
+  throw new CniError(
+    CNI_CODES.badConfiguration,
+    `mtu ${mtu} is more than the ${bridge.mtu} of the bridge ${bridge.name}: what is longer would not arrive`,
+  );
+}
+
+function missingPrefix(ip: IpAddress): never {
+  const text = formatIp(ip);
+  throw new CniError(
+    CNI_CODES.badConfiguration,
+    `the address ${text} needs the prefix of its subnet, as in ${text}/64, or ipam.subnet`,
+  );
+}
+
+/** Of a call that was queued; undefined if it is none that can be done. */
+function idOf(body: Buffer): string | undefined {
+  const parsed = decodeCallBody(body);
+  if (parsed === undefined) return undefined;
+  try {
+    const invocation = parseInvocation(parsed.environment);
+    const { name } = parseNetworkConfig(parsed.input, invocation.command, invocation.args);
+    return podId(invocation.program, name, invocation);
+  } catch (error) {
+    if (error instanceof CniError) return undefined;
+    throw error;
+  }
+}
+
+function whenAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const abort = () => reject(new HostError('the runtime gave up before it had the answer'));
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
+}
+
 function checkCommand(command: Exclude<Command, 'VERSION'>, version: SpecVersion): void {
   if (isAtLeast(version, SINCE[command])) return;
   throw new CniError(
@@ -247,13 +301,15 @@ function addFailure(error: unknown, wanted: readonly AddressArgument[], late: bo
   if (late)
     return new CniError(CNI_CODES.tryLater, `no address within ${ADD_LIMIT_MS / 1_000} s`, messageOf(error));
   if (error instanceof InterfaceExists) return new CniError(CNI_CODES.interfaceExists, error.message);
-  if (error instanceof NoNamespace)
-    return new CniError(CNI_CODES.badEnvironment, `CNI_NETNS: ${error.message}`);
-  if (error instanceof BadNamespace)
-    return new CniError(CNI_CODES.badNamespace, `CNI_NETNS: ${error.message}`);
-  if (!(error instanceof AddressRefused)) return error;
+  if (!(error instanceof AddressRefused)) return namespaceFailure(error);
   const isStatic = wanted.some(({ kind }) => kind === 'claim');
   return new CniError(isStatic ? CNI_CODES.addressTaken : CNI_CODES.tryLater, error.message);
+}
+
+function namespaceFailure(error: unknown): unknown {
+  if (!(error instanceof BadNamespace)) return error;
+  const code = error instanceof NoNamespace ? CNI_CODES.badEnvironment : CNI_CODES.badNamespace;
+  return new CniError(code, `CNI_NETNS: ${error.message}`);
 }
 
 async function collecting(problems: string[], work: () => Promise<void>): Promise<void> {

@@ -12,6 +12,7 @@ import { CNI_CODES, CniError } from './cni-error.ts';
 import { parseDns, parseResult } from './cni-result.ts';
 import type { CniDns, CniResult } from './cni-result.ts';
 import { IDENTIFIER } from './invocation.ts';
+import type { Command } from './invocation.ts';
 import { JsonFields } from './json-fields.ts';
 import { specVersion } from './spec-version.ts';
 import type { SpecVersion } from './spec-version.ts';
@@ -57,10 +58,49 @@ export interface AttachmentName {
 const SMALLEST_MTU = 576;
 const LARGEST_MTU = 65_535;
 
-/** `args` is CNI_ARGS. Throws {@link CniError} 1, 2, 6 or 7; unknown fields are passed over, as runtimes add their own. */
-export function parseNetworkConfig(input: string, args: ReadonlyMap<string, string>): NetworkConfig {
+/** What is nobody's business but that of ADD and CHECK. */
+const UNREAD = {
+  mtu: undefined,
+  hairpin: false,
+  subnet: undefined,
+  gateway: undefined,
+  routes: undefined,
+  requested: [],
+  dns: {},
+  prevResult: undefined,
+  validAttachments: undefined,
+};
+
+/**
+ * `args` is CNI_ARGS. Throws {@link CniError} 1, 2, 6 or 7; unknown fields are passed over, as runtimes add their own.
+ * Of commands that take nothing but the network's name, the rest is not read: what has become bad since ADD must not
+ * keep a pod from being deleted.
+ */
+export function parseNetworkConfig(
+  input: string,
+  command: Command,
+  args: ReadonlyMap<string, string>,
+): NetworkConfig {
   const fields = new JsonFields(decode(input), '');
   const cniVersion = specVersion(fields.text('cniVersion'));
+  const name = networkName(fields.text('name'));
+  switch (command) {
+    case 'DEL':
+    case 'STATUS':
+    case 'VERSION':
+      return { ...UNREAD, cniVersion, name };
+    case 'GC':
+      return { ...UNREAD, cniVersion, name, validAttachments: parseAttachments(fields) };
+    case 'ADD':
+    case 'CHECK':
+      return { ...parsePodConfig(fields, args), cniVersion, name };
+  }
+}
+
+function parsePodConfig(
+  fields: JsonFields,
+  args: ReadonlyMap<string, string>,
+): Omit<NetworkConfig, 'cniVersion' | 'name'> {
   const ipam = fields.object('ipam');
   const type = ipam?.text('type');
   if (type !== undefined && type !== '' && type !== 'weave-ts-ipam') {
@@ -71,8 +111,6 @@ export function parseNetworkConfig(input: string, args: ReadonlyMap<string, stri
   }
   const subnet = optional(ipam?.text('subnet'), parseSubnet);
   return {
-    cniVersion,
-    name: networkName(fields.text('name')),
     mtu: parseMtu(fields.count('mtu')),
     hairpin: fields.boolean('hairpinMode') ?? false,
     subnet,
@@ -81,11 +119,19 @@ export function parseNetworkConfig(input: string, args: ReadonlyMap<string, stri
     requested: requestedAddresses(fields, args, subnet),
     dns: parseDns(fields.object('dns')),
     prevResult: fields.has('prevResult') ? parseResult(fields.object('prevResult')!) : undefined,
-    validAttachments: fields.objects('cni.dev/valid-attachments')?.map((one) => ({
-      containerId: one.text('containerID') ?? '',
-      ifname: one.text('ifname') ?? '',
-    })),
+    validAttachments: undefined,
   };
+}
+
+/** An entry that names nothing would give up a pod that lives. */
+function parseAttachments(fields: JsonFields): AttachmentName[] | undefined {
+  const key = 'cni.dev/valid-attachments';
+  return fields.objects(key)?.map((one, i) => {
+    const [containerId, ifname] = [one.text('containerID') ?? '', one.text('ifname') ?? ''];
+    if (containerId === '') throw bad(`${key}[${i}].containerID`, containerId, 'that of a container');
+    if (ifname === '') throw bad(`${key}[${i}].ifname`, ifname, 'the name of an interface');
+    return { containerId, ifname };
+  });
 }
 
 function decode(input: string): unknown {

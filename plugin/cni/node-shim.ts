@@ -21,36 +21,62 @@ const TIMES = { patience: 10_000, deadline: 30_000 };
 const RETRY_MS = 50;
 const PASSED_ON = ['CNI_COMMAND', 'CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME', 'CNI_ARGS', 'CNI_PATH'];
 
+type Fail = (code: number, msg: string, details?: string) => void;
+
+type Input =
+  | { readonly type: 'read'; readonly text: string }
+  | { readonly type: 'unreadable'; readonly reason: string }
+  | { readonly type: 'too-long' };
+
 type Outcome =
   | { readonly type: 'answered'; readonly status: number; readonly output: string }
   | { readonly type: 'absent' | 'late' | 'broken' | 'strange' }
   | { readonly type: 'impossible'; readonly reason: string };
 
-/** `program` is the name under which it is installed. Sets the exit code. */
+/** Whoever asks for the state of a daemon that hangs wants to know that soon. */
+const STATUS_DEADLINE = 3_000;
+
+/** `program` is the name under which it is installed. Ends the process. */
 export async function runNodeShim(program: string, times = TIMES): Promise<void> {
-  const deadline = performance.now() + times.deadline;
+  const began = performance.now();
   const command = process.env['CNI_COMMAND'] ?? '';
   if (command === '') {
-    process.stderr.write(`weave-ts CNI plugin; protocol versions ${SUPPORTED_VERSIONS.join(', ')}\n`);
+    process.stderr.write(`weave-ts CNI plugin; protocol versions ${SUPPORTED_VERSIONS.join(', ')}\n`, () =>
+      process.exit(0),
+    );
     return;
   }
+  const longest = command === 'STATUS' ? Math.min(times.deadline, STATUS_DEADLINE) : times.deadline;
+  const deadline = began + longest;
   const input = await readInput(deadline);
-  const fields = textFields(input ?? '');
-  const fail = (code: number, msg: string, details?: string): void => {
+  const text = input.type === 'read' ? input.text : '';
+  const fields = textFields(text);
+  const fail: Fail = (code, msg, details) => {
     const cniVersion = isSupported(fields.cniVersion ?? '') ? fields.cniVersion : NEWEST_VERSION;
     finish(true, JSON.stringify({ cniVersion, code, msg, details }) + '\n');
   };
-  if (input === undefined) {
-    fail(CNI_CODES.undecodable, 'the configuration is longer than 4 MiB, or did not end in time');
-  } else if (!COMMANDS.some((known) => known === command)) {
-    fail(CNI_CODES.badEnvironment, `CNI_COMMAND is none of ${COMMANDS.join(', ')}`, command);
+  const refusal = refusalOf(command, input, fields);
+  if (refusal !== undefined) {
+    fail(...refusal);
   } else if (command === 'VERSION') {
     const cniVersion = fields.cniVersion ?? NEWEST_VERSION;
     finish(false, JSON.stringify({ cniVersion, supportedVersions: SUPPORTED_VERSIONS }) + '\n');
   } else {
     const socket = fields.socket ?? (process.env['WEAVE_TS_SOCKET'] || DEFAULT_SOCKET);
-    await ask(command, socket, makeBody(program, input), { patience: times.patience, deadline }, fail);
+    await ask(command, socket, makeBody(program, text), { patience: times.patience, deadline }, fail);
   }
+}
+
+/** What is wrong before anybody is asked. */
+function refusalOf(command: string, input: Input, fields: TextFields): Parameters<Fail> | undefined {
+  if (input.type === 'too-long') return [CNI_CODES.undecodable, 'the configuration is longer than 4 MiB'];
+  if (input.type === 'unreadable')
+    return [CNI_CODES.inputOutput, 'standard input cannot be read', input.reason];
+  if (!COMMANDS.some((known) => known === command))
+    return [CNI_CODES.badEnvironment, `CNI_COMMAND is none of ${COMMANDS.join(', ')}`, command];
+  if (command !== 'VERSION' && fields.hasBadSocket)
+    return [CNI_CODES.badConfiguration, 'socket must be a path in plain characters'];
+  return undefined;
 }
 
 async function ask(
@@ -58,7 +84,7 @@ async function ask(
   socket: string,
   body: Buffer,
   { patience, deadline }: typeof TIMES,
-  fail: (code: number, msg: string, details?: string) => void,
+  fail: Fail,
 ): Promise<void> {
   const waits = command !== 'STATUS' && command !== 'DEL';
   const outcome = await callPatiently(socket, body, waits ? patience : 0, deadline);
@@ -139,12 +165,7 @@ function failedCall(error: NodeJS.ErrnoException): Outcome {
   return { type: 'broken' };
 }
 
-function keepForLater(
-  socket: string,
-  body: Buffer,
-  why: string,
-  fail: (code: number, msg: string, details?: string) => void,
-): void {
+function keepForLater(socket: string, body: Buffer, why: string, fail: Fail): void {
   const directory = `${socket.replace(/\.sock$/, '')}.cni-spool`;
   const name = `${String(Date.now()).padStart(15, '0')}000000-${process.pid}-${randomBytes(4).toString('hex')}`;
   const unfinished = join(directory, `.${name}`);
@@ -154,6 +175,7 @@ function keepForLater(
     }
     writeFileSync(unfinished, body, { flag: 'wx', mode: 0o600, flush: true });
     renameSync(unfinished, join(directory, `${name}.del`));
+    finish(false, '');
   } catch (error) {
     if (existsSync(unfinished)) rmSync(unfinished);
     fail(CNI_CODES.inputOutput, `${why}, and the DEL could not be kept for later`, (error as Error).message);
@@ -170,37 +192,55 @@ function makeBody(program: string, input: string): Buffer {
   return encodeCallBody({ environment, input });
 }
 
-/** Undefined if it is too long, or does not end before `deadline`. */
-async function readInput(deadline: number): Promise<string | undefined> {
+/** An input that neither ends nor fails before `deadline` counts as one that cannot be read. */
+async function readInput(deadline: number): Promise<Input> {
   const chunks: Buffer[] = [];
   let length = 0;
   const limit = AbortSignal.timeout(Math.max(1, Math.ceil(deadline - performance.now())));
   limit.addEventListener('abort', () => process.stdin.destroy());
-  for await (const chunk of process.stdin) {
-    chunks.push(chunk as Buffer);
-    length += (chunk as Buffer).length;
-    if (length > INPUT_LIMIT) return undefined;
+  try {
+    for await (const chunk of process.stdin) {
+      chunks.push(chunk as Buffer);
+      length += (chunk as Buffer).length;
+      if (length > INPUT_LIMIT) return { type: 'too-long' };
+    }
+  } catch (error) {
+    if (!limit.aborted) return { type: 'unreadable', reason: (error as Error).message };
   }
-  return limit.aborted ? undefined : Buffer.concat(chunks).toString();
+  if (limit.aborted) return { type: 'unreadable', reason: 'it did not end in time' };
+  return { type: 'read', text: Buffer.concat(chunks).toString() };
 }
 
-function textFields(input: string): { cniVersion?: string; socket?: string } {
+interface TextFields {
+  readonly cniVersion?: string;
+  readonly socket?: string;
+  /** There is something under `socket` that cannot be one. */
+  readonly hasBadSocket: boolean;
+}
+
+function textFields(input: string): TextFields {
   let value: unknown;
   try {
     value = JSON.parse(input);
   } catch {
-    return {};
+    return { hasBadSocket: false };
   }
-  if (typeof value !== 'object' || value === null) return {};
+  if (typeof value !== 'object' || value === null) return { hasBadSocket: false };
   const { cniVersion, socket } = value as Record<string, unknown>;
   return {
     ...(typeof cniVersion === 'string' && cniVersion !== '' ? { cniVersion } : {}),
     ...(typeof socket === 'string' && socket !== '' ? { socket } : {}),
+    hasBadSocket: socket !== undefined && socket !== null && !isPath(socket),
   };
 }
 
+function isPath(socket: unknown): boolean {
+  return typeof socket === 'string' && !socket.includes('\0');
+}
+
+/** Whatever is still under way ends with the process. */
 function finish(failed: boolean, output: string): void {
-  process.exitCode = failed ? 1 : 0;
+  const code = failed ? 1 : 0;
   process.stdout.on('error', () => process.exit(1));
-  process.stdout.write(output, (error) => process.exit(error ? 1 : process.exitCode));
+  process.stdout.write(output, (error) => process.exit(error ? 1 : code));
 }

@@ -1,9 +1,6 @@
-import { POD_PREFIX } from '../host/attachment-record.ts';
+import { LEASE_PREFIX, POD_PREFIX } from '../host/attachment-record.ts';
 import type { Invocation } from './invocation.ts';
 import type { AttachmentName } from './network-config.ts';
-
-/** Begins the identities of addresses leased to other plugins. */
-const LEASE_PREFIX = 'cni-ipam:';
 
 /** A network name, container id and interface name hold no "/", so three of them are one text and can be told apart. */
 export function podId(

@@ -1,4 +1,4 @@
-import { formatCidr, formatIp } from '../../core/address.ts';
+import { cidrContains, formatCidr, formatIp } from '../../core/address.ts';
 import type { Cidr, IpAddress } from '../../core/address.ts';
 import type { Attached } from '../host/attach.ts';
 import type { MacText } from '../host/mac-address.ts';
@@ -31,7 +31,7 @@ export function podResult(
     ],
     ips: record.addresses.map((cidr) => ({
       address: formatCidr(cidr),
-      ...(gateway?.family === cidr.ip.family ? { gateway: formatIp(gateway) } : {}),
+      ...gatewayIn(cidr, gateway),
       interface: POD_INTERFACE,
     })),
     routes: plan.routes.map(routeOf),
@@ -46,11 +46,16 @@ export function leaseResult(addresses: readonly Cidr[], config: NetworkConfig): 
     interfaces: [],
     ips: addresses.map((cidr) => ({
       address: formatCidr(cidr),
-      ...(gateway?.family === cidr.ip.family ? { gateway: formatIp(gateway) } : {}),
+      ...gatewayIn(cidr, gateway),
     })),
     routes: (routes ?? []).map(routeOf),
     dns,
   };
+}
+
+/** Plugins after us take it for one that the subnet of the address reaches. */
+function gatewayIn(cidr: Cidr, gateway: IpAddress | undefined): { gateway?: string } {
+  return gateway !== undefined && cidrContains(cidr, gateway) ? { gateway: formatIp(gateway) } : {};
 }
 
 /** The routes of a pod, each through its gateway unless it names another. */

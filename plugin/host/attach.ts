@@ -120,7 +120,7 @@ export class Attacher {
       await this.#records.put(complete);
       return complete;
     } catch (error) {
-      await this.#undo([], undefined, record, () => this.#options.addresses.release(id));
+      await this.#undo(undefined, record, () => Promise.resolve());
       throw error;
     }
   }
@@ -173,9 +173,8 @@ export class Attacher {
       order.wanted.length > 0 || held.length > 0 ? order.wanted : [{ kind: 'allocate' } as const];
     const record = this.#newRecord(identityOf(namespace, order), order, held);
     await this.#records.put(record);
-    let fresh: readonly Cidr[] = [];
     try {
-      fresh = await acquire(this.#options.addresses, record.id, wanted, held, order.signal);
+      const fresh = await acquire(this.#options.addresses, record.id, wanted, held, order.signal);
       const complete = { ...record, addresses: [...held, ...fresh], pending: false };
       const gateway = await order.gateway?.(complete.addresses[0]!);
       const plan = this.#plan(complete, order, gateway?.ip);
@@ -183,7 +182,7 @@ export class Attacher {
       await this.#records.put(complete);
       return attached(complete, plan, gateway);
     } catch (error) {
-      await this.#undo(fresh, before, record, () => this.#options.host.unplug(record.hostInterface));
+      await this.#undo(before, record, () => this.#options.host.unplug(record.hostInterface));
       throw error;
     }
   }
@@ -204,25 +203,33 @@ export class Attacher {
       return attached(complete, plan, gateway);
     } catch (error) {
       const clear = (): Promise<void> => host.removeAddresses(namespace, before.interface, fresh);
-      await this.#undo(fresh, before, before, clear);
+      await this.#undo(before, before, clear);
       throw error;
     }
   }
 
   /** If undoing fails too, the record stays pending: `ps` shows it as incomplete, and the next start or attach ends it. */
   async #undo(
-    fresh: readonly Cidr[],
     before: AttachmentRecord | undefined,
     record: AttachmentRecord,
     clear: () => Promise<void>,
   ): Promise<void> {
     try {
       await clear();
-      for (const cidr of fresh) await this.#options.addresses.release(record.id, cidr);
+      await this.#giveBack(record.id, before);
       await this.#records.restore(record.id, before);
     } catch (error) {
       const fields = { id: record.id, error: messageOf(error) };
       this.#options.log.log('warn', 'a failed attach could not be undone', fields);
+    }
+  }
+
+  /** Everything but what it had before: whoever gives up on an address may have been given it all the same. */
+  async #giveBack(id: string, before: AttachmentRecord | undefined): Promise<void> {
+    const { addresses } = this.#options;
+    if (before === undefined) return addresses.release(id);
+    for (const cidr of await addresses.lookup(id)) {
+      if (!includesIp(before.addresses, cidr)) await addresses.release(id, cidr);
     }
   }
 

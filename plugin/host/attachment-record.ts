@@ -6,7 +6,7 @@ import type { MacText } from './mac-address.ts';
 /** The durable memory of one attachment, or under {@link EXPOSE_ID} of the host's own addresses. */
 export interface AttachmentRecord {
   readonly id: string;
-  /** As the operator wrote it when it was made. */
+  /** As the operator wrote it when it was made; empty for a lease whose namespace this daemon cannot see. */
   readonly target: string;
   readonly interface: string;
   /** Empty for the exposure. */
@@ -24,6 +24,9 @@ export const EXPOSE_ID = 'weave:expose';
 
 /** Begins the identities of pods' interfaces, whose ports are guarded. */
 export const POD_PREFIX = 'cni:';
+
+/** Begins the identities of addresses leased to other plugins. */
+export const LEASE_PREFIX = 'cni-ipam:';
 
 export const ATTACHMENT_KEY_PREFIX = 'attachments/';
 

@@ -10,14 +10,14 @@ import type { AddressArgument } from './address-argument.ts';
 import { Attacher } from './attach.ts';
 import type { Attached, AttachOrder, AttacherOptions, PodPort } from './attach.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
-import { EXPOSE_ID, POD_PREFIX } from './attachment-record.ts';
+import { EXPOSE_ID, LEASE_PREFIX, POD_PREFIX } from './attachment-record.ts';
 import { isInterfaceName } from './bridge.ts';
 import { Gate } from './gate.ts';
 import { AddressRefused, HostError, messageOf } from './host-error.ts';
 import { HostExposure } from './host-exposure.ts';
 import type { AttachmentResult, AttachmentRow, AttachmentState } from './host-port.ts';
 import { KeyedQueue } from './keyed-queue.ts';
-import { concatMacs } from './mac-address.ts';
+import { concatMacs, hostInterfaceName } from './mac-address.ts';
 import type { Namespace } from './namespace.ts';
 import type { PortGuard } from './port-guard.ts';
 import { RecordBook } from './record-book.ts';
@@ -97,7 +97,8 @@ export class Attachments {
     return this.#gate.pass(request.signal, async (signal) => {
       await this.#checkClaims(request.wanted);
       const order = { ...request, signal };
-      const record = await this.#change(id, () => this.#attacher.lease(id, request.target, order));
+      const target = await this.#targetInSight(request.target);
+      const record = await this.#change(id, () => this.#attacher.lease(id, target, order));
       return record.addresses;
     });
   }
@@ -106,7 +107,7 @@ export class Attachments {
   async removePod(id: string): Promise<void> {
     await this.#change(id, async () => {
       const record = this.#records.get(id);
-      if (record !== undefined) await this.#attacher.remove(record);
+      await (record === undefined ? this.#options.addresses.release(id) : this.#attacher.remove(record));
     });
   }
 
@@ -117,13 +118,33 @@ export class Attachments {
 
   /** Removes host ends that no record knows: a record is written before its port is made. */
   async removeStrayPorts(): Promise<void> {
-    const ports = await this.#options.host.ports();
-    const known = new Set(this.#records.all().map((record) => record.hostInterface));
-    for (const port of ports) {
-      if (known.has(port)) continue;
-      this.#options.log.log('info', 'removed a port that belongs to no attachment', { port });
-      await this.#options.host.unplug(port);
+    const isKnown = (port: string): boolean =>
+      this.#records.all().some((record) => record.hostInterface === port);
+    for (const port of await this.#options.host.ports()) {
+      if (isKnown(port)) continue;
+      await this.#queue.run(port, async () => {
+        if (isKnown(port)) return;
+        this.#options.log.log('info', 'removed a port that belongs to no attachment', { port });
+        await this.#options.host.unplug(port);
+      });
     }
+  }
+
+  /** Releases what the allocator has given to pods that no record knows: a record is written before it is asked. */
+  async releaseStrayAddresses(): Promise<void> {
+    for (const id of await this.#options.addresses.ids()) {
+      if (!isPod(id) || this.#records.get(id) !== undefined) continue;
+      this.#options.log.log('info', 'released addresses that belong to no pod', { id });
+      await this.removePod(id);
+    }
+  }
+
+  /** Releases at once those whose ids begin with `prefix` and that have lost their interface or namespace. */
+  async releaseGone(prefix: string): Promise<void> {
+    for (const { id } of this.recordsOf(prefix)) {
+      await this.#queue.run(queueKey(id), () => this.#releaseGone(id));
+    }
+    this.#announceMacs();
   }
 
   /** Takes the named addresses, or the whole interface, away. Resolves to the addresses taken; nothing to do is no error. */
@@ -185,9 +206,10 @@ export class Attachments {
     await this.#options.host.adoptGuards(this.#records.all().flatMap(guardOf));
     await this.#queue.run(EXPOSE_ID, () => this.#exposure.readopt());
     for (const { id, pending } of this.#records.all()) {
-      if (pending && id !== EXPOSE_ID) await this.#queue.run(id, () => this.#endPending(id));
+      if (pending && id !== EXPOSE_ID) await this.#queue.run(queueKey(id), () => this.#endPending(id));
     }
     await this.removeStrayPorts();
+    await this.releaseStrayAddresses();
     await this.check();
   }
 
@@ -199,10 +221,12 @@ export class Attachments {
       this.#firewallChecked = time;
       await this.#options.host.refreshFirewall();
     }
+    const settled = this.#records.all().filter(({ pending }) => !pending);
+    await this.#options.host.rejoin(new Set(settled.map(({ hostInterface }) => hostInterface)));
     const ports = await this.#options.host.ports();
     for (const record of this.#records.all()) {
       if (this.#goneLongEnough(record, ports, time)) {
-        await this.#queue.run(record.id, () => this.#releaseGone(record.id));
+        await this.#queue.run(queueKey(record.id), () => this.#releaseGone(record.id));
       }
     }
     this.#announceMacs();
@@ -291,7 +315,7 @@ export class Attachments {
   }
 
   async #change<Result>(id: string, work: () => Promise<Result>): Promise<Result> {
-    const result = await this.#queue.run(id, work);
+    const result = await this.#queue.run(queueKey(id), work);
     this.#goneSince.delete(id);
     this.#announceMacs();
     return result;
@@ -332,6 +356,13 @@ export class Attachments {
     };
   }
 
+  /** Of a namespace that the daemon cannot see, only its runtime can tell that it is gone. */
+  async #targetInSight(target: string): Promise<string> {
+    const namespace = await this.#openIfThere(target);
+    await namespace?.close();
+    return namespace === undefined ? '' : target;
+  }
+
   async #openIfThere(target: string): Promise<Namespace | undefined> {
     return this.#options.host.open(target).catch((error: unknown) => {
       if (error instanceof HostError) return undefined;
@@ -342,6 +373,7 @@ export class Attachments {
   /** For namespaces that are gone: by the id that `ps` shows, or the target as it was written. */
   #idOf(target: string): string | undefined {
     const ports = this.#records.all().filter((record) => record.id !== EXPOSE_ID);
+    if (target === '') return undefined;
     return ports.find((record) => record.id === target || record.target === target)?.id;
   }
 
@@ -383,6 +415,15 @@ export class Attachments {
   }
 }
 
+/** A port and what is recorded of it change in one order, so that a port without a record is one for good. */
+function queueKey(id: string): string {
+  return id === EXPOSE_ID ? id : hostInterfaceName(id);
+}
+
+function isPod(id: string): boolean {
+  return id.startsWith(POD_PREFIX) || id.startsWith(LEASE_PREFIX);
+}
+
 /** What is guarded of a former run: also ports whose making or removal did not end. */
 function guardOf({ id, hostInterface, mac, addresses }: AttachmentRecord): PortGuard[] {
   if (!id.startsWith(POD_PREFIX)) return [];
@@ -392,7 +433,11 @@ function guardOf({ id, hostInterface, mac, addresses }: AttachmentRecord): PortG
 function stateOf(record: AttachmentRecord, ports: ReadonlySet<string>): AttachmentState {
   if (record.pending) return 'incomplete';
   if (record.id === EXPOSE_ID) return 'attached';
-  // A lease has no port of ours: its namespace tells.
-  const isThere = record.hostInterface === '' ? existsSync(record.target) : ports.has(record.hostInterface);
-  return isThere ? 'attached' : 'gone';
+  return isThere(record, ports) ? 'attached' : 'gone';
+}
+
+/** A lease has no port of ours: its namespace tells, if it can be seen at all. */
+function isThere({ hostInterface, target }: AttachmentRecord, ports: ReadonlySet<string>): boolean {
+  if (hostInterface !== '') return ports.has(hostInterface);
+  return target === '' || existsSync(target);
 }

@@ -36,6 +36,7 @@ export async function ensureBridge(host: HostCommands, settings: BridgeSettings)
     ['link', 'set', 'dev', bridge, 'address', mac],
     ['link', 'set', 'dev', bridge, 'mtu', String(mtu)],
     // Without snooping every multicast frame floods, as the far side of the mesh has no querier to learn from.
+    // Frames to 01:80:c2:00:00:0x end at the bridge before any rule sees them: nothing is to be learnt from them.
     [
       'link',
       'set',
@@ -49,6 +50,8 @@ export async function ensureBridge(host: HostCommands, settings: BridgeSettings)
       '0',
       'forward_delay',
       '0',
+      'no_linklocal_learn',
+      '1',
     ],
   ]);
   await ipBatch(host, [...(await quietCommands(host, bridge)), ['link', 'set', 'dev', bridge, 'up']]);

@@ -44,9 +44,8 @@ export class HostExposure {
     const before = this.#record();
     const named = wanted.length > 0 || before.addresses.length > 0 ? wanted : [{ kind: 'allocate' } as const];
     await this.#records.put({ ...before, pending: true });
-    const fresh: Cidr[] = [];
     try {
-      fresh.push(...(await acquire(this.#options.addresses, EXPOSE_ID, named, before.addresses, signal)));
+      const fresh = await acquire(this.#options.addresses, EXPOSE_ID, named, before.addresses, signal);
       const after = this.#withMasquerade(
         { ...before, addresses: [...before.addresses, ...fresh] },
         named,
@@ -56,7 +55,7 @@ export class HostExposure {
       await this.#records.put(after);
       return this.#result(after, notes);
     } catch (error) {
-      await this.#undo(before, fresh);
+      await this.#undo(before);
       throw error;
     }
   }
@@ -96,11 +95,7 @@ export class HostExposure {
   async readopt(): Promise<void> {
     const record = this.#records.get(EXPOSE_ID);
     if (record === undefined) return;
-    const held = record.pending ? await this.#options.addresses.lookup(EXPOSE_ID) : [];
-    await this.#settle(
-      record,
-      held.filter((cidr) => !includesIp(record.addresses, cidr)),
-    );
+    await this.#settle(record, record.pending ? await this.#strays(record) : []);
   }
 
   /** The kernel first: an address is given back only when it is in use no more. */
@@ -112,10 +107,18 @@ export class HostExposure {
   }
 
   /** If undoing fails too, the record stays pending and the next start ends it. */
-  async #undo(before: AttachmentRecord, fresh: readonly Cidr[]): Promise<void> {
-    await this.#settle(before, fresh).catch((error: unknown) => {
+  async #undo(before: AttachmentRecord): Promise<void> {
+    try {
+      await this.#settle(before, await this.#strays(before));
+    } catch (error) {
       this.#options.log.log('warn', 'a failed expose could not be undone', { error: messageOf(error) });
-    });
+    }
+  }
+
+  /** What the allocator has given beyond the record: also to who gave up waiting for it. */
+  async #strays({ addresses }: AttachmentRecord): Promise<Cidr[]> {
+    const held = await this.#options.addresses.lookup(EXPOSE_ID);
+    return held.filter((cidr) => !includesIp(addresses, cidr));
   }
 
   #withMasquerade(

@@ -11,7 +11,7 @@ import { findLink, listAddresses, listRoutes } from './link-query.ts';
 import type { Link, Route } from './link-query.ts';
 import { openNamespace } from './namespace.ts';
 import type { Namespace } from './namespace.ts';
-import { applyRuleset, removeRuleset } from './nftables.ts';
+import { applyRuleset, hasRuleset, removeRuleset } from './nftables.ts';
 import { extend, listPorts, plug, rejoin, removeAddresses } from './port.ts';
 import type { PortPlan } from './port.ts';
 import { isGuarded, PortGuards } from './port-guard.ts';
@@ -53,6 +53,7 @@ export class HostNetwork implements HostPort {
   #masquerade: readonly Cidr[] = [];
   #firewallProblems: readonly string[] = [];
   #bridgeProblem: string | undefined;
+  #rulesProblem: string | undefined;
 
   constructor(host: HostCommands, settings: HostNetworkSettings) {
     for (const name of [settings.bridge, settings.tap]) {
@@ -80,6 +81,7 @@ export class HostNetwork implements HostPort {
   /** What {@link HostPort} says; a failure is no reason not to go on, and becomes one of {@link problems}. */
   async repair(): Promise<boolean> {
     const { bridge, tap } = this.settings;
+    await this.#mendRuleset();
     try {
       const [bridgeLink, tapLink] = [await findLink(this.#host, bridge), await findLink(this.#host, tap)];
       const isWhole = bridgeLink?.kind === 'bridge' && tapLink?.master === bridge;
@@ -100,7 +102,8 @@ export class HostNetwork implements HostPort {
 
   /** What the operator has to see to, in sentences for `status`: a broken bridge, chains of others that drop our packets. */
   problems(): readonly string[] {
-    return [...(this.#bridgeProblem === undefined ? [] : [this.#bridgeProblem]), ...this.#firewallProblems];
+    const own = [this.#bridgeProblem, this.#rulesProblem].filter((problem) => problem !== undefined);
+    return [...own, ...this.#firewallProblems];
   }
 
   /** In a sentence; undefined while the bridge is whole. */
@@ -158,11 +161,14 @@ export class HostNetwork implements HostPort {
   }
 
   async ports(): Promise<ReadonlySet<string>> {
-    const ports = await listPorts(this.#host);
-    for (const [name, master] of ports) {
-      if (master === undefined) await rejoin(this.#host, this.settings.bridge, name);
+    return new Set((await listPorts(this.#host)).keys());
+  }
+
+  async rejoin(hostInterfaces: ReadonlySet<string>): Promise<void> {
+    for (const [name, master] of await listPorts(this.#host)) {
+      if (master === undefined && hostInterfaces.has(name))
+        await rejoin(this.#host, this.settings.bridge, name);
     }
-    return new Set(ports.keys());
   }
 
   /** What there is of a pod's interface; rejects with {@link BadNamespace} if the namespace is gone. */
@@ -203,6 +209,18 @@ export class HostNetwork implements HostPort {
     await this.setUp();
     if (!hasTap) throw new HostError(`the TAP device ${this.settings.tap} is gone: restart the daemon`);
     await this.adoptTap();
+  }
+
+  async #mendRuleset(): Promise<void> {
+    try {
+      if (!(await hasRuleset(this.#host))) {
+        await this.#applyRuleset();
+        await this.#guards.restore();
+      }
+      this.#rulesProblem = undefined;
+    } catch (error) {
+      this.#rulesProblem = `the rules of this daemon are gone and could not be put back: ${messageOf(error)}`;
+    }
   }
 
   #applyRuleset(): Promise<void> {

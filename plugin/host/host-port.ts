@@ -19,11 +19,16 @@ export interface HostPort {
   /** Adds `fresh`, which are among the plan's addresses, and the plan's default route, if any, to a port that is there. */
   extend(namespace: Namespace, plan: PortPlan, fresh: readonly Cidr[]): Promise<void>;
   removeAddresses(namespace: Namespace, interfaceName: string, addresses: readonly Cidr[]): Promise<void>;
-  /** Names of the host ends that exist. One that lost its bridge is put back into it. */
+  /** Names of the host ends that exist. */
   ports(): Promise<ReadonlySet<string>>;
+  /** Puts those of the named host ends back into the bridge that lost it. */
+  rejoin(hostInterfaces: ReadonlySet<string>): Promise<void>;
   /** Sets the host's own addresses on the bridge. Resolves to notes for the operator. */
   expose(exposure: Exposure): Promise<string[]>;
-  /** Puts back the bridge and its TAP if they were taken apart. True if so: it is without the host's addresses then. */
+  /**
+   * Puts back rules that were flushed, and the bridge and its TAP if they were taken apart. True of the bridge: it is
+   * without the host's addresses then.
+   */
   repair(): Promise<boolean>;
   /** Puts back what other programs may have flushed. */
   refreshFirewall(): Promise<void>;
@@ -49,6 +54,8 @@ export interface AddressPort {
   release(id: string, address?: Cidr): Promise<void>;
   /** All addresses of the id. */
   lookup(id: string): Promise<readonly Cidr[]>;
+  /** Everyone who holds addresses. */
+  ids(): Promise<readonly string[]>;
 }
 
 /** An attachment or the exposure, as the API shows it. */

@@ -1,7 +1,8 @@
 import { formatCidr, networkOf } from '../../core/address.ts';
 import type { Cidr } from '../../core/address.ts';
 import type { HostCommands } from './commands.ts';
-import { guardRules } from './port-guard.ts';
+import { GUARD_CHAIN, guardRules } from './port-guard.ts';
+import { CommandError } from './run.ts';
 
 /** Everything our two tables depend on. */
 export interface RulesetState {
@@ -16,6 +17,18 @@ export interface RulesetState {
 /** Brings both tables to this state in one transaction; counters and the guards of ports stay. */
 export async function applyRuleset(host: HostCommands, state: RulesetState): Promise<void> {
   await host.run('nft', ['-f', '-'], { input: rulesetText(state) });
+}
+
+/** Whether the rules are there, which another program may have flushed. */
+export async function hasRuleset(host: HostCommands): Promise<boolean> {
+  const question = `list chain ${GUARD_CHAIN}; list chain inet weave-ts input`;
+  try {
+    const text = await host.run('nft', [question]);
+    return text.includes('goto guard') && text.includes(CONTROL_PORT_COUNTER);
+  } catch (error) {
+    if (error instanceof CommandError && error.code !== undefined) return false;
+    throw error;
+  }
 }
 
 /** Naming a table before deleting it makes the deletion succeed whether it was there or not. */

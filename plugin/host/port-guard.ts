@@ -26,6 +26,9 @@ export const GUARD_COUNTERS = [
 
 const TABLE = 'bridge weave-ts';
 
+/** Through which everything goes that ports send. */
+export const GUARD_CHAIN = `${TABLE} prerouting`;
+
 /** Sets with what each port may send. The last are the same addresses in the form in which nft takes a raw payload. */
 const SETS = {
   guarded: 'type ifname',
@@ -40,7 +43,8 @@ type SetName = keyof typeof SETS;
 /**
  * The rules of the bridge table; what the sets and counters hold stays. Every attached namespace: no router
  * advertisements and redirects, no answers of DHCP servers (CVE-2020-11091), no spanning tree. Guarded ports: only
- * frames with their own MAC and addresses, in ARP and neighbour advertisements too, and nothing but IP and ARP.
+ * frames with their own MAC and addresses, in ARP and neighbour advertisements too, and nothing but IP and ARP; asked
+ * before it has an address, by 0.0.0.0 or ::, a port may only whether its own are free.
  * Frames of remote ports are checked on their own host.
  */
 export function guardRules(): string {
@@ -59,10 +63,11 @@ table ${TABLE} {
   chain guard {
     iifname . ether saddr != @macs ${drop('forged_mac')}
     iifname . arp saddr ether != @macs ${drop('forged_mac')}
-    arp saddr ip 0.0.0.0 accept
+    arp saddr ip 0.0.0.0 iifname . arp daddr ip @addresses accept
     iifname . arp saddr ip != @addresses ${drop('forged_address')}
     iifname . ip saddr != @addresses ${drop('forged_address')}
-    ip6 saddr :: icmpv6 type { nd-neighbor-solicit, mld2-listener-report } accept
+    ip6 saddr :: icmpv6 type nd-neighbor-solicit iifname . @th,64,128 @targets6 accept
+    ip6 saddr :: icmpv6 type mld2-listener-report accept
     iifname . ip6 saddr != @addresses6 ${drop('forged_address')}
     icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets6 ${drop('forged_address')}
     ether type != { ip, ip6, arp } ${drop('other_protocol')}
@@ -85,10 +90,13 @@ export function guardsText(guards: readonly PortGuard[]): string {
   return flush.join('') + guards.map((guard) => elements('add', guard)).join('');
 }
 
-/** The guards in force, in memory and in the kernel. Changes take effect in the order of the calls. */
+/**
+ * The guards in force, in memory and in the kernel. Changes take effect in the order of the calls. Where the kernel
+ * refuses one, as somebody has flushed the table, it is given everything anew.
+ */
 export class PortGuards {
   readonly #host: HostCommands;
-  readonly #guards = new Map<string, PortGuard>();
+  #guards: ReadonlyMap<string, PortGuard> = new Map();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(host: HostCommands) {
@@ -104,15 +112,14 @@ export class PortGuards {
     return this.#inOrder(async () => {
       const all = new Map(guards.map((guard) => [guard.hostInterface, guard]));
       for (const [port, guard] of this.#guards) all.set(port, guard);
-      await this.#apply(guardsText([...all.values()]));
-      for (const [port, guard] of all) this.#guards.set(port, guard);
+      await this.#apply(guardsText([...all.values()]), all);
     });
   }
 
   add(guard: PortGuard): Promise<void> {
     return this.#inOrder(async () => {
-      await this.#apply(elements('add', guard));
-      this.#guards.set(guard.hostInterface, guard);
+      const after = new Map(this.#guards).set(guard.hostInterface, guard);
+      await this.#apply(elements('add', guard), after);
     });
   }
 
@@ -121,9 +128,15 @@ export class PortGuards {
     return this.#inOrder(async () => {
       const guard = this.#guards.get(hostInterface);
       if (guard === undefined) return;
-      await this.#apply(elements('delete', guard));
-      this.#guards.delete(hostInterface);
+      const after = new Map(this.#guards);
+      after.delete(hostInterface);
+      await this.#apply(elements('delete', guard), after);
     });
+  }
+
+  /** Gives the kernel rules and guards anew. */
+  restore(): Promise<void> {
+    return this.#inOrder(() => this.#run(guardRules() + guardsText([...this.#guards.values()])));
   }
 
   #inOrder(work: () => Promise<void>): Promise<void> {
@@ -132,8 +145,16 @@ export class PortGuards {
     return result;
   }
 
-  async #apply(text: string): Promise<void> {
-    await this.#host.run('nft', ['-f', '-'], { input: text });
+  async #apply(change: string, after: ReadonlyMap<string, PortGuard>): Promise<void> {
+    await this.#run(change).catch((error: unknown) => {
+      if (!(error instanceof CommandError) || error.code === undefined) throw error;
+      return this.#run(guardRules() + guardsText([...after.values()]));
+    });
+    this.#guards = after;
+  }
+
+  async #run(input: string): Promise<void> {
+    await this.#host.run('nft', ['-f', '-'], { input });
   }
 }
 

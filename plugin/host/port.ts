@@ -93,9 +93,13 @@ export async function listPorts(host: HostCommands): Promise<Map<string, string 
   return new Map(links.map((link) => [link.name, link.master]));
 }
 
-/** Puts a host end that lost its bridge back into it. */
+/** Puts a host end that lost its bridge back into it, unless it is gone meanwhile. */
 export async function rejoin(host: HostCommands, bridge: string, hostInterface: string): Promise<void> {
-  await ipBatch(host, [['link', 'set', 'dev', hostInterface, 'master', bridge, 'up']]);
+  const command = ['link', 'set', 'dev', hostInterface, 'master', bridge, 'up'];
+  await ipBatch(host, [command]).catch((error: unknown) => {
+    const isGone = error instanceof IpBatchError && error.reason === `Cannot find device "${hostInterface}"`;
+    if (!isGone) throw error;
+  });
 }
 
 async function createPair(

@@ -18,7 +18,7 @@ export interface Engine {
   readFrames(): FrameBatch;
   /**
    * Frames that another worker read, of a batch at most, as if they had been read here: they take the place of the batch
-   * of readFrames.
+   * of readFrames. Engines read ahead: take that batch by readFrames first, in the same turn.
    */
   adoptFrames(frames: readonly HandedFrame[]): FrameBatch;
   /** Opened datagrams, at most one batch; count 0 = none are waiting. Datagrams on labels are relayed inside. */

@@ -16,6 +16,8 @@ const ASKS = 4;
 const RESEND_PAUSE: Millis = 30 * SECOND;
 /** Datagrams under the old key may still be on the way for so long. */
 const OLD_KEY_LIFETIME: Millis = 15 * SECOND;
+/** The peer's workers hear of new keys one after another: lanes above 0 seal with them so long after their proof. */
+const LANES_FOLLOW: Millis = 2 * SECOND;
 const KEY_LIFETIME: Millis = 1 * HOUR;
 /** Far from the 256 phases that would bring back the number of one that is held; who rekeys faster holds old keys for less long. */
 const MOST_OLD_KEYS = 64;
@@ -61,6 +63,9 @@ export class SessionKeys {
   #stepOne: { message: RekeyMessage; sent: number; nextAt: Millis } | undefined;
   #stepTwo: RekeyMessage | undefined;
   #wipes: { phase: number; at: Millis }[] = [];
+  readonly #hasLanes: boolean;
+  /** Phases that lanes above 0 are yet to seal with. */
+  #laneSwitches: { phase: number; at: Millis }[] = [];
 
   constructor(
     context: LinkContext,
@@ -73,6 +78,7 @@ export class SessionKeys {
     this.#session = session;
     this.#id = material.id;
     this.#initiator = material.initiator;
+    this.#hasLanes = material.lanes > 1;
     this.#send = send;
     this.#newestSince = now;
     this.#nextAsk = now + (material.initiator ? REKEY_AFTER : ASK_AFTER);
@@ -106,7 +112,7 @@ export class SessionKeys {
     this.#proven = true;
     const old = (phase + 255) % 256;
     if (this.#sending !== phase) this.#startSending(phase);
-    this.#context.emit({ type: 'lane-phase', session: this.#session, phase });
+    if (this.#hasLanes) this.#laneSwitches.push({ phase, at: now + LANES_FOLLOW });
     this.#wipes.push({ phase: old, at: now + OLD_KEY_LIFETIME });
     if (this.#wipes.length > MOST_OLD_KEYS) this.#wipeOldest();
     return true;
@@ -161,10 +167,12 @@ export class SessionKeys {
 
   nextTimeout(): Millis | undefined {
     const ask = this.#stepOne?.nextAt ?? (this.#proven ? this.#nextAsk : undefined);
-    return earlier(earlier(ask, this.#wipes[0]?.at), this.#newestSince + KEY_LIFETIME);
+    const keyChange = earlier(this.#laneSwitches[0]?.at, this.#wipes[0]?.at);
+    return earlier(earlier(ask, keyChange), this.#newestSince + KEY_LIFETIME);
   }
 
   onTimeout(now: Millis): void {
+    while (this.#laneSwitches[0] && this.#laneSwitches[0].at <= now) this.#switchLanes();
     while (this.#wipes[0] && this.#wipes[0].at <= now) this.#wipeOldest();
     if (this.#stepOne) {
       if (this.#stepOne.nextAt <= now) this.#resend(this.#stepOne, now);
@@ -176,8 +184,15 @@ export class SessionKeys {
     }
   }
 
+  #switchLanes(): void {
+    const { phase } = this.#laneSwitches.shift()!;
+    this.#context.emit({ type: 'lane-phase', session: this.#session, phase });
+  }
+
   #wipeOldest(): void {
     const { phase } = this.#wipes.shift()!;
+    // Lanes that still seal with it move on first; that takes keys that come 64 in two seconds.
+    if (this.#laneSwitches[0]?.phase === (phase + 1) % 256) this.#switchLanes();
     this.#context.emit({ type: 'configure', change: { type: 'key-removed', session: this.#session, phase } });
   }
 

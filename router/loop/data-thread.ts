@@ -38,18 +38,19 @@ function onLaneFailure(error: Error): void {
   throw error;
 }
 
-function warnUnsteered(why: string): void {
-  const message = 'flows may change their worker';
-  post({ type: 'node', messages: [{ type: 'log', level: 'warn', message, fields: { why } }] });
+function unsteered(why: string): ToControl {
+  return { type: 'log', level: 'warn', message: 'flows may change their worker', fields: { why } };
 }
 
-async function run(): Promise<EngineKind> {
+/** Opens the engine and those of the other workers, and says so. */
+async function run(): Promise<void> {
+  const warnings: ToControl[] = [];
   const { name, bridgeMtu, trustedSubnets, workers } = settings;
   const { engine, kind } = await openEngine(settings.engine, {
     tap: settings.tap,
     address: settings.address,
     port: settings.port,
-    share: { worker: 0, workers, onUnsteered: warnUnsteered },
+    share: { worker: 0, workers, onUnsteered: (why) => void warnings.push(unsteered(why)) },
     onReady: () => loop?.onReady(),
   });
   const node = new DataNode({ name, bridgeMtu, trustedSubnets, workers }, engine, random, monotonicNow());
@@ -59,7 +60,9 @@ async function run(): Promise<EngineKind> {
     for (const message of messages) node.onLane(worker, message, monotonicNow());
     packets.pump();
   };
-  if (workers > 1) lanes = await startLanes(engine, onMessages);
+  // From here on: while the other engines open, this one's descriptors would call again and again for what nobody takes.
+  loop = packets;
+  if (workers > 1) lanes = await startLanes(engine, packets, onMessages);
   port.on('message', (message: ToDataThread) => {
     if (message.type === 'node') {
       node.onControl(message.message, monotonicNow());
@@ -69,15 +72,21 @@ async function run(): Promise<EngineKind> {
     packets.stop();
     void close(engine, lanes).then(() => post({ type: 'closed' }));
   });
-  loop = packets;
+  post({ type: 'opened', engine: kind });
+  // Nobody listens before.
+  if (warnings.length > 0) post({ type: 'node', messages: warnings });
   packets.pump();
-  return kind;
 }
 
-async function startLanes(engine: Engine, onMessages: LaneThreadsOwner['onMessages']): Promise<LaneThreads> {
+async function startLanes(
+  engine: Engine,
+  packets: PacketLoop,
+  onMessages: LaneThreadsOwner['onMessages'],
+): Promise<LaneThreads> {
   try {
     return await LaneThreads.start(settings, { onMessages, onFailure: onLaneFailure });
   } catch (error) {
+    packets.stop();
     await engine.close();
     throw error;
   }
@@ -90,7 +99,7 @@ async function close(engine: Engine, lanes: LaneThreads | undefined): Promise<vo
 
 let loop: PacketLoop | undefined;
 try {
-  post({ type: 'opened', engine: await run() });
+  await run();
 } catch (error) {
   post({ type: 'refused', error: error instanceof Error ? error.message : String(error) });
 }

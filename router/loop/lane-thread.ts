@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openEngine } from '../engine/choose.ts';
+import { transferred } from '../lane-messages.ts';
 import { LaneNode } from '../lane-node.ts';
 import { monotonicNow } from './deadline-timer.ts';
 import type { FromLaneThread, LaneThreadSettings, ToLaneThread } from './lane-thread-messages.ts';
@@ -8,8 +9,8 @@ import { PacketLoop } from './packet-loop.ts';
 const settings = workerData as LaneThreadSettings;
 const port = parentPort!;
 
-function post(message: FromLaneThread): void {
-  port.postMessage(message);
+function post(message: FromLaneThread, transfer: readonly ArrayBuffer[] = []): void {
+  port.postMessage(message, transfer);
 }
 
 let loop: PacketLoop | undefined;
@@ -25,7 +26,7 @@ try {
   const node = new LaneNode({ trustedSubnets }, engine);
   const packets = new PacketLoop(node, () => {
     const messages = node.drain();
-    if (messages.length > 0) post({ type: 'node', messages });
+    if (messages.length > 0) post({ type: 'node', messages }, transferred(messages));
   });
   port.on('message', (message: ToLaneThread) => {
     if (message.type === 'node') {

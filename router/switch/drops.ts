@@ -25,6 +25,10 @@ export type SwitchDrop =
   | 'routes-unknown'
   | 'flood-limited'
   | 'sender-unknown'
+  /** Neither frame nor fragment, on a lane above 0. */
+  | 'lane-message'
+  /** Not a packet: what one worker learned and the others were not told. */
+  | 'learned-limited'
   /** It came plain where only sealed is taken. */
   | 'plain-unwelcome'
   | 'broadcast-malformed'

@@ -23,6 +23,9 @@ export interface SharedMac {
   readonly where: MacLocation;
 }
 
+/** False = not now: the next frame from the MAC brings it up again. */
+export type ShareMac = (shared: SharedMac, now: Millis) => boolean;
+
 export type LearnVerdict = 'new' | 'known' | 'moved' | 'loop' | 'attached-here';
 
 interface MacEntry {
@@ -50,10 +53,10 @@ export class MacTable {
   #attached: ReadonlySet<Mac> = new Set();
   #events: MacEvent[] = [];
   #moves = 0;
-  readonly #share: ((shared: SharedMac) => void) | undefined;
+  readonly #share: ShareMac | undefined;
 
   /** `share` is called with what other workers should know. */
-  constructor(limit = MAC_LIMIT, share?: (shared: SharedMac) => void) {
+  constructor(limit = MAC_LIMIT, share?: ShareMac) {
     this.#limit = limit;
     this.#share = share;
   }
@@ -123,8 +126,7 @@ export class MacTable {
     const verdict = this.#learn(mac, entry, where, now);
     if (this.#share === undefined) return verdict;
     if (verdict === 'known' && now - entry!.shared < SHARING_INTERVAL) return verdict;
-    this.#entries.get(mac)!.shared = now;
-    this.#share({ mac, where });
+    this.#entries.get(mac)!.shared = this.#share({ mac, where }, now) ? now : Number.NEGATIVE_INFINITY;
     return verdict;
   }
 

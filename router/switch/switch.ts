@@ -24,15 +24,18 @@ import {
   isBroadcast,
   type BroadcastHeader,
 } from '../wire/inner.ts';
+import { isLane } from '../wire/lanes.ts';
 import { MAC_BYTES, isGroup, isReserved, readMac, type Mac } from '../wire/mac.ts';
 import type { SwitchDrop } from './drops.ts';
 import { Flood } from './flood.ts';
 import { Forwarder } from './forwarder.ts';
 import { FrameRef } from './frame-ref.ts';
 import type { LinkView } from './link-view.ts';
-import { MacTable, type MacEvent, type SharedMac } from './mac-table.ts';
+import { MacTable, type MacEvent, type ShareMac, type SharedMac } from './mac-table.ts';
 import type { Plans } from './plans.ts';
 import { Reassembly } from './reassembly.ts';
+import { TokenBucket } from './token-bucket.ts';
+import { SHARING_BURST, SHARING_RATE } from './tuning.ts';
 
 /** Where frames go that the host sent and that another worker must decide on. */
 export interface Detour {
@@ -66,7 +69,7 @@ export class Switch {
 
   constructor(links: LinkView, sharing?: SwitchSharing) {
     this.#links = links;
-    this.#macs = new MacTable(undefined, sharing?.share);
+    this.#macs = new MacTable(undefined, sharing && this.#shareWith(sharing.share));
     this.#detour = sharing?.detour;
     this.#forwarder = new Forwarder(links, this.#onDrop);
     this.#reassembly = new Reassembly(this.#onDrop);
@@ -85,7 +88,13 @@ export class Switch {
   planMessages(batch: MessageBatch, plans: Plans, now: Millis): void {
     for (let i = 0; i < batch.count; i++) {
       const kind = batch.kind[i]!;
-      if (kind !== KIND_FRAME && kind !== KIND_BROADCAST && kind !== KIND_FRAGMENT) continue;
+      if (kind !== KIND_FRAME && kind !== KIND_FRAGMENT) {
+        if (isLane(batch.session[i]!)) {
+          this.#onDrop('lane-message');
+          continue;
+        }
+        if (kind !== KIND_BROADCAST) continue;
+      }
       const sender = this.#links.sender(batch, i);
       if (sender === undefined) this.drops.add(batch.plain[i] === 1 ? 'plain-unwelcome' : 'sender-unknown');
       else this.#fromPeer(batch, i, sender, plans, now);
@@ -153,6 +162,17 @@ export class Switch {
     return this.#macs.drainEvents();
   }
 
+  /** Another worker may be slow to read what it is told, and strangers can make up MACs as fast as frames. */
+  #shareWith(share: SwitchSharing['share']): ShareMac {
+    const bucket = new TokenBucket(SHARING_RATE, SHARING_BURST);
+    return (shared, now) => {
+      const passes = bucket.take(now);
+      if (passes) share(shared);
+      else this.drops.add('learned-limited');
+      return passes;
+    };
+  }
+
   #fromHost(plans: Plans, now: Millis): void {
     const fault = frameFault(this.#frame);
     if (fault !== undefined) return this.#onDrop(fault);
@@ -186,7 +206,7 @@ export class Switch {
     const length = batch.length[i]!;
     const kind = batch.kind[i]!;
     if (kind === KIND_FRAGMENT) {
-      return this.#fragmentFromPeer(batch.data, offset, length, sender, plans, now);
+      return this.#fragmentFromPeer(batch, i, sender, plans, now);
     }
     const flags = batch.flags[i]! & FLAG_CHECKSUM_PARTIAL;
     this.#frame.set(batch.data, SOURCE_RECEIVED, i, offset, length, length, flags);
@@ -225,18 +245,12 @@ export class Switch {
     this.#passOn(this.#flood.passOn(originator, epoch, sequence, ttl), sender, plans);
   }
 
-  #fragmentFromPeer(
-    data: Uint8Array,
-    offset: number,
-    length: number,
-    sender: PeerName,
-    plans: Plans,
-    now: Millis,
-  ): void {
-    const message = this.#reassembly.add(sender, data, offset, length, now);
+  #fragmentFromPeer(batch: MessageBatch, i: number, sender: PeerName, plans: Plans, now: Millis): void {
+    const message = this.#reassembly.add(sender, batch.data, batch.offset[i]!, batch.length[i]!, now);
     if (message === undefined) return;
     const kind = message[0];
     if (kind !== KIND_FRAME && kind !== KIND_BROADCAST) return this.#onDrop('fragment-kind-unknown');
+    if (kind === KIND_BROADCAST && isLane(batch.session[i]!)) return this.#onDrop('lane-message');
     const bytes = message.length - INNER_HEADER_BYTES;
     if (!this.#stage(message, INNER_HEADER_BYTES, bytes, message[1]!, plans)) return;
     if (kind === KIND_FRAME) this.#unicastFromPeer(sender, plans, now);

@@ -6,6 +6,10 @@ export const MAC_LIMIT = 65_536;
 /** A MAC captured here so soon after it was heard from a peer has come round a loop. */
 export const LOOP_INTERVAL: Millis = 1 * SECOND;
 
+/** MACs that one worker tells the others, per second and at once. */
+export const SHARING_RATE = 1_000;
+export const SHARING_BURST = 4_096;
+
 /** Floods per second that one originator may cause, and at once. */
 export const FLOOD_RATE = 10_000;
 export const FLOOD_BURST = 2_000;

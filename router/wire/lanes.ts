@@ -38,6 +38,11 @@ export function laneSession(session: number, lane: number): number {
   return session + lane * LANE_STRIDE;
 }
 
+/** The number is of a lane above 0. */
+export function isLane(number: number): boolean {
+  return number >= LANE_STRIDE;
+}
+
 /** The session's own number, of whichever lane. */
 export function sessionOfLane(number: number): number {
   return number & (LANE_STRIDE - 1);

@@ -215,8 +215,8 @@ function cniCall(): Target {
     const body = decodeCallBody(Buffer.from(input));
     if (body === undefined) return `${OUTSIDE}no end of the environment`;
     try {
-      const { args } = parseInvocation(body.environment);
-      parseNetworkConfig(body.input, args);
+      const { command, args } = parseInvocation(body.environment);
+      parseNetworkConfig(body.input, command, args);
       return TAKEN;
     } catch (error) {
       if (error instanceof CniError) return `refused with code ${error.code}`;

@@ -23,3 +23,14 @@ test('a hint from before the last start is overtaken', (t) => {
   hint.onOwnHint(40);
   t.is(hint.step(() => 5, 10_000)?.version, 41);
 });
+
+test('free addresses are counted at most every 10 s, although nothing is published', (t) => {
+  const hint = new FreeHint(peer(1), 0);
+  let counted = 0;
+  const count = (): number => 100 - counted++;
+  for (let now = 0; now < 60_000; now += 100) {
+    hint.note();
+    hint.step(count, now);
+  }
+  t.is(counted, 6);
+});

@@ -364,3 +364,24 @@ test('a full disk refuses the request that needed it, which then holds nothing, 
   network.run(1_000);
   t.is(network.reply(A, 6), network.reply(A, 5));
 });
+
+test('a repeat that came during a commit that fails is refused too, as are looks at what it would have told', (t) => {
+  const network = threePeers();
+  network.request(A, 1, { type: 'prime' });
+  network.run(1_000);
+  let fails = 1;
+  network.diskIsFull = (name) => name === A && fails-- > 0;
+  network.request(A, 2, { type: 'allocate', id: 'x' });
+  network.request(A, 3, { type: 'allocate', id: 'y' });
+  network.request(A, 4, { type: 'allocate', id: 'x' });
+  network.request(A, 5, { type: 'lookup', id: 'x' });
+  network.request(A, 6, { type: 'list' });
+  network.request(A, 7, { type: 'lookup', id: 'y' });
+  network.run(3_000);
+  for (const request of [2, 4, 5, 6]) t.is(network.reply(A, request), 'error: not recorded: no space left');
+  t.regex(network.reply(A, 3)!, /^10\./);
+  t.is(network.reply(A, 7), network.reply(A, 3));
+  network.request(A, 8, { type: 'lookup', id: 'x' });
+  network.run(1_000);
+  t.is(network.reply(A, 8), '');
+});

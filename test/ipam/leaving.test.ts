@@ -110,6 +110,30 @@ test('reset without another peer in reach is refused and changes nothing; with -
   t.is(net.reply(A, 4), '10.32.0.2/26');
 });
 
+test('reset --force alone with a seed list releases, and keeps the ring, which says what was given away', (t) => {
+  const net = network();
+  for (const name of [A, B]) net.add(name, { type: 'seed', names: [A, B] });
+  net.request(B, 1, { type: 'claim', id: 'b', cidr: { ip: net.settings.range.ipAt(1), prefix: 26 } });
+  net.run(3_000);
+  net.request(A, 1, { type: 'allocate', id: 'a' });
+  net.run(1_000);
+  t.is(net.reply(B, 1), '10.32.0.1/26');
+  const [before, { generation }] = [statusOf(net, A), net.nodes.get(A)!.announced];
+  net.setCut(A, B, true);
+  net.request(A, 2, { type: 'reset', force: true });
+  net.run(1_000);
+  t.deepEqual(resetOf(net, A, 2), { addresses: 0, heir: '', nickname: '', released: 1 });
+  t.like(statusOf(net, A), { clusterId: before.clusterId, active: 0 });
+  t.deepEqual(sharesAt(net, A), [
+    [A, 31],
+    [B, 33],
+  ]);
+  t.is(net.nodes.get(A)!.announced.generation, generation);
+  net.request(A, 3, { type: 'allocate', id: 'next' });
+  net.run(1_000);
+  t.is(net.reply(A, 3), '10.32.0.3/26');
+});
+
 test('what only asks whether a reset can be begun changes nothing', (t) => {
   const net = mesh([A, B]);
   net.request(A, 1, { type: 'reset', force: false, probe: true });

@@ -11,6 +11,7 @@ import {
   mergeRings,
   newsIn,
   NO_GENERATION,
+  overlapping,
   ringProblem,
   spansWhere,
   valueAt,
@@ -171,3 +172,17 @@ for (const [what, segments] of [
 function segment(start: number, end: number): Segment {
   return { start, end, epoch: 0, version: 1, owner: peer(1), generation: GENERATIONS[1]! };
 }
+
+test('the segments that have some of a span are those that a look at all of them finds', (t) => {
+  const ring = [
+    { start: 2, end: 4 },
+    { start: 4, end: 5 },
+    { start: 8, end: 12 },
+  ].map((span, version) => ({ ...span, epoch: 0, version, owner: peer(1), generation: NO_GENERATION }));
+  for (let start = 0; start < 14; start++) {
+    for (let end = start + 1; end < 15; end++) {
+      const expected = ring.filter((segment) => segment.start < end && segment.end > start);
+      t.deepEqual(overlapping(ring, { start, end }), expected);
+    }
+  }
+});

@@ -41,6 +41,9 @@ export interface CniJson extends Partial<CniResult> {
 
 export const NETWORK = { cniVersion: '1.1.0', name: 'mesh', type: 'weave-ts' };
 
+/** Ten times what a call may take. */
+const LONGEST_MS = 300_000;
+
 /** One call as a runtime does it. */
 export function callCni(call: CniCall): Promise<CniOutcome> {
   const { child, outcome } = startCni(call);
@@ -55,6 +58,8 @@ export function startCni(call: CniCall) {
   const child = spawn(call.program ?? SHIM, [], {
     argv0: `/opt/cni/bin/${call.name ?? 'weave-ts'}`,
     env: environmentOf(call),
+    timeout: LONGEST_MS,
+    killSignal: 'SIGKILL',
   });
   child.stdin.on('error', () => undefined);
   const outcome = new Promise<CniOutcome>((resolve, reject) => {
@@ -81,6 +86,8 @@ function environmentOf({ command, containerId, netns, ifname, args, environment 
     CNI_IFNAME: ifname,
     CNI_ARGS: args,
     CNI_PATH: '/opt/cni/bin',
+    // Unless it is named here, Node passes it on, and the program would not end before it has written its coverage.
+    NODE_V8_COVERAGE: undefined,
     ...environment,
   };
 }

@@ -3,6 +3,8 @@ import type { ExecutionContext } from 'ava';
 import { Lab } from '../../scripts/lab.ts';
 import { must, run, start as spawned, until } from '../../scripts/run.ts';
 import { CniRuntime } from './cni-lab.ts';
+import { arp, ethernet, icmp6, ipv4, linkLocal, neighbourProbe, sendFrame } from './forged-frames.ts';
+import type { Sender } from './forged-frames.ts';
 
 let labs = 0;
 
@@ -15,15 +17,6 @@ async function launched(t: ExecutionContext): Promise<{ lab: Lab; runtime: CniRu
 
 function inside(netns: string, argv: readonly string[]): Promise<string> {
   return must(['ip', 'netns', 'exec', netns, ...argv]);
-}
-
-/** Sends one frame, given in hexadecimal, out of eth0. */
-async function sendFrame(netns: string, hex: string): Promise<void> {
-  const octal = hex.replaceAll(
-    /../g,
-    (pair) => `\\${Number.parseInt(pair, 16).toString(8).padStart(3, '0')}`,
-  );
-  await inside(netns, ['sh', '-c', `printf '${octal}' | socat -u - interface:eth0`]);
 }
 
 /** What `filter` lets through of what arrives at eth0, until `mark` is among it. */
@@ -117,7 +110,7 @@ test('a DEL without a daemon takes effect at the next start, and GC and the star
 });
 
 /** What a pod sends, and the counter by which it is stopped. */
-const FORGED: readonly (readonly [what: string, counter: string, frame: (pod: Pod) => string])[] = [
+const FORGED: readonly (readonly [what: string, counter: string, frame: (pod: Sender) => string])[] = [
   [
     'a frame with the MAC of another',
     'forged_mac',
@@ -159,14 +152,18 @@ const FORGED: readonly (readonly [what: string, counter: string, frame: (pod: Po
     'forged_address',
     (pod) => ethernet(pod.mac, '8100') + '00010800' + ipv4('10.32.99.99', pod.otherIp),
   ],
+  [
+    'an ARP probe for the address of another',
+    'forged_address',
+    (pod) => ethernet(pod.mac, '0806') + arp(pod.mac, pod.otherIp, '0.0.0.0'),
+  ],
+  [
+    'a probe for the IPv6 address of another',
+    'forged_address',
+    (pod) => ethernet(pod.mac, '86dd') + neighbourProbe(pod, 'fe800000000000000000000000000099'),
+  ],
   ['a frame of another protocol', 'other_protocol', (pod) => ethernet(pod.mac, '88cc') + '00'.repeat(46)],
 ];
-
-interface Pod {
-  readonly mac: string;
-  readonly ip: string;
-  readonly otherIp: string;
-}
 
 test('what a pod forges is stopped and counted, with the daemon and without', async (t) => {
   const { lab, runtime } = await launched(t);
@@ -181,15 +178,37 @@ test('what a pod forges is stopped and counted, with the daemon and without', as
     const untilSeen = await sniff(t, b, `ether host ${pod.mac} or ether host 02:00:00:00:00:99`);
     for (const [what, counter, frame] of FORGED) {
       const before = await runtime.counter(counter);
-      await sendFrame(a, frame(pod));
+      await sendFrame(a, 'eth0', frame(pod));
       t.is((await runtime.counter(counter)) - before, 1, `${what}, daemon ${alive ? 'there' : 'gone'}`);
     }
-    await sendFrame(a, ethernet(pod.mac, '0800') + ipv4(pod.ip, pod.otherIp, 'fd'));
+    await sendFrame(a, 'eth0', ethernet(pod.mac, '0800') + ipv4(pod.ip, pod.otherIp, 'fd'));
     const seen = await untilSeen(/ip-proto-253|proto 253|unknown.*253/i);
     t.false(
       /ARP|VLAN|vlan|router adv|tgt is fe80::99|STP|BOOTP|10\.32\.99\.99|02:00:00:00:00:99/.test(seen),
       seen,
     );
+    const before = await runtime.counter('forged_address');
+    await sendFrame(a, 'eth0', ethernet(pod.mac, '0806') + arp(pod.mac, pod.ip, '0.0.0.0'));
+    await sendFrame(a, 'eth0', ethernet(pod.mac, '86dd') + neighbourProbe(pod, linkLocal(pod.mac)));
+    t.is((await runtime.counter('forged_address')) - before, 0, 'what probes for its own addresses');
+  }
+});
+
+test('a pod cannot draw the frames of another to its port by frames that end at the bridge', async (t) => {
+  const { lab, runtime } = await launched(t);
+  const { host } = runtime;
+  const [a, b] = [await lab.namespace('a'), await lab.namespace('b')];
+  await runtime.add('aaa', a);
+  const second = await runtime.add('bbb', b);
+  const [mac, address] = [second.interfaces![2]!.mac!, second.ips![0]!.address.split('/')[0]!];
+  const reaches = (): Promise<string> => host.must(['ping', '-c', '1', '-W', '5', address]);
+  await reaches();
+  for (const last of ['02', '0e', '0f']) {
+    await sendFrame(a, 'eth0', ethernet(mac, '88cc', `0180c20000${last}`) + '00'.repeat(46));
+    const learnt = await host.must(['bridge', 'fdb', 'show', 'br', 'weave']);
+    const [, port] = new RegExp(`^${mac} dev (\\w+) `, 'm').exec(learnt) ?? [];
+    t.is(port, second.interfaces![1]!.name, `01:80:c2:00:00:${last}`);
+    t.regex(await reaches(), /1 received/);
   }
 });
 
@@ -208,43 +227,3 @@ test('a pod reaches neither the control port of its host nor, through it, that o
     t.true((await runtime.counter('control_port', 'inet')) > before, address);
   }
 });
-
-function ethernet(source: string, type: string, destination = 'ffffffffffff'): string {
-  return destination + source.replaceAll(':', '') + type;
-}
-
-/** A packet without a correct checksum of its header: bridges do not look at it, and nobody is to answer. */
-function ipv4(source: string, destination: string, protocol = 'fd', payload = ''): string {
-  const length = (20 + payload.length / 2).toString(16).padStart(4, '0');
-  const head = `4500${length}0000000040${protocol}`;
-  return head + checksum(head, source, destination) + hexOf(source) + hexOf(destination) + payload;
-}
-
-function checksum(head: string, source: string, destination: string): string {
-  const words = (head + hexOf(source) + hexOf(destination))
-    .match(/.{4}/g)!
-    .map((word) => Number.parseInt(word, 16));
-  let sum = words.reduce((a, b) => a + b, 0);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return (~sum & 0xffff).toString(16).padStart(4, '0');
-}
-
-function arp(mac: string, ip: string): string {
-  return `0001080006040002${mac.replaceAll(':', '')}${hexOf(ip)}ffffffffffff${hexOf(ip)}`;
-}
-
-/** From the pod's link-local address to all nodes; the target is fe80::99. */
-function icmp6({ mac }: Pod, type: string): string {
-  const [a, b, c, d, e, f] = mac.split(':');
-  const flipped = (Number.parseInt(a!, 16) ^ 2).toString(16).padStart(2, '0');
-  const source = `fe80000000000000${flipped}${b}${c}fffe${d}${e}${f}`;
-  const payload = `${type}00000060000000` + 'fe800000000000000000000000000099';
-  return `60000000${(payload.length / 2).toString(16).padStart(4, '0')}3aff${source}ff020000000000000000000000000001${payload}`;
-}
-
-function hexOf(ip: string): string {
-  return ip
-    .split('.')
-    .map((part) => Number(part).toString(16).padStart(2, '0'))
-    .join('');
-}

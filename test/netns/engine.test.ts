@@ -6,8 +6,10 @@ import test, { type ExecutionContext } from 'ava';
 import { end, must, run, sleep, start, until } from '../../scripts/run.ts';
 import type { EngineKind } from '../../router/engine/choose.ts';
 import type { EnginePeerSettings } from './engine-peer.ts';
+import type { HeldBatchSeen } from './held-batch.ts';
 
 const PEER = fileURLToPath(new URL('engine-peer.js', import.meta.url));
+const HELD_BATCH = fileURLToPath(new URL('held-batch.js', import.meta.url));
 const UNDERLAY_MTU = 1_500;
 /** IPv6 40, UDP 8, datagram 32, inner 2, Ethernet 14 and some more. */
 const TAP_MTU = UNDERLAY_MTU - 112;
@@ -205,3 +207,23 @@ for (const kind of ['native', 'portable'] as const) {
     t.deepEqual(seen!.events, ['{"type":"failed","error":"the TAP is gone"}']);
   });
 }
+
+test('frames of another worker are refused while the native engine holds some of its own, and taken after those', async (t) => {
+  const name = `we${process.pid}x${tunnels++}`;
+  t.teardown(() => run(['ip', 'netns', 'del', name]));
+  await must(['ip', 'netns', 'add', name]);
+  const program = start(['ip', 'netns', 'exec', name, process.execPath, HELD_BATCH]);
+  t.teardown(() => end(program));
+  let output = '';
+  program.stdout?.on('data', (chunk) => (output += String(chunk)));
+  await until('engine open', 10_000, () => Promise.resolve(output.includes('open\n')));
+  // The kernel says something on every device that comes up.
+  await must(['ip', '-n', name, 'link', 'set', 'tap0', 'up']);
+  await must(['ip', '-n', name, 'addr', 'add', '2001:db8:32::1/64', 'dev', 'tap0']);
+  await until('frames held', 20_000, () => Promise.resolve(output.trimEnd().split('\n').length === 2));
+  const seen = JSON.parse(output.split('\n')[1]!) as HeldBatchSeen;
+  t.regex(seen.refusal, /read them before others are adopted/);
+  t.true(seen.held > 0);
+  t.is(seen.adopted, 1);
+  t.is(seen.length, 1_111);
+});

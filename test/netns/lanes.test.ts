@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import type { ControlReport } from '../../router/control-status.ts';
 import { Lab, type Container, type LabHost } from '../../scripts/lab.ts';
@@ -6,6 +8,7 @@ import { buildUdpLoad } from '../../scripts/bench/udp.ts';
 import { end, must, sleep, start, until } from '../../scripts/run.ts';
 
 const FLOWS = [5300, 5301, 5302, 5303, 5304, 5305, 5306, 5307];
+const LANE_ENDER = fileURLToPath(new URL('./end-lane-thread.js', import.meta.url));
 const TCP_MEGABYTES = 2;
 /** Datagrams per second and flow: what queues hold while a busy machine does something else for a second. */
 const RATE = 50;
@@ -38,8 +41,14 @@ async function pair(
   return { lab, hosts: [first, second], containers: [a, b] };
 }
 
-function launch(host: LabHost, workers: number, flags: readonly string[]): Promise<string> {
-  return host.launch(['--workers', String(workers), ...flags], { env: { WEAVE_PASSWORD: 'documentation' } });
+function launch(
+  host: LabHost,
+  workers: number,
+  flags: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const all = { WEAVE_PASSWORD: 'documentation', ...env };
+  return host.launch(['--workers', String(workers), ...flags], { env: all });
 }
 
 async function workersOf(host: LabHost): Promise<ControlReport['workers']> {
@@ -194,6 +203,38 @@ test('kill -9 and restart of a host with workers: its lanes come back', async (t
   const [arrived, sent] = await tcpDigests(lab, containers[0], containers[1], 4);
   t.deepEqual(arrived, sent);
   t.is((await workersOf(hosts[0])).length, 4);
+});
+
+test('a worker that ends ends the daemon in order, and the next daemon has all lanes again', async (t) => {
+  const { lab, hosts, containers } = await pair(t, [2, 2]);
+  const [host] = hosts;
+  await host.kill();
+  await launch(host, 2, [], { NODE_OPTIONS: `--import=${LANE_ENDER}` });
+  await lab.meshed();
+  process.kill((await host.pid())!, 'SIGUSR2');
+  await until('the daemon gone', 20_000, async () => (await host.pid()) === undefined);
+  const log = readFileSync(host.socket.replace(/\.sock$/, '.log'), 'utf8');
+  const lines = log.split('\n').filter((line) => line.includes('the daemon cannot go on'));
+  t.is(lines.length, 1, log);
+  t.regex(lines[0]!, /the lane thread ended/);
+  t.notRegex(log, /the end was not orderly/);
+  await launch(host, 2, []);
+  await lab.meshed();
+  const [arrived, sent] = await tcpDigests(lab, containers[1], containers[0], 4);
+  t.deepEqual(arrived, sent);
+});
+
+test('lanes differ in their hop limit whatever the standard of the host', async (t) => {
+  const { hosts, containers } = await pair(t, [2, 2]);
+  const [{ address, address6 }] = hosts;
+  await hosts[0].must(['sysctl', '-qw', 'net.ipv4.ip_default_ttl=63', 'net.ipv6.conf.eth0.hop_limit=63']);
+  // Heartbeats are of lane 0, and so is who asks for an address that nobody has.
+  const asks = start(containers[0].inside(['ping', '-q', '10.47.255.253']));
+  t.teardown(() => end(asks));
+  const filter = `udp port 6783 and (src ${address} or src ${address6})`;
+  const { stdout, stderr } = await hosts[0].run(['tcpdump', '-i', 'eth0', '-nvc', '3', filter]);
+  const limits = [...stdout.matchAll(/(?:ttl|hlim) (\d+)/g)].map(([, limit]) => limit);
+  t.deepEqual([...new Set(limits)], ['64'], stderr);
 });
 
 test('without a password lanes carry TCP intact', async (t) => {

@@ -130,6 +130,16 @@ test('pins outlive a restart of the node that made them', (t) => {
   t.is(statuses(net, a!)[0]!.router.links[0]?.error, `key of ${b!.name} changed`);
 });
 
+test('what the data plane says of a peer is logged with its nickname', (t) => {
+  const [net, a, b] = line(2);
+  const fields = { peer: b!.name, reason: 'no path answers' };
+  net.data(a!, { type: 'log', level: 'warn', message: 'link down', fields });
+  net.data(a!, { type: 'log', level: 'warn', message: 'link down', fields: { peer: '02:00:00:00:00:99' } });
+  net.run(1_000);
+  t.true(a!.logs.includes(`link down ${JSON.stringify({ ...fields, nickname: 'host2' })}`));
+  t.true(a!.logs.includes('link down {"peer":"02:00:00:00:00:99"}'));
+});
+
 test('a circuit is opened through the node in the middle, and joins both ends', (t) => {
   const [net, a, b, c] = line(3);
   net.data(a!, { type: 'link-changed', peer: c!.name, state: 'up', direct: false });
@@ -223,12 +233,20 @@ test('an address request is answered only after its transaction, and survives a 
   t.deepEqual(a!.replies.get(2), first);
 });
 
-test('without address allocation a request is answered with an error', (t) => {
+test('without address allocation a request for one is answered with an error, and nobody holds any', (t) => {
   const [net, a] = line(1, { ipam: undefined });
   a!.node.onIpamRequest(1, { type: 'prime' }, net.now);
   net.settle(a!);
   t.is(a!.replies.get(1)?.type, 'failed');
   t.is(statuses(net, a!)[0]!.ipam.status, 'disabled');
+  a!.node.onIpamRequest(2, { type: 'release', id: 'one' }, net.now);
+  a!.node.onIpamRequest(3, { type: 'lookup', id: 'one' }, net.now);
+  a!.node.onIpamRequest(4, { type: 'list' }, net.now);
+  net.settle(a!);
+  t.deepEqual(
+    [2, 3, 4].map((request) => a!.replies.get(request)),
+    [{ type: 'done' }, { type: 'addresses', addresses: [] }, { type: 'allocations', allocations: [] }],
+  );
 });
 
 test('refused connections are reset, and counted among the drops under names of their own', (t) => {

@@ -1,13 +1,17 @@
 import test from 'ava';
 import { parseCidr } from '../../core/address.ts';
 import { datagramIndex, datagramType, TYPE_PLAIN, TYPE_SEALED } from '../../router/wire/datagram.ts';
-import { SendPlan, SOURCE_SCRATCH } from '../../router/engine/port.ts';
+import { SendPlan, SOURCE_SCRATCH, type Engine, type FrameBatch } from '../../router/engine/port.ts';
 import { MOST_LANES, laneSession } from '../../router/wire/lanes.ts';
 import { DataNet, frameOf, macsOf, numberOf, type NetDatagram, type NetNode } from './data-net.ts';
 
 /** Two hosts with so many workers, a session between them, and each other's MACs (1 here, 2 there) known. */
-async function pair(workersA: number, workersB: number, change: Parameters<DataNet['connect']>[2] = {}) {
-  const net = new DataNet();
+async function pair(
+  workersA: number,
+  workersB: number,
+  change: Parameters<DataNet['connect']>[2] = {},
+  net = new DataNet(),
+) {
   const [a, b] = [await net.addNode({ workers: workersA }), await net.addNode({ workers: workersB })];
   const sent: { from: NetNode; lane: number; datagram: NetDatagram }[] = [];
   net.passes = (datagram) => {
@@ -168,13 +172,18 @@ test('new keys come into use on all lanes without a lost frame, and the old ones
       initiator: node === a,
       keys,
     });
+  const phases = () => {
+    sent.length = 0;
+    send();
+    net.run(50);
+    return sent.filter(({ from }) => from === a).map(({ lane, datagram }) => `${lane}: ${datagram.bytes[1]}`);
+  };
+  net.run(1_900, send, 10);
+  // The other end's workers hear of new keys in their own time.
+  t.deepEqual([...new Set(phases())].sort(), ['0: 1', '1: 0', '2: 0', '3: 0']);
   net.run(1_000, send, 10);
-  sent.length = 0;
-  send();
-  net.run(50);
+  t.deepEqual([...new Set(phases())].sort(), ['0: 1', '1: 1', '2: 1', '3: 1']);
   t.is(b.frames.length, n);
-  const phases = sent.filter(({ from }) => from === a).map(({ datagram }) => datagram.bytes[1]);
-  t.deepEqual([...new Set(phases)], [1]);
   net.run(20_000);
   t.deepEqual(net.report(b).drops, {});
 });
@@ -296,18 +305,152 @@ test('a session that takes over brings its lanes with it', async (t) => {
   t.deepEqual(net.report(b).drops, {});
 });
 
-test('a lane above 0 takes frames only: a link message on it is dropped and counted', async (t) => {
-  const { net, a, b } = await pair(2, 1);
-  // The engine of worker 1 seals anything that it is told to; here a heartbeat.
-  const plan = new SendPlan(1, 64);
+/** The engine of worker 1 seals anything that it is told to. */
+function sendOnLane(node: NetNode, kind: number, payload: Uint8Array) {
+  const plan = new SendPlan(1, 1_024);
   plan.count = 1;
   plan.source[0] = SOURCE_SCRATCH;
-  plan.prefixes.set([4, 0]);
+  plan.prefixes.set([kind, 0]);
   plan.prefixLength[0] = 2;
-  plan.length[0] = 12;
+  plan.scratch.set(payload);
+  plan.length[0] = payload.length;
   plan.session[0] = laneSession(1, 1);
   plan.path[0] = 1;
-  a.lanes[0]!.engine.send(plan);
+  node.lanes[0]!.engine.send(plan);
+}
+
+/** A broadcast of the first node, one that any other would take on lane 0. */
+function broadcastPayload(sequence: number) {
+  const payload = new Uint8Array(12 + 100);
+  payload.set([0, 0, 0, 0, 0, 1, sequence, 0, 0, 0, 64, 1]);
+  payload.set(frameOf(1, 0, sequence), 12);
+  return payload;
+}
+
+/** All of an inner message in one fragment. */
+function fragmentPayload(message: Uint8Array) {
+  const payload = new Uint8Array(8 + message.length);
+  const header = new DataView(payload.buffer);
+  header.setUint32(0, 7, true);
+  header.setUint16(6, message.length, true);
+  payload.set(message, 8);
+  return payload;
+}
+
+for (const workers of [1, 2]) {
+  for (const [what, kind, payload] of [
+    ['a heartbeat', 4, new Uint8Array(12)],
+    ['a broadcast', 2, broadcastPayload(9)],
+    ['a fragmented broadcast', 3, fragmentPayload(Uint8Array.of(2, 0, ...broadcastPayload(9)))],
+  ] as const) {
+    test(`${what} on a lane above 0 is dropped and counted by a host with ${workers} workers`, async (t) => {
+      const { net, a, b } = await pair(2, workers);
+      sendOnLane(a, kind, payload);
+      net.run(2_000);
+      t.is(net.report(b).drops['lane-message'], 1);
+      t.is(b.frames.length, 0);
+    });
+  }
+}
+
+test('a fragmented frame on a lane above 0 is taken', async (t) => {
+  const { net, a, b } = await pair(2, 2);
+  sendOnLane(a, 3, fragmentPayload(Uint8Array.of(1, 0, ...frameOf(1, 2, 5))));
   net.run(100);
-  t.is(net.report(b).drops['lane-message'], 1);
+  t.deepEqual(numbers(b.frames), [5]);
+});
+
+/** Reads ahead into its one batch, as the native engine does when its TAP has frames. */
+class ReadingAhead implements Engine {
+  #held: FrameBatch | undefined;
+  readonly #engine: Engine;
+  readonly open: Engine['open'];
+  readonly close: Engine['close'];
+  readonly configure: Engine['configure'];
+  readonly adoptFrames: Engine['adoptFrames'];
+  readonly receive: Engine['receive'];
+  readonly send: Engine['send'];
+  readonly writeFrames: Engine['writeFrames'];
+  readonly drainEvents: Engine['drainEvents'];
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    this.open = (options) => engine.open(options);
+    this.close = () => engine.close();
+    this.configure = (changes) => engine.configure(changes);
+    this.adoptFrames = (frames) => engine.adoptFrames(frames);
+    this.receive = () => engine.receive();
+    this.send = (plan) => engine.send(plan);
+    this.writeFrames = (plan) => engine.writeFrames(plan);
+    this.drainEvents = () => engine.drainEvents();
+  }
+
+  readAhead(): void {
+    this.#held = this.#engine.readFrames();
+  }
+
+  readFrames(): FrameBatch {
+    const batch = this.#held ?? this.#engine.readFrames();
+    this.#held = undefined;
+    return batch;
+  }
+}
+
+test('frames that another worker hands over cost none of those that the engine has read ahead, and go once', async (t) => {
+  const net = new DataNet();
+  const engines: ReadingAhead[] = [];
+  net.wrapEngine = (engine) => {
+    const wrapped = new ReadingAhead(engine);
+    engines.push(wrapped);
+    return wrapped;
+  };
+  const { a, b } = await pair(2, 2, {}, net);
+  for (const number of [1, 2, 3]) a.engine.hostSends(frameOf(1, 2, number));
+  engines[0]!.readAhead();
+  const frames = [11, 12].map((number) => ({ bytes: frameOf(1, 2, number), segment: 100, flags: 0 }));
+  a.node.onLane(1, { type: 'frames', frames }, net.now);
+  net.run(100);
+  t.deepEqual(
+    numbers(b.frames).sort((x, y) => x - y),
+    [1, 2, 3, 11, 12],
+  );
+});
+
+test('of a flood of MACs 4,096 are told to the other workers and the rest counted, and told when they are heard again', async (t) => {
+  const { net, a } = await pair(2, 2);
+  const strangerSends = (stranger: number) => {
+    const frame = frameOf(1, 2, stranger);
+    frame.set([2, 0, 0, 1, stranger >> 8, stranger & 255], 6);
+    queueOf(a, 1).hostSends(frame);
+    if (stranger % 64 === 63) net.settle();
+  };
+  const known = net.report(a).macs;
+  for (let stranger = 0; stranger < 5_000; stranger++) strangerSends(stranger);
+  net.settle();
+  t.is(net.report(a).macs - known, 4_096);
+  net.run(2_000);
+  t.is(net.report(a).drops['learned-limited'], 5_000 - 4_096);
+  for (let stranger = 0; stranger < 5_000; stranger++) strangerSends(stranger);
+  net.settle();
+  t.is(net.report(a).macs - known, 5_000);
+});
+
+test('what an engine repeated after the last report is asked for once more', async (t) => {
+  const { net, a } = await pair(2, 2);
+  const lane = a.lanes[0]!;
+  net.run(5_000);
+  t.is(lane.node.nextTimeout(), undefined);
+  queueOf(a, 1).hostSends(frameOf(1, 2, 1));
+  net.settle();
+  const before = net.report(a).workers[1]!.sentBytes;
+  // It moves frames by itself, and wakes nobody for it.
+  const drainEvents = lane.engine.drainEvents.bind(lane.engine);
+  lane.engine.drainEvents = () => {
+    lane.engine.drainEvents = drainEvents;
+    return [{ type: 'sent', session: laneSession(1, 1), datagrams: 3, bytes: 400 }];
+  };
+  net.run(2_000);
+  t.is(net.report(a).workers[1]!.sentBytes, before + 400);
+  net.run(2_000);
+  t.is(lane.node.nextTimeout(), undefined);
 });

@@ -29,6 +29,8 @@ export class CniBench {
   readonly plugin: CniPlugin;
   obstacle: Obstacle | undefined;
   replays = 0;
+  /** Queued DELs that could not be done. */
+  replayed: Promise<readonly Buffer[]> = Promise.resolve([]);
   now = 0;
   /** What CHECK is to find otherwise than it was made. */
   change: (state: PodState) => PodState = (state) => state;
@@ -68,7 +70,7 @@ export class CniBench {
       obstacle: () => Promise.resolve(this.obstacle),
       replaySpool: () => {
         this.replays++;
-        return Promise.resolve();
+        return this.replayed;
       },
       log: silentLog,
     });

@@ -1,6 +1,9 @@
 import test from 'ava';
 import { BadNamespace, InterfaceExists, NoNamespace } from '../../../plugin/host/host-error.ts';
+import { encodeCallBody } from '../../../plugin/cni/call-body.ts';
+import { hostInterfaceName } from '../../../plugin/host/mac-address.ts';
 import { BRIDGE, CniBench, CONFIG, POD } from './cni-bench.ts';
+import type { Answer } from './cni-bench.ts';
 
 /** The numbers are those of the checklist in docs/CNI.md. */
 
@@ -452,12 +455,216 @@ test('an allocation that fails is for later, and a lease whose namespace is gone
   t.like((await bench.call('ADD')).json, { code: 11, msg: 'no free addresses' });
   bench.addresses.failing = undefined;
   const program = { ...POD, CNI_NETNS: '/nowhere/one', WEAVE_TS_PROGRAM: 'weave-ts-ipam' };
+  bench.host.namespaces.set('/nowhere/one', 'netns:3');
   t.false((await bench.call('ADD', program)).failed);
   await bench.attachments.check();
   t.is(bench.left().length, 2);
   bench.now += 31_000;
   await bench.attachments.check();
   t.deepEqual(bench.left(), []);
+  t.is(bench.host.opened, 0);
+});
+
+test('a lease for a namespace that the daemon cannot see is released by DEL or GC only', async (t) => {
+  const bench = new CniBench();
+  const program = { ...POD, CNI_NETNS: '/unseen/one', WEAVE_TS_PROGRAM: 'weave-ts-ipam' };
+  for (const end of ['DEL', 'GC']) {
+    t.false((await bench.call('ADD', program)).failed);
+    for (let i = 0; i < 2; i++) {
+      bench.now += 31_000;
+      await bench.attachments.check();
+      t.false((await bench.call('GC', program, CONFIG)).failed);
+    }
+    t.deepEqual(bench.held(), ['10.32.0.1/12 cni-ipam:mesh/pod1/eth0']);
+    t.deepEqual(await bench.attachments.detach('', []), []);
+    await bench.call(end, program, { ...CONFIG, 'cni.dev/valid-attachments': [] });
+    t.deepEqual(bench.left(), []);
+  }
+});
+
+test('DEL and STATUS read nothing of the configuration but version and name, GC only what is valid', async (t) => {
+  const bench = new CniBench();
+  const edited = {
+    ...CONFIG,
+    mtu: 'big',
+    ipam: { type: 'host-local', routes: 7 },
+    prevResult: { interfaces: 'none', ips: [{ address: 1, interface: 9 }] },
+    runtimeConfig: { ips: ['x'] },
+    dns: 3,
+  };
+  for (const [command, more] of [
+    ['DEL', { ...edited, 'cni.dev/valid-attachments': 'x' }],
+    ['GC', { ...edited, 'cni.dev/valid-attachments': [] }],
+  ] as const) {
+    t.false((await bench.call('ADD')).failed);
+    t.false((await bench.call('STATUS', {}, { ...edited, 'cni.dev/valid-attachments': 'x' })).failed);
+    t.false((await bench.call(command, { ...POD, CNI_ARGS: 'IP=x' }, more)).failed);
+    t.deepEqual(bench.left(), []);
+  }
+  t.is((await bench.call('DEL', POD, { ...edited, name: '' })).json?.code, 7);
+  t.is((await bench.call('DEL', POD, { ...edited, cniVersion: '9.0.0' })).json?.code, 1);
+});
+
+test('row 28: a list of valid attachments that names nothing is refused before anything is touched', async (t) => {
+  const bench = new CniBench();
+  await bench.call('ADD');
+  const before = bench.left();
+  for (const entry of [
+    {},
+    { containerID: 'pod1' },
+    { ifname: 'eth0' },
+    { containerID: '', ifname: 'eth0' },
+    'pod1',
+  ]) {
+    const config = { ...CONFIG, 'cni.dev/valid-attachments': [entry] };
+    const { json } = await bench.call('GC', {}, config);
+    t.is(json?.code, 7);
+    t.regex(json!.msg!, /^cni\.dev\/valid-attachments\[0\]/);
+  }
+  t.deepEqual(bench.left(), before);
+});
+
+test('row 26: GC releases at once what has lost its interface, in its own network', async (t) => {
+  const bench = new CniBench();
+  await bench.call('ADD');
+  await bench.call('ADD', { ...POD, CNI_CONTAINERID: 'pod2' }, { ...CONFIG, name: 'other' });
+  bench.host.plugged.clear();
+  t.false((await bench.call('GC', {}, CONFIG)).failed);
+  t.deepEqual(bench.held(), ['10.32.0.2/12 weave:expose', '10.32.0.3/12 cni:other/pod2/eth0']);
+});
+
+test('an address that is given at the moment in which the runtime gives up goes back', async (t) => {
+  const bench = new CniBench();
+  bench.addresses.tooLate = true;
+  for (const program of ['weave-ts', 'weave-ts-ipam']) {
+    t.true((await bench.call('ADD', { ...POD, WEAVE_TS_PROGRAM: program })).failed);
+    t.deepEqual([bench.held(), bench.left()], [[], []]);
+  }
+  await t.throwsAsync(bench.attachments.expose([], true));
+  t.deepEqual(bench.held(), []);
+  bench.addresses.tooLate = false;
+  await bench.attachments.attach({ target: '/run/netns/two', addresses: [] });
+  bench.addresses.tooLate = true;
+  const more = { target: '/run/netns/two', addresses: ['net:10.33.0.0/16'] };
+  await t.throwsAsync(bench.attachments.attach(more));
+  t.deepEqual(bench.held(), ['10.32.0.1/12 netns:2']);
+});
+
+test('addresses of pods that no record knows are released by DEL, GC and a start, those of others never', async (t) => {
+  const bench = new CniBench();
+  const others = ['10.32.9.1/12 somebody', '10.32.9.2/12 weave:expose'];
+  for (const line of others) bench.addresses.held.set(line.split(' ')[0]!, line.split(' ')[1]!);
+  const ends = [
+    () => bench.call('DEL', { ...POD, CNI_CONTAINERID: 'lost' }),
+    () => bench.call('GC', {}, CONFIG),
+    () => bench.attachments.readopt(),
+  ];
+  for (const end of ends) {
+    bench.addresses.held.set('10.32.0.7/12', 'cni:mesh/lost/eth0');
+    await end();
+    t.deepEqual(bench.held(), others);
+  }
+  bench.addresses.held.set('10.32.0.7/12', 'cni-ipam:mesh/lost/eth0');
+  await bench.call('GC', {}, CONFIG);
+  t.deepEqual(bench.held(), others);
+});
+
+test('a DEL that is still queued makes an ADD of the same pod wait, not one of another', async (t) => {
+  const bench = new CniBench();
+  const queued = (environment: Readonly<Record<string, string>>): Buffer =>
+    encodeCallBody({
+      environment: new Map(Object.entries({ CNI_COMMAND: 'DEL', ...environment })),
+      input: JSON.stringify(CONFIG),
+    });
+  const other = queued({ ...POD, CNI_CONTAINERID: 'pod2' });
+  const rubbish = queued({ CNI_IFNAME: 'a/b' });
+  bench.replayed = Promise.resolve([Buffer.from('rubbish'), rubbish, other, queued(POD)]);
+  t.like((await bench.call('ADD')).json, { code: 11 });
+  t.deepEqual(bench.left(), []);
+  bench.replayed = Promise.resolve([rubbish, other]);
+  t.false((await bench.call('ADD')).failed);
+});
+
+test('a runtime that gives up need not wait for the queue of DELs', async (t) => {
+  const bench = new CniBench();
+  bench.replayed = new Promise(() => undefined);
+  const gone = new AbortController();
+  const answer = bench.call('ADD', POD, CONFIG, gone.signal);
+  gone.abort();
+  t.true((await answer).failed);
+  t.deepEqual(bench.left(), []);
+});
+
+test('row 26: a port that comes while strays are removed stays', async (t) => {
+  const bench = new CniBench();
+  const port = hostInterfaceName('cni:mesh/pod1/eth0');
+  for (const first of ['vethwe000000000', port]) {
+    bench.host.plugged.set('vethwe000000000', []);
+    bench.host.plugged.set(port, []);
+    let added: Promise<Answer> | undefined;
+    bench.host.whileUnplugging = async (unplugged) => {
+      if (unplugged !== first || added !== undefined) return;
+      added = bench.call('ADD');
+      for (let i = 0; i < 100; i++) await Promise.resolve();
+    };
+    await bench.attachments.removeStrayPorts();
+    t.false((await added)?.failed);
+    t.deepEqual([...bench.host.plugged.keys()], [port], `while ${first} was removed`);
+    await bench.call('DEL');
+  }
+});
+
+test('only finished ports are put back into the bridge', async (t) => {
+  const bench = new CniBench();
+  await bench.call('ADD');
+  const finished = [...bench.host.plugged.keys()];
+  // It can neither be made nor undone, and stays pending.
+  bench.host.refuse = new Error('no more veths');
+  bench.host.stuck = hostInterfaceName('cni:mesh/pod2/eth0');
+  await bench.call('ADD', { ...POD, CNI_CONTAINERID: 'pod2' });
+  bench.host.plugged.set(bench.host.stuck, []);
+  await bench.attachments.check();
+  t.deepEqual(bench.host.rejoined, finished);
+});
+
+test('what cannot work is refused: an MTU above that of the bridge, an IPv6 address without a prefix', async (t) => {
+  const bench = new CniBench();
+  const cases: [config: object, names: RegExp][] = [
+    [{ mtu: 1_389 }, /mtu 1389 is more than the 1388 of the bridge weave/],
+    [{ runtimeConfig: { ips: ['fd00::7'] } }, /fd00::7 needs the prefix/],
+  ];
+  for (const [config, names] of cases) {
+    const { json } = await bench.call('ADD', POD, { ...CONFIG, ...config });
+    t.is(json?.code, 7);
+    t.regex(json!.msg!, names);
+  }
+  t.deepEqual(bench.left(), []);
+  t.false((await bench.call('ADD', POD, { ...CONFIG, mtu: 1_388 })).failed);
+});
+
+test('the gateway stands beside addresses whose subnet contains it, and beside no others', async (t) => {
+  const bench = new CniBench();
+  const config = { ...CONFIG, args: { cni: { ips: ['10.33.4.7/24', '10.34.0.7/16'] } } };
+  const { json } = await bench.call('ADD', POD, { ...config, ipam: { gateway: '10.33.4.99' } });
+  t.deepEqual(
+    json!.ips!.map(({ gateway }) => gateway),
+    ['10.33.4.99', undefined],
+  );
+});
+
+test('row 22: CHECK of a namespace that is missing is error 4, of one that is none error 8', async (t) => {
+  const bench = new CniBench();
+  const { json } = await bench.call('ADD');
+  const check = () => bench.call('CHECK', POD, { ...CONFIG, prevResult: json });
+  for (const [error, code] of [
+    [new NoNamespace('there is no network namespace /run/netns/one'), 4],
+    [new BadNamespace('/run/netns/one is not a network namespace'), 8],
+  ] as const) {
+    bench.change = () => {
+      throw error;
+    };
+    t.like((await check()).json, { code, msg: `CNI_NETNS: ${error.message}` });
+  }
 });
 
 test('a restart guards the ports of pods again', async (t) => {

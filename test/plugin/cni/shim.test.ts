@@ -20,22 +20,37 @@ import { decodeCallBody } from '../../../plugin/cni/call-body.ts';
 import { callCni, NETWORK, SHIM, startCni } from '../../netns/cni-lab.ts';
 import type { CniCall, CniOutcome } from '../../netns/cni-lab.ts';
 
-/** The programs wait less here than in use. */
-const PATIENCE = 3_000;
-const DEADLINE = 8_000;
+interface Times {
+  /** Milliseconds, as the programs know them. */
+  readonly patience: number;
+  readonly deadline: number;
+}
+
+/** Where what is tested is that they give up, the programs wait less than in use; elsewhere they never give up. */
+const HASTY: Times = { patience: 3_000, deadline: 8_000 };
+const PATIENT: Times = { patience: 60_000, deadline: 90_000 };
 
 const built = mkdtempSync(join(tmpdir(), 'weave-shim-'));
-const PROGRAMS = { C: join(built, 'shim'), Node: join(built, 'node-shim') };
+const BUILDS = { C: buildC, Node: buildNode };
+const programOf = (kind: string, times: Times): string => join(built, `${kind}-${times.deadline}`);
 test.before(() => {
-  const script = fileURLToPath(new URL('../../../../native/build-shim.mjs', import.meta.url));
-  execFileSync(process.execPath, [script, '--times', String(PATIENCE), String(DEADLINE), PROGRAMS.C]);
-  const module = new URL('../../../plugin/cni/node-shim.js', import.meta.url).href;
-  const times = `{ patience: ${PATIENCE}, deadline: ${DEADLINE} }`;
-  const text = `import(${JSON.stringify(module)}).then((shim) => shim.runNodeShim('weave-ts-ipam', ${times}));`;
-  writeFileSync(PROGRAMS.Node, `#!${process.execPath}\n${text}\n`);
-  chmodSync(PROGRAMS.Node, 0o755);
+  for (const [kind, build] of Object.entries(BUILDS)) {
+    for (const times of [HASTY, PATIENT]) build(programOf(kind, times), times);
+  }
 });
 test.after.always(() => rmSync(built, { recursive: true, force: true }));
+
+function buildC(program: string, { patience, deadline }: Times): void {
+  const script = fileURLToPath(new URL('../../../../native/build-shim.mjs', import.meta.url));
+  execFileSync(process.execPath, [script, '--times', String(patience), String(deadline), program]);
+}
+
+function buildNode(program: string, times: Times): void {
+  const module = new URL('../../../plugin/cni/node-shim.js', import.meta.url).href;
+  const text = `import(${JSON.stringify(module)}).then((shim) => shim.runNodeShim('weave-ts-ipam', ${JSON.stringify(times)}));`;
+  writeFileSync(program, `#!${process.execPath}\n${text}\n`);
+  chmodSync(program, 0o755);
+}
 
 interface Place {
   readonly socket: string;
@@ -91,7 +106,15 @@ function reply(status: string, body: string): (socket: Socket) => void {
     );
 }
 
-for (const [kind, program] of Object.entries(PROGRAMS)) {
+/** None outlives its test, whatever becomes of it. */
+function started(t: ExecutionContext, call: CniCall): ReturnType<typeof startCni> {
+  const running = startCni(call);
+  t.teardown(() => running.child.kill('SIGKILL'));
+  return running;
+}
+
+for (const kind of Object.keys(BUILDS)) {
+  const [hasty, program] = [programOf(kind, HASTY), programOf(kind, PATIENT)];
   const call = (command: string, socket: string, more: Partial<CniCall> = {}): Promise<CniOutcome> =>
     callCni({
       command,
@@ -133,12 +156,12 @@ for (const [kind, program] of Object.entries(PROGRAMS)) {
   test(`${kind}: without a daemon ADD waits and is for later, STATUS says so at once, in the version asked`, async (t) => {
     const { socket, spool } = await place(t);
     const [add, status] = await Promise.all([
-      call('ADD', socket, { config: { ...NETWORK, cniVersion: '0.4.0', socket } }),
-      call('STATUS', socket),
+      call('ADD', socket, { program: hasty, config: { ...NETWORK, cniVersion: '0.4.0', socket } }),
+      call('STATUS', socket, { program: hasty }),
     ]);
     t.like(add.json, { cniVersion: '0.4.0', code: 11 });
     t.is(add.code, 1);
-    t.true(add.ms >= PATIENCE);
+    t.true(add.ms >= HASTY.patience);
     t.like(status.json, {
       code: 50,
       msg: `no daemon answers on ${socket}: start one with "weave-ts launch"`,
@@ -176,11 +199,60 @@ for (const [kind, program] of Object.entries(PROGRAMS)) {
 
   test(`${kind}: a daemon that hangs is given up: ADD for later, DEL kept`, async (t) => {
     const { socket, spool } = await place(t, () => undefined);
-    const [add, del] = await Promise.all([call('ADD', socket), call('DEL', socket)]);
+    const [add, del] = await Promise.all([
+      call('ADD', socket, { program: hasty }),
+      call('DEL', socket, { program: hasty }),
+    ]);
     t.like(add.json, { code: 11, msg: `the daemon on ${socket} did not answer in time` });
-    t.true(add.ms >= DEADLINE);
+    t.true(add.ms >= HASTY.deadline);
     t.is(del.code, 0);
     t.is(readdirSync(spool).length, 1);
+  });
+
+  test(`${kind}: STATUS of a daemon that hangs is answered sooner than what changes something`, async (t) => {
+    const { socket } = await place(t, () => undefined);
+    const [add, status] = await Promise.all([
+      call('ADD', socket, { program: hasty }),
+      call('STATUS', socket, { program: hasty }),
+    ]);
+    t.like(status.json, { code: 50, msg: `the daemon on ${socket} did not answer in time` });
+    t.is(status.code, 1);
+    t.true(status.ms < add.ms);
+  });
+
+  test(`${kind}: an input that does not end is error 5`, async (t) => {
+    for (const command of ['ADD', 'STATUS']) {
+      const running = started(t, { command, program: hasty, containerId: 'c', netns: '/n', ifname: 'eth0' });
+      running.child.stdin.write('{"cniVersion":"1.0.0"');
+      const outcome = await running.outcome;
+      t.is(outcome.code, 1);
+      t.like(outcome.json, { code: 5, msg: 'standard input cannot be read' });
+    }
+  });
+
+  test(`${kind}: a socket that cannot be one is error 7, and is not replaced by the default`, async (t) => {
+    const { socket, asked } = await place(t, reply('200 OK', ''));
+    const environment = { WEAVE_TS_SOCKET: socket };
+    for (const value of ['7', 'true', '{"a":"/x"}', '["/x"]', '"/x\\u0000"']) {
+      const config = `{"cniVersion":"1.0.0","a":[1],"socket":${value},"name":"n"}`;
+      const outcome = await call('ADD', '', { config, environment });
+      t.is(outcome.code, 1, value);
+      t.like(outcome.json, { cniVersion: '1.0.0', code: 7 });
+    }
+    t.is(asked.length, 0);
+    for (const value of ['null', '""']) {
+      const config = `{"cniVersion":"1.0.0","socket":${value},"name":"n"}`;
+      t.is((await call('ADD', '', { config, environment })).code, 0, value);
+    }
+  });
+
+  test(`${kind}: standard streams that are closed are neither read nor written`, async (t) => {
+    const { socket, asked } = await place(t, reply('200 OK', '{}'));
+    const script = join(socket, '..', 'closed');
+    writeFileSync(script, `#!/bin/sh\nexec ${program} >&- 2>&-\n`, { mode: 0o755 });
+    const outcome = await call('ADD', socket, { program: script });
+    t.deepEqual([outcome.code, outcome.stdout], [0, '']);
+    t.deepEqual(JSON.parse(decodeCallBody(asked[0]!)!.input), { ...NETWORK, socket });
   });
 
   test(`${kind}: half an answer is none: ADD for later, DEL kept`, async (t) => {
@@ -192,6 +264,8 @@ for (const [kind, program] of Object.entries(PROGRAMS)) {
     });
     t.is((await call('DEL', socket)).code, 0);
     t.is(readdirSync(spool).length, 1);
+    const header = await place(t, (connection) => connection.end('HTTP/1.1 200 OK\r\nContent-Length: 5'));
+    t.is((await call('CHECK', header.socket)).json?.code, 11);
     const nothing = await place(t, (connection) => connection.destroy());
     t.is((await call('CHECK', nothing.socket)).json?.code, 11);
   });
@@ -241,13 +315,13 @@ for (const [kind, program] of Object.entries(PROGRAMS)) {
 
   test(`${kind}: a signal ends it at once and leaves nothing half-written; being stopped does it no harm`, async (t) => {
     const { socket, spool } = await place(t);
-    const waiting = startCni({ command: 'ADD', program, containerId: 'c', netns: '/n', ifname: 'eth0' });
+    const waiting = started(t, { command: 'ADD', program, containerId: 'c', netns: '/n', ifname: 'eth0' });
     waiting.child.stdin.end(JSON.stringify({ ...NETWORK, socket }));
     setTimeout(() => waiting.child.kill('SIGTERM'), 400);
     t.is((await waiting.outcome).signal, 'SIGTERM');
     t.throws(() => readdirSync(spool));
     const slow = await place(t, (connection) => setTimeout(() => reply('200 OK', '{}')(connection), 500));
-    const stopped = startCni({ command: 'ADD', program, containerId: 'c', netns: '/n', ifname: 'eth0' });
+    const stopped = started(t, { command: 'ADD', program, containerId: 'c', netns: '/n', ifname: 'eth0' });
     stopped.child.stdin.end(JSON.stringify({ ...NETWORK, socket: slow.socket }));
     setTimeout(() => stopped.child.kill('SIGSTOP'), 200);
     setTimeout(() => stopped.child.kill('SIGCONT'), 400);
@@ -256,7 +330,7 @@ for (const [kind, program] of Object.entries(PROGRAMS)) {
 
   test(`${kind}: a reader that has gone is no crash`, async (t) => {
     const { socket } = await place(t, reply('200 OK', JSON.stringify({ padding: 'x'.repeat(200_000) })));
-    const { child } = startCni({ command: 'ADD', program, containerId: 'c', netns: '/n', ifname: 'eth0' });
+    const { child } = started(t, { command: 'ADD', program, containerId: 'c', netns: '/n', ifname: 'eth0' });
     child.stdout.destroy();
     const end = new Promise<(number | string | null)[]>((resolve) => {
       child.on('exit', (code, signal) => resolve([code, signal]));

@@ -45,6 +45,8 @@ export class FakeAddresses implements AddressPort {
   readonly held = new Map<string, string>();
   /** With which sentence allocations fail. */
   failing: string | undefined;
+  /** Whoever asks for an address gives up at the moment in which it is given. */
+  tooLate = false;
   readonly defaultSubnet: Cidr;
 
   constructor(defaultSubnet: Cidr) {
@@ -60,6 +62,7 @@ export class FakeAddresses implements AddressPort {
       const next = { ip: { family: subnet.ip.family, value }, prefix: subnet.prefix };
       if (this.held.has(formatCidr(next))) continue;
       this.held.set(formatCidr(next), id);
+      if (this.tooLate) throw new Error('given up');
       return next;
     }
   }
@@ -83,6 +86,10 @@ export class FakeAddresses implements AddressPort {
   lookup(id: string): Promise<readonly Cidr[]> {
     return Promise.resolve([...this.held].filter(([, owner]) => owner === id).map(([text]) => cidr(text)));
   }
+
+  ids(): Promise<readonly string[]> {
+    return Promise.resolve([...new Set(this.held.values())]);
+  }
 }
 
 /** Namespaces by name, ports by host end, and a switch that makes the next kernel change fail. */
@@ -100,6 +107,10 @@ export class FakeHost implements HostPort {
   openError: Error | undefined;
   /** Called while a port is being made. */
   whilePlugging: () => void = () => undefined;
+  /** Called before a port is removed. */
+  whileUnplugging: (hostInterface: string) => Promise<void> = () => Promise.resolve();
+  /** Host ends that were put back into the bridge. */
+  rejoined: string[] = [];
   /** A port that cannot be removed. */
   stuck: string | undefined;
   /** Somebody removed the bridge. */
@@ -136,10 +147,10 @@ export class FakeHost implements HostPort {
     return Promise.resolve();
   }
 
-  unplug(hostInterface: string): Promise<void> {
-    if (hostInterface === this.stuck) return Promise.reject(new Error('device or resource busy'));
+  async unplug(hostInterface: string): Promise<void> {
+    if (hostInterface === this.stuck) throw new Error('device or resource busy');
+    await this.whileUnplugging(hostInterface);
     this.plugged.delete(hostInterface);
-    return Promise.resolve();
   }
 
   async extend(_namespace: Namespace, plan: PortPlan, fresh: readonly Cidr[]): Promise<void> {
@@ -161,6 +172,11 @@ export class FakeHost implements HostPort {
 
   ports(): Promise<ReadonlySet<string>> {
     return Promise.resolve(new Set(this.plugged.keys()));
+  }
+
+  rejoin(hostInterfaces: ReadonlySet<string>): Promise<void> {
+    this.rejoined = [...hostInterfaces].filter((name) => this.plugged.has(name));
+    return Promise.resolve();
   }
 
   async expose(exposure: Exposure): Promise<string[]> {

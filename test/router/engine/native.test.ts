@@ -60,6 +60,30 @@ test('a port that is in use is named in the error', async (t) => {
   socket.close();
 });
 
+const shared = (port: number, worker: number) => ({
+  tap: undefined,
+  address: undefined,
+  port,
+  share: { worker, workers: 2, onUnsteered: () => undefined },
+  onReady: () => undefined,
+});
+
+test('a port that engines of another daemon share is in use, and free when they are closed', async (t) => {
+  const port = await freePort();
+  const [first, second, stranger] = [native(), native(), native()];
+  await first.open(shared(port, 0));
+  await second.open(shared(port, 1));
+  await t.throwsAsync(stranger.open(shared(port, 0)), {
+    instanceOf: EngineError,
+    message: `port ${port} is in use (UDP): stop the program that has it, or choose another port`,
+  });
+  await first.close();
+  await second.close();
+  const next = native();
+  await t.notThrowsAsync(next.open(shared(port, 0)));
+  await next.close();
+});
+
 test('an address that the host lacks is named in the error', async (t) => {
   const options = {
     tap: undefined,

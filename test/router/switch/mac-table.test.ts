@@ -91,3 +91,18 @@ test('reports are bounded', (t) => {
   t.is(table.drainEvents().length, 32);
   t.is(table.moves, 99);
 });
+
+test('a MAC that the others could not be told of is told with its next frame, one that they were told of after a minute', (t) => {
+  const told: number[] = [];
+  let passes = false;
+  const table = new MacTable(undefined, (shared, now) => {
+    if (passes) told.push(now);
+    return passes;
+  });
+  table.learnRemote(MAC, A, 0);
+  passes = true;
+  table.learnRemote(MAC, A, 10);
+  table.learnRemote(MAC, A, 20);
+  table.learnRemote(MAC, A, 10 + MINUTE);
+  t.deepEqual(told, [10, 10 + MINUTE]);
+});

@@ -114,13 +114,13 @@ export class IpamNode implements SimHost {
     };
     this.control = new ControlNode(config, deps, clock.now);
     network.attach(this);
-    this.#tell((now) =>
-      this.control!.connect(
-        peers.map(({ number }) => `192.0.2.${number}`),
-        true,
-        now,
-      ),
-    );
+    this.connect(peers);
+  }
+
+  /** These are its targets from now on, if it is up. */
+  connect(peers: readonly IpamNode[]): void {
+    const targets = peers.map(({ number }) => `192.0.2.${number}`);
+    this.#tell((now) => this.control!.connect(targets, true, now));
   }
 
   /** The daemon ends at once. `silent`: so does its host, and nobody is told; else its streams are reset. */

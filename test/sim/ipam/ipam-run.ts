@@ -1,9 +1,11 @@
 import { formatIp } from '../../../core/address.ts';
+import type { PeerName } from '../../../core/peer-name.ts';
 import { randomBelow, SeededRandom } from '../../../core/random.ts';
 import type { StoreChange } from '../../../core/store.ts';
 import { MINUTE, SECOND, type Millis } from '../../../core/time.ts';
 import type { IpamRequest, IpamResult } from '../../../ipam/effects.ts';
 import type { InitMode } from '../../../ipam/init-mode.ts';
+import type { Ring } from '../../../ipam/ring.ts';
 import { parseIpamSettings, type IpamSettings } from '../../../ipam/settings.ts';
 import type { IpamStatus } from '../../../ipam/status.ts';
 import { SimNetwork } from '../network.ts';
@@ -11,7 +13,7 @@ import { VirtualClock } from '../virtual-clock.ts';
 import type { Action, Scenario } from './actions.ts';
 import { NO_NOISE } from './faulty-ipam.ts';
 import { IpamNode, nodeName, type IpamWorld } from './ipam-node.ts';
-import { owned, stored, TakeOverWatch } from './take-over-watch.ts';
+import { awaitedBy, hasTakenOver, owned, ringOf, stored, TakeOverWatch } from './take-over-watch.ts';
 import { Reference } from './reference.ts';
 
 /** A broken promise. */
@@ -44,6 +46,16 @@ interface OpenRequest {
   readonly number: number;
 }
 
+/** An rmpeer that `node` is asked for. */
+interface Removal {
+  readonly node: IpamNode;
+  readonly peer: IpamNode;
+  /** What the peer owns by what anybody has stored. */
+  readonly space: readonly string[];
+  /** What `node` has stored until then. */
+  readonly before: Ring;
+}
+
 /** Runs one scenario and judges it after every step. */
 export function runScenario(scenario: Scenario): RunResult {
   const run = new IpamRun(scenario);
@@ -71,6 +83,8 @@ class IpamRun implements IpamWorld {
   readonly #killed = new Set<number>();
   readonly #resetting = new Set<number>();
   readonly #watch: TakeOverWatch;
+  /** Those without an answer. */
+  readonly #removals = new Set<Removal>();
   /** By id: who waits for an answer. */
   readonly #open = new Map<string, OpenRequest>();
   #step = 'start';
@@ -123,6 +137,7 @@ class IpamRun implements IpamWorld {
   onCrash({ number }: IpamNode): void {
     this.#watch.onTrouble(this.clock.now, this.#nodes);
     this.#resetting.delete(number);
+    this.#endRemovals(number);
     for (const [id, { node }] of this.#open) if (node === number) this.#open.delete(id);
   }
 
@@ -228,6 +243,8 @@ class IpamRun implements IpamWorld {
     this.onCrash(node);
     this.#killed.add(node.number);
     this.#reference.onReplaced(node.number, new Map());
+    // Whoever was told to connect to that host alone is told of one that lives.
+    for (const other of others) other.connect(this.#targetsOf(other));
     return true;
   }
 
@@ -252,18 +269,35 @@ class IpamRun implements IpamWorld {
     const peer = this.#node(number);
     const space = this.#live().flatMap((one) => owned(one, peer.name));
     const request = { type: 'remove-peers', peers: [peer.name], now, strict: false } as const;
+    const removal = { node, peer, space, before: ringOf(node) };
+    this.#removals.add(removal);
     node.ask(request, (result) => {
+      this.#removals.delete(removal);
       if (result.type !== 'removed') return this.count('remove refused');
       const [removed] = result.removed;
-      if (removed === undefined || removed.addresses === 0) return;
-      this.count('taken over');
-      const isDead = this.#killed.has(number);
-      if (!isDead) this.#reference.excuse('E1', space);
-      const others = this.#live().filter((one) => one !== node && one !== peer);
-      const allHear = others.every(({ name }) => removed.waitingFor.includes(name));
-      this.#watch.onTakeOver(node, space, allHear, 0);
+      if (removed !== undefined && removed.addresses > 0) this.#onTaken(removal, removed.waitingFor);
     });
     return true;
+  }
+
+  /** Written, and perhaps not answered yet: `waitingFor` are to acknowledge it. */
+  #onTaken({ node, peer, space }: Removal, waitingFor: readonly PeerName[]): void {
+    this.count('taken over');
+    if (!this.#killed.has(peer.number)) this.#reference.excuse('E1', space);
+    const others = this.#live().filter((one) => one !== node && one !== peer);
+    const allHear = others.every(({ name }) => waitingFor.includes(name));
+    this.#watch.onTakeOver(node, space, allHear, 0);
+  }
+
+  /** What was asked of `node` is not answered any more, but may have been written. */
+  #endRemovals(node: number): void {
+    for (const removal of this.#removals) {
+      if (removal.node.number !== node) continue;
+      this.#removals.delete(removal);
+      if (hasTakenOver(removal.node, removal.before)) {
+        this.#onTaken(removal, awaitedBy(removal.node, removal.peer.name));
+      }
+    }
   }
 
   /** What an id holds is certain only if nothing is asked for meanwhile. */
@@ -282,9 +316,8 @@ class IpamRun implements IpamWorld {
   }
 
   #start(node: IpamNode): void {
-    const others = this.#nodes.filter((other) => other !== node);
-    const targets = [others[randomBelow(this.#random, others.length)]!, others[0]!];
     const space = owned(node, node.name);
+    const targets = this.#targetsOf(node);
     if (this.#killed.delete(node.number)) {
       this.#reference.excuse('E1', [...space, ...stored(node)]);
       this.#reference.onReplaced(node.number, node.store);
@@ -295,6 +328,12 @@ class IpamRun implements IpamWorld {
       this.clock.now,
     );
     node.start(targets);
+  }
+
+  /** Any host, and one that all know of, so that no two groups of hosts never hear of each other. */
+  #targetsOf(node: IpamNode): IpamNode[] {
+    const others = this.#live().filter((other) => other !== node);
+    return [others[randomBelow(this.#random, others.length)]!, others[0]!];
   }
 
   /** Whose hosts are not gone for good. */

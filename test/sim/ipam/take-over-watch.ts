@@ -1,6 +1,7 @@
 import { formatIp } from '../../../core/address.ts';
 import type { PeerName } from '../../../core/peer-name.ts';
 import { MINUTE, type Millis } from '../../../core/time.ts';
+import { valueAt, type Ring } from '../../../ipam/ring.ts';
 import { readStored } from '../../../ipam/stored-state.ts';
 import type { IpamNode } from './ipam-node.ts';
 import type { Reference } from './reference.ts';
@@ -75,4 +76,24 @@ export function stored(node: IpamNode): string[] {
   return readStored(node.store).allocations.flatMap(({ addresses }) =>
     addresses.map(({ ip }) => formatIp(ip)),
   );
+}
+
+/** The ring that `node` has stored. */
+export function ringOf(node: IpamNode): Ring {
+  return readStored(node.store).ring?.ring ?? [];
+}
+
+/** Does `node` own something by a take-over that it had not stored `before`? Only a take-over raises an epoch. */
+export function hasTakenOver(node: IpamNode, before: Ring): boolean {
+  return ringOf(node).some(({ start, end, epoch, owner }) => {
+    if (owner !== node.name) return false;
+    const offsets = Array.from({ length: end - start }, (_, i) => start + i);
+    return offsets.some((offset) => epoch > (valueAt(before, offset)?.epoch ?? epoch));
+  });
+}
+
+/** Who is to acknowledge what `node` took over from `victim`. */
+export function awaitedBy(node: IpamNode, victim: PeerName): PeerName[] {
+  const takeOvers = readStored(node.store).takeOvers.filter((one) => one.victim.owner === victim);
+  return takeOvers.flatMap(({ waiting }) => waiting.map(({ owner }) => owner));
 }
