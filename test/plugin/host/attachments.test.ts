@@ -315,6 +315,7 @@ test('while everything is taken off the mesh nothing comes on it, and afterwards
   await bench.service.withoutAny(async () => {
     t.deepEqual([bench.held(), bench.host.plugged.size, await bench.service.ps()], [[], 0, []]);
     await t.throwsAsync(bench.service.attach({ target: 'blue', addresses: [] }), refused);
+    await t.throwsAsync(bench.service.attach({ target: 'blue', addresses: ['10.32.0.9/12'] }), refused);
     await t.throwsAsync(bench.service.expose([], true), refused);
     const lease = {
       target: 'blue',
