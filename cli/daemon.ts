@@ -124,6 +124,8 @@ export interface DaemonEdge {
   uptimeSeconds(): number;
   /** Sentences for `status`: chains of others that drop our packets, a bridge that cannot be mended. */
   problems(): readonly string[];
+  /** Frames that were lost before the daemon saw them, by reason. */
+  tapLosses(): Readonly<Record<string, number>>;
   /** Reads the password file again and tells the node; throws one sentence, having changed nothing. */
   rotate(): RotateResult;
   /** Begins to end the daemon. */
@@ -290,11 +292,23 @@ export class RunningDaemon implements Daemon {
   #whole(document: Extract<Answer, { type: 'status' }>['document']): StatusDocument {
     const { engine, version } = this.#edge;
     const { name, nickname, incarnation, encryption, passwords, mtu, ...rest } = document.router;
+    const drops = { ...rest.drops, ...this.#edge.tapLosses() };
     const uptimeSeconds = this.#edge.uptimeSeconds();
     const warnings = this.#edge.problems();
     return {
       version,
-      router: { name, nickname, incarnation, encryption, passwords, engine, mtu, uptimeSeconds, ...rest },
+      router: {
+        name,
+        nickname,
+        incarnation,
+        encryption,
+        passwords,
+        engine,
+        mtu,
+        uptimeSeconds,
+        ...rest,
+        drops,
+      },
       ipam: document.ipam,
       ...(warnings.length === 0 ? {} : { warnings }),
     };

@@ -31,6 +31,7 @@ import { rotatePasswords } from './rotation.ts';
 import { RotatingLog } from './rotating-log.ts';
 import type { LaunchSettings } from './settings.ts';
 import { openState } from './state-dir.ts';
+import { TapLosses } from './tap-losses.ts';
 import { VERSION } from './version.ts';
 
 /** What is left of SIGTERM's five seconds when the parts do not end by themselves. */
@@ -115,6 +116,7 @@ class DaemonProcess {
     await network.setUp();
     await network.adoptTap();
     for (const problem of network.problems()) this.#log.log('warn', problem);
+    const tapLosses = new TapLosses(network.settings.tap);
     const addresses = new NodeAddresses(node, loop, this.#requests);
     const attachments = this.#makeAttachments(network, addresses, data);
     const daemon = new RunningDaemon(node, loop, this.#requests, addresses, attachments, {
@@ -122,6 +124,7 @@ class DaemonProcess {
       engine: data.engine,
       uptimeSeconds: () => Math.floor((monotonicNow() - this.#began) / 1_000),
       problems: () => network.problems(),
+      tapLosses: () => tapLosses.drops(),
       rotate: () => this.#rotate(node, loop),
       stop: (clean) => void this.#end(clean, 0),
       cni: (body, signal) => cni.call(body, signal),

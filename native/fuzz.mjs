@@ -11,7 +11,7 @@ import { fail, here, nodeHeaders, warnings } from './toolchain.mjs';
 
 const SOURCES = [
   ...['checksum', 'cut', 'endpoint', 'engine_state', 'event_log', 'flow_table', 'frame_layout'],
-  ...['join', 'replay_window', 'segment', 'u32_map'],
+  ...['host_frames', 'join', 'replay_window', 'segment', 'send', 'tap_writer', 'u32_map'],
 ];
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' } } });
 const program = join(here, 'build', 'fuzz');
@@ -70,6 +70,12 @@ function seeds() {
   const changes = [
     0, 3, 1, 2, 3, 0, 6, 2, 3, 13, 2, 0, 8, 2, 4, 10, 4, 2, 13, 4, 0, 1, 3, 0, 13, 2, 0, 12, 0, 0,
   ];
+  /** One that asks, a decision to repeat (whole, from its source), and two that go by it. */
+  const flow = (what, bytes) => {
+    const arrival = [what, 0, 0, 0, 46, bytes.length, ...bytes];
+    const decision = [what + 1, what === 0 ? 0 : 17, 0, 2, 0, 0];
+    return [...arrival, ...decision, ...arrival, ...arrival];
+  };
   return [
     ...[v4, v6, tagged].flatMap((frame) => [
       [0, 0, 90, ...frame],
@@ -78,6 +84,7 @@ function seeds() {
     ...[sealed, plain, relayed].map((datagram) => [2, 0, 0, ...datagram]),
     [2, 0, 56, ...sealed, ...plain, ...relayed],
     [3, ...changes],
+    [4, ...flow(0, v4.slice(0, 60)), ...flow(2, [1, 0, ...v4.slice(0, 60)])],
   ];
 }
 

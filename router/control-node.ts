@@ -350,11 +350,20 @@ export class ControlNode implements Machine<ControlEffect> {
     if (message.type === 'report') {
       const answerable = this.#statusRequests.onReport(message.request, message.report);
       if (answerable !== undefined) this.#answer(answerable);
-    } else if (message.type === 'log' || message.type === 'failed') {
+    } else if (message.type === 'log') {
+      this.#effects.push(this.#withNickname(message));
+    } else if (message.type === 'failed') {
       this.#effects.push(message);
     } else if (!this.#stopped) {
       this.#links.onData(message, this.#now);
     }
+  }
+
+  /** Operators know their hosts by nickname, the data plane only by name. */
+  #withNickname(line: LogLine): LogLine {
+    const { peer } = line.fields;
+    const nickname = typeof peer === 'string' ? this.#gossip.entry(peer as PeerName)?.nickname : undefined;
+    return nickname === undefined ? line : { ...line, fields: { ...line.fields, nickname } };
   }
 
   /** Once for all that changed in a step: what it costs depends on the number of peers. */
@@ -437,6 +446,8 @@ export class ControlNode implements Machine<ControlEffect> {
     }
   }
 }
+
+type LogLine = Extract<ToControl, { type: 'log' }>;
 
 /** What follows from the end of a transaction. */
 interface Commit {

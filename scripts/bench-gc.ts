@@ -10,7 +10,8 @@ import { end, must, run, sleep, start } from './run.ts';
 
 /**
  * What the garbage collector does in the data thread of two hosts while TCP and small UDP pass from pod to pod:
- * `npm run bench:gc`, with `-- --seconds N` (60) or `--engine portable`. Needs root and iperf3.
+ * `npm run bench:gc`, with `-- --seconds N` (60) or `--engine portable`. Needs root and iperf3. As long a time without
+ * load comes first. Exit code 1: under load there were more major collections than without, by more than one.
  */
 const { values } = parseArgs({
   options: {
@@ -28,6 +29,8 @@ if (contender === undefined) throw new Error(`--engine ${values.engine}: give na
 const WARM_UP_SECONDS = 10;
 const UDP_BYTES = 64;
 const UDP_PER_SECOND = 10_000;
+/** A time without load and one with it seldom begin at the same distance from the next collection. */
+const MORE_MAJOR = 1;
 
 interface Snapshot {
   readonly gc: GcRecord;
@@ -50,11 +53,21 @@ try {
   await tunnel.place('host');
   const ends = await tunnel.place('pod');
   await load(ends, WARM_UP_SECONDS);
+  const idle = await snapshots(tunnel.pids);
+  await sleep(seconds * 1_000);
   const before = await snapshots(tunnel.pids);
+  say(`${values.engine} engine, ${seconds} s without load`);
+  for (const n of HOSTS) say(describe(n, idle[n - 1]!, before[n - 1]!));
   const carried = await load(ends, seconds);
   const after = await snapshots(tunnel.pids);
   say(`${values.engine} engine, ${seconds} s: ${carried}`);
   for (const n of HOSTS) say(describe(n, before[n - 1]!, after[n - 1]!));
+  for (const n of HOSTS) {
+    const [first, second, third] = [idle, before, after].map((all) => all[n - 1]!.gc.major);
+    if (third! - second! <= second! - first! + MORE_MAJOR) continue;
+    say(`FAULT: host ${n}: more major collections under load than without`);
+    process.exitCode = 1;
+  }
 } finally {
   await lab.remove();
   rmSync(directory, { recursive: true, force: true });
@@ -106,9 +119,10 @@ function describe(host: HostNumber, before: Snapshot, after: Snapshot): string {
   const pause = after.gc.pauseMs - before.gc.pauseMs;
   return [
     `host ${host}: ${after.gc.major - before.gc.major} major and ${minor} minor collections`,
+    `${after.gc.marking - before.gc.marking} steps of incremental marking`,
     `${pause.toFixed(1)} ms in all, ${after.gc.longestMs.toFixed(1)} ms the longest since the start`,
     `${(allocated / 1e6).toFixed(1)} MB allocated for ${frames} frames and super-frames of ${((after.bytes - before.bytes) / 1e6).toFixed(0)} MB`,
-    `${(allocated / frames).toFixed(1)} bytes each`,
+    frames === 0 ? 'none crossed' : `${(allocated / frames).toFixed(1)} bytes each`,
   ].join('; ');
 }
 

@@ -8,8 +8,10 @@ import { isMainThread, workerData } from 'node:worker_threads';
  */
 export interface GcRecord {
   readonly minor: number;
-  /** Mark-sweep-compact and the steps of incremental marking. */
+  /** Mark-sweep-compact. */
   readonly major: number;
+  /** Steps of incremental marking, of which a major collection takes several. */
+  readonly marking: number;
   /** Milliseconds in which nothing else ran. */
   readonly pauseMs: number;
   readonly longestMs: number;
@@ -22,13 +24,14 @@ const INTERVAL_MS = 1_000;
 function record(directory: string): void {
   let profiler = new GCProfiler();
   profiler.start();
-  let total: GcRecord = { minor: 0, major: 0, pauseMs: 0, longestMs: 0, allocated: 0 };
+  let total: GcRecord = { minor: 0, major: 0, marking: 0, pauseMs: 0, longestMs: 0, allocated: 0 };
   let used = process.memoryUsage().heapUsed;
   const path = `${directory}/${process.pid}.json`;
   const timer = setInterval(() => {
-    let { minor, major, pauseMs, longestMs, allocated } = total;
+    let { minor, major, marking, pauseMs, longestMs, allocated } = total;
     for (const { gcType, cost, beforeGC, afterGC } of profiler.stop().statistics) {
       if (gcType === 'Scavenge') minor++;
+      else if (gcType === 'IncrementalMarking') marking++;
       else major++;
       pauseMs += cost / 1_000;
       longestMs = Math.max(longestMs, cost / 1_000);
@@ -38,7 +41,7 @@ function record(directory: string): void {
     const usedNow = process.memoryUsage().heapUsed;
     allocated += Math.max(0, usedNow - used);
     used = usedNow;
-    total = { minor, major, pauseMs, longestMs, allocated };
+    total = { minor, major, marking, pauseMs, longestMs, allocated };
     // Whole or not at all: somebody reads it.
     writeFileSync(`${path}.new`, JSON.stringify(total));
     renameSync(`${path}.new`, path);

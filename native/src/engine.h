@@ -6,8 +6,8 @@
 #include "event_log.h"
 #include "flow_table.h"
 #include "frame_layout.h"
-#include "join.h"
 #include "send_queue.h"
+#include "tap_writer.h"
 #include "watcher.h"
 
 /* Sizes of the arrays that JavaScript provides: the same as in router/engine/native-layout.ts. */
@@ -59,7 +59,7 @@ typedef struct {
   frame_batch frames;
   message_batch messages;
   send_queue queue;
-  joiner joiner;
+  tap_writer writer;
   /* What to repeat for frames of the TAP, and for received ones. */
   flow_table outgoing;
   flow_table incoming;

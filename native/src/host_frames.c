@@ -10,8 +10,7 @@ static bool take_wrote(engine *self);
 static void remember_write(engine *self, const write_plan *plan, uint32_t i);
 static void write_entry(engine *self, const write_plan *plan, uint32_t i);
 static void write_frame(engine *self, const uint8_t *frame, uint32_t length, uint8_t flags);
-static void write_joined(engine *self);
-static void note_result(engine *self, tap_write_result result, uint32_t frames);
+static void finish_writes(engine *self);
 
 bool engine_on_tap(void *context) {
   engine *self = context;
@@ -36,7 +35,7 @@ static bool wants_javascript(const engine *self) {
  * Where frames come one by one, the read that would find the TAP empty is spared so many times; then there is a look
  * whether they still do.
  */
-#define LONE_FRAMES 8
+#define LONE_FRAMES 2
 
 void engine_read_frames(engine *self) {
   if (!self->frames_held) fill_frames(self);
@@ -81,7 +80,7 @@ static void fill_frames(engine *self) {
 
 void engine_write_frames(engine *self, const write_plan *plan) {
   for (uint32_t i = 0; i < plan->count; i++) write_entry(self, plan, i);
-  write_joined(self);
+  finish_writes(self);
 }
 
 static void write_entry(engine *self, const write_plan *plan, uint32_t i) {
@@ -122,7 +121,7 @@ bool engine_repeat_write(engine *self, const flow *arrived, const uint8_t *frame
 }
 
 void engine_flush_joined(engine *self) {
-  write_joined(self);
+  finish_writes(self);
 }
 
 static bool take_wrote(engine *self) {
@@ -131,26 +130,18 @@ static bool take_wrote(engine *self) {
   return wrote;
 }
 
-/* A frame that does not continue the open one ends it, so that frames keep their order. */
 static void write_frame(engine *self, const uint8_t *frame, uint32_t length, uint8_t flags) {
   self->wrote = true;
-  if (join_add(&self->joiner, frame, length, flags)) return;
-  write_joined(self);
-  if (join_begin(&self->joiner, frame, length, flags)) return;
-  note_result(self, tap_device_write(self->tap, frame, length, flags), 1);
+  tap_writer_add(&self->writer, self->tap, frame, length, flags);
 }
 
 /* Nothing is open any more afterwards: the bytes of the frames are the caller's again. */
-static void write_joined(engine *self) {
-  uint32_t frames = self->joiner.count;
-  if (frames == 0) return;
-  int parts;
-  const struct iovec *whole = join_take(&self->joiner, &parts);
-  note_result(self, tap_device_write_parts(self->tap, whole, parts), frames);
-}
-
-static void note_result(engine *self, tap_write_result result, uint32_t frames) {
-  if (result == TAP_WRITE_GONE) self->tap_broken = true;
-  if (result == TAP_REFUSED) event_drop(&self->log, DROP_FRAME_MALFORMED, frames);
-  else if (result != TAP_WRITTEN) event_drop(&self->log, DROP_TAP_QUEUE_FULL, frames);
+static void finish_writes(engine *self) {
+  tap_writer *writer = &self->writer;
+  tap_writer_end(writer, self->tap);
+  self->tap_broken |= writer->gone;
+  if (writer->refused > 0) event_drop(&self->log, DROP_FRAME_MALFORMED, writer->refused);
+  if (writer->crowded_out > 0) event_drop(&self->log, DROP_TAP_QUEUE_FULL, writer->crowded_out);
+  writer->gone = false;
+  writer->refused = writer->crowded_out = 0;
 }

@@ -3,8 +3,8 @@
 
 #include "frame_layout.h"
 #include "glue.h"
-#include "join.h"
 #include "tap_device.h"
+#include "tap_writer.h"
 #include "watcher.h"
 
 #include <linux/if.h>
@@ -16,7 +16,7 @@ typedef struct {
   int fd;
   watcher *watch;
   bool broken;
-  joiner joiner;
+  tap_writer writer;
 } tap;
 
 /* What became of frames that were not written: in the order of `tapDrops` in router/engine/addon.ts. */
@@ -120,26 +120,15 @@ static napi_value tap_read(napi_env env, napi_callback_info info) {
   return glue_number(env, self->broken && count == 0 ? -1 : (double)count);
 }
 
-static void note_result(tap *self, tap_write_result result, uint32_t frames, uint32_t *refused) {
-  if (result == TAP_WRITE_GONE) self->broken = true;
-  if (result == TAP_REFUSED) refused[REFUSED_MALFORMED] += frames;
-  else if (result != TAP_WRITTEN) refused[REFUSED_QUEUE_FULL] += frames;
-}
-
-static void write_joined(tap *self, uint32_t *refused) {
-  uint32_t frames = self->joiner.count;
-  int parts;
-  if (frames == 0) return;
-  const struct iovec *whole = join_take(&self->joiner, &parts);
-  note_result(self, tap_device_write_parts(self->fd, whole, parts), frames, refused);
-}
-
-/* A frame that does not continue the open one ends it, so that frames keep their order. */
-static void write_frame(tap *self, const uint8_t *frame, uint32_t length, uint8_t flags, uint32_t *refused) {
-  if (join_add(&self->joiner, frame, length, flags)) return;
-  write_joined(self, refused);
-  if (join_begin(&self->joiner, frame, length, flags)) return;
-  note_result(self, tap_device_write(self->fd, frame, length, flags), 1, refused);
+/* Nothing is open any more afterwards: the bytes of the frames are the caller's again. */
+static void finish_writes(tap *self, uint32_t *refused) {
+  tap_writer *writer = &self->writer;
+  tap_writer_end(writer, self->fd);
+  self->broken |= writer->gone;
+  refused[REFUSED_MALFORMED] += writer->refused;
+  refused[REFUSED_QUEUE_FULL] += writer->crowded_out;
+  writer->gone = false;
+  writer->refused = writer->crowded_out = 0;
 }
 
 /*
@@ -169,10 +158,9 @@ static napi_value tap_write_frames(napi_env env, napi_callback_info info) {
       refused[REFUSED_MALFORMED]++;
     else if (lengths[i] > LONGEST_FRAME) refused[REFUSED_TOO_LONG]++;
     else if (self->watch == NULL) refused[REFUSED_QUEUE_FULL]++;
-    else write_frame(self, data + offsets[i], lengths[i], flags[i], refused);
+    else tap_writer_add(&self->writer, self->fd, data + offsets[i], lengths[i], flags[i]);
   }
-  /* Nothing is open any more afterwards: the bytes of the frames are the caller's again. */
-  write_joined(self, refused);
+  finish_writes(self, refused);
   return glue_number(env, self->broken ? 1 : 0);
 }
 

@@ -1,5 +1,6 @@
 /*
- * A target of libFuzzer: whatever a host or a peer sends is cut, joined, taken or relayed within its bounds. Built and
+ * A target of libFuzzer: whatever a host or a peer sends is cut, joined, taken, relayed, or moved as the switch decided
+ * before, within its bounds. Built and
  * run by native/fuzz.mjs with AddressSanitizer and UndefinedBehaviorSanitizer. The first byte of an input says what the
  * rest is. Sealing is a stand-in, so that the fuzzer gets past tags; all else is what ships.
  */
@@ -7,6 +8,7 @@
 
 #include "../src/bytes.h"
 #include "../src/cut.h"
+#include "../src/tap_device.h"
 
 #include <stdlib.h>
 
@@ -19,6 +21,7 @@ static void fuzz_cut(const uint8_t *data, size_t size);
 static void fuzz_join(const uint8_t *data, size_t size);
 static void fuzz_receive(const uint8_t *data, size_t size);
 static void fuzz_state(const uint8_t *data, size_t size);
+static void fuzz_flows(const uint8_t *data, size_t size);
 
 /* A copy that ends where its memory ends, so that no byte behind it is read unseen. */
 static uint8_t *exact(const uint8_t *data, size_t size) {
@@ -28,8 +31,9 @@ static uint8_t *exact(const uint8_t *data, size_t size) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static void (*const targets[])(const uint8_t *, size_t) = {fuzz_cut, fuzz_join, fuzz_receive, fuzz_state};
-  if (size > 0) targets[data[0] % 4](data + 1, size - 1);
+  static void (*const targets[])(const uint8_t *, size_t) = {fuzz_cut, fuzz_join, fuzz_receive, fuzz_state,
+                                                                 fuzz_flows};
+  if (size > 0) targets[data[0] % 5](data + 1, size - 1);
   return 0;
 }
 
@@ -178,6 +182,149 @@ static void fuzz_state(const uint8_t *data, size_t size) {
   free_engine(self);
 }
 
+/* What the TAP gives next, once. */
+static struct {
+  const uint8_t *head;
+  tap_frame frame;
+  uint32_t head_bytes;
+  bool waits;
+} from_host;
+
+/* Arrays as large as JavaScript's, kept from one input to the next. */
+static void lend_arrays(engine *self) {
+  static frame_batch frames;
+  static uint8_t *slots, *out;
+  if (slots == NULL) {
+    slots = room((size_t)RECEIVE_SLOTS * SLOT_BYTES);
+    out = room(OUT_BYTES);
+    frames.data = room(FRAME_BYTES);
+    uint32_t **words[] = {&frames.offset, &frames.length, &frames.segment};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) *words[i] = room(FRAME_CAPACITY * sizeof(uint32_t));
+    frames.flags = room(FRAME_CAPACITY);
+  }
+  free(self->messages.data);
+  self->messages.data = slots;
+  self->out = out;
+  self->frames = frames;
+  self->frames.count = 0;
+  /* Only whether they are there is looked at. */
+  self->tap_watch = self->socket_watch = (watcher *)(void *)self;
+  state_set_send_phase(&self->state, SESSION, 0);
+}
+
+/* One entry of a plan: where its bytes lie, and what may be repeated. `a` and `b` choose, `c` is a length. */
+typedef struct {
+  uint32_t item, offset, length, session, path, repeat;
+  uint8_t source, prefix_length, plain, flags, repeats;
+  uint8_t prefixes[PREFIX_STRIDE];
+  uint8_t scratch[64];
+} one_entry;
+
+static one_entry choose_entry(const engine *self, uint8_t a, uint8_t b, uint16_t c) {
+  one_entry entry = {.item = b % 4, .offset = c, .length = c, .session = SESSION, .path = 1, .repeat = c};
+  entry.source = a % 4;
+  entry.prefix_length = (b & 64) == 0 ? INNER_HEADER : b % 40;
+  entry.plain = (a & 32) != 0;
+  entry.flags = b >> 7;
+  entry.repeats = (a & 16) != 0;
+  entry.prefixes[0] = 1;
+  /* Most of them whole, as the switch plans them. */
+  if ((a & 64) != 0) return entry;
+  bool host = entry.source == SOURCE_TAP && entry.item < self->frames.count;
+  bool peer = entry.source == SOURCE_RECEIVED && entry.item < self->messages.count;
+  if (host) entry.offset = self->frames.offset[entry.item], entry.length = self->frames.length[entry.item];
+  if (peer) entry.offset = self->messages.offset[entry.item], entry.length = self->messages.length[entry.item];
+  return entry;
+}
+
+static void send_one(engine *self, uint8_t a, uint8_t b, uint16_t c) {
+  one_entry entry = choose_entry(self, a, b, c);
+  send_plan plan = {
+      .count = 1,
+      .source = &entry.source,
+      .item = &entry.item,
+      .offset = &entry.offset,
+      .length = &entry.length,
+      .prefixes = entry.prefixes,
+      .prefix_length = &entry.prefix_length,
+      .session = &entry.session,
+      .path = &entry.path,
+      .plain = &entry.plain,
+      .repeat = &entry.repeat,
+      .scratch = entry.scratch,
+      .scratch_bytes = sizeof entry.scratch,
+  };
+  engine_send(self, &plan);
+}
+
+static void write_one(engine *self, uint8_t a, uint8_t b, uint16_t c) {
+  one_entry entry = choose_entry(self, a, b, c);
+  write_plan plan = {
+      .count = 1,
+      .source = &entry.source,
+      .item = &entry.item,
+      .offset = &entry.offset,
+      .length = &entry.length,
+      .flags = &entry.flags,
+      .repeat = &entry.repeats,
+      .scratch = entry.scratch,
+      .scratch_bytes = sizeof entry.scratch,
+  };
+  engine_write_frames(self, &plan);
+}
+
+/* A frame of the host of `c` bytes that begins with these. */
+static void host_sends(engine *self, uint8_t b, uint16_t c, const uint8_t *head, uint32_t head_bytes) {
+  uint32_t length = ETHERNET_HEADER + c;
+  if (length > LONGEST_FRAME) length = LONGEST_FRAME;
+  if (head_bytes > length) head_bytes = length;
+  uint32_t segment = (b & 0x7e) == 0 ? length : LONGEST_HEADERS + (b & 0x7e);
+  from_host.frame = (tap_frame){.length = length, .segment = segment < length ? segment : length, .flags = b & 1};
+  from_host.head = head;
+  from_host.head_bytes = head_bytes;
+  from_host.waits = true;
+  engine_read_frames(self);
+  /* What no room was left for, or what a batch before it kept from being read. */
+  from_host.waits = false;
+}
+
+/* Datagrams as they come from a peer, whose plaintext begins with these bytes. */
+static void peer_sends(engine *self, uint8_t a, uint64_t counter, const uint8_t *text, uint32_t length) {
+  static const endpoint from;
+  uint8_t *datagram = self->messages.data;
+  memset(datagram, 0, DATAGRAM_HEADER);
+  datagram_write_header(datagram, a % 8 == 7 ? TYPE_PLAIN : TYPE_SEALED, a >> 7, DIRECT_INDEX, counter);
+  memcpy(datagram + DATAGRAM_HEADER, text, length);
+  memset(datagram + DATAGRAM_HEADER + length, 0, DATAGRAM_TAG);
+  self->messages.count = 0;
+  self->asks = false;
+  self->now = flow_now();
+  take_slot(self, datagram, DATAGRAM_OVERHEAD + length, 0, &from);
+  engine_flush_joined(self);
+}
+
+/* Frames, datagrams and decisions in any order: what | a | b | c u16 | length u8 | bytes. */
+static void fuzz_flows(const uint8_t *data, size_t size) {
+  engine *self = make_engine(0);
+  lend_arrays(self);
+  for (size_t at = 0; at + 6 <= size;) {
+    const uint8_t *step = data + at, *bytes = step + 6;
+    uint16_t c = be16(step + 3);
+    uint32_t length = step[5];
+    if (length > size - at - 6) length = (uint32_t)(size - at - 6);
+    at += 6 + length;
+    switch (step[0] % 5) {
+      case 0: host_sends(self, step[2], c, bytes, length); break;
+      case 1: send_one(self, step[1], step[2], c); break;
+      case 2: peer_sends(self, step[1], at, bytes, length); break;
+      case 3: write_one(self, step[1], step[2], c); break;
+      default: flow_forget_all(step[1] % 2 == 0 ? &self->outgoing : &self->incoming);
+    }
+  }
+  self->messages.data = NULL;
+  free_engine(self);
+}
+
 /* The stand-ins. A tag that begins with a 0 is valid; opening reads and writes what the real one does. */
 
 struct evp_cipher_ctx_st {
@@ -209,17 +356,33 @@ int CRYPTO_memcmp(const void *a, const void *b, size_t length) {
   return memcmp(a, b, length);
 }
 
-/* A frame whose destination is an even number is one of a flow that the switch has decided on. */
-bool engine_repeat_write(engine *self, const flow *arrived, const uint8_t *frame, uint32_t length, uint8_t flags) {
-  (void)self;
-  (void)flags;
-  if (length < ETHERNET_HEADER || arrived->kind == 0 || frame[5] % 2 != 0) return false;
-  free(exact(frame, length));
+bool aead_seal(aead *cipher, uint64_t counter, uint8_t *text, size_t length) {
+  for (size_t i = 0; i < length; i++) text[i] ^= cipher->key[(counter + i) % AEAD_KEY];
+  memset(text + length, 0, AEAD_TAG);
   return true;
 }
 
-void engine_flush_joined(engine *self) {
-  (void)self;
+tap_read_result tap_device_read(int fd, uint8_t *frame, size_t room, tap_frame *out) {
+  (void)fd;
+  if (!from_host.waits) return TAP_EMPTY;
+  from_host.waits = false;
+  if (from_host.frame.length > room) abort();
+  memset(frame, 5, from_host.frame.length);
+  memcpy(frame, from_host.head, from_host.head_bytes);
+  *out = from_host.frame;
+  return TAP_FRAME;
+}
+
+tap_write_result tap_device_write(int fd, const uint8_t *frame, size_t length, uint8_t flags) {
+  (void)fd;
+  free(exact(frame, length));
+  return (tap_write_result)(flags % 3);
+}
+
+tap_write_result tap_device_write_parts(int fd, const struct iovec *parts, int count) {
+  (void)fd;
+  for (int i = 0; i < count; i++) free(exact(parts[i].iov_base, parts[i].iov_len));
+  return TAP_WRITTEN;
 }
 
 /* What is relayed leaves at once. */

@@ -21,6 +21,12 @@ import type { EngineDrop } from './port.ts';
 /** Sends a datagram that belongs to a label on to `path`; the bytes stay the caller's. */
 export type Relay = (path: number, to: Endpoint, nextIndex: number, datagram: Uint8Array) => void;
 
+/**
+ * Asked for every sealed message that no other waits before, whose plaintext of `bytes` bytes lies at `at` of the batch's
+ * data: true = it has been dealt with and need not be in the batch.
+ */
+export type Repeat = (entry: ReceiveIndex, phase: number, at: number, bytes: number) => boolean;
+
 /** What the rules of the wire make of datagrams that arrive: messages of a batch, or relayed. */
 export class DatagramReceiver {
   readonly #state: MemoryState;
@@ -28,6 +34,7 @@ export class DatagramReceiver {
   readonly #cipher: BufferCipher;
   readonly #messages: MemoryMessages;
   readonly #relay: Relay;
+  readonly #repeat: Repeat | undefined;
 
   constructor(
     state: MemoryState,
@@ -35,12 +42,14 @@ export class DatagramReceiver {
     cipher: BufferCipher,
     messages: MemoryMessages,
     relay: Relay,
+    repeat?: Repeat,
   ) {
     this.#state = state;
     this.#events = events;
     this.#cipher = cipher;
     this.#messages = messages;
     this.#relay = relay;
+    this.#repeat = repeat;
   }
 
   /** Takes one datagram, which stays as it is; says why it was dropped, if it was. */
@@ -102,6 +111,9 @@ export class DatagramReceiver {
     const verdict = keys.window.accept(counter);
     if (verdict !== 'new') return verdict === 'replayed' ? 'counter-replayed' : 'counter-too-old';
     if (entry.roams && counter > before) this.#noteSource(entry.session, session, keys, from);
+    // None may overtake one that is in the batch already.
+    const plaintext = datagram.length - DATAGRAM_OVERHEAD;
+    if (this.#messages.count === 0 && this.#repeat?.(entry, phase, at, plaintext) === true) return undefined;
     this.#messages.add(entry.session, entry.tag, phase, false, datagram.length, from);
     return undefined;
   }

@@ -1,6 +1,11 @@
 import type { Endpoint } from '../../core/address.ts';
 import type { EngineDrop, EngineEvent } from './port.ts';
 
+interface Traffic {
+  datagrams: number;
+  bytes: number;
+}
+
 /**
  * Events between two drains, summed: at most one per drop reason, session, path and label, so that a flood of
  * datagrams is not a flood of events.
@@ -10,7 +15,9 @@ export class MemoryEvents {
   readonly #roamed = new Map<number, Endpoint>();
   readonly #tooBig = new Map<number, number>();
   readonly #sendFailed = new Map<number, string>();
-  readonly #labels = new Map<number, { datagrams: number; bytes: number }>();
+  readonly #labels = new Map<number, Traffic>();
+  readonly #sent = new Map<number, Traffic>();
+  readonly #received = new Map<number, Traffic>();
 
   dropped(reason: EngineDrop, count = 1): void {
     if (count > 0) this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + count);
@@ -31,12 +38,17 @@ export class MemoryEvents {
   }
 
   labelUsed(index: number, bytes: number): void {
-    const sum = this.#labels.get(index);
-    if (sum === undefined) this.#labels.set(index, { datagrams: 1, bytes });
-    else {
-      sum.datagrams++;
-      sum.bytes += bytes;
-    }
+    add(this.#labels, index, bytes);
+  }
+
+  /** A datagram of a session that was sent without asking the switch. */
+  sent(session: number, bytes: number): void {
+    add(this.#sent, session, bytes);
+  }
+
+  /** A datagram of a session whose frame was written without asking the switch. */
+  received(session: number, bytes: number): void {
+    add(this.#received, session, bytes);
   }
 
   drain(): EngineEvent[] {
@@ -45,12 +57,25 @@ export class MemoryEvents {
     for (const [path, size] of this.#tooBig) events.push({ type: 'too-big', path, size });
     for (const [path, errno] of this.#sendFailed) events.push({ type: 'send-failed', path, errno });
     for (const [index, sum] of this.#labels) events.push({ type: 'label-used', index, ...sum });
+    for (const [session, sum] of this.#sent) events.push({ type: 'sent', session, ...sum });
+    for (const [session, sum] of this.#received) events.push({ type: 'received', session, ...sum });
     for (const [reason, count] of this.#drops) events.push({ type: 'dropped', reason, count });
     this.#roamed.clear();
     this.#tooBig.clear();
     this.#sendFailed.clear();
     this.#labels.clear();
+    this.#sent.clear();
+    this.#received.clear();
     this.#drops.clear();
     return events;
+  }
+}
+
+function add(sums: Map<number, Traffic>, key: number, bytes: number): void {
+  const sum = sums.get(key);
+  if (sum === undefined) sums.set(key, { datagrams: 1, bytes });
+  else {
+    sum.datagrams++;
+    sum.bytes += bytes;
   }
 }

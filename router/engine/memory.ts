@@ -1,5 +1,7 @@
 import type { Endpoint } from '../../core/address.ts';
-import { COUNTER_LIMIT } from '../wire/datagram.ts';
+import type { Millis } from '../../core/time.ts';
+import { COUNTER_LIMIT, DATAGRAM_OVERHEAD } from '../wire/datagram.ts';
+import { INNER_HEADER_BYTES } from '../wire/inner.ts';
 import { bufferCipher, type DatagramCipher } from './datagram-cipher.ts';
 import { DatagramReceiver } from './datagram-receiver.ts';
 import { DatagramSender } from './datagram-sender.ts';
@@ -7,7 +9,8 @@ import { DropOldest } from './drop-oldest.ts';
 import { frameFault } from './frame-fault.ts';
 import { MemoryFrames, MemoryMessages } from './memory-batches.ts';
 import { MemoryEvents } from './memory-events.ts';
-import { MemoryState } from './memory-state.ts';
+import { MemoryRepeats } from './memory-repeats.ts';
+import { MemoryState, type ReceiveIndex } from './memory-state.ts';
 import {
   SOURCE_RECEIVED,
   SOURCE_TAP,
@@ -37,12 +40,14 @@ export interface MemoryEngineOptions {
   readonly onHostReceives: (frame: Uint8Array, flags: number) => void;
   /** Datagrams that one key may seal. */
   readonly counterLimit?: number;
+  /** The clock that decisions to repeat run out by; without one nothing is repeated. */
+  readonly clock?: () => Millis;
 }
 
 /**
  * The engine port without system calls, for tests and simulations: the network and the host are callbacks, and
  * {@link deliver} and {@link hostSends} are their other direction. It keeps every rule of the wire, cuts no
- * super-frames (the host sends none), and reads no clock.
+ * super-frames (the host sends none), and reads no clock but the one that it is given.
  */
 export class MemoryEngine implements Engine {
   readonly #options: MemoryEngineOptions;
@@ -52,6 +57,7 @@ export class MemoryEngine implements Engine {
   readonly #messages = new MemoryMessages(BATCH);
   readonly #receiver: DatagramReceiver;
   readonly #sender: DatagramSender;
+  readonly #repeats = new MemoryRepeats();
   readonly #fromHost = new DropOldest<Uint8Array, number>(QUEUE_LIMIT);
   readonly #fromNetwork = new DropOldest<Uint8Array, Endpoint>(QUEUE_LIMIT);
   #onReady: (() => void) | undefined;
@@ -70,6 +76,7 @@ export class MemoryEngine implements Engine {
       cipher,
       this.#messages,
       (path, to, nextIndex, datagram) => void this.#sender.relay(path, to, nextIndex, datagram),
+      (entry, phase, at, bytes) => this.#repeatWrite(entry, phase, at, bytes),
     );
   }
 
@@ -88,6 +95,7 @@ export class MemoryEngine implements Engine {
   }
 
   configure(changes: readonly EngineChange[]): void {
+    this.#repeats.forgetAll();
     for (const change of changes) this.#state.apply(change);
   }
 
@@ -110,8 +118,8 @@ export class MemoryEngine implements Engine {
     for (; this.#frames.count < BATCH && this.#fromHost.length > 0; this.#fromHost.shift()) {
       const frame = this.#fromHost.first!;
       const fault = frameFault(frame.length);
-      if (fault === undefined) this.#frames.add(frame, this.#fromHost.second!);
-      else this.#events.dropped(fault);
+      if (fault !== undefined) this.#events.dropped(fault);
+      else this.#takeFrame(frame, this.#fromHost.second!);
     }
     return this.#frames;
   }
@@ -136,6 +144,7 @@ export class MemoryEngine implements Engine {
       const data = this.#sourceData(plan.source[i]!, plan.scratch);
       const drop = this.#sender.send(plan, i, data, plan.offset[i]!, plan.length[i]!);
       if (drop !== undefined) this.#events.dropped(drop);
+      else if (this.#now !== undefined) this.#repeats.rememberSend(plan, i, this.#frames, this.#now);
     }
   }
 
@@ -143,11 +152,41 @@ export class MemoryEngine implements Engine {
     for (let i = 0; i < plan.count; i++) {
       const drop = this.#writeEntry(plan, i);
       if (drop !== undefined) this.#events.dropped(drop);
+      else if (this.#now !== undefined) this.#repeats.rememberWrite(plan, i, this.#messages, this.#now);
     }
   }
 
   drainEvents(): EngineEvent[] {
     return this.#events.drain();
+  }
+
+  get #now(): Millis | undefined {
+    return this.#options.clock?.();
+  }
+
+  /** Sends a frame as one before it, or leaves it to the switch. None overtakes one that is in the batch already. */
+  #takeFrame(frame: Uint8Array, flags: number): void {
+    if (this.#frames.count > 0 || !this.#repeatSend(frame, flags)) this.#frames.add(frame, flags);
+  }
+
+  #repeatSend(frame: Uint8Array, flags: number): boolean {
+    const now = this.#now;
+    const plan = now === undefined ? undefined : this.#repeats.sendOf(frame, flags, now);
+    if (plan === undefined) return false;
+    const drop = this.#sender.send(plan, 0, frame, 0, frame.length);
+    if (drop !== undefined) this.#events.dropped(drop);
+    else this.#events.sent(plan.session[0]!, frame.length + INNER_HEADER_BYTES + DATAGRAM_OVERHEAD);
+    return true;
+  }
+
+  #repeatWrite(entry: ReceiveIndex, phase: number, at: number, bytes: number): boolean {
+    const now = this.#now;
+    if (now === undefined || !this.#hasTap) return false;
+    const written = this.#repeats.writeOf(this.#messages.data, at, bytes, entry, phase, now);
+    if (written === undefined) return false;
+    this.#events.received(entry.session, bytes + DATAGRAM_OVERHEAD);
+    this.#options.onHostReceives(written.frame, written.flags);
+    return true;
   }
 
   #transmit(path: number, to: Endpoint, datagram: Uint8Array): void {

@@ -45,8 +45,7 @@ export class NativeEngine implements Engine {
   readonly #frames: FrameBatch;
   readonly #messages: MessageBatch;
 
-  /** Throws an EngineError if the addon is missing. */
-  /** `addon`: this package's own, except in tests. */
+  /** `addon`: this package's own, except in tests. Throws an EngineError if it is missing. */
   constructor(addon: Addon = loadAddon()) {
     this.#addon = addon;
     this.#arrays = engineArrays();

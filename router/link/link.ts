@@ -7,6 +7,7 @@ import type { LinkMessage, MacsPart } from '../wire/inner.ts';
 import { sessionOfLane } from '../wire/lanes.ts';
 import type { LinkContext, LinkEffect, LinkEnvironment } from './context.ts';
 import { DirectFlag } from './direct-flag.ts';
+import { LinkLog } from './link-log.ts';
 import { LinkNeeds } from './link-needs.ts';
 import { MacsReceiver, MacsSender } from './macs.ts';
 import { BASE_SIZE, innerMtu } from './path-mtu.ts';
@@ -71,6 +72,7 @@ export class Link implements Machine<LinkEffect> {
   #route: LinkRoute | undefined;
   readonly #direct = new DirectFlag();
   #told: { state: LinkState; direct: boolean } = { state: 'idle', direct: false };
+  readonly #log: LinkLog;
   #toldDirectPath: { id: number; endpoint: Endpoint | undefined } | undefined;
   #localMacs: Uint8Array;
   readonly #macsSender = new MacsSender();
@@ -84,6 +86,7 @@ export class Link implements Machine<LinkEffect> {
     this.#localMacs = localMacs;
     this.#context = { ...environment, peer, emit: (effect) => void this.#effects.push(effect) };
     this.#slots = new SessionSlots(this.#context);
+    this.#log = new LinkLog(peer);
     this.#needs = new LinkNeeds(this.#context, this.#slots);
   }
 
@@ -395,6 +398,9 @@ export class Link implements Machine<LinkEffect> {
     if (state === this.#told.state && direct === this.#told.direct) return;
     this.#told = { state, direct };
     this.#tell({ type: 'link-changed', peer: this.peer, state, direct });
+    const path = this.#slots.serving()?.paths.current?.direct === true ? 'direct' : 'relay';
+    const line = this.#log.lineFor({ state, path, hasSession: this.#slots.newest !== undefined });
+    if (line !== undefined) this.#tell(line);
   }
 
   #announceDirectPath(): void {

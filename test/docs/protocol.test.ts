@@ -70,6 +70,7 @@ test('every message of address allocation is listed under its number', (t) => {
 test('every reason to drop something is listed, and no other', (t) => {
   const coded = [
     ...literalsOf('router/engine/port.ts', 'EngineDrop'),
+    ...literalsOf('cli/tap-losses.ts', 'TapLoss'),
     ...literalsOf('router/switch/drops.ts', 'SwitchDrop'),
     ...literalsOf('router/switch/broadcast-window.ts', 'BroadcastVerdict').filter((each) => each !== 'new'),
     ...literalsOf('router/switch/reassembly.ts', 'ReassemblyDrop'),

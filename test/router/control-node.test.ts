@@ -130,6 +130,16 @@ test('pins outlive a restart of the node that made them', (t) => {
   t.is(statuses(net, a!)[0]!.router.links[0]?.error, `key of ${b!.name} changed`);
 });
 
+test('what the data plane says of a peer is logged with its nickname', (t) => {
+  const [net, a, b] = line(2);
+  const fields = { peer: b!.name, reason: 'no path answers' };
+  net.data(a!, { type: 'log', level: 'warn', message: 'link down', fields });
+  net.data(a!, { type: 'log', level: 'warn', message: 'link down', fields: { peer: '02:00:00:00:00:99' } });
+  net.run(1_000);
+  t.true(a!.logs.includes(`link down ${JSON.stringify({ ...fields, nickname: 'host2' })}`));
+  t.true(a!.logs.includes('link down {"peer":"02:00:00:00:00:99"}'));
+});
+
 test('a circuit is opened through the node in the middle, and joins both ends', (t) => {
   const [net, a, b, c] = line(3);
   net.data(a!, { type: 'link-changed', peer: c!.name, state: 'up', direct: false });

@@ -259,9 +259,10 @@ export class SimNode implements SimHost {
   }
 
   #newEngine(onReady: () => void): MemoryEngine {
-    const { cipher, network } = this.#world;
+    const { cipher, network, clock } = this.#world;
     const engine = new MemoryEngine({
       cipher,
+      clock: () => clock.now,
       transmit: (to, datagram) => {
         network.send(this.endpoint, to, datagram);
         return undefined;

@@ -10,8 +10,10 @@ const BLOCKER = fileURLToPath(new URL('../block-main-thread.js', import.meta.url
 const BLOCKS = 5;
 /** Between the beginnings of two blocks of 500 ms. */
 const PERIOD_MS = 800;
-/** Were the main thread in the way, most echo requests would wait for hundreds of ms. */
-const LATE_MS = 250;
+/** By how much echo requests may be later than in as long a time without blocks. */
+const LATER = 10;
+/** Both main threads spin, and a busy machine makes wait for a core: so much says nothing, in ms. */
+const NOT_LATE_MS = 100;
 
 /** Blocks the main threads of all hosts, again and again; returns how long the API took to answer in the meantime. */
 async function blockAgainAndAgain(hosts: readonly LabHost[]): Promise<number[]> {
@@ -41,7 +43,15 @@ for (const engine of ['native', 'portable']) {
     await a.reaches(b);
 
     // Each waits in jiffies of 4 ms: together they ask once per ms.
-    const pings = Array.from({ length: 4 }, () => new Pings(t, a, b, 0.004));
+    const startPings = () => Array.from({ length: 4 }, () => new Pings(t, a, b, 0.004));
+    const quiet = startPings();
+    await sleep(BLOCKS * PERIOD_MS);
+    const undisturbed = await Promise.all(quiet.map((each) => each.result()));
+    const usual = percentile(
+      undisturbed.flatMap((each) => each.times),
+      99,
+    );
+    const pings = startPings();
     const waited = await blockAgainAndAgain(made.hosts);
     const results = await Promise.all(pings.map((each) => each.result()));
 
@@ -56,7 +66,9 @@ for (const engine of ['native', 'portable']) {
     const times = results.flatMap((each) => each.times);
     const [p50, p99] = [percentile(times, 50) / 1_000, percentile(times, 99) / 1_000];
     t.log(`${times.length} echo requests, none lost; p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`);
-    t.true(p99 < LATE_MS, `p99 ${p99} ms`);
+    const usually = usual / 1_000;
+    t.log(`without blocks: p99 ${usually.toFixed(2)} ms`);
+    t.true(p99 < Math.max(NOT_LATE_MS, LATER * usually), `p99 ${p99} ms, without blocks ${usually} ms`);
     for (const { router } of await Promise.all(made.hosts.map((host) => host.status()))) {
       t.is(router.links[0]!.state, 'up');
       t.is(router.connections[0]!.state, 'established');

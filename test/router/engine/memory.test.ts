@@ -1,10 +1,11 @@
 import test from 'ava';
 import { formatEndpoint, parseEndpoint, type Endpoint } from '../../../core/address.ts';
 import { MemoryEngine, type MemoryEngineOptions } from '../../../router/engine/memory.ts';
-import { SOURCE_SCRATCH, SendPlan } from '../../../router/engine/port.ts';
+import { SOURCE_SCRATCH, SOURCE_TAP, SendPlan } from '../../../router/engine/port.ts';
 import { COUNTER_LIMIT } from '../../../router/wire/datagram.ts';
 import { chacha } from './chacha.ts';
 import { engineContract, type ContractEnd, type ContractNet, type ContractSocket } from './contract.ts';
+import { repeatContract } from './repeat-contract.ts';
 import { exhaustionContract, wireContract } from './wire-contract.ts';
 
 type Receiver = (from: Endpoint, datagram: Uint8Array) => void;
@@ -35,6 +36,7 @@ async function openEnd(network: TestNetwork, address: string, counterLimit: numb
   const engine = new MemoryEngine({
     cipher: chacha,
     counterLimit,
+    clock: () => performance.now(),
     transmit: (to, datagram) => network.carry(own, to, datagram),
     onHostReceives: (frame) => received.push(frame),
   });
@@ -73,6 +75,7 @@ async function memoryNet(counterLimit = COUNTER_LIMIT): Promise<ContractNet> {
 
 engineContract('memory', () => memoryNet(), { tap: true });
 wireContract('memory', () => memoryNet());
+repeatContract('memory', () => memoryNet());
 exhaustionContract('memory', () => memoryNet(2));
 
 const there = endpoint('192.0.2.9');
@@ -178,4 +181,49 @@ test('a closed engine takes nothing', async (t) => {
   engine.deliver(there, new Uint8Array(40));
   engine.hostSends(new Uint8Array(60));
   t.is(engine.receive().count + engine.readFrames().count, 0);
+});
+
+test('a decision is repeated for less than 100 ms, and without a clock not at all', async (t) => {
+  const asked = async (clock: (() => number) | undefined): Promise<boolean[]> => {
+    const engine = await lone(clock === undefined ? {} : { clock });
+    return [0, 99, 100].map((at) => {
+      now = at;
+      engine.hostSends(new Uint8Array(60));
+      const { count, length } = engine.readFrames();
+      if (at > 0) return count > 0;
+      const plan = new SendPlan(1, 0);
+      plan.source[0] = SOURCE_TAP;
+      plan.length[0] = length[0]!;
+      plan.prefixLength[0] = 2;
+      plan.repeat[0] = 60;
+      plan.count = 1;
+      engine.send(plan);
+      return true;
+    });
+  };
+  let now = 0;
+  t.deepEqual(await asked(() => now), [true, false, true]);
+  t.deepEqual(await asked(undefined), [true, true, true]);
+});
+
+test('decisions are bounded in number: the oldest gives way', async (t) => {
+  const engine = await lone({ clock: () => 0 });
+  const asks = (from: number): boolean => {
+    const frame = new Uint8Array(60);
+    frame.set([from >> 8, from & 255], 10);
+    engine.hostSends(frame);
+    if (engine.readFrames().count === 0) return false;
+    const plan = new SendPlan(1, 0);
+    plan.source[0] = SOURCE_TAP;
+    plan.length[0] = 60;
+    plan.prefixLength[0] = 2;
+    plan.repeat[0] = 60;
+    plan.count = 1;
+    engine.send(plan);
+    return true;
+  };
+  for (let from = 0; from < 513; from++) t.true(asks(from));
+  t.false(asks(512));
+  t.false(asks(1));
+  t.true(asks(0));
 });

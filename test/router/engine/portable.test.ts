@@ -30,7 +30,7 @@ const make = (): PortableEngine => new PortableEngine(bufferCipher(chacha));
 
 const makeWithTap = () => {
   const host = new FakeTap();
-  return { engine: new PortableEngine(bufferCipher(chacha), undefined, () => host.addon), host };
+  return { engine: new PortableEngine(bufferCipher(chacha), undefined, () => host.addon), host, tap: 'tap0' };
 };
 
 engineContract('portable', () => udpNet(makeWithTap, makeWithTap), { tap: true });

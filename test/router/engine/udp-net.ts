@@ -6,8 +6,17 @@ import type { ContractEnd, ContractHost, ContractNet, ContractSocket } from './c
 
 const LOOPBACK = parseIp('127.0.0.1')!;
 
-/** Makes an engine; with a host if it is one whose TAP is played by the test. */
-type MakeEnd = () => Engine | { readonly engine: Engine; readonly host: ContractHost };
+/** An engine with a TAP, and the host behind that. */
+export interface EndWithHost {
+  readonly engine: Engine;
+  readonly host: ContractHost;
+  /** Name of the TAP. */
+  readonly tap: string;
+  /** Connects the host once the engine has its TAP. */
+  readonly attach?: () => Promise<void>;
+}
+
+type MakeEnd = () => Engine | EndWithHost;
 
 /** Two open engines and two outsiders on the loopback address. */
 export async function udpNet(makeA: MakeEnd, makeB: MakeEnd): Promise<ContractNet> {
@@ -22,11 +31,12 @@ export async function udpNet(makeA: MakeEnd, makeB: MakeEnd): Promise<ContractNe
 }
 
 async function openEnd(made: ReturnType<MakeEnd>): Promise<ContractEnd> {
-  const { engine, host } = 'engine' in made ? made : { engine: made, host: undefined };
-  const tap = host === undefined ? undefined : 'tap0';
+  const { engine, host, tap, attach } =
+    'engine' in made ? made : { engine: made, host: undefined, tap: undefined, attach: undefined };
   const endpoint = { ip: LOOPBACK, port: await freePort() };
   let ready = 0;
   await engine.open({ tap, address: LOOPBACK, port: endpoint.port, onReady: () => ready++ });
+  await attach?.();
   return { engine, endpoint, readyCalls: () => ready, host };
 }
 
