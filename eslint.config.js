@@ -51,7 +51,7 @@ export default tseslint.config(
   },
   {
     files: pureFolders,
-    ignores: ['ipam/lmdb-store.ts'],
+    ignores: ['ipam/lmdb-store.ts', 'ipam/lmdb-file.ts'],
     rules: {
       'no-restricted-globals': ['error', ...impureGlobals],
       'no-restricted-properties': [
