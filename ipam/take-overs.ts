@@ -26,7 +26,7 @@ interface TakeOverOptions {
 export class TakeOvers {
   readonly #ports: IpamPorts;
   readonly #quarantine: Quarantine;
-  /** By victim: who was waited for in vain, in this run, and has not been in reach since. */
+  /** By victim: who was waited for in vain, in this run, and has neither been in reach nor been removed since. */
   readonly #givenUp = new Map<PeerName, Set<PeerName>>();
   /** What the last step went by, while nothing else has happened. */
   #seen: readonly unknown[] = [];
@@ -51,6 +51,7 @@ export class TakeOvers {
   /** Takes over all that `name` owns and does not serve. */
   remove(name: PeerName, nickname: string, options: TakeOverOptions, now: Millis): RemovedPeer {
     const { holdings } = this.#ports;
+    for (const victim of this.#givenUp.keys()) this.#forgetGivenUp(victim, (one) => one === name);
     const peer = this.#ports.peers().find((one) => one.name === name);
     const accept = (value: RingValue): boolean =>
       value.owner === name && !holdings.isMine(value) && !isServed(value, peer, holdings.clusterId);
@@ -132,10 +133,15 @@ export class TakeOvers {
 
   /** Who is in reach again learns of the take-over from the ring. */
   #forgetHeard(known: ReadonlyMap<PeerName, IpamPeer>): void {
-    for (const [victim, names] of this.#givenUp) {
-      for (const name of names) if (known.get(name)?.reachable === true) names.delete(name);
-      if (names.size === 0) this.#givenUp.delete(victim);
+    for (const victim of this.#givenUp.keys()) {
+      this.#forgetGivenUp(victim, (name) => known.get(name)?.reachable === true);
     }
+  }
+
+  #forgetGivenUp(victim: PeerName, isOver: (name: PeerName) => boolean): void {
+    const names = [...this.#givenUp.get(victim)!].filter((name) => !isOver(name));
+    if (names.length === 0) this.#givenUp.delete(victim);
+    else this.#givenUp.set(victim, new Set(names));
   }
 
   #begin(takeOver: Omit<TakeOver, 'id'>, now: Millis): void {

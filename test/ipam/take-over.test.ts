@@ -146,6 +146,19 @@ test('a peer that was waited for in vain stays in the status until it is back', 
   t.deepEqual(statusOf(network, A).quarantine, []);
 });
 
+test('a peer that was waited for in vain leaves the status when it is removed itself', (t) => {
+  const network = mesh([A, B, C]);
+  network.crash(C);
+  network.faults = { loss: 1, duplication: 0, delay: 0 };
+  rmpeer(network, A, 1, [C], { now: true });
+  network.crash(B);
+  network.faults = { loss: 0, duplication: 0, delay: 0 };
+  network.run(30 * MINUTE);
+  t.deepEqual(statusOf(network, A).quarantine[0]?.givenUp, [B]);
+  rmpeer(network, A, 2, [B], { now: true });
+  t.deepEqual(statusOf(network, A).quarantine, []);
+});
+
 test('before there is a ring, a name that nobody has and the own one are refused at once', (t) => {
   const network = new Network(parseIpamSettings('10.32.0.0/26', undefined) as IpamSettings, 1);
   network.add(A, { type: 'consensus', voters: 3 });

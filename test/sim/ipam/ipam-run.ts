@@ -460,7 +460,10 @@ class IpamRun implements IpamWorld {
         if (isDead) out.push(`node ${number}: nobody serves what ${name} owns`);
       }
       for (const { address, user } of conflicts) out.push(`node ${number}: ${address} is lost to ${user}`);
-      for (const { from } of quarantine) out.push(`node ${number} keeps what ${from} had in quarantine`);
+      for (const { from, addresses } of quarantine) {
+        // Without addresses it only tells of a peer that never heard of the take-over.
+        if (addresses > 0) out.push(`node ${number} keeps what ${from} had in quarantine`);
+      }
       if (viewOf(status) !== view)
         out.push(`nodes ${live[0]!.number} and ${number} differ: ${view} and ${viewOf(status)}`);
       return out;
