@@ -1,3 +1,4 @@
+import type { Family } from '../../../core/address.ts';
 import { randomBelow, randomFraction, SeededRandom } from '../../../core/random.ts';
 import { MINUTE, SECOND, type Millis } from '../../../core/time.ts';
 import type { Noise } from './faulty-ipam.ts';
@@ -20,7 +21,15 @@ export type Deed =
   /** The host is set up anew: nothing runs on it, and its daemon begins without state. */
   | { readonly do: 'lose'; readonly node: number }
   /** rmpeer. */
-  | { readonly do: 'remove'; readonly node: number; readonly peer: number; readonly now: boolean }
+  | {
+      readonly do: 'remove';
+      readonly node: number;
+      readonly peer: number;
+      readonly now: boolean;
+      readonly strict: boolean;
+    }
+  /** The disk is full from now on, or has room again. */
+  | { readonly do: 'fill' | 'empty'; readonly node: number }
   | { readonly do: 'reset'; readonly node: number; readonly force: boolean }
   /** One way only. */
   | { readonly do: 'cut'; readonly from: number; readonly to: number }
@@ -34,6 +43,7 @@ export type Action = Deed & {
   readonly wait: Millis;
 };
 
+const INITS = ['consensus', 'consensus', 'consensus', 'consensus', 'seed', 'seed', 'two-seeds'] as const;
 export const RISKS = ['none', 'take-overs', 'roll-backs'] as const;
 type Risk = (typeof RISKS)[number];
 
@@ -42,9 +52,11 @@ export interface Scenario {
   /** Of the network's and the nodes' own randomness. */
   readonly seed: number;
   readonly nodes: number;
-  /** Of the range, in bits. */
+  /** The range has 2^(32 - prefix) addresses, of either family. */
   readonly prefix: number;
-  readonly init: 'consensus' | 'seed';
+  readonly family: Family;
+  /** `two-seeds`: those that have odd numbers have another list than the others, and do not reach them at first. */
+  readonly init: 'consensus' | 'seed' | 'two-seeds';
   /** The last so many nodes take no part in the first ring. */
   readonly observers: number;
   /** The last so many nodes join when an action starts them. */
@@ -55,6 +67,11 @@ export interface Scenario {
 }
 
 const IDS = 8;
+
+/** The range of a scenario. */
+export function rangeOf({ prefix, family }: Pick<Scenario, 'prefix' | 'family'>): string {
+  return family === 4 ? `10.32.0.0/${prefix}` : `2001:db8:32::/${prefix + 96}`;
+}
 
 type Draw = (random: SeededRandom, scenario: Omit<Scenario, 'actions'>) => Deed;
 
@@ -105,6 +122,8 @@ const DEEDS: Weighted = [
   [2, (random, { nodes }) => ({ do: 'cut', from: anyNode(random, nodes), to: anyNode(random, nodes) })],
   [5, (random, { nodes }) => ({ do: 'part', half: 1 + randomBelow(random, 2 ** nodes - 2) })],
   [5, () => ({ do: 'heal' })],
+  [2, (random, { nodes }) => ({ do: 'fill', node: anyNode(random, nodes) })],
+  [3, (random, { nodes }) => ({ do: 'empty', node: anyNode(random, nodes) })],
   [4, drawNoise],
 ];
 
@@ -115,7 +134,8 @@ function drawClaim(random: SeededRandom, { nodes, prefix }: Omit<Scenario, 'acti
 
 function drawRemove(random: SeededRandom, { nodes }: Omit<Scenario, 'actions'>): Deed {
   const [node, peer] = [anyNode(random, nodes), anyNode(random, nodes)];
-  return { do: 'remove', node, peer, now: randomBelow(random, 2) === 0 };
+  const [now, strict] = [randomBelow(random, 2) === 0, randomBelow(random, 4) === 0];
+  return { do: 'remove', node, peer, now, strict };
 }
 
 function drawCrashAt(random: SeededRandom, { nodes }: Omit<Scenario, 'actions'>): Deed {
@@ -146,7 +166,8 @@ export function drawScenario(seed: number): Scenario {
     seed,
     nodes,
     prefix: 28 - Math.min(randomBelow(random, 3), randomBelow(random, 3)),
-    init: randomBelow(random, 3) === 0 ? ('seed' as const) : ('consensus' as const),
+    family: randomBelow(random, 4) === 0 ? (6 as const) : (4 as const),
+    init: INITS[randomBelow(random, INITS.length)]!,
     observers: Math.max(0, randomBelow(random, 4) - 2),
     late: Math.max(0, randomBelow(random, 4) - 2),
     risk: RISKS[randomBelow(random, RISKS.length)]!,

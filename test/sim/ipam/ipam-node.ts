@@ -20,6 +20,7 @@ const PORT = 6783;
 /** For a transaction to be flushed. */
 const COMMIT_DELAY: Millis = 5;
 const WRITABLE_EVERY = 65_536;
+const GIVEN_UP = 'a peer out of reach did not acknowledge a take-over';
 
 /**
  * Where a crash may come in the life of a transaction: it is not written; written, but the node has not heard so; the
@@ -41,6 +42,8 @@ export interface IpamWorld {
   /** The node crashed at a step that it was armed for. */
   onCrash(node: IpamNode): void;
   onProblem(node: IpamNode, problem: string): void;
+  /** The node waits for an acknowledgement no longer, as `peer` is out of reach. */
+  onGivenUp(node: IpamNode, peer: PeerName, victim: PeerName): void;
 }
 
 /**
@@ -57,6 +60,8 @@ export class IpamNode implements SimHost {
   ipam: Ipam | undefined;
   /** The next transaction crashes there. */
   armed: CrashStep | undefined;
+  /** Transactions fail. */
+  isDiskFull = false;
   readonly #world: IpamWorld;
   readonly #init: InitMode;
   readonly #random: SeededRandom;
@@ -242,8 +247,7 @@ export class IpamNode implements SimHost {
         return done?.(effect.result);
       }
       case 'log':
-        if (effect.level === 'error') this.#world.onProblem(this, effect.message);
-        return;
+        return this.#onLog(effect);
       case 'failed':
         throw new Error(effect.error);
       case 'to-data':
@@ -251,6 +255,12 @@ export class IpamNode implements SimHost {
       case 'report':
         return;
     }
+  }
+
+  #onLog({ level, message, fields }: Extract<ControlEffect, { type: 'log' }>): void {
+    if (level === 'error') this.#world.onProblem(this, message);
+    const { peer, victim } = fields;
+    if (message === GIVEN_UP) this.#world.onGivenUp(this, peer as PeerName, victim as PeerName);
   }
 
   #queueWrite(conn: number, bytes: Uint8Array): void {
@@ -279,7 +289,13 @@ export class IpamNode implements SimHost {
     const { clock } = this.#world;
     this.#lastCommit = Math.max(this.#lastCommit, clock.now + randomFraction(this.#random) * COMMIT_DELAY);
     this.#later(this.#lastCommit - clock.now, (now) => {
-      const step = changes.some(({ key }) => key.startsWith('ipam/')) ? this.armed : undefined;
+      const isIpam = changes.some(({ key }) => key.startsWith('ipam/'));
+      if (isIpam && this.isDiskFull) {
+        this.#world.count('transaction failed');
+        this.control!.onCommitFailed(token, 'the disk is full', now);
+        return;
+      }
+      const step = isIpam ? this.armed : undefined;
       if (step !== 'before-write') this.#write(changes);
       if (step === 'before-messages' || step === 'between-messages') {
         this.control!.onCommitted(token, now);

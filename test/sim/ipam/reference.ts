@@ -2,8 +2,27 @@ import { formatIp } from '../../../core/address.ts';
 import type { StoreChange } from '../../../core/store.ts';
 import { ALLOCATION_KEY, readAllocation } from '../../../ipam/allocations.ts';
 
-/** The cases that no design can exclude: see {@link Reference.excuse}. */
+/** The cases that no design can exclude: see docs/IPAM.md. */
 export type Excuse = 'E1' | 'E2' | 'E3' | 'E4';
+
+/** What the reference model asks about a node that gets hold of an address. */
+export interface Judge {
+  fault(kind: string, text: string): void;
+  /** Why the node may hold it although somebody else does; undefined if nothing excuses that. */
+  whyOf(node: number, address: string): Excuse | undefined;
+  /** Does the node own it by a ring that is not behind? Then nothing needs to excuse it any more. */
+  isRightful(node: number, address: string): boolean;
+  /** Which of several clusters it belongs to; the same for all where there may be one only. */
+  clusterOf(node: number): string;
+  onHold(node: number, address: string): void;
+}
+
+interface Hold {
+  readonly node: number;
+  readonly id: string;
+  readonly cluster: string;
+  why: Excuse | undefined;
+}
 
 interface Table {
   /** Durable: id to addresses. */
@@ -17,26 +36,24 @@ interface Table {
  * not, and owes what it has promised. Nodes are numbers; each id is used on one node only.
  */
 export class Reference {
-  readonly #fault: (kind: string, text: string) => void;
+  readonly #judge: Judge;
   readonly #tables = new Map<number, Table>();
-  /** Address to "NODE ID" of all that hold it. */
-  readonly #holders = new Map<string, Set<string>>();
-  readonly #excuses = new Map<string, Set<Excuse>>();
+  readonly #holds = new Map<string, Hold[]>();
   /** Addresses that had two holders, and why that could not be excluded. */
-  readonly doubles = new Map<string, Excuse>();
+  readonly doubles = new Map<string, Excuse | 'two clusters'>();
 
-  constructor(fault: (kind: string, text: string) => void) {
-    this.#fault = fault;
+  constructor(judge: Judge) {
+    this.#judge = judge;
   }
 
   /** Addresses with a holder. */
   get size(): number {
-    return this.#holders.size;
+    return this.#holds.size;
   }
 
   /** Addresses that have two holders at this moment. */
   get contested(): string[] {
-    return [...this.#holders].filter(([, holders]) => holders.size > 1).map(([address]) => address);
+    return [...this.#holds].filter(([, holds]) => holds.length > 1).map(([address]) => address);
   }
 
   promisedTo(node: number, id: string): ReadonlySet<string> {
@@ -47,17 +64,24 @@ export class Reference {
     return [...this.#table(node).held.values()].flat();
   }
 
-  /** The ids of one node that hold `address`. */
-  holdersOn(node: number, address: string): string[] {
-    return [...this.#table(node).held].filter(([, held]) => held.includes(address)).map(([id]) => id);
+  idsOn(node: number): string[] {
+    return [...this.#table(node).held.keys()];
   }
 
-  /** From now on these addresses may have two holders. */
-  excuse(why: Excuse, addresses: Iterable<string>): void {
-    for (const address of addresses) {
-      const whys = this.#excuses.get(address) ?? new Set();
-      this.#excuses.set(address, whys.add(why));
-    }
+  /** Who holds `address`. */
+  holdersOf(address: string): readonly Readonly<Hold>[] {
+    return this.#holds.get(address) ?? [];
+  }
+
+  /** What the node holds of these addresses it may hold although somebody else does; `node` undefined = all nodes. */
+  excuse(node: number | undefined, addresses: Iterable<string>, why: Excuse): void {
+    for (const hold of this.#holdsOf(addresses))
+      if (node === undefined || hold.node === node) hold.why ??= why;
+  }
+
+  /** That excuse is over for who holds these addresses now. */
+  endExcuse(addresses: Iterable<string>, why: Excuse): void {
+    for (const hold of this.#holdsOf(addresses)) if (hold.why === why) hold.why = undefined;
   }
 
   /** The node's durable state changed. */
@@ -70,7 +94,7 @@ export class Reference {
       this.#setHeld(node, id, addresses);
       for (const address of this.promisedTo(node, id)) {
         if (!addresses.includes(address))
-          this.#fault('lost', `${address} was promised to ${id} and is not its own`);
+          this.#judge.fault('lost', `${address} was promised to ${id} and is not its own`);
       }
     }
   }
@@ -80,10 +104,10 @@ export class Reference {
     const table = this.#table(node);
     const promised = table.promised.get(id) ?? new Set();
     if (!isClaim && promised.size > 0 && !promised.has(address)) {
-      this.#fault('changed', `${id} held ${[...promised].join(' and ')} and was then given ${address}`);
+      this.#judge.fault('changed', `${id} held ${[...promised].join(' and ')} and was then given ${address}`);
     }
     if (table.held.get(id)?.includes(address) !== true) {
-      this.#fault('not durable', `${id} was given ${address}, which its node has not stored`);
+      this.#judge.fault('not durable', `${id} was given ${address}, which its node has not stored`);
     }
     table.promised.set(id, promised.add(address));
   }
@@ -101,7 +125,7 @@ export class Reference {
   onReleased(node: number, id: string): void {
     const held = this.#table(node).held.get(id);
     if (held !== undefined)
-      this.#fault('not released', `${id} was released and still holds ${held.join(' and ')}`);
+      this.#judge.fault('not released', `${id} was released and still holds ${held.join(' and ')}`);
   }
 
   /** The node has other state than it had: none, or that of a while ago. Who relied on what is not in it is gone too. */
@@ -117,31 +141,43 @@ export class Reference {
     }
   }
 
+  *#holdsOf(addresses: Iterable<string>): Iterable<Hold> {
+    for (const address of addresses) yield* this.#holds.get(address) ?? [];
+  }
+
   #setHeld(node: number, id: string, addresses: readonly string[]): void {
     const { held } = this.#table(node);
-    const holder = `${node} ${id}`;
-    for (const address of held.get(id) ?? []) if (!addresses.includes(address)) this.#drop(address, holder);
+    const before = held.get(id) ?? [];
+    for (const address of before) if (!addresses.includes(address)) this.#drop(address, node, id);
     if (addresses.length === 0) held.delete(id);
     else held.set(id, addresses);
-    for (const address of addresses) this.#add(address, holder);
+    for (const address of addresses) if (!before.includes(address)) this.#add(address, node, id);
   }
 
-  #add(address: string, holder: string): void {
-    const holders = this.#holders.get(address) ?? new Set();
-    this.#holders.set(address, holders.add(holder));
-    if (holders.size > 1) this.#onDouble(address, holders);
+  #add(address: string, node: number, id: string): void {
+    const hold = { node, id, cluster: this.#judge.clusterOf(node), why: this.#judge.whyOf(node, address) };
+    const holds = [...(this.#holds.get(address) ?? []), hold];
+    this.#holds.set(address, holds);
+    this.#judge.onHold(node, address);
+    if (holds.length > 1) this.#onDouble(address, holds);
   }
 
-  #drop(address: string, holder: string): void {
-    const holders = this.#holders.get(address);
-    holders?.delete(holder);
-    if (holders?.size === 0) this.#holders.delete(address);
+  #drop(address: string, node: number, id: string): void {
+    const left = (this.#holds.get(address) ?? []).filter((hold) => hold.node !== node || hold.id !== id);
+    if (left.length === 0) this.#holds.delete(address);
+    else this.#holds.set(address, left);
   }
 
-  #onDouble(address: string, holders: ReadonlySet<string>): void {
-    const [why] = this.#excuses.get(address) ?? [];
-    if (why === undefined) this.#fault('double', `${address} is held by ${[...holders].join(' and by ')}`);
-    else this.doubles.set(address, why);
+  /** All holders but one have to be excused, or be of another cluster each. */
+  #onDouble(address: string, holds: readonly Hold[]): void {
+    const rightful = holds.filter(
+      ({ node, why }) => why === undefined || this.#judge.isRightful(node, address),
+    );
+    const clusters = new Set(rightful.map(({ cluster }) => cluster));
+    if (clusters.size < rightful.length) {
+      const listed = holds.map(({ node, id, why }) => `${node} ${id}${why === undefined ? '' : ` (${why})`}`);
+      this.#judge.fault('double', `${address} is held by ${listed.join(' and by ')}`);
+    } else this.doubles.set(address, holds.find(({ why }) => why !== undefined)?.why ?? 'two clusters');
   }
 
   #table(node: number): Table {

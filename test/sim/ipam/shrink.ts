@@ -57,6 +57,7 @@ function withPlainerMesh(scenario: Scenario, fails: Fails): Scenario {
     { ...scenario, late: 0 },
     { ...scenario, observers: 0 },
     { ...scenario, init: 'seed' },
+    { ...scenario, family: 4 },
     ...(scenario.nodes > 2 && !scenario.actions.some((action) => touches(action, scenario.nodes))
       ? [{ ...scenario, nodes: scenario.nodes - 1, late: 0, observers: 0 }]
       : []),
@@ -70,5 +71,5 @@ function touches(action: Action, node: number): boolean {
 }
 
 function isOther(a: Scenario, b: Scenario): boolean {
-  return a.nodes !== b.nodes || a.late !== b.late || a.observers !== b.observers || a.init !== b.init;
+  return (['nodes', 'late', 'observers', 'init', 'family'] as const).some((key) => a[key] !== b[key]);
 }

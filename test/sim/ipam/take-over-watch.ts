@@ -1,73 +1,378 @@
 import { formatIp } from '../../../core/address.ts';
 import type { PeerName } from '../../../core/peer-name.ts';
+import type { StoreChange } from '../../../core/store.ts';
 import { MINUTE, type Millis } from '../../../core/time.ts';
-import { valueAt, type Ring } from '../../../ipam/ring.ts';
-import { readStored } from '../../../ipam/stored-state.ts';
+import type { Owner, RingEntry } from '../../../ipam/entries.ts';
+import type { TakeOver as StoredTakeOver } from '../../../ipam/quarantine.ts';
+import type { AddressRange } from '../../../ipam/range.ts';
+import { compareValues, valueAt, type Ring, type RingValue } from '../../../ipam/ring.ts';
+import { readStored, RING_KEY } from '../../../ipam/stored-state.ts';
 import type { IpamNode } from './ipam-node.ts';
-import type { Reference } from './reference.ts';
+import type { Excuse, Reference } from './reference.ts';
 
-/** After trouble, connections are made again and digests compared within this long. */
-const CALM_AFTER: Millis = 2 * MINUTE;
+const TAKE_OVER_KEY = 'ipam/take-over/';
+/**
+ * What is taken over without --now rests for 10 min at least, from the moment at which it was decided; it may have been
+ * stored much later where the disk was full.
+ */
+const CERTAIN_REST: Millis = 5 * MINUTE;
 
-interface TakeOver {
-  readonly taker: IpamNode;
-  readonly space: readonly string[];
-  /** It may not have begun before that. */
-  readonly begunBy: Millis;
+/** What the watch is told of the mesh as it really is. */
+export interface WatchedMesh {
+  readonly range: AddressRange;
+  readonly nodes: readonly IpamNode[];
+  readonly now: () => Millis;
+  /** Gone for good. */
+  readonly isKilled: (node: IpamNode) => boolean;
+  /** All, perhaps but one, have been up and connected for a while. */
+  readonly isCalm: (but?: IpamNode) => boolean;
+  readonly fault: (kind: string, text: string) => void;
 }
 
-/** Tells which take-overs were made under conditions in which two holders cannot be excluded. */
+/** One take-over, as its taker has stored it. */
+interface TakeOver {
+  readonly taker: IpamNode;
+  readonly clusterId: string;
+  /** By offset. */
+  readonly values: ReadonlyMap<number, RingValue>;
+  /** Names of those that it was taken from. */
+  readonly victims: ReadonlySet<PeerName>;
+  /** As it was stored first; undefined if it was over at once. */
+  readonly record: StoredTakeOver | undefined;
+  /** The taker gives nothing of it out before that. */
+  readonly restsUntil: Millis;
+  /** Who has to acknowledge it, by the taker's store. */
+  waiting: readonly Owner[];
+  /** Who had it on disk at some time. */
+  readonly knew: Set<IpamNode>;
+  /** Who may have gone on without knowing of it, which cannot be excluded, and why. */
+  readonly unaware: Map<IpamNode, Excuse>;
+}
+
+/**
+ * Watches what nodes store of take-overs. It tells under which conditions two holders of an address cannot be excluded:
+ * one of them got it from a ring that lacks a take-over, on a node that the taker could not be made to wait for. And it
+ * sees to it that the taker waits for all others.
+ */
 export class TakeOverWatch {
+  readonly #mesh: WatchedMesh;
   readonly #reference: Reference;
-  /** All that was ever taken over. */
-  readonly #taken = new Set<string>();
-  #underway: TakeOver[] = [];
-  #troubledUntil: Millis = 0;
+  readonly #offsets: ReadonlyMap<string, number>;
+  readonly #rings = new Map<IpamNode, RingEntry | undefined>();
+  readonly #all = new Set<TakeOver>();
+  readonly #byOffset = new Map<number, TakeOver[]>();
+  readonly #byRecord = new Map<string, TakeOver>();
+  /** "NODE OFFSET" */
+  readonly #everHeld = new Set<string>();
+  /** What nodes that were rolled back may give out once more. */
+  readonly #rolledBack = new Set<string>();
 
-  constructor(reference: Reference) {
+  constructor(mesh: WatchedMesh, reference: Reference) {
+    this.#mesh = mesh;
     this.#reference = reference;
+    this.#offsets = new Map(
+      Array.from({ length: mesh.range.size }, (_, i) => [formatIp(mesh.range.ipAt(i)), i]),
+    );
   }
 
-  /** Someone takes over `space`. `isHeard`: all other members that live are to acknowledge it. */
-  onTakeOver(taker: IpamNode, space: readonly string[], isHeard: boolean, begunBy: Millis): void {
-    for (const address of space) this.#taken.add(address);
-    if (isHeard) this.#underway.push({ taker, space, begunBy });
-    else this.#reference.excuse('E2', space);
+  /** The node's durable state changed: for this, before anything is made of the allocations in it. */
+  onStored(node: IpamNode, changes: readonly StoreChange[]): void {
+    for (const { key, value } of changes) {
+      if (key.startsWith(TAKE_OVER_KEY)) this.#onRecord(node, key, value);
+    }
+    if (!changes.some(({ key }) => key === RING_KEY)) return;
+    const before = this.#rings.get(node);
+    const after = ringOf(node);
+    this.#rings.set(node, after);
+    this.#findUnrecorded(node, before, after, changes);
+    for (const takeOver of this.#all) if (this.#knows(node, takeOver)) takeOver.knew.add(node);
   }
 
-  /** Somebody may be out of reach from now on: E2 for what has not been acknowledged by all. */
-  onTrouble(now: Millis, nodes: readonly IpamNode[]): void {
-    this.#troubledUntil = Infinity;
-    if (nodes.every(({ control }) => control !== undefined)) this.#troubledUntil = now + CALM_AFTER;
-    this.#underway = this.#underway.filter(({ taker, begunBy }) => {
-      return now < begunBy || taker.ipam === undefined || taker.ipam.status().quarantine.length > 0;
+  /** The node has other state than it had: none, or that of a while ago. */
+  onReplaced(node: IpamNode): void {
+    this.#rings.set(node, ringOf(node));
+    for (const takeOver of this.#all) if (takeOver.taker === node) takeOver.waiting = [];
+  }
+
+  /** The taker reports that it waits no longer for `peer`, which is out of reach. */
+  onGivenUp(taker: IpamNode, peer: PeerName, victim: PeerName): void {
+    const node = this.#nodeOf(peer);
+    if (this.#mesh.isCalm()) this.#mesh.fault('given up', `${peer} is in reach and was waited for in vain`);
+    for (const takeOver of this.#all) {
+      if (takeOver.taker === taker && takeOver.record?.victim.owner === victim)
+        this.#blame(takeOver, node, 'E2');
+    }
+  }
+
+  /** A node is about to start from its store. `reaches`: it has a target that is up. */
+  onStart(node: IpamNode, reaches: boolean): void {
+    const why = this.#mesh.isKilled(node) ? 'E1' : reaches && this.#mesh.isCalm(node) ? undefined : 'E3';
+    for (const takeOver of this.#all) {
+      // A seed list gives a host that had no ring what was its own at first.
+      const isVictim = takeOver.taker !== node && takeOver.victims.has(node.name);
+      if (isVictim && ringOf(node) === undefined) takeOver.unaware.set(node, 'E1');
+      else if (why !== undefined) this.#blame(takeOver, node, why);
+    }
+  }
+
+  /** These addresses it had, or has by its old state. */
+  onRolledBack(node: IpamNode, addresses: readonly string[]): void {
+    for (const address of addresses) this.#rolledBack.add(address);
+    this.#reference.excuse(undefined, addresses, 'E4');
+    for (const takeOver of this.#all) this.#blame(takeOver, node, 'E4');
+  }
+
+  /** Once all have one ring, and nobody holds what the ring says is another's, a roll back excuses nothing more. */
+  endRollBacks(): void {
+    if (this.#rolledBack.size === 0 || !this.#isOneRing()) return;
+    const over = [...this.#rolledBack].filter((address) => {
+      const holds = this.#reference.holdersOf(address);
+      const [node] = holds.map((hold) => this.#mesh.nodes[hold.node - 1]!);
+      return holds.length === 0 || (holds.length === 1 && this.#owns(node!, this.#offsets.get(address)!));
     });
-    for (const { space } of this.#underway) this.#reference.excuse('E2', space);
-    this.#underway = [];
+    for (const address of over) this.#rolledBack.delete(address);
+    this.#reference.endExcuse(over, 'E4');
   }
 
-  onHealed(now: Millis): void {
-    this.#troubledUntil = now + CALM_AFTER;
+  /** See Judge. */
+  whyOf(node: IpamNode, address: string): Excuse | undefined {
+    if (this.#rolledBack.has(address)) return 'E4';
+    for (const takeOver of this.#of(address)) {
+      const { unaware, waiting } = takeOver;
+      if (unaware.size === 0 || this.#knows(node, takeOver)) continue;
+      const own = unaware.get(node);
+      if (own !== undefined) return own;
+      // It has its ring from one of those, and nobody waits for it.
+      if (waiting.every(({ owner }) => owner !== node.name)) return [...unaware.values()][0]!;
+    }
+    return undefined;
   }
 
-  /** A node starts that owned `space`: E3 unless it surely reaches one who knows of all take-overs. */
-  onRestart(space: readonly string[], reaches: boolean, now: Millis): void {
-    const taken = space.filter((address) => this.#taken.has(address));
-    if (!reaches || !this.isCalm(now)) this.#reference.excuse('E3', taken);
+  /** See Judge. */
+  isRightful(node: IpamNode, address: string): boolean {
+    if (this.#rolledBack.has(address)) return false;
+    const isAware = this.#of(address).every((takeOver) => this.#knows(node, takeOver));
+    return isAware && this.#owns(node, this.#offsets.get(address)!);
   }
 
-  /** All nodes have been up and connected for a while. */
-  isCalm(now: Millis): boolean {
-    return now >= this.#troubledUntil;
+  /** A node hands out an address: not one that was taken over and is not free yet. */
+  onHold(node: IpamNode, address: string): void {
+    const offset = this.#offsets.get(address);
+    if (offset === undefined) return;
+    for (const takeOver of this.#of(address)) {
+      if (!this.#isByThisTakeOver(takeOver, node, offset)) continue;
+      const { waiting, restsUntil } = takeOver;
+      if (waiting.length > 0) {
+        const names = waiting.map(({ owner }) => owner).join();
+        this.#mesh.fault(
+          'quarantine',
+          `${address} is given out before ${names} has acknowledged the take-over`,
+        );
+      }
+      if (this.#mesh.now() < restsUntil) {
+        this.#mesh.fault('quarantine', `${address} is given out although it was taken over just now`);
+      }
+    }
+    this.#everHeld.add(`${node.number} ${offset}`);
   }
+
+  /** Is it to be handed out because of this take-over? Whoever used it before may have got it back. */
+  #isByThisTakeOver(takeOver: TakeOver, node: IpamNode, offset: number): boolean {
+    if (takeOver.taker === node) return this.#isHeld(takeOver, offset);
+    const entry = ringOf(node);
+    const { epoch } = takeOver.values.get(offset)!;
+    const isOfEpoch = entry?.clusterId === takeOver.clusterId && valueAt(entry.ring, offset)?.epoch === epoch;
+    if (!isOfEpoch || this.#everHeld.has(`${node.number} ${offset}`)) return false;
+    return this.#byOffset
+      .get(offset)!
+      .every((one) => one === takeOver || one.values.get(offset)!.epoch !== epoch);
+  }
+
+  #onRecord(node: IpamNode, key: string, value: Uint8Array | undefined): void {
+    const record = value && readStored(new Map([[key, value]])).takeOvers[0];
+    const known = this.#byRecord.get(`${node.number} ${key}`);
+    if (known !== undefined) this.#onWaiting(known, record);
+    else if (record !== undefined) {
+      const { clusterId, ring } = record.ring;
+      const takeOver = this.#begin(node, clusterId, spelledOut(ring), new Set([record.victim.owner]), record);
+      this.#byRecord.set(`${node.number} ${key}`, takeOver);
+    }
+  }
+
+  /** Only a take-over raises an epoch, and writes version 1: it has to be recorded unless it was over at once. */
+  #findUnrecorded(
+    node: IpamNode,
+    before: RingEntry | undefined,
+    after: RingEntry | undefined,
+    changes: readonly StoreChange[],
+  ): void {
+    if (before === undefined || after?.clusterId !== before.clusterId) return;
+    const values = new Map<number, RingValue>();
+    const victims = new Set<PeerName>();
+    for (const [offset, value] of spelledOut(after.ring)) {
+      const old = valueAt(before.ring, offset);
+      if (value.owner !== node.name || value.version !== 1 || old === undefined || value.epoch <= old.epoch)
+        continue;
+      const recorded = (this.#byOffset.get(offset) ?? []).some(
+        ({ taker, values: taken }) => taker === node && taken.get(offset)!.epoch >= value.epoch,
+      );
+      if (recorded) continue;
+      values.set(offset, value);
+      victims.add(old.owner);
+    }
+    if (values.size === 0) return;
+    if (!changes.some(({ key }) => key.startsWith(TAKE_OVER_KEY))) {
+      this.#mesh.fault(
+        'quarantine',
+        `node ${node.number} took over ${values.size} addresses and does not record it`,
+      );
+    }
+    this.#begin(node, after.clusterId, values, victims, undefined);
+  }
+
+  #begin(
+    taker: IpamNode,
+    clusterId: string,
+    values: ReadonlyMap<number, RingValue>,
+    victims: ReadonlySet<PeerName>,
+    record: StoredTakeOver | undefined,
+  ): TakeOver {
+    const restsUntil = record?.now === false ? this.#mesh.now() + CERTAIN_REST : -Infinity;
+    const waiting = record?.waiting ?? [];
+    const takeOver = {
+      taker,
+      clusterId,
+      values,
+      victims,
+      record,
+      restsUntil,
+      waiting,
+      knew: new Set([taker]),
+      unaware: new Map(),
+    };
+    this.#all.add(takeOver);
+    for (const offset of values.keys()) {
+      this.#byOffset.set(offset, [...(this.#byOffset.get(offset) ?? []), takeOver]);
+    }
+    for (const node of this.#mesh.nodes) {
+      if (node === taker || this.#mesh.isKilled(node) || ringOf(node) === undefined) continue;
+      if (this.#knows(node, takeOver)) takeOver.knew.add(node);
+      if (victims.has(node.name)) this.#blame(takeOver, node, 'E1');
+      else if (waiting.every(({ owner }) => owner !== node.name)) this.#onUnheard(takeOver, node);
+    }
+    return takeOver;
+  }
+
+  /** The taker does not wait for `node`. */
+  #onUnheard(takeOver: TakeOver, node: IpamNode): void {
+    const isMember = ringOf(node)?.clusterId === takeOver.clusterId;
+    if (isMember && this.#mesh.isCalm()) {
+      const who = `node ${takeOver.taker.number} does not wait for node ${node.number}`;
+      this.#mesh.fault('not acknowledged', `${who}, which is in reach`);
+    }
+    this.#blame(takeOver, node, 'E2');
+  }
+
+  /** The record changed, or is gone. */
+  #onWaiting(takeOver: TakeOver, record: StoredTakeOver | undefined): void {
+    const left = record?.waiting ?? [];
+    const ended = takeOver.waiting.filter(({ owner }) => left.every((other) => other.owner !== owner));
+    takeOver.waiting = left;
+    // Who changed sides, or gave everything up, has left all of it behind.
+    const isHeld = [...takeOver.values.keys()].some((offset) => this.#isHeld(takeOver, offset));
+    if (isHeld) for (const one of ended) this.#onAcknowledged(takeOver, one);
+    if (record === undefined && isHeld && this.#mesh.now() < takeOver.restsUntil) {
+      this.#mesh.fault('quarantine', `node ${takeOver.taker.number} ends a quarantine before its time`);
+    }
+  }
+
+  /** `one` is waited for no longer. */
+  #onAcknowledged(takeOver: TakeOver, one: Owner): void {
+    const { taker, knew, unaware, clusterId } = takeOver;
+    const node = this.#nodeOf(one.owner);
+    if (knew.has(node) || unaware.has(node)) return;
+    const { owner, ring } = readStored(node.store);
+    if (owner?.generation !== one.generation || (ring !== undefined && ring.clusterId !== clusterId)) return;
+    const owns = ringOf(taker)!.ring.some(
+      (value) => value.owner === one.owner && value.generation === one.generation,
+    );
+    // Whoever owns nothing any more was removed itself.
+    if (takeOver.record?.strict === true && !owns) this.#blame(takeOver, node, 'E1');
+    else {
+      const what = `node ${taker.number} takes it that node ${node.number} has acknowledged a take-over`;
+      this.#mesh.fault('not acknowledged', `${what}, which has not stored it`);
+    }
+  }
+
+  #blame(takeOver: TakeOver, node: IpamNode, why: Excuse): void {
+    if (takeOver.taker === node && why !== 'E4') return;
+    // Without a ring it will have that of others.
+    if (ringOf(node) === undefined || this.#knows(node, takeOver)) return;
+    if (!takeOver.unaware.has(node)) takeOver.unaware.set(node, why);
+    const addresses = [...takeOver.values.keys()].map((offset) => formatIp(this.#mesh.range.ipAt(offset)));
+    this.#reference.excuse(node.number, addresses, why);
+  }
+
+  /** Has it stored what was taken over, or what became of it since? Other clusters are not concerned. */
+  #knows(node: IpamNode, { clusterId, values }: TakeOver): boolean {
+    const entry = ringOf(node);
+    if (entry === undefined) return false;
+    if (entry.clusterId !== clusterId) return true;
+    for (const [offset, value] of values) {
+      const stored = valueAt(entry.ring, offset);
+      if (stored === undefined || compareValues(stored, value) < 0) return false;
+    }
+    return true;
+  }
+
+  /** Does the taker still own this address by its take-over? */
+  #isHeld({ taker, clusterId, values }: TakeOver, offset: number): boolean {
+    const entry = ringOf(taker);
+    if (entry?.clusterId !== clusterId) return false;
+    const value = valueAt(entry.ring, offset);
+    return value?.owner === taker.name && value.epoch === values.get(offset)?.epoch;
+  }
+
+  #owns(node: IpamNode, offset: number): boolean {
+    const value = valueAt(ringOf(node)?.ring ?? [], offset);
+    return value?.owner === node.name;
+  }
+
+  #isOneRing(): boolean {
+    const [first, ...others] = this.#mesh.nodes.filter(
+      (node) => !this.#mesh.isKilled(node) && node.store.size > 0,
+    );
+    const ring = first?.store.get(RING_KEY);
+    return ring !== undefined && others.every(({ store }) => sameBytes(store.get(RING_KEY), ring));
+  }
+
+  #of(address: string): readonly TakeOver[] {
+    const offset = this.#offsets.get(address);
+    return offset === undefined ? [] : (this.#byOffset.get(offset) ?? []);
+  }
+
+  #nodeOf(name: PeerName): IpamNode {
+    return this.#mesh.nodes.find((node) => node.name === name)!;
+  }
+}
+
+const decoded = new WeakMap<Uint8Array, RingEntry>();
+
+/** The ring that `node` has stored. */
+export function ringOf({ store }: IpamNode): RingEntry | undefined {
+  const bytes = store.get(RING_KEY);
+  if (bytes === undefined) return undefined;
+  const entry = decoded.get(bytes) ?? readStored(new Map([[RING_KEY, bytes]])).ring!;
+  decoded.set(bytes, entry);
+  return entry;
 }
 
 /** The addresses that `name` owns by what `node` has stored. */
 export function owned(node: IpamNode, name: PeerName): string[] {
-  const { ring } = readStored(node.store);
-  const segments = ring?.ring.filter(({ owner }) => owner === name) ?? [];
+  const entry = ringOf(node);
+  const segments = entry?.ring.filter(({ owner }) => owner === name) ?? [];
   return segments.flatMap(({ start, end }) => {
-    return Array.from({ length: end - start }, (_, i) => formatIp(ring!.range.ipAt(start + i)));
+    return Array.from({ length: end - start }, (_, i) => formatIp(entry!.range.ipAt(start + i)));
   });
 }
 
@@ -78,22 +383,14 @@ export function stored(node: IpamNode): string[] {
   );
 }
 
-/** The ring that `node` has stored. */
-export function ringOf(node: IpamNode): Ring {
-  return readStored(node.store).ring?.ring ?? [];
+function spelledOut(ring: Ring): Map<number, RingValue> {
+  const out = new Map<number, RingValue>();
+  for (const segment of ring) {
+    for (let offset = segment.start; offset < segment.end; offset++) out.set(offset, segment);
+  }
+  return out;
 }
 
-/** Does `node` own something by a take-over that it had not stored `before`? Only a take-over raises an epoch. */
-export function hasTakenOver(node: IpamNode, before: Ring): boolean {
-  return ringOf(node).some(({ start, end, epoch, owner }) => {
-    if (owner !== node.name) return false;
-    const offsets = Array.from({ length: end - start }, (_, i) => start + i);
-    return offsets.some((offset) => epoch > (valueAt(before, offset)?.epoch ?? epoch));
-  });
-}
-
-/** Who is to acknowledge what `node` took over from `victim`. */
-export function awaitedBy(node: IpamNode, victim: PeerName): PeerName[] {
-  const takeOvers = readStored(node.store).takeOvers.filter((one) => one.victim.owner === victim);
-  return takeOvers.flatMap(({ waiting }) => waiting.map(({ owner }) => owner));
+function sameBytes(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a !== undefined && Buffer.compare(a, b) === 0;
 }
