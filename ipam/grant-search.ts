@@ -12,6 +12,11 @@ import { QUARANTINED, REQUEST_ID_BYTES } from './messages.ts';
 const RESEND: Millis = 2 * SECOND;
 /** A donor that cannot decide yet is asked again after this long. */
 const LATER: Millis = 1 * SECOND;
+/**
+ * All have said no for this long before that is the answer: space that was under way to one of them when it said so is
+ * in the ring by then.
+ */
+const SETTLE: Millis = 1 * SECOND;
 /** Donors that probably have nothing are asked this many at a time. */
 const PARALLEL = 16;
 
@@ -20,6 +25,8 @@ export interface DonorCandidate {
   readonly name: PeerName;
   /** How many free addresses it probably has; 0 = probably none. */
   readonly weight: number;
+  /** How many addresses of what is wanted it owns. */
+  readonly owned: number;
 }
 
 interface Ask {
@@ -31,6 +38,8 @@ interface Asked {
   readonly id: string;
   readonly reason: Denial | undefined;
   readonly holder: string;
+  /** What it owned when it was asked. */
+  readonly owned: number;
   /** When to ask again under the same id. */
   readonly again: Millis;
   readonly tries: number;
@@ -43,6 +52,7 @@ interface Asked {
 export class GrantSearch {
   readonly need: Need;
   readonly #asked = new Map<PeerName, Asked>();
+  #refusedAt: Millis = -Infinity;
 
   constructor(need: Need) {
     this.need = need;
@@ -51,6 +61,7 @@ export class GrantSearch {
   /** What is to be sent now. `candidates`: all that can be asked at the moment, ascending by name. */
   step(candidates: readonly DonorCandidate[], random: RandomSource, now: Millis): Ask[] {
     this.#forgetOthers(candidates);
+    this.#forgetVoid(candidates);
     const asks = candidates.flatMap(({ name }) => this.#askAgain(name, now));
     const fresh = candidates.filter(({ name }) => !this.#asked.has(name));
     const pending = candidates.filter(({ name }) => this.#holdsUp(name)).length;
@@ -59,8 +70,8 @@ export class GrantSearch {
       if (pending === 0) asks.push(this.#ask(drawn(likely, random), random, now));
       return asks;
     }
-    for (const { name } of fresh.slice(0, Math.max(0, PARALLEL - pending))) {
-      asks.push(this.#ask(name, random, now));
+    for (const candidate of fresh.slice(0, Math.max(0, PARALLEL - pending))) {
+      asks.push(this.#ask(candidate, random, now));
     }
     return asks;
   }
@@ -70,6 +81,7 @@ export class GrantSearch {
     const asked = this.#asked.get(from);
     if (asked?.id !== id) return false;
     this.#asked.set(from, { ...asked, reason, holder, again: now + LATER });
+    if (isFinal(reason)) this.#refusedAt = now;
     return true;
   }
 
@@ -77,8 +89,9 @@ export class GrantSearch {
     return this.#asked.get(from)?.id === id;
   }
 
-  /** Has every candidate said no? True without candidates. */
-  isDenied(candidates: readonly DonorCandidate[]): boolean {
+  /** Has every candidate said no, and has that been so for a while? True without candidates. */
+  isDenied(candidates: readonly DonorCandidate[], now: Millis): boolean {
+    if (candidates.length > 0 && !this.need.exact && now < this.#refusedAt + SETTLE) return false;
     return candidates.every(({ name }) => isFinal(this.#asked.get(name)?.reason));
   }
 
@@ -105,13 +118,22 @@ export class GrantSearch {
     const times = [...this.#asked.values()]
       .filter(({ reason }) => !isFinal(reason))
       .map(({ again }) => again);
-    return times.length === 0 ? undefined : Math.min(...times);
+    if (times.length > 0) return Math.min(...times);
+    return this.#asked.size === 0 ? undefined : this.#refusedAt + SETTLE;
   }
 
   /** Who went away has not answered; if it comes back it is asked afresh. */
   #forgetOthers(candidates: readonly DonorCandidate[]): void {
     const names = new Set(candidates.map(({ name }) => name));
     for (const name of [...this.#asked.keys()]) if (!names.has(name)) this.#asked.delete(name);
+  }
+
+  /** Who said that it has nothing, and owns more now, was about to be given something. */
+  #forgetVoid(candidates: readonly DonorCandidate[]): void {
+    for (const { name, owned } of candidates) {
+      const asked = this.#asked.get(name);
+      if (asked?.reason === 'none' && owned > asked.owned) this.#asked.delete(name);
+    }
   }
 
   #askAgain(name: PeerName, now: Millis): Ask[] {
@@ -127,10 +149,10 @@ export class GrantSearch {
     return asked !== undefined && asked.reason === undefined && asked.tries === 1;
   }
 
-  #ask(to: PeerName, random: RandomSource, now: Millis): Ask {
+  #ask({ name, owned }: DonorCandidate, random: RandomSource, now: Millis): Ask {
     const id = toHex(random.bytes(REQUEST_ID_BYTES));
-    this.#asked.set(to, { id, reason: undefined, holder: '', again: now + RESEND, tries: 1 });
-    return { to, id };
+    this.#asked.set(name, { id, reason: undefined, holder: '', owned, again: now + RESEND, tries: 1 });
+    return { to: name, id };
   }
 }
 
@@ -140,12 +162,12 @@ function isFinal(reason: Denial | undefined): boolean {
 }
 
 /** One of `candidates`, each with the probability of its weight. */
-function drawn(candidates: readonly DonorCandidate[], random: RandomSource): PeerName {
+function drawn(candidates: readonly DonorCandidate[], random: RandomSource): DonorCandidate {
   const total = candidates.reduce((sum, { weight }) => sum + weight, 0);
   let left = randomFraction(random) * total;
-  for (const { name, weight } of candidates) {
-    left -= weight;
-    if (left < 0) return name;
+  for (const candidate of candidates) {
+    left -= candidate.weight;
+    if (left < 0) return candidate;
   }
-  return candidates.at(-1)!.name;
+  return candidates.at(-1)!;
 }

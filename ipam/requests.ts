@@ -197,7 +197,7 @@ export class Requests {
     this.#searches.set(key, search);
     const candidates = this.#candidates(need, peers);
     for (const { to, id } of search.step(candidates, this.#ports.random, now)) this.#ask(to, id, need);
-    if (!search.isDenied(candidates)) return;
+    if (!search.isDenied(candidates, now)) return;
     const error = this.#denial(search, candidates.length, peers);
     for (const [request, pending] of this.#pending) {
       if (pending.need === undefined || keyOf(pending.need) !== key) continue;
@@ -215,7 +215,7 @@ export class Requests {
     const names = need.exact ? [...sizes.keys()].filter((name) => generations.has(name)) : generations.keys();
     return Array.from(names, (name) => {
       const owned = sizes.get(name) ?? 0;
-      return { name, weight: Math.min(owned, this.#ports.freeHint(name) ?? owned) };
+      return { name, weight: Math.min(owned, this.#ports.freeHint(name) ?? owned), owned };
     });
   }
 
