@@ -2,7 +2,7 @@ import type { PeerName } from '../core/peer-name.ts';
 import type { Millis } from '../core/time.ts';
 import { earlier } from '../core/time.ts';
 import { ClusterMerge } from './cluster-merge.ts';
-import { Departure } from './departure.ts';
+import { Departure, ownQuarantine } from './departure.ts';
 import type { Outcome, RingEntry } from './entries.ts';
 import { FirstRing } from './first-ring.ts';
 import type { InitMode } from './init-mode.ts';
@@ -78,7 +78,8 @@ export class Cluster {
     this.#reportOthers();
     const wanted = this.#departure === undefined ? this.#merge.wanted(now) : undefined;
     if (wanted !== undefined && this.#merge.isAlone()) return this.#change();
-    if (wanted !== undefined) {
+    // Its heir would give out what is in quarantine.
+    if (wanted !== undefined && ownQuarantine(this.#deps.ports).length === 0) {
       this.#departure = new Departure(this.#deps.ports);
       this.#deps.ports.log('info', 'another cluster has the lower id: handing all addresses on to join it', {
         cluster: wanted.clusterId,

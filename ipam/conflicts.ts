@@ -29,6 +29,8 @@ export class Conflicts {
   #from: readonly (readonly Span[])[] = [];
   #blocked: readonly Span[] = [];
   #reported: readonly number[] = [];
+  #begun = 0;
+  #ended = 0;
 
   constructor(ports: IpamPorts, shared: SharedState, membership: Membership) {
     this.#ports = ports;
@@ -41,6 +43,11 @@ export class Conflicts {
   /** Members that use addresses which they do not own; ascending by name. */
   get users(): readonly MemberEntry[] {
     return this.#users.users;
+  }
+
+  /** How many addresses in use here were lost to other peers since the start, and how many of these conflicts are over. */
+  get counts(): { readonly begun: number; readonly ended: number } {
+    return { begun: this.#begun, ended: this.#ended };
   }
 
   /** Sees to it that nothing is given out that others use, or that is in `quarantine`. */
@@ -87,6 +94,8 @@ export class Conflicts {
     const before = new Set(this.#reported);
     const fresh = lost.filter((offset) => !before.has(offset));
     this.#reported = lost;
+    this.#begun += fresh.length;
+    this.#ended += before.size - (lost.length - fresh.length);
     if (fresh.length > 0) {
       const addresses = fresh.slice(0, NAMED).map((offset) => formatIp(holdings.range.ipAt(offset)));
       const fields = { count: fresh.length, addresses: addresses.join(', ') };

@@ -12,7 +12,8 @@ import type { Message } from './messages.ts';
 import { REQUEST_ID_BYTES } from './messages.ts';
 import { labelled } from './peer-directory.ts';
 import type { IpamPorts } from './ports.ts';
-import { spanSize } from './range.ts';
+import type { Span } from './range.ts';
+import { commonSpans, spanSize } from './range.ts';
 import { splitRing } from './ring-reply.ts';
 
 const RESEND: Millis = 1 * SECOND;
@@ -195,6 +196,11 @@ function nameOf(id: string, cidr: Cidr): string {
 
 function namesOf({ id, addresses }: Allocation): string[] {
   return addresses.map((cidr) => nameOf(id, cidr));
+}
+
+/** What this peer owns and has in quarantine: nobody may be given it. */
+export function ownQuarantine({ holdings, quarantine }: IpamPorts): Span[] {
+  return commonSpans(holdings.ownSpans, quarantine());
 }
 
 /** Who may inherit: members of this cluster that are in reach, owners first, then ascending by name. */

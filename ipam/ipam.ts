@@ -24,18 +24,14 @@ import type { Message } from './messages.ts';
 import { decodeMessage, encodeMessage } from './messages.ts';
 import { Operator } from './operator.ts';
 import { PeerReports } from './peer-reports.ts';
-import { PeerDirectory } from './peer-directory.ts';
 import type { IpamPorts } from './ports.ts';
 import { Requests } from './requests.ts';
 import { Resets } from './resets.ts';
-import { commonSpans, spanSize } from './range.ts';
 import { SharedState } from './shared-state.ts';
+import { Situation } from './situation.ts';
 import type { IpamConfig, IpamDependencies, IpamDrop } from './ipam-config.ts';
 import type { IpamStatus } from './status.ts';
-import { ipamStatus } from './status.ts';
 import { memberChange, openStored } from './stored-state.ts';
-import type { NodeFacts } from './survey.ts';
-import { ownFacts } from './survey.ts';
 import { TakeOvers } from './take-overs.ts';
 
 /**
@@ -61,6 +57,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   readonly #inbox: Inbox;
   readonly #hint: FreeHint;
   readonly #reports: PeerReports;
+  readonly #situation: Situation;
   #view: IpamTopologyView;
   /** Peers that are reachable and allocate, with their generations. */
   #reachable: readonly IpamPeer[] = [];
@@ -112,15 +109,15 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
       () => this.#takeOvers.spans,
     );
     this.#hint = new FreeHint(config.name, now);
-    this.#catchUp = new CatchUp(
-      this.#holdings.ring.some((value) => value.owner !== config.name),
-      random,
-      now,
-    );
+    // A seed list makes the same ring anew for a host that has lost its disk, and what it gave away since.
+    const isNew = state.ring === undefined && this.#holdings.clusterId !== undefined;
+    const namesOthers = this.#holdings.ring.some((value) => value.owner !== config.name);
+    this.#catchUp = new CatchUp(isNew || namesOthers, random, now);
     this.#requests = this.#makeRequests(ports);
     this.#operator = this.#makeOperator(ports);
     this.#inbox = this.#makeInbox(ports);
     this.#resets = new Resets(ports);
+    this.#situation = this.#makeSituation(ports);
     this.#settle(now);
   }
 
@@ -241,18 +238,20 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
     return effects;
   }
 
+  /** What happened since the start that should be rare, for `report`. */
+  get counts(): Readonly<Record<string, number>> {
+    const [conflicts, takeOvers] = [this.#conflicts.counts, this.#takeOvers.counts];
+    return {
+      addressConflicts: conflicts.begun,
+      addressConflictsEnded: conflicts.ended,
+      addressesTakenOver: takeOvers.taken,
+      acknowledgementsGivenUp: takeOvers.unacknowledged,
+    };
+  }
+
   /** Times in it are counted from `now`, if given. */
   status(now: Millis = this.#settledAt): IpamStatus {
-    return ipamStatus({
-      status: this.#state(),
-      detail: this.#detail(),
-      defaultSubnet: this.#config.defaultSubnet,
-      holdings: this.#holdings,
-      directory: this.#directory(),
-      peers: this.#view.peers,
-      users: this.#conflicts.users,
-      takeOvers: this.#takeOvers.status(now),
-    });
+    return this.#situation.status(now);
   }
 
   /** Level-triggered: does all that the present state allows, then begins a transaction if there is something to write. */
@@ -386,21 +385,6 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
     return this.#holdings.clusterId === undefined || !this.#holdings.standing.isComplete;
   }
 
-  #state(): IpamStatus['status'] {
-    if (this.#holdings.clusterId === undefined) return this.#requests.waiting ? 'awaiting-consensus' : 'idle';
-    if (this.#requests.searching) return 'waiting-for-grant';
-    if (this.#requests.exhausted) return 'exhausted';
-    return this.#isReady() && !this.#takeOvers.holdAll ? 'ready' : 'waiting-for-grant';
-  }
-
-  #detail(): string | undefined {
-    if (this.#cluster.electing) return this.#cluster.detail;
-    if (this.#catchUp.gated) return 'awaiting the rings of the neighbours after the start';
-    if (this.#departure() !== undefined) return 'handing all addresses of this host on to another peer';
-    const resting = this.#takeOvers.holdAll ? 'all addresses of this host are in quarantine' : undefined;
-    return this.#requests.awaiting(this.#view.peers) ?? this.#cluster.detail ?? resting;
-  }
-
   /** What others may see of the generation and the cluster is durable. */
   #announce(): void {
     const { generation } = this.#holdings.self;
@@ -410,24 +394,13 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
     this.#queue.defer({ type: 'effect', effect: { type: 'announce', info: { generation, clusterId } } });
   }
 
-  #ownFacts(): NodeFacts {
-    const inQuarantine = spanSize(commonSpans(this.#holdings.ownSpans, this.#takeOvers.spans));
-    return ownFacts(this.#holdings, this.#shared, this.#config.nickname, inQuarantine);
-  }
-
-  #directory(): PeerDirectory {
-    const self = { ...NO_PEER, name: this.#config.name, nickname: this.#config.nickname };
-    const owners = this.#holdings.ring.map(({ owner }) => owner);
-    const removed = this.#operator.removed;
-    return new PeerDirectory([...this.#view.peers, self], this.#shared.members(), owners, removed);
-  }
-
   #ports(): IpamPorts {
     return {
       holdings: this.#holdings,
       queue: this.#queue,
       random: this.#random,
       peers: () => this.#view.peers,
+      quarantine: () => this.#takeOvers.spans,
       send: (to, message) => this.#send(to, message),
       sendDurable: (to, message) => this.#sendAllDurable([to], message),
       sendAllDurable: (to, message) => this.#sendAllDurable(to, message),
@@ -442,9 +415,8 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
       timeout: this.#config.requestTimeout,
       freeHint: (name) => this.#shared.hint(name)?.free,
       users: () => this.#conflicts.users,
-      quarantine: () => this.#takeOvers.spans,
       reply: (request, result, granted, id) => this.#reply(request, result, granted, id),
-      describe: () => this.#detail(),
+      describe: () => this.#situation.detail,
     });
   }
 
@@ -452,11 +424,26 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
     return new Operator({
       ports,
       takeOvers: this.#takeOvers,
-      directory: () => this.#directory(),
-      ownFacts: () => this.#ownFacts(),
+      directory: () => this.#situation.directory,
+      ownFacts: () => this.#situation.facts,
       reply: (request, result) => this.#reply(request, result),
-      describe: () => this.#detail(),
+      describe: () => this.#situation.detail,
       removed: (names) => this.#effects.push({ type: 'removed', names }),
+    });
+  }
+
+  #makeSituation(ports: IpamPorts): Situation {
+    return new Situation({
+      ports,
+      config: this.#config,
+      shared: this.#shared,
+      takeOvers: this.#takeOvers,
+      conflicts: this.#conflicts,
+      requests: this.#requests,
+      cluster: this.#cluster,
+      catchUp: this.#catchUp,
+      removed: () => this.#operator.removed,
+      isLeaving: () => this.#departure() !== undefined,
     });
   }
 
@@ -474,7 +461,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
       isReady: () => this.#isReady(),
       merge: (entries, now) => this.#mergeEntries(entries, now),
       ownMember: () => this.#tellMembers(),
-      ownFacts: () => this.#ownFacts(),
+      ownFacts: () => this.#situation.facts,
     });
   }
 
@@ -494,5 +481,3 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
     for (const to of receivers) this.#queue.defer({ type: 'effect', effect: { type: 'unicast', to, bytes } });
   }
 }
-
-const NO_PEER = { generation: '', reachable: true, capabilities: [] } as const;

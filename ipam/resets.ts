@@ -1,9 +1,9 @@
 import type { Millis } from '../core/time.ts';
 import { earlier, MINUTE } from '../core/time.ts';
-import { Departure, heirs } from './departure.ts';
+import { Departure, heirs, ownQuarantine } from './departure.ts';
 import type { IpamResult, OperatorRequest } from './effects.ts';
 import type { IpamPorts } from './ports.ts';
-import { spanSize } from './range.ts';
+import { spanSize, withoutSpans } from './range.ts';
 
 const PATIENCE: Millis = 1 * MINUTE;
 
@@ -80,6 +80,8 @@ export class Resets {
     const released = holdings.allocations.active;
     const owned = spanSize(holdings.ownSpans);
     if (owned > 0 && heirs(this.#ports).length === 0) return { type: 'failed', error: noHeir(owned) };
+    const resting = spanSize(ownQuarantine(this.#ports));
+    if (resting > 0) return { type: 'failed', error: inQuarantine(resting) };
     if (probe) return { type: 'done' };
     if (owned === 0) {
       this.#releaseAll(now);
@@ -97,7 +99,7 @@ export class Resets {
     return [{ request, result: { type: 'failed', error: 'replaced by reset --force' } }];
   }
 
-  /** Gives up everything without waiting for anybody. */
+  /** Gives up everything without waiting for anybody; but what is in quarantine stays there, as its heir would give it out. */
   #force(forgetRing: () => boolean, now: Millis): IpamResult {
     const { holdings } = this.#ports;
     const released = holdings.allocations.active;
@@ -108,9 +110,10 @@ export class Resets {
       const addresses = forgetRing() ? owned : 0;
       return { type: 'reset', reset: { addresses, heir: '', nickname: '', released } };
     }
-    const ring = holdings.bequeath({ owner: heir.name, generation: heir.generation });
-    const { name, nickname } = heir;
-    return { type: 'reset', reset: { addresses: spanSize(ring), heir: name, nickname, released } };
+    const given = withoutSpans(holdings.ownSpans, this.#ports.quarantine());
+    const { name, nickname, generation } = heir;
+    if (given.length > 0) holdings.donate(given, { owner: name, generation });
+    return { type: 'reset', reset: { addresses: spanSize(given), heir: name, nickname, released } };
   }
 
   #releaseAll(now: Millis): void {
@@ -122,4 +125,9 @@ export class Resets {
 function noHeir(addresses: number): string {
   const what = `no other peer of this cluster is in reach to take the ${addresses} addresses of this host`;
   return `${what}: connect it to one, or give them up with reset --force`;
+}
+
+function inQuarantine(addresses: number): string {
+  const what = `${addresses} ${addresses === 1 ? 'address' : 'addresses'} of this host are in quarantine`;
+  return `${what}, and nobody may be given them yet: run reset again when that is over (status ipam), or reset --force, which keeps them here`;
 }

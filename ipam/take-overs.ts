@@ -31,6 +31,8 @@ export class TakeOvers {
   /** What the last step went by, while nothing else has happened. */
   #seen: readonly unknown[] = [];
   #dueAt: Millis = -Infinity;
+  #taken = 0;
+  #unacknowledged = 0;
 
   constructor(ports: IpamPorts, restored: readonly TakeOver[], now: Millis) {
     this.#ports = ports;
@@ -48,6 +50,11 @@ export class TakeOvers {
     return own.length > 0 && withoutSpans(own, this.spans).length === 0;
   }
 
+  /** How many addresses were taken over since the start, and how often a peer was waited for in vain. */
+  get counts(): { readonly taken: number; readonly unacknowledged: number } {
+    return { taken: this.#taken, unacknowledged: this.#unacknowledged };
+  }
+
   /** Takes over all that `name` owns and does not serve. */
   remove(name: PeerName, nickname: string, options: TakeOverOptions, now: Millis): RemovedPeer {
     const { holdings } = this.#ports;
@@ -57,6 +64,7 @@ export class TakeOvers {
       value.owner === name && !holdings.isMine(value) && !isServed(value, peer, holdings.clusterId);
     const victim = { owner: name, generation: holdings.ring.find(accept)?.generation ?? NO_GENERATION };
     const delta = holdings.takeOver(accept);
+    this.#taken += spanSize(delta);
     const waiting = delta.length === 0 ? [] : this.#witnesses(options.strict);
     const parts = splitRing({
       type: 'ring',
@@ -103,6 +111,7 @@ export class TakeOvers {
     this.#dueAt = this.#quarantine.nextTimeout() ?? Infinity;
     for (const { id, takeOver } of changed) this.#store(id, takeOver);
     this.#sendAll(send);
+    this.#unacknowledged += givenUp.length;
     for (const { name, victim } of givenUp) {
       log('warn', 'a peer out of reach did not acknowledge a take-over', { peer: name, victim });
       this.#givenUp.set(victim, (this.#givenUp.get(victim) ?? new Set()).add(name));

@@ -73,7 +73,7 @@ export function controlReport(parts: StatusParts, now: Millis): ControlReport {
   return {
     ...controlStatus(parts, now),
     topology: gossip.entries(),
-    details: { circuits: links.circuits, macs, labels, pins },
+    details: { circuits: links.circuits, macs, labels, pins, ...parts.ipam?.counts },
     workers: report?.workers ?? [],
     failures: gossip.failures(),
   };

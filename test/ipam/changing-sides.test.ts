@@ -80,6 +80,7 @@ test('whoever has an address of the range in use does not hand its space on in o
     peers: () => [known(B, LOW)],
     send: (_, message) => void sent.push(message),
     sendDurable: () => t.fail(),
+    quarantine: () => [],
     sendAllDurable: () => t.fail(),
     log: () => undefined,
   });

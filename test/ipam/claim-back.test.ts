@@ -35,6 +35,7 @@ for (const [reason, again] of [
       ],
       send: (_, message) => void sent.push(message),
       sendDurable: () => t.fail(),
+      quarantine: () => [],
       sendAllDurable: () => t.fail(),
       log: () => undefined,
     });

@@ -29,6 +29,7 @@ function leaver(): { holdings: Holdings; ports: IpamPorts; sent: Message[] } {
     peers: () => [{ ...heir, capabilities: [], clusterId }],
     send: (_to: unknown, message: Message) => void sent.push(message),
     sendDurable: (_to: unknown, message: Message) => void sent.push(message),
+    quarantine: () => [],
     sendAllDurable: () => undefined,
     log: () => undefined,
   };

@@ -310,6 +310,28 @@ test('a restarted peer gives nothing out before its neighbours answered, or 5 s 
   t.is(network.reply(A, 2), '10.32.0.2/27');
 });
 
+test('a host that lost its disk, and whose seed list names only itself, gives out nothing that it gave to others', (t) => {
+  const network = new Network(settings(), 1);
+  network.add(A, { type: 'seed', names: [A] });
+  network.request(A, 1, { type: 'allocate', id: 'alone' });
+  network.run(4_900);
+  t.is(network.reply(A, 1), undefined);
+  network.run(200);
+  t.is(network.reply(A, 1), '10.32.0.1/27');
+  network.add(B, { type: 'observer' });
+  network.run(4_000);
+  network.request(B, 1, { type: 'claim', id: 'given', cidr: parseCidr('10.32.0.2/27')! });
+  network.run(1_000);
+  t.is(network.reply(B, 1), '10.32.0.2/27');
+  network.wipe(A, 'aaaaaaaaaaaabbbb');
+  for (const [request, text] of ['10.32.0.1/27', '10.32.0.2/27'].entries()) {
+    network.request(A, 10 + request, { type: 'claim', id: `new ${request}`, cidr: parseCidr(text)! });
+  }
+  network.run(70_000);
+  t.regex(network.reply(A, 10)!, /^error: timed out .* 10\.32\.0\.1 is in quarantine/);
+  t.regex(network.reply(A, 11)!, /^error: 10\.32\.0\.2 is in use by "given"/);
+});
+
 for (const [subnet, error] of [
   ['10.48.0.0/24', 'error: the subnet 10.48.0.0/24 does not lie within the address range 10.32.0.0/27'],
   [

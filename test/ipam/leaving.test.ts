@@ -170,6 +170,29 @@ test('a reset that is under way is answered when reset --force takes its place',
   t.like(resetOf(net, A, 3), { addresses: 32, heir: B });
 });
 
+test('what is in quarantine is handed to nobody: reset is refused, and with --force keeps it', (t) => {
+  const net = mesh([A, B, C]);
+  net.crash(C);
+  net.request(A, 1, { type: 'remove-peers', peers: [C], now: false, strict: false });
+  net.run(1_000);
+  net.request(A, 2, { type: 'reset', force: false, probe: true });
+  net.request(A, 3, { type: 'reset', force: false });
+  net.run(1_000);
+  for (const request of [2, 3]) t.regex(net.reply(A, request)!, /^error: 32 addresses .* are in quarantine/);
+  net.request(A, 4, { type: 'reset', force: true });
+  net.run(1_000);
+  t.like(resetOf(net, A, 4), { addresses: 16, heir: B });
+  t.deepEqual(sharesAt(net, B), [
+    [A, 32],
+    [B, 32],
+  ]);
+  net.run(11 * MINUTE);
+  net.request(A, 5, { type: 'reset', force: false });
+  net.run(3_000);
+  t.like(resetOf(net, A, 5), { addresses: 32, heir: B });
+  t.deepEqual(sharesAt(net, B), [[B, 64]]);
+});
+
 test('a reset whose heir vanishes says so; what it wrote stands, and nothing is lost', (t) => {
   const net = mesh([A, B]);
   net.request(A, 1, { type: 'reset', force: false });

@@ -203,6 +203,7 @@ test('--now does not skip the acknowledgement of a peer that went out of reach: 
   t.deepEqual(statusOf(network, A).quarantine[0]?.waitingFor, [B]);
   network.run(2 * MINUTE);
   t.true(network.logs.some((line) => line.includes('did not acknowledge a take-over')));
+  t.is(network.nodes.get(A)!.ipam!.counts['acknowledgementsGivenUp'], 1);
   t.is(drainOf(network, A, 200).length, 31);
 });
 
@@ -305,6 +306,8 @@ test('duplicate address after a rejoin: what its users had when it was removed i
   network.run(70_000);
   t.deepEqual(statusOf(network, C).conflicts, []);
   t.deepEqual(statusOf(network, A).conflicts, []);
+  t.like(network.nodes.get(A)!.ipam!.counts, { addressesTakenOver: 32, addressConflicts: 0 });
+  t.like(network.nodes.get(C)!.ipam!.counts, { addressConflicts: 1, addressConflictsEnded: 1 });
 });
 
 test('an address that another peer still uses is withheld, also from a claim, until that peer is gone for 10 min', (t) => {

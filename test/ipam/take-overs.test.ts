@@ -46,6 +46,7 @@ function setUp() {
       peers: () => peers,
       send: () => undefined,
       sendDurable: (to, message) => void sent.push({ to: [to], message }),
+      quarantine: () => [],
       sendAllDurable: (to, message) => void sent.push({ to, message }),
       log: () => undefined,
     },
