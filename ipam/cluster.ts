@@ -79,7 +79,8 @@ export class Cluster {
     const wanted = this.#departure === undefined ? this.#merge.wanted(now) : undefined;
     if (wanted !== undefined && this.#merge.isAlone()) return this.#change();
     // Its heir would give out what is in quarantine.
-    if (wanted !== undefined && ownQuarantine(this.#deps.ports).length === 0) {
+    if (wanted !== undefined && ownQuarantine(this.#deps.ports).length > 0) this.#merge.putOff(now);
+    else if (wanted !== undefined) {
       this.#departure = new Departure(this.#deps.ports);
       this.#deps.ports.log('info', 'another cluster has the lower id: handing all addresses on to join it', {
         cluster: wanted.clusterId,

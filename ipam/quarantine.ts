@@ -11,7 +11,7 @@ import { REQUEST_ID_BYTES } from './messages.ts';
 import type { Span } from './range.ts';
 import { commonSpans, overlaps, spanSize, unionSpans } from './range.ts';
 import type { Ring } from './ring.ts';
-import { NO_GENERATION, spansWhere } from './ring.ts';
+import { spansWhere } from './ring.ts';
 
 /** Addresses that were taken over rest for this long, as their last users may still be alive. */
 export const REST_AFTER_TAKE_OVER: Millis = 10 * MINUTE;
@@ -224,8 +224,8 @@ function verdictOf(
   const peer = peers.get(owner);
   if (peer?.reachable === true && peer.generation !== '') {
     absentSince.delete(owner);
-    const other = generation !== NO_GENERATION && peer.generation !== generation;
-    return other || isElsewhere(peer, clusterId) ? 'acknowledged' : 'present';
+    // Under another generation it has to say so, too: what is known of its generation may be older than that.
+    return isElsewhere(peer, clusterId) ? 'acknowledged' : 'present';
   }
   const since = absentSince.get(owner) ?? now;
   absentSince.set(owner, since);

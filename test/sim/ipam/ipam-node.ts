@@ -20,6 +20,8 @@ const PORT = 6783;
 /** For a transaction to be flushed. */
 const COMMIT_DELAY: Millis = 5;
 const WRITABLE_EVERY = 65_536;
+/** At one moment: more of them would never end. */
+const MOST_WAKES = 1_000;
 const GIVEN_UP = 'a peer out of reach did not acknowledge a take-over';
 
 /**
@@ -75,6 +77,9 @@ export class IpamNode implements SimHost {
   /** Rises with every start and crash: what was scheduled in another life does not happen. */
   #life = 0;
   #wake = Number.POSITIVE_INFINITY;
+  #wokenAt: Millis = -1;
+  /** At that moment. */
+  #wakes = 0;
 
   constructor(world: IpamWorld, number: number, init: InitMode) {
     this.#world = world;
@@ -220,6 +225,9 @@ export class IpamNode implements SimHost {
     this.#later(at - this.#world.clock.now, (now) => {
       if (this.#wake !== at) return;
       this.#wake = Number.POSITIVE_INFINITY;
+      this.#wakes = now === this.#wokenAt ? this.#wakes + 1 : 0;
+      this.#wokenAt = now;
+      if (this.#wakes > MOST_WAKES) throw new Error(`a timeout of node ${this.number} does not go by`);
       this.control!.onTimeout(now);
     });
   }

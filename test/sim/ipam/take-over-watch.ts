@@ -61,6 +61,8 @@ export class TakeOverWatch {
   readonly #rings = new Map<IpamNode, RingEntry | undefined>();
   readonly #all = new Set<TakeOver>();
   readonly #byOffset = new Map<number, TakeOver[]>();
+  /** The taker has lost its record of them: whatever it owns by them is excused, or taken over anew. */
+  readonly #forgotten = new Set<TakeOver>();
   readonly #byRecord = new Map<string, TakeOver>();
   /** "NODE OFFSET" */
   readonly #everHeld = new Set<string>();
@@ -91,13 +93,15 @@ export class TakeOverWatch {
   /** The node has other state than it had: none, or that of a while ago. */
   onReplaced(node: IpamNode): void {
     this.#rings.set(node, ringOf(node));
-    for (const takeOver of this.#all) if (takeOver.taker === node) takeOver.waiting = [];
+    for (const takeOver of this.#all) if (takeOver.taker === node) this.#forgotten.add(takeOver);
   }
 
   /** The taker reports that it waits no longer for `peer`, which is out of reach. */
   onGivenUp(taker: IpamNode, peer: PeerName, victim: PeerName): void {
     const node = this.#nodeOf(peer);
-    if (this.#mesh.isCalm()) this.#mesh.fault('given up', `${peer} is in reach and was waited for in vain`);
+    if (this.#isSeenBy(taker, node)) {
+      this.#mesh.fault('given up', `${peer} is in reach of node ${taker.number} and was waited for in vain`);
+    }
     for (const takeOver of this.#all) {
       if (takeOver.taker === taker && takeOver.record?.victim.owner === victim)
         this.#blame(takeOver, node, 'E2');
@@ -107,11 +111,12 @@ export class TakeOverWatch {
   /** A node is about to start from its store. `reaches`: it has a target that is up. */
   onStart(node: IpamNode, reaches: boolean): void {
     const why = this.#mesh.isKilled(node) ? 'E1' : reaches && this.#mesh.isCalm(node) ? undefined : 'E3';
+    const hasRing = ringOf(node) !== undefined;
     for (const takeOver of this.#all) {
       // A seed list gives a host that had no ring what was its own at first.
       const isVictim = takeOver.taker !== node && takeOver.victims.has(node.name);
-      if (isVictim && ringOf(node) === undefined) takeOver.unaware.set(node, 'E1');
-      else if (why !== undefined) this.#blame(takeOver, node, why);
+      if (isVictim && !hasRing) this.#blame(takeOver, node, 'E1');
+      else if (why !== undefined && hasRing) this.#blame(takeOver, node, why);
     }
   }
 
@@ -178,6 +183,7 @@ export class TakeOverWatch {
 
   /** Is it to be handed out because of this take-over? Whoever used it before may have got it back. */
   #isByThisTakeOver(takeOver: TakeOver, node: IpamNode, offset: number): boolean {
+    if (this.#forgotten.has(takeOver)) return false;
     if (takeOver.taker === node) return this.#isHeld(takeOver, offset);
     const entry = ringOf(node);
     const { epoch } = takeOver.values.get(offset)!;
@@ -266,7 +272,7 @@ export class TakeOverWatch {
   /** The taker does not wait for `node`. */
   #onUnheard(takeOver: TakeOver, node: IpamNode): void {
     const isMember = ringOf(node)?.clusterId === takeOver.clusterId;
-    if (isMember && this.#mesh.isCalm()) {
+    if (isMember && this.#isSeenBy(takeOver.taker, node)) {
       const who = `node ${takeOver.taker.number} does not wait for node ${node.number}`;
       this.#mesh.fault('not acknowledged', `${who}, which is in reach`);
     }
@@ -291,8 +297,8 @@ export class TakeOverWatch {
     const { taker, knew, unaware, clusterId } = takeOver;
     const node = this.#nodeOf(one.owner);
     if (knew.has(node) || unaware.has(node)) return;
-    const { owner, ring } = readStored(node.store);
-    if (owner?.generation !== one.generation || (ring !== undefined && ring.clusterId !== clusterId)) return;
+    const ring = ringOf(node);
+    if (ring !== undefined && ring.clusterId !== clusterId) return;
     const owns = ringOf(taker)!.ring.some(
       (value) => value.owner === one.owner && value.generation === one.generation,
     );
@@ -306,11 +312,16 @@ export class TakeOverWatch {
 
   #blame(takeOver: TakeOver, node: IpamNode, why: Excuse): void {
     if (takeOver.taker === node && why !== 'E4') return;
-    // Without a ring it will have that of others.
-    if (ringOf(node) === undefined || this.#knows(node, takeOver)) return;
+    if (this.#knows(node, takeOver)) return;
     if (!takeOver.unaware.has(node)) takeOver.unaware.set(node, why);
     const addresses = [...takeOver.values.keys()].map((offset) => formatIp(this.#mesh.range.ipAt(offset)));
     this.#reference.excuse(node.number, addresses, why);
+  }
+
+  /** Is `node` in reach as it really is, and does `taker` know it? Connections are made again only after a while. */
+  #isSeenBy(taker: IpamNode, node: IpamNode): boolean {
+    const lines = taker.ipam?.status().owned ?? [];
+    return this.#mesh.isCalm() && lines.some(({ name, reachable }) => name === node.name && reachable);
   }
 
   /** Has it stored what was taken over, or what became of it since? Other clusters are not concerned. */
