@@ -37,7 +37,10 @@ static napi_value create(napi_env env, napi_callback_info info) {
     MUST(napi_throw_error(env, "ENOMEM", "No memory is left for the packet engine."));
     return NULL;
   }
+  struct uv_loop_s *loop;
   self->socket = self->tap = -1;
+  MUST(napi_get_uv_event_loop(env, &loop));
+  stand_in_begin(&self->stand_in, loop);
   self->queue.log = &self->log;
   if (!take_arrays(env, arrays, self)) {
     finalize(env, self, NULL);
@@ -99,6 +102,7 @@ static void finalize(napi_env env, void *data, void *hint) {
   engine *self = data;
   watcher_stop(&self->socket_watch);
   watcher_stop(&self->tap_watch);
+  stand_in_end(&self->stand_in);
   state_clear(&self->state);
   free(self->out);
   free(self);
@@ -124,7 +128,7 @@ static napi_value bind_socket(napi_env env, napi_callback_info info) {
   self->socket = self->queue.fd = fd;
   if (!watcher_start(env, fd, arguments[5], &self->socket_watch, &self->socket_broken))
     MUST(napi_throw_error(env, NULL, "The event loop does not take the UDP socket."));
-  else watcher_ask_first(self->socket_watch, engine_on_socket, self);
+  else watcher_ask_first(self->socket_watch, engine_on_socket, self), stand_in_watch(&self->stand_in, fd, READY_SOCKET);
   return glue_undefined(env);
 }
 
@@ -143,7 +147,7 @@ static napi_value attach_tap(napi_env env, napi_callback_info info) {
   self->tap = fd;
   if (!watcher_start(env, fd, arguments[3], &self->tap_watch, &self->tap_broken))
     MUST(napi_throw_error(env, NULL, "The event loop does not take the TAP."));
-  else watcher_ask_first(self->tap_watch, engine_on_tap, self);
+  else watcher_ask_first(self->tap_watch, engine_on_tap, self), stand_in_watch(&self->stand_in, fd, READY_TAP);
   return glue_undefined(env);
 }
 
@@ -167,6 +171,7 @@ static napi_value close_engine(napi_env env, napi_callback_info info) {
   if (self == NULL) return NULL;
   watcher_stop(&self->socket_watch);
   watcher_stop(&self->tap_watch);
+  stand_in_end(&self->stand_in);
   state_clear(&self->state);
   return glue_undefined(env);
 }

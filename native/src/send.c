@@ -158,6 +158,7 @@ static bool finish(engine *self, const message *entry, uint8_t *body) {
   bool finished = entry->plain ? finish_plain(self, entry, out, inner) : finish_sealed(self, entry, out, inner);
   if (!finished) return false;
   self->out_used += inner + DATAGRAM_OVERHEAD;
+  self->moved++;
   self->sent.datagrams++;
   self->sent.bytes += inner + DATAGRAM_OVERHEAD;
   send_queue_add(&self->queue, entry->to, out, inner + DATAGRAM_OVERHEAD);
