@@ -21,6 +21,8 @@
 #define MESSAGE_CAPACITY (RECEIVE_SLOTS * SLOT_DATAGRAMS)
 
 #define OUT_BYTES (1 << 20)
+/* Sealing borrows what lies around. */
+#define OUT_ROOM (OUT_BYTES + 2 * AEAD_MARGIN)
 
 /* Frames read from the TAP, as FrameBatch. */
 typedef struct {
@@ -73,7 +75,7 @@ typedef struct {
   /* A frame was written to the TAP, which it may have answered. */
   bool wrote;
   uint32_t lone_frames;
-  /* Sealed datagrams until the queue is flushed: OUT_BYTES. */
+  /* Sealed datagrams until the queue is flushed: OUT_BYTES between margins. */
   uint8_t *out;
   size_t out_used;
   sent_sum sent;

@@ -31,7 +31,7 @@ static napi_value create(napi_env env, napi_callback_info info) {
   napi_value arrays, handle;
   glue_arguments(env, info, 1, &arrays);
   engine *self = calloc(1, sizeof *self);
-  if (self != NULL) self->out = malloc(OUT_BYTES);
+  if (self != NULL) self->out = malloc(OUT_ROOM);
   if (self == NULL || self->out == NULL) {
     free(self);
     MUST(napi_throw_error(env, "ENOMEM", "No memory is left for the packet engine."));

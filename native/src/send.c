@@ -170,7 +170,7 @@ static uint8_t *reserve(engine *self, uint32_t bytes) {
     send_queue_flush(&self->queue);
     self->out_used = 0;
   }
-  return self->out + self->out_used;
+  return self->out + AEAD_MARGIN + self->out_used;
 }
 
 static bool finish_sealed(engine *self, const message *entry, uint8_t *out, uint32_t inner) {
