@@ -128,12 +128,11 @@ typedef struct {
 #define PREFIX_STRIDE 32
 
 /*
- * What is readable, and what comes to be while the event loop has nothing else to do, is moved as far as decisions are
- * there to repeat; the rest is held for the next engine_read_frames and engine_receive. `context` is the engine. True if
- * JavaScript is wanted.
+ * What is readable by the bits of `ready`, and what comes to be while the event loop has nothing else to do, is moved as
+ * far as decisions are there to repeat; the rest is held for the next engine_read_frames and engine_receive. `context` is
+ * the engine. True if JavaScript is wanted.
  */
-bool engine_on_tap(void *context);
-bool engine_on_socket(void *context);
+bool engine_on_ready(void *context, uint32_t ready);
 
 void engine_read_frames(engine *self);
 void engine_receive(engine *self);

@@ -108,6 +108,12 @@ static void finalize(napi_env env, void *data, void *hint) {
   free(self);
 }
 
+/* Packets at `fd` are the engine's first, and JavaScript's if that does not know what to do. */
+static void take_over(engine *self, watcher *watch, int fd, uint32_t ready) {
+  watcher_ask_first(watch, engine_on_ready, self, ready);
+  stand_in_watch(&self->stand_in, fd, ready);
+}
+
 /* engineBind(handle, address, port, worker, workers, onReady): address of 0, 4 or 16 bytes. */
 static napi_value bind_socket(napi_env env, napi_callback_info info) {
   napi_value arguments[6];
@@ -128,7 +134,7 @@ static napi_value bind_socket(napi_env env, napi_callback_info info) {
   self->socket = self->queue.fd = fd;
   if (!watcher_start(env, fd, arguments[5], &self->socket_watch, &self->socket_broken))
     MUST(napi_throw_error(env, NULL, "The event loop does not take the UDP socket."));
-  else watcher_ask_first(self->socket_watch, engine_on_socket, self), stand_in_watch(&self->stand_in, fd, READY_SOCKET);
+  else take_over(self, self->socket_watch, fd, READY_SOCKET);
   return glue_undefined(env);
 }
 
@@ -147,7 +153,7 @@ static napi_value attach_tap(napi_env env, napi_callback_info info) {
   self->tap = fd;
   if (!watcher_start(env, fd, arguments[3], &self->tap_watch, &self->tap_broken))
     MUST(napi_throw_error(env, NULL, "The event loop does not take the TAP."));
-  else watcher_ask_first(self->tap_watch, engine_on_tap, self), stand_in_watch(&self->stand_in, fd, READY_TAP);
+  else take_over(self, self->tap_watch, fd, READY_TAP);
   return glue_undefined(env);
 }
 

@@ -4,43 +4,37 @@
 /* After so many the loop has its turn whatever comes: in a flood the stand-in does not see what else waits. */
 #define STAY_DATAGRAMS 1024
 
-static bool stay(engine *self);
+static void take_ready(engine *self, uint32_t ready);
 static void take_frames(engine *self);
-static void take_datagrams(engine *self);
 static bool wants_javascript(const engine *self);
 
-bool engine_on_tap(void *context) {
-  take_frames(context);
-  return stay(context);
-}
-
-bool engine_on_socket(void *context) {
-  take_datagrams(context);
-  return stay(context);
-}
-
-static bool stay(engine *self) {
+bool engine_on_ready(void *context, uint32_t ready) {
+  engine *self = context;
   uint32_t began = self->moved;
+  /* JavaScript was here and left something for later. */
+  if (ready == 0 && wants_javascript(self)) return false;
+  take_ready(self, ready);
   while (!wants_javascript(self)) {
-    uint32_t ready = self->moved - began < STAY_DATAGRAMS ? stand_in_wait(&self->stand_in) : 0;
-    if (ready == 0) return false;
+    if (self->moved - began >= STAY_DATAGRAMS) return false;
+    uint32_t next = stand_in_wait(&self->stand_in);
+    if (next == 0) return false;
     self->moved++;
-    if ((ready & READY_TAP) != 0) take_frames(self);
-    if ((ready & READY_SOCKET) != 0) take_datagrams(self);
+    take_ready(self, next);
   }
   return true;
 }
 
-static void take_frames(engine *self) {
-  if (!self->frames_held) engine_fill_frames(self);
-}
-
-static void take_datagrams(engine *self) {
-  if (self->messages_held) return;
+static void take_ready(engine *self, uint32_t ready) {
+  if ((ready & READY_TAP) != 0) take_frames(self);
+  if ((ready & READY_SOCKET) == 0 || self->messages_held) return;
   self->wrote = false;
   engine_fill_messages(self);
   /* The host answers within the write as often as not. */
   if (self->wrote) take_frames(self);
+}
+
+static void take_frames(engine *self) {
+  if (!self->frames_held) engine_fill_frames(self);
 }
 
 static bool wants_javascript(const engine *self) {
