@@ -30,6 +30,7 @@ static bool tag_holds(aead *self, const uint8_t key[MAC_KEY], const uint8_t *tex
 
 static EVP_MAC_CTX *new_mac(void) {
   EVP_MAC *poly1305 = EVP_MAC_fetch(NULL, "POLY1305", NULL);
+  if (poly1305 == NULL) return NULL;
   EVP_MAC_CTX *mac = EVP_MAC_CTX_new(poly1305);
   EVP_MAC_free(poly1305);
   return mac;
@@ -49,7 +50,10 @@ aead *aead_new(const uint8_t key[AEAD_KEY]) {
 
 void aead_free(aead *self) {
   if (self == NULL) return;
+  static const uint8_t no_key[MAC_KEY];
   EVP_CIPHER_CTX_free(self->stream);
+  /* OpenSSL does not wipe this one. */
+  if (self->mac != NULL) EVP_MAC_init(self->mac, no_key, MAC_KEY, NULL);
   EVP_MAC_CTX_free(self->mac);
   OPENSSL_free(self);
 }
