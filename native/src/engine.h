@@ -57,6 +57,7 @@ typedef struct {
 } sent_sum;
 
 typedef struct {
+  napi_ref arrays;
   engine_state state;
   event_log log;
   frame_batch frames;

@@ -26,7 +26,7 @@ engine *engine_arguments(napi_env env, napi_callback_info info, size_t count, na
   return glue_pointer(env, out[0]);
 }
 
-/* engineCreate(arrays): handle. `arrays` as in router/engine/native-layout.ts; the caller keeps them alive. */
+/* engineCreate(arrays): handle, which keeps `arrays`, as in router/engine/native-layout.ts, alive. */
 static napi_value create(napi_env env, napi_callback_info info) {
   napi_value arrays, handle;
   glue_arguments(env, info, 1, &arrays);
@@ -46,6 +46,7 @@ static napi_value create(napi_env env, napi_callback_info info) {
     finalize(env, self, NULL);
     return NULL;
   }
+  MUST(napi_create_reference(env, arrays, 1, &self->arrays));
   MUST(napi_create_external(env, self, finalize, NULL, &handle));
   return handle;
 }
@@ -97,9 +98,9 @@ static bool take_array(napi_env env, napi_value arrays, const provided_array *wa
 }
 
 static void finalize(napi_env env, void *data, void *hint) {
-  (void)env;
   (void)hint;
   engine *self = data;
+  if (self->arrays != NULL) MUST(napi_delete_reference(env, self->arrays));
   watcher_stop(&self->socket_watch);
   watcher_stop(&self->tap_watch);
   stand_in_end(&self->stand_in);
