@@ -37,10 +37,9 @@ static napi_value create(napi_env env, napi_callback_info info) {
     MUST(napi_throw_error(env, "ENOMEM", "No memory is left for the packet engine."));
     return NULL;
   }
-  struct uv_loop_s *loop;
   self->socket = self->tap = -1;
-  MUST(napi_get_uv_event_loop(env, &loop));
-  stand_in_begin(&self->stand_in, loop);
+  self->stand_in.socket = self->stand_in.tap = -1;
+  MUST(napi_get_uv_event_loop(env, &self->stand_in.loop));
   self->queue.log = &self->log;
   if (!take_arrays(env, arrays, self)) {
     finalize(env, self, NULL);
@@ -103,16 +102,9 @@ static void finalize(napi_env env, void *data, void *hint) {
   if (self->arrays != NULL) MUST(napi_delete_reference(env, self->arrays));
   watcher_stop(&self->socket_watch);
   watcher_stop(&self->tap_watch);
-  stand_in_end(&self->stand_in);
   state_clear(&self->state);
   free(self->out);
   free(self);
-}
-
-/* Packets at `fd` are the engine's first, and JavaScript's if that does not know what to do. */
-static void take_over(engine *self, watcher *watch, int fd, uint32_t ready) {
-  watcher_ask_first(watch, engine_on_ready, self, ready);
-  stand_in_watch(&self->stand_in, fd, ready);
 }
 
 /* engineBind(handle, address, port, worker, workers, onReady): address of 0, 4 or 16 bytes. */
@@ -135,7 +127,8 @@ static napi_value bind_socket(napi_env env, napi_callback_info info) {
   self->socket = self->queue.fd = fd;
   if (!watcher_start(env, fd, arguments[5], &self->socket_watch, &self->socket_broken))
     MUST(napi_throw_error(env, NULL, "The event loop does not take the UDP socket."));
-  else take_over(self, self->socket_watch, fd, READY_SOCKET);
+  else watcher_ask_first(self->socket_watch, engine_on_ready, self, READY_SOCKET);
+  self->stand_in.socket = fd;
   return glue_undefined(env);
 }
 
@@ -154,7 +147,8 @@ static napi_value attach_tap(napi_env env, napi_callback_info info) {
   self->tap = fd;
   if (!watcher_start(env, fd, arguments[3], &self->tap_watch, &self->tap_broken))
     MUST(napi_throw_error(env, NULL, "The event loop does not take the TAP."));
-  else take_over(self, self->tap_watch, fd, READY_TAP);
+  else watcher_ask_first(self->tap_watch, engine_on_ready, self, READY_TAP);
+  self->stand_in.tap = fd;
   return glue_undefined(env);
 }
 
@@ -178,7 +172,6 @@ static napi_value close_engine(napi_env env, napi_callback_info info) {
   if (self == NULL) return NULL;
   watcher_stop(&self->socket_watch);
   watcher_stop(&self->tap_watch);
-  stand_in_end(&self->stand_in);
   state_clear(&self->state);
   return glue_undefined(env);
 }

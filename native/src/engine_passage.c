@@ -1,7 +1,7 @@
 /* What the event loop calls when packets are there: those that decisions are there for go by these. */
 #include "engine.h"
 
-/* After so many the loop has its turn whatever comes: in a flood the stand-in does not see what else waits. */
+/* After so many the loop has its turn, for timers that became due meanwhile. */
 #define STAY_DATAGRAMS 1024
 
 static void take_ready(engine *self, uint32_t ready);

@@ -1,46 +1,33 @@
 #include "stand_in.h"
 
-#include <stdbool.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 #include <uv.h>
 
-/* The bits of the loop: none. */
-#define READY_LOOP 0
-/* Socket, TAP and the loop. */
-#define MEMBERS 3
+/* More than socket and TAP, so that whatever else there is shows. */
+#define EVENTS 4
 
-static bool add(int epoll, int fd, uint32_t ready) {
-  struct epoll_event event = {.events = EPOLLIN, .data.u32 = ready};
-  return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+static uint32_t bit_of(const stand_in *self, const struct epoll_event *event) {
+  if (event->events != EPOLLIN) return 0;
+  if (event->data.fd == self->socket) return READY_SOCKET;
+  return event->data.fd == self->tap ? READY_TAP : 0;
 }
 
-void stand_in_begin(stand_in *self, struct uv_loop_s *loop) {
-  *self = (stand_in){.loop = loop, .epoll = epoll_create1(EPOLL_CLOEXEC)};
-  if (self->epoll >= 0 && !add(self->epoll, uv_backend_fd(loop), READY_LOOP)) stand_in_end(self);
-}
-
-void stand_in_watch(stand_in *self, int fd, uint32_t ready) {
-  if (self->epoll >= 0 && !add(self->epoll, fd, ready)) stand_in_end(self);
-}
-
+/*
+ * libuv's own epoll descriptor is asked, whose events carry their descriptor: they are level-triggered, so what is not
+ * taken here libuv finds again. A descriptor of ours that watched it, too, would be woken twice for each packet.
+ */
 uint32_t stand_in_wait(const stand_in *self) {
-  if (self->epoll < 0) return 0;
   uv_update_time(self->loop);
   /* 0 also while the loop has anything to begin or to end. */
   int patience = uv_backend_timeout(self->loop);
   if (patience == 0) return 0;
-  struct epoll_event events[MEMBERS];
-  int count = epoll_wait(self->epoll, events, MEMBERS, patience);
+  struct epoll_event events[EVENTS];
+  int count = epoll_wait(uv_backend_fd(self->loop), events, EVENTS, patience);
   uint32_t ready = 0;
   for (int i = 0; i < count; i++) {
-    if (events[i].events != EPOLLIN) return 0;
-    ready |= events[i].data.u32;
+    uint32_t bit = bit_of(self, &events[i]);
+    if (bit == 0) return 0;
+    ready |= bit;
   }
   return ready;
-}
-
-void stand_in_end(stand_in *self) {
-  if (self->epoll >= 0) close(self->epoll);
-  self->epoll = -1;
 }
