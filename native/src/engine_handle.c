@@ -96,15 +96,32 @@ static bool take_array(napi_env env, napi_value arrays, const provided_array *wa
   return false;
 }
 
+/* The number of a closed descriptor may be that of another one soon. */
+static void stop_socket(engine *self) {
+  watcher_stop(&self->socket_watch);
+  self->stand_in.socket = -1;
+}
+
+static void stop_tap(engine *self) {
+  watcher_stop(&self->tap_watch);
+  self->stand_in.tap = -1;
+}
+
 static void finalize(napi_env env, void *data, void *hint) {
   (void)hint;
   engine *self = data;
   if (self->arrays != NULL) MUST(napi_delete_reference(env, self->arrays));
-  watcher_stop(&self->socket_watch);
-  watcher_stop(&self->tap_watch);
+  stop_socket(self);
+  stop_tap(self);
   state_clear(&self->state);
   free(self->out);
   free(self);
+}
+
+/* What is readable is for the engine first, and for JavaScript if that does not know what to do. */
+static void take_over(engine *self, watcher *watch, uint32_t ready, int *place, int fd) {
+  watcher_ask_first(watch, engine_on_ready, self, ready);
+  *place = fd;
 }
 
 /* engineBind(handle, address, port, worker, workers, onReady): address of 0, 4 or 16 bytes. */
@@ -127,8 +144,7 @@ static napi_value bind_socket(napi_env env, napi_callback_info info) {
   self->socket = self->queue.fd = fd;
   if (!watcher_start(env, fd, arguments[5], &self->socket_watch, &self->socket_broken))
     MUST(napi_throw_error(env, NULL, "The event loop does not take the UDP socket."));
-  else watcher_ask_first(self->socket_watch, engine_on_ready, self, READY_SOCKET);
-  self->stand_in.socket = fd;
+  else take_over(self, self->socket_watch, READY_SOCKET, &self->stand_in.socket, fd);
   return glue_undefined(env);
 }
 
@@ -147,8 +163,7 @@ static napi_value attach_tap(napi_env env, napi_callback_info info) {
   self->tap = fd;
   if (!watcher_start(env, fd, arguments[3], &self->tap_watch, &self->tap_broken))
     MUST(napi_throw_error(env, NULL, "The event loop does not take the TAP."));
-  else watcher_ask_first(self->tap_watch, engine_on_ready, self, READY_TAP);
-  self->stand_in.tap = fd;
+  else take_over(self, self->tap_watch, READY_TAP, &self->stand_in.tap, fd);
   return glue_undefined(env);
 }
 
@@ -170,8 +185,8 @@ static napi_value close_engine(napi_env env, napi_callback_info info) {
   napi_value argument;
   engine *self = engine_arguments(env, info, 1, &argument);
   if (self == NULL) return NULL;
-  watcher_stop(&self->socket_watch);
-  watcher_stop(&self->tap_watch);
+  stop_socket(self);
+  stop_tap(self);
   state_clear(&self->state);
   return glue_undefined(env);
 }
@@ -193,8 +208,8 @@ static napi_value broken(napi_env env, napi_callback_info info) {
   engine *self = engine_arguments(env, info, 1, &argument);
   if (self == NULL) return NULL;
   int what = self->socket_broken ? 1 : self->tap_broken ? 2 : 0;
-  if (what == 1) watcher_stop(&self->socket_watch);
-  if (what == 2) watcher_stop(&self->tap_watch);
+  if (what == 1) stop_socket(self);
+  if (what == 2) stop_tap(self);
   self->socket_broken = self->tap_broken = false;
   return glue_number(env, what);
 }
