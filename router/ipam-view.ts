@@ -21,7 +21,8 @@ export class IpamView {
   /** The view as it is now; undefined if it is what was returned last. Cost O(peers). */
   update(gossip: Pick<Gossip, 'entry' | 'entries' | 'isReachable'>): IpamTopologyView | undefined {
     const peers = this.#peers(gossip);
-    const isKnown = this.#told?.length === peers.length && peers.every((peer, i) => same(peer, this.#told![i]!));
+    const isKnown =
+      this.#told?.length === peers.length && peers.every((peer, i) => same(peer, this.#told![i]!));
     if (isKnown) return undefined;
     this.#told = peers;
     return { self: this.#self, peers };

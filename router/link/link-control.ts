@@ -219,7 +219,10 @@ export class LinkControl implements Machine<LinkControlEffect> {
     const before = this.#kept;
     this.#kept = mesh;
     if (before?.size === mesh.size && [...mesh].every((peer) => before.has(peer))) return;
-    this.#effects.push({ type: 'to-data', message: { type: 'links-kept', peers: [...mesh].sort(compareNames) } });
+    this.#effects.push({
+      type: 'to-data',
+      message: { type: 'links-kept', peers: [...mesh].sort(compareNames) },
+    });
   }
 
   #onLinkChanged(message: Extract<ToControl, { type: 'link-changed' }>, now: Millis): void {

@@ -363,7 +363,10 @@ test('a link that nothing uses ends unless the mesh asks for it, and comes back 
   net.tell(a, { type: 'links-kept', peers: [] });
   net.tell(b, { type: 'links-kept', peers: [a.name] });
   net.run(301 * SECOND);
-  t.deepEqual([a, b].map((node) => net.told(node, 'link-changed').at(-1)?.state), ['idle', 'idle']);
+  t.deepEqual(
+    [a, b].map((node) => net.told(node, 'link-changed').at(-1)?.state),
+    ['idle', 'idle'],
+  );
   t.deepEqual(net.told(b, 'link-unused'), [{ type: 'link-unused', peer: a.name }]);
   net.run(20 * SECOND);
   t.deepEqual([net.report(a).links, net.report(b).links], [[], []]);

@@ -87,7 +87,9 @@ test('flows lose nothing while the mesh grows out of being full and shrinks back
   clock.runFor(20 * SECOND);
   for (const node of nodes.slice(0, 10)) mesh.broadcast(node);
   clock.runFor(SECOND);
-  const pairs = [0, 1, 2, 3, 4].flatMap((a) => [0, 1, 2, 3, 4].flatMap((b) => (a === b ? [] : [[a, b] as const])));
+  const pairs = [0, 1, 2, 3, 4].flatMap((a) =>
+    [0, 1, 2, 3, 4].flatMap((b) => (a === b ? [] : [[a, b] as const])),
+  );
   const sent: { readonly number: number; readonly to: SimNode }[] = [];
   const flowFor = (seconds: number) => {
     for (let i = 0; i < seconds; i++) {
@@ -96,13 +98,22 @@ test('flows lose nothing while the mesh grows out of being full and shrinks back
     }
   };
   flowFor(5);
-  t.deepEqual(nodes.slice(0, 10).map(({ up }) => up.size), Array<number>(10).fill(9));
+  t.deepEqual(
+    nodes.slice(0, 10).map(({ up }) => up.size),
+    Array<number>(10).fill(9),
+  );
   for (const node of nodes.slice(10)) node.start(nodes.slice(0, 1));
   flowFor(400);
-  t.true(nodes.slice(5).some(({ up }) => up.size < 13), 'links that nothing uses are gone');
+  t.true(
+    nodes.slice(5).some(({ up }) => up.size < 13),
+    'links that nothing uses are gone',
+  );
   for (const node of nodes.slice(5)) node.leave();
   flowFor(30);
-  t.deepEqual(nodes.slice(0, 5).map(({ up }) => up.size), Array<number>(5).fill(4));
+  t.deepEqual(
+    nodes.slice(0, 5).map(({ up }) => up.size),
+    Array<number>(5).fill(4),
+  );
   clock.runFor(SECOND);
   t.deepEqual(sent.filter(({ number, to }) => !mesh.reachedNode(number, to)).length, 0);
   t.deepEqual(mesh.faults, []);

@@ -166,6 +166,8 @@ function judgeUnicasts(mesh: SimMesh): void {
         .map(({ from, to }) => [from, to] as const);
     }
     for (const [from, to] of missing)
-      mesh.faults.push(`no frame from node ${from.number} reached node ${to.number} within ${CALM_WITHIN} ms`);
+      mesh.faults.push(
+        `no frame from node ${from.number} reached node ${to.number} within ${CALM_WITHIN} ms`,
+      );
   }
 }

@@ -151,7 +151,6 @@ export class SimMesh {
     sent.runs.set(node.run, count);
     const took = this.clock.now - sent.sentAt;
     if (count > 1) this.faults.push(`frame ${number} reached node ${node.number} ${count} times`);
-    if (took > STALE_AFTER)
-      this.faults.push(`frame ${number} reached node ${node.number} after ${took} ms`);
+    if (took > STALE_AFTER) this.faults.push(`frame ${number} reached node ${node.number} after ${took} ms`);
   }
 }
