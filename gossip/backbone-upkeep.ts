@@ -51,6 +51,8 @@ export class Backbone {
         reachable: this.#topology.isReachable(name),
       }));
     this.#neighbourhood.maker.discover(wanted, now);
+    const isServed = ({ name }: TopologyEntry) => this.#topology.isReachable(name);
+    this.#neighbourhood.maker.serve(this.#sparse ? peers.filter(isServed) : []);
   }
 
   nextTimeout(): Millis | undefined {
@@ -90,8 +92,7 @@ export class Backbone {
       .find((neighbour) => this.#maySever(neighbour, all));
   }
 
-  #maySever({ name, connection }: Neighbour, all: readonly TopologyEntry[]): boolean {
-    if (this.#neighbourhood.maker.targetOf(connection.conn)?.given) return false;
+  #maySever({ name }: Neighbour, all: readonly TopologyEntry[]): boolean {
     const entry = this.#topology.entry(name);
     if (entry === undefined || entry.neighbours.length <= MIN_DEGREE) return false;
     return !chooseNeighbours(entry, all).has(this.#config.name);
