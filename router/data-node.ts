@@ -211,10 +211,10 @@ export class DataNode implements Machine<ToControl> {
     if (link === undefined) return;
     this.#counts.receivedBytes += batch.wireLength[i]!;
     // A lane above 0 carries frames and nothing else, and brings no session alive.
-    if (isLane(session)) return link.onLaneReceived(batch.wireLength[i]!);
+    if (isLane(session)) return link.onLaneReceived(batch.wireLength[i]!, now);
     if (link.onArrival(arrival, now)) this.#links.onInput(link);
     const kind = batch.kind[i]!;
-    if (kind >= KIND_FRAME && kind <= KIND_FRAGMENT) return; // the switch's
+    if (kind >= KIND_FRAME && kind <= KIND_FRAGMENT) return link.onUse(now); // the switch's
     const message = parseLinkMessage(kind, batch.flags[i]!, batch.data, batch.offset[i]!, batch.length[i]!);
     if (message === undefined) {
       this.#drops.add('link-message-malformed');
@@ -265,7 +265,7 @@ export class DataNode implements Machine<ToControl> {
     this.#counts.onTraffic(worker, lane);
     const link = this.#links.ofSession(lane.session);
     if (link === undefined) return;
-    link.onLaneReceived(lane.receivedBytes);
+    link.onLaneReceived(lane.receivedBytes, now);
     if (lane.sentBytes === 0) return;
     const session = sessionOfLane(lane.session);
     if (link.onDataSent(session, lane.sentDatagrams, lane.sentBytes, now)) this.#links.onInput(link);
@@ -300,7 +300,7 @@ export class DataNode implements Machine<ToControl> {
     }
     const dropped = message === undefined ? 0 : this.#held.push(peer, message, this.#now);
     if (dropped > 0) this.#drops.add('held-frame', dropped);
-    this.#links.touch(peer).onNeeded(this.#now);
+    this.#links.touch(peer, this.#now).onNeeded(this.#now);
   }
 
   #sendHeld(peer: PeerName, now: Millis): void {
@@ -323,6 +323,9 @@ export class DataNode implements Machine<ToControl> {
     switch (message.type) {
       case 'routes':
         this.#onRoutes(message.routes);
+        break;
+      case 'links-kept':
+        this.#links.setKept(message.peers, now);
         break;
       case 'local-macs':
         this.#switch.onLocalMacs(message.macs);
@@ -393,7 +396,7 @@ export class DataNode implements Machine<ToControl> {
     if (link === undefined) return;
     if (type === 'received') {
       this.#counts.receivedBytes += bytes;
-      if (isLane(session)) link.onLaneReceived(bytes);
+      if (isLane(session)) link.onLaneReceived(bytes, now);
       else link.onFramesReceived(session, datagrams, bytes, now);
       return;
     }

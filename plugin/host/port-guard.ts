@@ -26,7 +26,14 @@ export const GUARD_COUNTERS = [
   'dhcp_answer',
   'spanning_tree',
   'other_protocol',
+  'storm',
 ] as const;
+
+/** Broadcasts and multicasts that one port may send, per second and at once: a fifth of what a host may flood. */
+const STORM_RATE = 2_000;
+const STORM_BURST = 2_000;
+
+const STORM_LIMIT = `limit rate over ${STORM_RATE}/second burst ${STORM_BURST} packets`;
 
 const TABLE_NAME = 'weave-ts';
 const TABLE = `bridge ${TABLE_NAME}`;
@@ -47,7 +54,8 @@ type SetName = keyof typeof SETS;
 
 /**
  * The rules of the bridge table; what the sets and counters hold stays. Every attached namespace: no router
- * advertisements and redirects, no answers of DHCP servers (CVE-2020-11091), no spanning tree. Guarded ports: only
+ * advertisements and redirects, no answers of DHCP servers (CVE-2020-11091), no spanning tree, and no storms of broadcasts:
+ * each port has a rate of its own. Guarded ports: only
  * frames with their own MAC and addresses, in ARP and neighbour advertisements too, and nothing but IP and ARP; asked
  * before it has an address, by 0.0.0.0 or ::, a port may only whether its own are free.
  * Frames of remote ports are checked on their own host.
@@ -56,6 +64,7 @@ export function guardRules(): string {
   const declared = [
     ...GUARD_COUNTERS.map((name) => `  counter ${name} { }`),
     ...Object.entries(SETS).map(([name, type]) => `  set ${name} { ${type}; }`),
+    '  set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }',
   ];
   return `table ${TABLE} {
 ${declared.join('\n')}
@@ -83,6 +92,7 @@ table ${TABLE} {
     icmpv6 type { nd-router-advert, nd-redirect } ${drop('router_advertisement')}
     ether type ip udp sport 67 udp dport 68 ${drop('dhcp_answer')}
     ether type ip6 udp sport 547 udp dport 546 ${drop('dhcp_answer')}
+    meta pkttype { broadcast, multicast } update @storms { iifname ${STORM_LIMIT} } ${drop('storm')}
     iifname @guarded goto guard
   }
 }
