@@ -10,7 +10,7 @@ import type { Attachments } from '../plugin/host/attachments.ts';
 import { messageOf } from '../plugin/host/host-error.ts';
 import type { HostNetwork } from '../plugin/host/host-network.ts';
 import type { AddressPort } from '../plugin/host/host-port.ts';
-import type { StatusDocument } from '../router/status.ts';
+import type { IpamStatus } from '../router/status.ts';
 import { filesBeside } from './daemon-files.ts';
 import { DEFAULT_SOCKET } from './settings.ts';
 
@@ -22,7 +22,7 @@ interface CniParts {
   readonly store: StorePort;
   readonly socket: string;
   readonly log: Log;
-  status(): Promise<StatusDocument>;
+  ipamStatus(): Promise<IpamStatus>;
 }
 
 /** How often DELs that the shim queued while the daemon was restarting are looked for. */
@@ -48,6 +48,7 @@ export class CniService {
         ...(await network.podState(record, netns)),
         allocated: await addresses.lookup(record.id),
       }),
+      allocated: (id) => addresses.lookup(id),
       obstacle: () => this.#obstacle(),
       replaySpool: () => this.#spool.replay(),
       log,
@@ -93,14 +94,14 @@ export class CniService {
   async #obstacle(): Promise<Obstacle | undefined> {
     const broken = this.#parts.network.bridgeProblem();
     if (broken !== undefined) return { message: broken, limitsPods: true };
-    const { ipam } = await this.#parts.status();
-    const reason = CANNOT_ALLOCATE[ipam.status];
+    const { status, detail } = await this.#parts.ipamStatus();
+    const reason = CANNOT_ALLOCATE[status];
     if (reason === undefined) return undefined;
-    return { message: ipam.detail === undefined ? reason : `${reason}: ${ipam.detail}`, limitsPods: false };
+    return { message: detail === undefined ? reason : `${reason}: ${detail}`, limitsPods: false };
   }
 }
 
-const CANNOT_ALLOCATE: Readonly<Record<StatusDocument['ipam']['status'], string | undefined>> = {
+const CANNOT_ALLOCATE: Readonly<Record<IpamStatus['status'], string | undefined>> = {
   // The first ADD makes it ready.
   idle: undefined,
   ready: undefined,

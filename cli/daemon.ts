@@ -26,7 +26,7 @@ import type {
 } from '../router/api/daemon.ts';
 import type { ControlNode } from '../router/control-node.ts';
 import type { Answer, ControlLoop } from '../router/loop/control-loop.ts';
-import type { StatusDocument } from '../router/status.ts';
+import type { IpamStatus, StatusDocument } from '../router/status.ts';
 import { peersToRekey } from './peer-choice.ts';
 
 /** Requests to the node that await their answer, by number. */
@@ -126,6 +126,8 @@ export interface DaemonEdge {
   problems(): readonly string[];
   /** Frames that were lost before the daemon saw them, by reason. */
   tapLosses(): Readonly<Record<string, number>>;
+  /** Packets that our rules in the kernel stopped, by counter. */
+  stopped(): Promise<Readonly<Record<string, number>>>;
   /** Reads the password file again and tells the node; throws one sentence, having changed nothing. */
   rotate(): RotateResult;
   /** Begins to end the daemon. */
@@ -133,6 +135,8 @@ export interface DaemonEdge {
   cni(body: Buffer, signal: AbortSignal): Promise<CniAnswer>;
   cniInstall(settings: InstallSettings): Promise<void>;
 }
+
+type NodeStatus = Extract<Answer, { type: 'status' }>['document'];
 
 /** The daemon as the API sees it: requests to the node and to the host, as promises. */
 export class RunningDaemon implements Daemon {
@@ -160,11 +164,12 @@ export class RunningDaemon implements Daemon {
   }
 
   async status(): Promise<StatusDocument> {
-    const { answer } = this.#requests.put((request) =>
-      this.#loop.tell((now) => this.#node.requestStatus(request, now)),
-    );
-    const { document } = (await answer) as Extract<Answer, { type: 'status' }>;
-    return this.#whole(document);
+    return this.#whole(await this.#status());
+  }
+
+  /** The part of {@link status} that needs nothing but the node. */
+  async ipamStatus(): Promise<IpamStatus> {
+    return (await this.#status()).ipam;
   }
 
   async report(): Promise<Record<string, unknown>> {
@@ -174,7 +179,7 @@ export class RunningDaemon implements Daemon {
     const { document } = (await answer) as Extract<Answer, { type: 'report' }>;
     const { topology, details, workers, ...status } = document;
     return {
-      ...this.#whole(status),
+      ...(await this.#whole(status)),
       topology: topology.map(printable),
       details,
       workers,
@@ -290,7 +295,14 @@ export class RunningDaemon implements Daemon {
     return refusal === undefined ? Promise.resolve() : Promise.reject(new Error(refusal));
   }
 
-  #whole(document: Extract<Answer, { type: 'status' }>['document']): StatusDocument {
+  async #status(): Promise<NodeStatus> {
+    const { answer } = this.#requests.put((request) =>
+      this.#loop.tell((now) => this.#node.requestStatus(request, now)),
+    );
+    return ((await answer) as Extract<Answer, { type: 'status' }>).document;
+  }
+
+  async #whole(document: NodeStatus): Promise<StatusDocument> {
     const { engine, version } = this.#edge;
     const { name, nickname, incarnation, encryption, passwords, mtu, ...rest } = document.router;
     const drops = { ...rest.drops, ...this.#edge.tapLosses() };
@@ -312,6 +324,7 @@ export class RunningDaemon implements Daemon {
       },
       ipam: document.ipam,
       ...(warnings.length === 0 ? {} : { warnings }),
+      stopped: await this.#edge.stopped(),
     };
   }
 }

@@ -128,6 +128,7 @@ class DaemonProcess {
       uptimeSeconds: () => Math.floor((monotonicNow() - this.#began) / 1_000),
       problems: () => network.problems(),
       tapLosses: () => tapLosses.drops(),
+      stopped: () => network.stopped(),
       rotate: () => this.#rotate(node, loop),
       stop: (clean) => void this.#end(clean, 0),
       cni: (body, signal) => cni.call(body, signal),
@@ -222,7 +223,7 @@ class DaemonProcess {
       store: this.#store,
       socket: this.#settings.socket,
       log: this.#log,
-      status: () => daemon.status(),
+      ipamStatus: () => daemon.ipamStatus(),
     });
     return this.#cni;
   }

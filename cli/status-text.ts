@@ -47,12 +47,12 @@ export function overviewText(document: StatusDocument): string {
       ['Version', document.version],
       ...(document.warnings ?? []).map((warning): [string, string] => ['Warning', warning]),
     ]),
-    'Service: router\n' + fields(routerFields(document.router)),
+    'Service: router\n' + fields(routerFields(document.router, document.stopped)),
     'Service: ipam\n' + fields(ipamFields(document.ipam)),
   ].join('\n');
 }
 
-function routerFields(router: RouterStatus): [string, string][] {
+function routerFields(router: RouterStatus, stopped: StatusDocument['stopped']): [string, string][] {
   return [
     ['Name', `${router.name} (${router.nickname})`],
     [
@@ -69,6 +69,7 @@ function routerFields(router: RouterStatus): [string, string][] {
     ['Peers', String(router.peers.length)],
     ['Drops', dropsText(router.drops, false)],
     ['Refused', dropsText(router.drops, true)],
+    ['Stopped', dropsText(stopped, false)],
     ['Uptime', `${router.uptimeSeconds} s`],
   ];
 }

@@ -24,6 +24,8 @@ export class Backbone {
   /** Of the topology that was looked at last. */
   #revision = -1;
   #shedAt: Millis | undefined;
+  /** The peers that we chose from last, and whom. */
+  #choice: { readonly of: readonly TopologyEntry[]; readonly chosen: ReadonlySet<PeerName> } | undefined;
 
   constructor(config: BackboneConfig, neighbourhood: Neighbourhood, topology: Topology) {
     this.#config = config;
@@ -39,7 +41,7 @@ export class Backbone {
     this.#sparse = isSparse(this.#sparse, peers.length + 1, this.#config.fullMeshLimit);
     if (this.#sparse) this.#shedAt ??= now + SHED_EVERY;
     else this.#shedAt = undefined;
-    const chosen = this.#sparse ? chooseNeighbours(this.#config, peers) : undefined;
+    const chosen = this.#sparse ? this.#choose(peers) : undefined;
     const wanted = peers
       .filter(({ name, acceptsInbound }) => acceptsInbound && (chosen?.has(name) ?? true))
       .map(({ name, addresses }) => ({
@@ -49,6 +51,8 @@ export class Backbone {
         reachable: this.#topology.isReachable(name),
       }));
     this.#neighbourhood.maker.discover(wanted, now);
+    const isServed = ({ name }: TopologyEntry) => this.#topology.isReachable(name);
+    this.#neighbourhood.maker.serve(this.#sparse ? peers.filter(isServed) : []);
   }
 
   nextTimeout(): Millis | undefined {
@@ -63,6 +67,13 @@ export class Backbone {
     if (victim !== undefined) this.#neighbourhood.shed(victim, now);
   }
 
+  /** Most of what changes in the topology has no part in the choice, which is dear. */
+  #choose(peers: readonly TopologyEntry[]): ReadonlySet<PeerName> {
+    if (this.#choice === undefined || !areAlike(peers, this.#choice.of))
+      this.#choice = { of: peers, chosen: chooseNeighbours(this.#config, peers) };
+    return this.#choice.chosen;
+  }
+
   #peers(): TopologyEntry[] {
     return Array.from(this.#topology.entries(), ({ entry }) => entry).filter(
       ({ name }) => name !== this.#config.name,
@@ -74,15 +85,14 @@ export class Backbone {
     const { neighbours } = this.#neighbourhood;
     if (neighbours.size <= MIN_DEGREE) return undefined;
     const all = Array.from(this.#topology.entries(), ({ entry }) => entry);
-    const chosen = chooseNeighbours(this.#config, all);
+    const chosen = this.#choose(this.#peers());
     return [...neighbours.values()]
       .filter(({ name }) => !chosen.has(name))
       .sort((a, b) => this.#score(b) - this.#score(a) || compareNames(a.name, b.name))
       .find((neighbour) => this.#maySever(neighbour, all));
   }
 
-  #maySever({ name, connection }: Neighbour, all: readonly TopologyEntry[]): boolean {
-    if (this.#neighbourhood.maker.targetOf(connection.conn)?.given) return false;
+  #maySever({ name }: Neighbour, all: readonly TopologyEntry[]): boolean {
     const entry = this.#topology.entry(name);
     if (entry === undefined || entry.neighbours.length <= MIN_DEGREE) return false;
     return !chooseNeighbours(entry, all).has(this.#config.name);
@@ -91,4 +101,14 @@ export class Backbone {
   #score({ name }: Neighbour): number {
     return pairScore(this.#config.name, name);
   }
+}
+
+function areAlike(a: readonly TopologyEntry[], b: readonly TopologyEntry[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every(({ name, acceptsInbound }, i) => {
+      const other = b[i]!;
+      return name === other.name && acceptsInbound === other.acceptsInbound;
+    })
+  );
 }

@@ -13,12 +13,14 @@ export interface Channel<News = unknown> {
   merge(delta: Uint8Array, now: number, from: string): News | undefined;
   /** Digest of the whole state: one 64-bit root (8 bytes) and one 8-byte hash for each of 16 buckets. */
   digest(): ChannelDigest;
-  /** The entries of the buckets whose bit is set in `buckets`, as a delta; undefined if they are empty. */
-  entriesOf(buckets: number): Uint8Array | undefined;
+  /** The entries of the buckets whose bit is set in `buckets`, to be encoded; undefined if they are empty. */
+  entriesOf(buckets: number): News | undefined;
   /** News that have the effect of all of these, for what is pending towards a neighbour. */
   join(news: readonly News[]): News;
   /** The delta that carries `news`; undefined if they have become void. */
   encode(news: News): Uint8Array | undefined;
+  /** News that together have the effect of these, where their delta is too long for one message; none = they are one. */
+  split?(news: News): readonly News[];
 }
 
 export type ChannelDigest = SetDigest;

@@ -4,8 +4,8 @@ import type { Millis } from '../core/time.ts';
 import { BUCKETS, differingBuckets } from '../core/bucket-digest.ts';
 import type { Channel } from './channel.ts';
 import { equalBytes } from '../core/bytes.ts';
-import { encodeMessage, MAX_DELTA, type ChannelRoot, type Message } from './messages.ts';
-import { Pending, PendingEncoder } from './pending.ts';
+import { encodeMessage, type ChannelRoot, type Message } from './messages.ts';
+import { deltasOf, Pending, PendingEncoder } from './pending.ts';
 import { RecentlySeen } from './recently-seen.ts';
 
 const ALL_BUCKETS = (1 << BUCKETS) - 1;
@@ -161,13 +161,13 @@ export class Channels {
   /** Sends the entries of the buckets in `mask`, in as many messages as they need. */
   #sendEntries(to: PeerName, name: string, mask: number, now: Millis): void {
     const neighbour = this.#neighbours.get(to);
-    const delta = this.#channels.get(name)?.entriesOf(mask & ALL_BUCKETS);
-    if (delta === undefined || !neighbour?.isWritable) return;
-    if (delta.length <= MAX_DELTA) {
-      neighbour.send(encodeMessage({ type: 'gossip', channel: name, delta }), now);
-      return;
-    }
-    if ((mask & (mask - 1)) === 0) return; // one bucket beyond a message: no state of ours comes near
+    const channel = this.#channels.get(name);
+    const entries = channel?.entriesOf(mask & ALL_BUCKETS);
+    if (channel === undefined || entries === undefined || !neighbour?.isWritable) return;
+    const deltas = deltasOf(channel, entries);
+    for (const delta of deltas) neighbour.send(encodeMessage({ type: 'gossip', channel: name, delta }), now);
+    if (deltas.length > 0 || (mask & (mask - 1)) === 0) return;
+    // Too much for one message, and the channel cannot part it: bucket by bucket, then.
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       if (mask & (1 << bucket)) this.#sendEntries(to, name, 1 << bucket, now);
     }

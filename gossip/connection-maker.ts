@@ -3,7 +3,7 @@ import { CachedDeadline } from '../core/cached-deadline.ts';
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import { earlier, HOUR, SECOND, type Millis } from '../core/time.ts';
-import { formatDialAddress, parseTarget, type DialAddress } from './target-address.ts';
+import { dialAddress, formatDialAddress, parseTarget, type DialAddress } from './target-address.ts';
 import { Target } from './target.ts';
 
 /** How long, and how many, peers that left the topology are still tried. */
@@ -12,6 +12,12 @@ const MAX_CANDIDATES = 1_024;
 const MAX_GIVEN = 1_024;
 /** Attempts under way at once. */
 const MAX_DIALS = 64;
+/**
+ * Of the addresses that were asked for so many are dialled at once. Where there are more, the mesh most likely tells who the
+ * others are before they are due, one each second.
+ */
+const ENOUGH = 8;
+const DEFERRED_BY: Millis = SECOND;
 /** Of two peers that discover each other, the one with the higher name waits for the other. */
 const YIELD: Millis = 3 * SECOND;
 
@@ -22,6 +28,8 @@ export interface ConnectionMakerOptions {
   readonly defaultPort: number;
   /** Numbers a connection to be. */
   readonly newConn: () => number;
+  /** False: nobody tells of further peers, and every target is dialled at once. */
+  readonly discovery: boolean;
 }
 
 /** A peer that discovery wants a connection to. */
@@ -56,6 +64,8 @@ export class ConnectionMaker {
   readonly #deadline = new CachedDeadline(() => this.#findDeadline());
   /** No dials while false: the connection limit is reached. */
   #mayDial = true;
+  /** When the last one that was deferred is due. */
+  #deferredUntil: Millis = Number.NEGATIVE_INFINITY;
 
   constructor(options: ConnectionMakerOptions) {
     this.#options = options;
@@ -117,6 +127,18 @@ export class ConnectionMaker {
     for (const peer of wanted) this.#want(peer, now);
   }
 
+  /**
+   * Takes over who is part of a sparse mesh by way of others; nobody if the mesh is not sparse. Who was asked for and is
+   * one of them, by name or address, counts as connected.
+   */
+  serve(peers: readonly Pick<WantedPeer, 'name' | 'addresses'>[]): void {
+    this.#deadline.invalidate();
+    const given = [...this.#targets.values()].filter((target) => target.given);
+    if (given.some(({ peer }) => peer === undefined)) for (const peer of peers) this.#identify(peer);
+    const names = new Set(peers.map(({ name }) => name));
+    for (const target of given) target.served = target.peer !== undefined && names.has(target.peer);
+  }
+
   /** A peer left the topology: it is tried for another 24 h. */
   addCandidate(name: PeerName, addresses: readonly DialAddress[], now: Millis): void {
     this.#deadline.invalidate();
@@ -147,7 +169,9 @@ export class ConnectionMaker {
     }
     const dials: Dial[] = [];
     for (const target of this.targets()) {
-      if (this.#isIdle(target) && target.nextAttempt <= now) dials.push(this.#dial(target));
+      if (!this.#isIdle(target) || target.nextAttempt > now) continue;
+      if (this.#mustWait(target)) this.#defer(target, now);
+      else dials.push(this.#dial(target));
     }
     return dials;
   }
@@ -208,6 +232,25 @@ export class ConnectionMaker {
       next = earlier(next, target.candidateUntil);
     }
     return next;
+  }
+
+  /** An address that was asked for may turn out to be a peer's that published it. */
+  #identify({ name, addresses }: Pick<WantedPeer, 'name' | 'addresses'>): void {
+    for (const address of addresses) {
+      const target = this.#targets.get(formatDialAddress(dialAddress(address)));
+      if (target?.given === true) target.peer ??= name;
+    }
+  }
+
+  #mustWait({ given, deferred }: Target): boolean {
+    if (!this.#options.discovery || !given || deferred || this.#byConn.size < ENOUGH) return false;
+    return this.given().length > ENOUGH;
+  }
+
+  #defer(target: Target, now: Millis): void {
+    this.#deferredUntil = Math.max(now, this.#deferredUntil) + DEFERRED_BY;
+    target.deferred = true;
+    target.nextAttempt = this.#deferredUntil;
   }
 
   #parse(texts: readonly string[]): DialAddress[] | string {
@@ -271,6 +314,7 @@ export class ConnectionMaker {
       this.#mayDial &&
       target.attempt === undefined &&
       !this.isConnected(target) &&
+      !target.served &&
       this.#byConn.size < this.#connected.size + MAX_DIALS
     );
   }

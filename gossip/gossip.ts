@@ -76,7 +76,7 @@ export class Gossip implements Machine<GossipEffect> {
     const reachablePeer = (name: PeerName): TopologyEntry | undefined =>
       this.isReachable(name) ? this.entry(name) : undefined;
     this.#neighbourhood = new Neighbourhood(
-      { hello: ownHello(config), connLimit: config.connLimit },
+      { hello: ownHello(config), connLimit: config.connLimit, discovery: config.discovery },
       { ...deps, reachablePeer },
     );
     this.#channels = new Channels({

@@ -24,6 +24,7 @@ export interface NeighbourhoodConfig {
   readonly hello: Omit<Hello, 'type' | 'replaces' | 'seenAt'>;
   /** Most neighbours; 0 = as many as an entry of the topology can name. */
   readonly connLimit: number;
+  readonly discovery: boolean;
 }
 
 export interface NeighbourhoodDeps {
@@ -101,6 +102,7 @@ export class Neighbourhood {
       random: deps.random,
       defaultPort: config.hello.port,
       newConn: () => this.#newConn(),
+      discovery: config.discovery,
     });
     this.#remakes = new Remakes(this.#neighbours, (neighbour) => this.#redial(neighbour));
   }

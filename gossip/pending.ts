@@ -58,7 +58,7 @@ export class PendingEncoder {
     const key = `${name} ${waiting.map(({ id }) => id).join()}`;
     const known = this.#memo.get(key);
     if (known !== undefined) return known;
-    const deltas = channel === undefined ? foreignDeltas(waiting) : deltasOf(channel, waiting);
+    const deltas = channel === undefined ? foreignDeltas(waiting) : joinedDeltas(channel, waiting);
     const messages = deltas
       .filter((delta) => delta.length <= MAX_DELTA)
       .map((delta) => encodeMessage({ type: 'gossip', channel: name, delta }));
@@ -67,12 +67,19 @@ export class PendingEncoder {
   }
 }
 
-/** One delta where all news joined fit a message. */
-function deltasOf(channel: Channel, waiting: readonly NumberedNews[]): readonly Uint8Array[] {
-  const joined = channel.encode(joinAll(channel, waiting));
-  if (joined === undefined) return [];
-  if (joined.length <= MAX_DELTA) return [joined];
-  return waiting.map(({ news }) => channel.encode(news)).filter((delta) => delta !== undefined);
+/** One delta where all news joined fit a message, or can be parted. */
+function joinedDeltas(channel: Channel, waiting: readonly NumberedNews[]): readonly Uint8Array[] {
+  const joined = deltasOf(channel, joinAll(channel, waiting));
+  if (joined.length > 0 || waiting.length === 1) return joined;
+  return waiting.flatMap(({ news }) => deltasOf(channel, news));
+}
+
+/** What carries `news`, in as many deltas as fit one message each; none if they are void, or too long and one. */
+export function deltasOf(channel: Channel, news: unknown): readonly Uint8Array[] {
+  const delta = channel.encode(news);
+  if (delta === undefined) return [];
+  if (delta.length <= MAX_DELTA) return [delta];
+  return channel.split?.(news).flatMap((part) => deltasOf(channel, part)) ?? [];
 }
 
 function joinAll(channel: Channel, waiting: readonly NumberedNews[]): unknown {

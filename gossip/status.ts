@@ -62,7 +62,7 @@ export function connectionsStatus(
   });
   const retrying = maker
     .targets()
-    .filter((target) => target.attempt === undefined && !maker.isConnected(target) && target.failures > 0)
+    .filter((target) => target.attempt === undefined && !isPresent(maker, target) && target.failures > 0)
     .map((target) => retryingStatus(target, nicknameOf, now));
   const refused = neighbourhood.refused.list(now).map((attempt): ConnectionStatus => {
     const { peer, nickname, address, error } = attempt;
@@ -88,9 +88,14 @@ export function peersStatus(
 }
 
 function targetState(maker: ConnectionMaker, target: Target): TargetStatus['state'] {
-  if (maker.isConnected(target)) return 'connected';
+  if (isPresent(maker, target)) return 'connected';
   if (target.attempt !== undefined) return 'connecting';
   return target.failures > 0 ? 'failed' : 'waiting';
+}
+
+/** Its peer has a connection to us, or is part of a sparse mesh by way of others. */
+function isPresent(maker: ConnectionMaker, target: Target): boolean {
+  return maker.isConnected(target) || target.served;
 }
 
 function retryingStatus(

@@ -27,6 +27,10 @@ export class Target {
   candidateUntil: Millis | undefined;
   /** There was a way to the peer through others when we last looked. */
   reachable = true;
+  /** The peer is part of a sparse mesh by way of others: it need not be dialled. */
+  served = false;
+  /** Its turn to be dialled was put off, as there were enough before it. */
+  deferred = false;
   addresses: readonly DialAddress[];
   /** What {@link addresses} were made from, if the peer published them. */
   #published: readonly Endpoint[] | undefined;

@@ -184,10 +184,9 @@ export class Topology implements Channel<readonly PeerName[]> {
     return this.#digest.digest();
   }
 
-  entriesOf(buckets: number): Uint8Array | undefined {
+  entriesOf(buckets: number): readonly PeerName[] | undefined {
     const names = this.#digest.keysIn(buckets) as PeerName[];
-    if (names.length === 0) return undefined;
-    return this.#encode(names);
+    return names.length === 0 ? undefined : names;
   }
 
   join(news: readonly (readonly PeerName[])[]): readonly PeerName[] {
@@ -198,6 +197,11 @@ export class Topology implements Channel<readonly PeerName[]> {
   encode(names: readonly PeerName[]): Uint8Array | undefined {
     const reachable = names.filter((name) => this.#digest.has(name));
     return reachable.length === 0 ? undefined : this.#encode(reachable);
+  }
+
+  split(names: readonly PeerName[]): readonly (readonly PeerName[])[] {
+    const half = names.length >> 1;
+    return half === 0 ? [] : [names.slice(0, half), names.slice(half)];
   }
 
   #encode(names: readonly PeerName[]): Uint8Array {

@@ -20,6 +20,7 @@ import type { ControlEffect } from './control-effect.ts';
 import { controlReport, controlStatus } from './control-status.ts';
 import { HeldPasswords } from './held-passwords.ts';
 import { identityChange } from './identity.ts';
+import { CLUSTER_INFO, IpamView } from './ipam-view.ts';
 import { KeyRemovals } from './key-removals.ts';
 import { LinkControl } from './link/link-control.ts';
 import type { LinkControlEffect } from './link/link-control.ts';
@@ -38,6 +39,7 @@ export class ControlNode implements Machine<ControlEffect> {
   readonly #config: ControlNodeConfig;
   readonly #gossip: Gossip;
   readonly #ipam: Ipam | undefined;
+  readonly #ipamView: IpamView;
   readonly #links: LinkControl;
   readonly #pins: Pins;
   readonly #removals: Removals;
@@ -64,6 +66,7 @@ export class ControlNode implements Machine<ControlEffect> {
     this.#passwords = new HeldPasswords(config.passwords);
     this.#gossip = makeGossip(config, deps, this.#passwords, () => this.#now);
     this.#ipam = makeIpam(config, deps, now);
+    this.#ipamView = new IpamView(config.identity.name);
     if (this.#ipam !== undefined) this.#gossip.registerChannel(IPAM, this.#ipam);
     this.#removals = new Removals(({ name, key }) => this.#pins.drop(name, key), now);
     this.#keyRemovals = new KeyRemovals(this.#removals);
@@ -377,19 +380,8 @@ export class ControlNode implements Machine<ControlEffect> {
   #tellIpam(): void {
     if (!this.#topologyIsNews || this.#ipam === undefined) return;
     this.#topologyIsNews = false;
-    const { name: self } = this.#config.identity;
-    const own = this.#gossip.entry(self)?.neighbours.filter(({ established }) => established) ?? [];
-    const neighbours = new Set(own.map(({ name }) => name));
-    const peers = this.#gossip.entries().map(({ name, nickname, generation, capabilities, info }) => ({
-      name,
-      nickname,
-      generation: capabilities.includes(IPAM) ? generation : '',
-      reachable: this.#gossip.isReachable(name),
-      capabilities,
-      neighbour: neighbours.has(name),
-      clusterId: info[CLUSTER_INFO],
-    }));
-    this.#ipam.onTopology({ self, peers }, this.#now);
+    const view = this.#ipamView.update(this.#gossip);
+    if (view !== undefined) this.#ipam.onTopology(view, this.#now);
   }
 
   /** The peer that has this name from now on may be another one, with another key. */
@@ -483,9 +475,6 @@ function refusalOf(held: number, next: number): string | undefined {
 
 /** The channel of removed peers. */
 const REMOVED = 'removed';
-/** The cluster that a peer belongs to, in its topology entry. */
-const CLUSTER_INFO = 'ipam-cluster';
-
 /** Nobody holds an address of a node that gives none, which is no reason to fail for those who want nothing more. */
 function withoutIpam({ type }: IpamRequest): IpamResult {
   if (type === 'release') return { type: 'done' };

@@ -7,6 +7,8 @@ import type { Cookies } from './engine/port.ts';
 /** What the ControlNode (main thread) tells the DataNode (worker). Plain data: it crosses threads by structured clone. */
 export type ToData =
   | { readonly type: 'routes'; readonly routes: RoutesSnapshot }
+  /** The peers to which the mesh asks for a link; those to others end when nothing uses them. Before the first: all. */
+  | { readonly type: 'links-kept'; readonly peers: readonly PeerName[] }
   /**
    * A handshake is complete. It becomes the peer's pending session; the session before it serves on until a valid
    * datagram arrives on this one. The ControlNode forgets the keys after sending this.
@@ -112,6 +114,8 @@ export type ToControl =
       readonly state: LinkState;
       readonly direct: boolean;
     }
+  /** The peer gave the link up because nothing used it. Its `link-changed` follows. */
+  | { readonly type: 'link-unused'; readonly peer: PeerName }
   | { readonly type: 'label-idle'; readonly index: number }
   | { readonly type: 'report'; readonly request: number; readonly report: DataReport }
   | {

@@ -5,6 +5,8 @@ export interface StatusDocument {
   readonly ipam: IpamStatus;
   /** What the operator should see to, such as a firewall that drops our packets; absent if there is nothing. */
   readonly warnings?: readonly string[];
+  /** Packets of attached namespaces that rules in the kernel stopped, by the rule's counter. */
+  readonly stopped: Readonly<Record<string, number>>;
 }
 
 export interface RouterStatus {

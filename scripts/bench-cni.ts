@@ -3,16 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Lab } from './lab.ts';
-import { run } from './run.ts';
+import { must, run } from './run.ts';
 
 /**
  * What an ADD and a DEL take, in turns with the stock bridge and host-local plugins on the same host; and the CPU time
- * of our daemon for them. `npm run bench:cni`, as root.
+ * of our daemon for them. `npm run bench:cni`, as root; `-- 1000`: on a host that has so many pods of ours already.
  */
 
 const ROUNDS = 40;
 /** The first calls load what later ones find. */
 const WARM_UP = 5;
+/** Pods that are made at once before the measurement. */
+const AT_ONCE = 8;
 const SHIM = fileURLToPath(new URL('../../native/build/weave-ts-cni', import.meta.url));
 const STOCK = '/usr/lib/cni';
 /** Of /proc/PID/stat: sysconf(_SC_CLK_TCK). */
@@ -26,6 +28,7 @@ interface Contender {
   readonly del: number[];
 }
 
+const pods = Number(process.argv[2] ?? 0);
 const lab = await Lab.create(`wtbench${process.pid}`, 1);
 const state = mkdtempSync(join(tmpdir(), `wtbench${process.pid}-`));
 try {
@@ -43,6 +46,7 @@ try {
     }),
     contender('weave-ts', SHIM, { ...base, type: 'weave-ts', socket: host.socket }),
   ];
+  await populate(contenders[1]!, pods);
   const netns = await lab.namespace('pod');
   const pid = (await host.pid())!;
   let began = 0;
@@ -52,12 +56,22 @@ try {
   }
   const cpu = ((cpuSeconds(pid) - began) * 1_000) / ROUNDS;
   for (const { name, add, del } of contenders) {
-    process.stdout.write(`${name}: ADD ${summary(add)}, DEL ${summary(del)}\n`);
+    process.stdout.write(`beside ${pods} pods, ${name}: ADD ${summary(add)}, DEL ${summary(del)}\n`);
   }
   process.stdout.write(`CPU of the daemon for one ADD and one DEL: ${cpu.toFixed(1)} ms\n`);
 } finally {
   await lab.remove();
   rmSync(state, { recursive: true, force: true });
+}
+
+async function populate(own: Contender, count: number): Promise<void> {
+  const names = Array.from({ length: count }, (_, i) => `${lab.prefix}-p${i}`);
+  await must(['ip', '-batch', '-'], { input: names.map((name) => `netns add ${name}\n`).join('') });
+  const queue = [...names];
+  const work = async (): Promise<void> => {
+    for (let name = queue.pop(); name !== undefined; name = queue.pop()) await timed(own, 'ADD', name, name);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
 }
 
 function contender(name: string, program: string, config: object): Contender {

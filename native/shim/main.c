@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define DEFAULT_SOCKET "/run/weave-ts/api.sock"
@@ -30,6 +31,8 @@
 #ifndef DEADLINE
 #define DEADLINE 30000
 #endif
+/* What waits for nobody, such as the writing of an answer that nobody reads, is cut off so much later. */
+#define GRACE 2000
 /* Whoever asks for the state of a daemon that hangs wants to know that soon. */
 #define STATUS_DEADLINE (DEADLINE < 3000 ? DEADLINE : 3000)
 
@@ -169,10 +172,22 @@ static void open_standard(void) {
   if (fd >= 0) close(fd);
 }
 
+/* Whatever the caller ignored or blocked is inherited: a signal ends this at once, and the alarm does in the end. */
+static void limit_life(long long milliseconds) {
+  static const int deadly[] = {SIGHUP, SIGINT, SIGTERM, SIGALRM};
+  struct itimerval limit = {.it_value = {milliseconds / 1000, milliseconds % 1000 * 1000}};
+  sigset_t none;
+  for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) signal(deadly[i], SIG_DFL);
+  signal(SIGPIPE, SIG_IGN);
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  setitimer(ITIMER_REAL, &limit, NULL);
+}
+
 int main(int argc, char **argv) {
   long long began = clock_now();
   open_standard();
-  signal(SIGPIPE, SIG_IGN);
+  limit_life(DEADLINE + GRACE);
   const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
   const char *program = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "weave-ts";
   const char *command = getenv("CNI_COMMAND");

@@ -1,11 +1,16 @@
-/* The entry of the addon. It keeps nothing outside its handles, so that each thread may load it. */
+/*
+ * The entry of the addon. It keeps nothing outside its handles but what threads share under a lock (kernel_steps.c), so
+ * that each thread may load it.
+ */
 #include "engine_handle.h"
+#include "kernel_module.h"
 #include "process.h"
 #include "segment_module.h"
 #include "tap_module.h"
 
 NAPI_MODULE_INIT() {
   process_register(env, exports);
+  kernel_register(env, exports);
   segment_register(env, exports);
   tap_register(env, exports);
   engine_register(env, exports);

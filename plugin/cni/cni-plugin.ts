@@ -2,6 +2,7 @@ import type { Cidr, IpAddress } from '../../core/address.ts';
 import { formatIp } from '../../core/address.ts';
 import type { Log } from '../../core/log.ts';
 import type { AddressArgument } from '../host/address-argument.ts';
+import { includesIp } from '../host/address-lease.ts';
 import type { Attached, PodPort } from '../host/attach.ts';
 import type { AttachmentRecord } from '../host/attachment-record.ts';
 import type { PodRequest } from '../host/attachments.ts';
@@ -35,6 +36,8 @@ export interface CniPorts {
   readonly defaultSubnet: Cidr;
   /** Rejects with {@link BadNamespace}. */
   podState(record: AttachmentRecord, netns: string): Promise<PodState>;
+  /** The addresses that the allocator has given to this identity. */
+  allocated(id: string): Promise<readonly Cidr[]>;
   /** Why ADD cannot be served now, or undefined. */
   obstacle(): Promise<Obstacle | undefined>;
   /**
@@ -182,10 +185,7 @@ export class CniPlugin {
   async #check({ invocation, config, id }: Call): Promise<undefined> {
     const { attachments, bridge } = this.#ports;
     const [record] = attachments.recordsOf(id).filter((one) => one.id === id);
-    if (invocation.program === 'weave-ts-ipam') {
-      if (record !== undefined && !record.pending) return undefined;
-      throw new CniError(CNI_CODES.notAsMade, 'no address is allocated to this pod');
-    }
+    if (invocation.program === 'weave-ts-ipam') return this.#checkLease(id, record);
     if (config.prevResult === undefined) {
       throw new CniError(CNI_CODES.badConfiguration, 'CHECK needs prevResult, the result of ADD');
     }
@@ -197,6 +197,13 @@ export class CniPlugin {
     const problem = podProblem(record, state, config.prevResult, place);
     if (problem !== undefined) throw new CniError(CNI_CODES.notAsMade, problem);
     return undefined;
+  }
+
+  async #checkLease(id: string, record: AttachmentRecord | undefined): Promise<undefined> {
+    const given = record === undefined || record.pending ? [] : record.addresses;
+    const held = await this.#ports.allocated(id);
+    if (given.length > 0 && given.every((cidr) => includesIp(held, cidr))) return undefined;
+    throw new CniError(CNI_CODES.notAsMade, 'no address is allocated to this pod');
   }
 
   /** What is not listed goes, and what lost its namespace. Without a list only the latter: silence never means "all". */

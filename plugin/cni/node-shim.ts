@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { dirname, join } from 'node:path';
+import { setTimeout as startTimer } from 'node:timers';
 import { setTimeout } from 'node:timers/promises';
 import { encodeCallBody } from './call-body.ts';
 import { CNI_CODES } from './cni-error.ts';
@@ -33,12 +34,16 @@ type Outcome =
   | { readonly type: 'absent' | 'late' | 'broken' | 'strange' }
   | { readonly type: 'impossible'; readonly reason: string };
 
+/** What waits for nobody, such as the writing of an answer that nobody reads, is cut off so much later. */
+const GRACE_MS = 2_000;
 /** Whoever asks for the state of a daemon that hangs wants to know that soon. */
 const STATUS_DEADLINE = 3_000;
 
 /** `program` is the name under which it is installed. Ends the process. */
 export async function runNodeShim(program: string, times = TIMES): Promise<void> {
   const began = performance.now();
+  // Whatever becomes of who started it: it does not stay.
+  startTimer(() => process.exit(1), times.deadline + GRACE_MS).unref();
   const command = process.env['CNI_COMMAND'] ?? '';
   if (command === '') {
     process.stderr.write(`weave-ts CNI plugin; protocol versions ${SUPPORTED_VERSIONS.join(', ')}\n`, () =>

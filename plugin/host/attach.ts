@@ -146,9 +146,10 @@ export class Attacher {
 
   /** Interface, addresses and record, whatever of them there is. */
   async remove(record: AttachmentRecord): Promise<void> {
-    await this.#records.put({ ...record, addresses: [], pending: true });
-    if (record.hostInterface !== '') await this.#options.host.unplug(record.hostInterface);
-    await this.#options.addresses.release(record.id);
+    const { host, addresses } = this.#options;
+    const unplugged = record.hostInterface === '' ? undefined : host.unplug(record.hostInterface);
+    await bothDone(unplugged, this.#records.put({ ...record, addresses: [], pending: true }));
+    await addresses.release(record.id);
     await this.#records.delete(record.id);
   }
 
@@ -171,18 +172,20 @@ export class Attacher {
     const held = before?.addresses ?? [];
     const wanted =
       order.wanted.length > 0 || held.length > 0 ? order.wanted : [{ kind: 'allocate' } as const];
+    const { host, addresses } = this.#options;
     const record = this.#newRecord(identityOf(namespace, order), order, held);
-    await this.#records.put(record);
     try {
-      const fresh = await acquire(this.#options.addresses, record.id, wanted, held, order.signal);
+      // The store commits in the order of the calls: the record is there before an address is given under its id.
+      const begun = this.#records.begin(record);
+      const [fresh] = await bothDone(acquire(addresses, record.id, wanted, held, order.signal), begun);
       const complete = { ...record, addresses: [...held, ...fresh], pending: false };
       const gateway = await order.gateway?.(complete.addresses[0]!);
       const plan = this.#plan(complete, order, gateway?.ip);
-      await this.#options.host.plug(plan, namespace);
-      await this.#records.put(complete);
+      await host.plug(plan, namespace);
+      await bothDone(host.announce(plan, namespace), this.#records.put(complete));
       return attached(complete, plan, gateway);
     } catch (error) {
-      await this.#undo(before, record, () => this.#options.host.unplug(record.hostInterface));
+      await this.#undo(before, record, () => host.unplug(record.hostInterface));
       throw error;
     }
   }
@@ -292,6 +295,12 @@ export class Attacher {
       guarded: order.pod !== undefined,
     };
   }
+}
+
+/** Both have ended before the failure of either is thrown: what they did can be undone then. */
+async function bothDone<A, B>(first: Promise<A> | A, second: Promise<B> | B): Promise<[A, B]> {
+  await Promise.allSettled([first, second]);
+  return Promise.all([first, second]);
 }
 
 function identityOf(namespace: Namespace, { pod }: AttachOrder): string {

@@ -2,6 +2,7 @@ import { formatCidr } from '../../core/address.ts';
 import type { Cidr } from '../../core/address.ts';
 import type { HostCommands } from './commands.ts';
 import { ipBatch } from './ip-batch.ts';
+import type { KernelPort } from './kernel.ts';
 import { removeAddresses } from './port.ts';
 
 const IP_FORWARD = '/proc/sys/net/ipv4/ip_forward';
@@ -9,11 +10,12 @@ const IP_FORWARD = '/proc/sys/net/ipv4/ip_forward';
 /** Gives the bridge `add`, announced to the neighbours, and takes `remove` from it; either may be so already. */
 export async function setBridgeAddresses(
   host: HostCommands,
+  kernel: KernelPort,
   bridge: string,
   add: readonly Cidr[],
   remove: readonly Cidr[],
 ): Promise<void> {
-  await removeAddresses(host, bridge, remove);
+  await removeAddresses(kernel, host.netns, bridge, remove);
   if (add.length === 0) return;
   await host.writeProc([`/proc/sys/net/ipv4/conf/${bridge}/arp_notify`], '1');
   await ipBatch(host, [

@@ -120,7 +120,8 @@ function mentions(rule: Row, bridge: string): boolean {
   return expressions.some((part) => isRow(part['match']) && part['match']['right'] === bridge);
 }
 
-function nftRows(json: string, kind: 'chain' | 'rule'): Row[] {
+/** The objects of one kind in the output of `nft -j`; none if it is not of that form. */
+export function nftRows(json: string, kind: 'chain' | 'rule' | 'counter'): Row[] {
   let parsed: unknown;
   try {
     parsed = JSON.parse(json);

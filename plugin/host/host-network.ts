@@ -7,13 +7,15 @@ import { enableForwarding, setBridgeAddresses } from './exposure.ts';
 import { closeForwarding, openForwarding } from './firewall.ts';
 import { HostError, messageOf } from './host-error.ts';
 import type { Exposure, HostPort } from './host-port.ts';
+import { Kernel } from './kernel.ts';
+import type { KernelPort } from './kernel.ts';
 import { findLink, listAddresses, listRoutes } from './link-query.ts';
 import type { Link, Route } from './link-query.ts';
 import { openNamespace } from './namespace.ts';
 import type { Namespace } from './namespace.ts';
-import { applyRuleset, hasRuleset, removeRuleset } from './nftables.ts';
-import { extend, listPorts, plug, rejoin, removeAddresses } from './port.ts';
-import type { PortPlan } from './port.ts';
+import { applyRuleset, hasRuleset, readCounters, removeRuleset } from './nftables.ts';
+import { announce, extend, listPorts, plug, rejoin, removeAddresses, unplug } from './port.ts';
+import type { HostPlace, PortPlan } from './port.ts';
 import { isGuarded, PortGuards } from './port-guard.ts';
 import type { PortGuard } from './port-guard.ts';
 import { checkClaims, checkHost, checkRange } from './preflight.ts';
@@ -49,19 +51,21 @@ const TAP_TIMEOUT_MS = 10_000;
 export class HostNetwork implements HostPort {
   readonly settings: HostNetworkSettings;
   readonly #host: HostCommands;
+  readonly #kernel: KernelPort;
   readonly #guards: PortGuards;
   #masquerade: readonly Cidr[] = [];
   #firewallProblems: readonly string[] = [];
   #bridgeProblem: string | undefined;
   #rulesProblem: string | undefined;
 
-  constructor(host: HostCommands, settings: HostNetworkSettings) {
+  constructor(host: HostCommands, settings: HostNetworkSettings, kernel: KernelPort = new Kernel()) {
     for (const name of [settings.bridge, settings.tap]) {
       if (!isInterfaceName(name))
         throw new HostError(`"${name}" is not an interface name of at most 15 characters`);
     }
     this.#host = host;
-    this.#guards = new PortGuards(host);
+    this.#kernel = kernel;
+    this.#guards = new PortGuards(host, kernel);
     this.settings = settings;
   }
 
@@ -122,29 +126,39 @@ export class HostNetwork implements HostPort {
     await removeRuleset(this.#host);
   }
 
+  /** Packets that our rules stopped, by counter; empty where they cannot be read. */
+  stopped(): Promise<Readonly<Record<string, number>>> {
+    return readCounters(this.#host);
+  }
+
   open(target: string): Promise<Namespace> {
-    return openNamespace(target, this.#host);
+    return openNamespace(target, this.#kernel, this.#host.netns ?? '/proc/self/ns/net');
   }
 
   checkClaims(claims: readonly Cidr[]): Promise<void> {
     return checkClaims(this.#host, claims, this.settings.range, ownInterfaces(this.settings));
   }
 
-  /** A guarded port is guarded before it is there. */
+  /** A guarded port is guarded before it is there, and one that could not be made whole goes. */
   async plug(plan: PortPlan, namespace: Namespace): Promise<void> {
     const { hostInterface, mac, addresses } = plan;
-    if (plan.guarded)
-      await this.#guards.add({ hostInterface, mac, addresses: addresses.map(({ ip }) => ip) });
+    const guard = { hostInterface, mac, addresses: addresses.map(({ ip }) => ip) };
     try {
-      await plug(this.#host, this.settings.bridge, plan, namespace);
+      if (plan.guarded) await this.#guards.add(guard);
+      await plug(this.#place(), plan, namespace);
     } catch (error) {
-      await this.#guards.remove(hostInterface);
+      // The caller unplugs what is left, and is told if it cannot be.
+      await this.unplug(hostInterface).catch(() => undefined);
       throw error;
     }
   }
 
+  announce(plan: PortPlan, namespace: Namespace): Promise<void> {
+    return announce(this.#place(), plan, namespace);
+  }
+
   async unplug(hostInterface: string): Promise<void> {
-    await removeLinks(this.#host, [hostInterface]);
+    await unplug(this.#place(), hostInterface);
     await this.#guards.remove(hostInterface);
   }
 
@@ -153,11 +167,11 @@ export class HostNetwork implements HostPort {
   }
 
   extend(namespace: Namespace, plan: PortPlan, fresh: readonly Cidr[]): Promise<void> {
-    return extend(this.#host.inside(namespace.path), plan, fresh);
+    return extend(this.#kernel, namespace, plan, fresh);
   }
 
   removeAddresses(namespace: Namespace, interfaceName: string, addresses: readonly Cidr[]): Promise<void> {
-    return removeAddresses(this.#host.inside(namespace.path), interfaceName, addresses);
+    return removeAddresses(this.#kernel, namespace.path, interfaceName, addresses);
   }
 
   async ports(): Promise<ReadonlySet<string>> {
@@ -166,8 +180,7 @@ export class HostNetwork implements HostPort {
 
   async rejoin(hostInterfaces: ReadonlySet<string>): Promise<void> {
     for (const [name, master] of await listPorts(this.#host)) {
-      if (master === undefined && hostInterfaces.has(name))
-        await rejoin(this.#host, this.settings.bridge, name);
+      if (master === undefined && hostInterfaces.has(name)) await rejoin(this.#place(), name);
     }
   }
 
@@ -198,11 +211,16 @@ export class HostNetwork implements HostPort {
   }
 
   async expose(exposure: Exposure): Promise<string[]> {
-    await setBridgeAddresses(this.#host, this.settings.bridge, exposure.addresses, exposure.remove);
+    const { addresses, remove } = exposure;
+    await setBridgeAddresses(this.#host, this.#kernel, this.settings.bridge, addresses, remove);
     this.#masquerade = exposure.masquerade;
     await this.#applyRuleset();
-    if (exposure.addresses.length === 0 || !(await enableForwarding(this.#host))) return [];
+    if (addresses.length === 0 || !(await enableForwarding(this.#host))) return [];
     return ['IP forwarding was off on this host and is now on (net.ipv4.ip_forward=1)'];
+  }
+
+  #place(): HostPlace {
+    return { kernel: this.#kernel, netns: this.#host.netns, bridge: this.settings.bridge };
   }
 
   async #rebuild(hasTap: boolean): Promise<void> {

@@ -12,6 +12,8 @@ export interface HostPort {
   checkClaims(claims: readonly Cidr[]): Promise<void>;
   /** Makes the pair; all of it or nothing. */
   plug(plan: PortPlan, namespace: Namespace): Promise<void>;
+  /** Waits until the bridge forwards from a port that was made, and tells the neighbours whose its addresses are. */
+  announce(plan: PortPlan, namespace: Namespace): Promise<void>;
   /** Ports of former runs that are to be guarded; guards of others that are no more go. */
   adoptGuards(guards: readonly PortGuard[]): Promise<void>;
   /** Removes a pair by its host end; it may be gone. */

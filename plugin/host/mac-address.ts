@@ -25,6 +25,11 @@ export function hostInterfaceName(id: string): string {
   return `${HOST_INTERFACE_PREFIX}${digest.slice(0, 9)}`;
 }
 
+/** The six bytes of a well-formed one. */
+export function macBytes(mac: MacText): Uint8Array {
+  return fromHex(mac.replaceAll(':', ''))!;
+}
+
 /** Begins the name of every host end; the port rules match on it. */
 export const HOST_INTERFACE_PREFIX = 'vethwe';
 

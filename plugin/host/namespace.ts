@@ -1,9 +1,8 @@
 import { constants } from 'node:fs';
-import { open, readlink } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import type { HostCommands } from './commands.ts';
 import { BadNamespace, NoNamespace } from './host-error.ts';
-import { CommandError, runProgram } from './run.ts';
+import type { KernelPort } from './kernel.ts';
 
 /**
  * A network namespace held open, so that the one that was checked is the one that is worked on, even if its name or
@@ -17,6 +16,8 @@ export interface Namespace {
   readonly id: string;
   /** Valid until {@link Namespace.close}, for the daemon and its children. */
   readonly path: string;
+  /** The same as a descriptor of the daemon. */
+  readonly fd: number;
   close(): Promise<void>;
 }
 
@@ -25,20 +26,22 @@ const NAMED_NAMESPACES = ['/run/netns', '/var/run/netns'];
 
 /**
  * Opens TARGET: a path (anything with a slash), a name known to `ip netns`, or a pid. A name of digits goes before
- * the pid. Throws {@link BadNamespace} if there is none, if it is no network namespace, or if it is the host's own.
+ * the pid. `host` = the path of the host's own namespace. Throws {@link BadNamespace} if there is none, if it is no
+ * network namespace, or if it is the host's own.
  */
-export async function openNamespace(target: string, host: HostCommands): Promise<Namespace> {
+export async function openNamespace(target: string, kernel: KernelPort, host: string): Promise<Namespace> {
   const file = await openTarget(target);
   try {
-    const path = `/proc/${process.pid}/fd/${file.fd}`;
-    const inode = await namespaceInode(path);
-    if (inode === undefined) throw new BadNamespace(`${target} is not a network namespace`);
-    if (inode === (await namespaceInode(host.netns ?? '/proc/self/ns/net'))) {
+    const { fd } = file;
+    const path = `/proc/${process.pid}/fd/${fd}`;
+    const number = kernel.namespaceNumber(path);
+    if (number === undefined) throw new BadNamespace(`${target} is not a network namespace`);
+    if (number === kernel.namespaceNumber(host)) {
       throw new BadNamespace(
         `${target} is the host's own network namespace: use expose to give the host an address`,
       );
     }
-    return { id: `netns:${inode}`, path, close: () => file.close() };
+    return { id: `netns:${number}`, path, fd, close: () => file.close() };
   } catch (error) {
     await file.close();
     throw error;
@@ -72,23 +75,4 @@ async function openIfThere(path: string, target: string): Promise<FileHandle | u
     if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ESRCH') return undefined;
     throw new BadNamespace(`the network namespace ${target} cannot be opened (${code ?? String(error)})`);
   }
-}
-
-/**
- * The number of a network namespace; undefined if `path` is anything else. Files under /proc/PID/ns name themselves
- * "net:[4026532177]"; a bind mount of one, as `ip netns` makes it, shows its path, and only entering it tells its kind.
- */
-async function namespaceInode(path: string): Promise<string | undefined> {
-  const direct = /^net:\[(\d+)\]$/.exec(await readlink(path).catch(() => ''));
-  if (direct !== null) return direct[1];
-  const seenInside = await runProgram('nsenter', [
-    `--net=${path}`,
-    '--',
-    'readlink',
-    '/proc/self/ns/net',
-  ]).catch((error: unknown) => {
-    if (error instanceof CommandError && error.errno === undefined) return '';
-    throw error;
-  });
-  return /^net:\[(\d+)\]$/.exec(seenInside.trim())?.[1];
 }

@@ -1,6 +1,7 @@
 import { formatCidr, networkOf } from '../../core/address.ts';
 import type { Cidr } from '../../core/address.ts';
 import type { HostCommands } from './commands.ts';
+import { nftRows } from './firewall-chains.ts';
 import { GUARD_CHAIN, guardRules } from './port-guard.ts';
 import { CommandError } from './run.ts';
 
@@ -29,6 +30,26 @@ export async function hasRuleset(host: HostCommands): Promise<boolean> {
     if (error instanceof CommandError && error.code !== undefined) return false;
     throw error;
   }
+}
+
+/** Packets that our rules dropped, by counter; empty if they are not there. */
+export async function readCounters(host: HostCommands): Promise<Record<string, number>> {
+  try {
+    return parseCounters(await host.run('nft', ['-j', 'list', 'counters']));
+  } catch (error) {
+    if (error instanceof CommandError) return {};
+    throw error;
+  }
+}
+
+/** The output of `nft -j list counters`: those of our own tables, in which no two have one name. */
+export function parseCounters(json: string): Record<string, number> {
+  const ours = nftRows(json, 'counter').filter(({ table }) => table === 'weave-ts');
+  return Object.fromEntries(
+    ours.flatMap(({ name, packets }) =>
+      typeof name === 'string' && typeof packets === 'number' ? [[name, packets]] : [],
+    ),
+  );
 }
 
 /** Naming a table before deleting it makes the deletion succeed whether it was there or not. */

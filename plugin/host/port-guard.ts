@@ -1,8 +1,12 @@
-import { formatIp, ipFromBytes } from '../../core/address.ts';
+import { formatIp, ipFromBytes, ipToBytes } from '../../core/address.ts';
 import type { IpAddress } from '../../core/address.ts';
-import { fromHex } from '../../core/bytes.ts';
+import { concatBytes, utf8 } from '../../core/bytes.ts';
 import type { HostCommands } from './commands.ts';
-import { HOST_INTERFACE_PREFIX } from './mac-address.ts';
+import { changeElements } from './guard-elements.ts';
+import type { SetElement } from './guard-elements.ts';
+import { KernelError } from './kernel.ts';
+import type { KernelPort } from './kernel.ts';
+import { HOST_INTERFACE_PREFIX, macBytes } from './mac-address.ts';
 import type { MacText } from './mac-address.ts';
 import { CommandError } from './run.ts';
 
@@ -22,9 +26,17 @@ export const GUARD_COUNTERS = [
   'dhcp_answer',
   'spanning_tree',
   'other_protocol',
+  'storm',
 ] as const;
 
-const TABLE = 'bridge weave-ts';
+/** Broadcasts and multicasts that one port may send, per second and at once: a fifth of what a host may flood. */
+const STORM_RATE = 2_000;
+const STORM_BURST = 2_000;
+
+const STORM_LIMIT = `limit rate over ${STORM_RATE}/second burst ${STORM_BURST} packets`;
+
+const TABLE_NAME = 'weave-ts';
+const TABLE = `bridge ${TABLE_NAME}`;
 
 /** Through which everything goes that ports send. */
 export const GUARD_CHAIN = `${TABLE} prerouting`;
@@ -42,7 +54,8 @@ type SetName = keyof typeof SETS;
 
 /**
  * The rules of the bridge table; what the sets and counters hold stays. Every attached namespace: no router
- * advertisements and redirects, no answers of DHCP servers (CVE-2020-11091), no spanning tree. Guarded ports: only
+ * advertisements and redirects, no answers of DHCP servers (CVE-2020-11091), no spanning tree, and no storms of broadcasts:
+ * each port has a rate of its own. Guarded ports: only
  * frames with their own MAC and addresses, in ARP and neighbour advertisements too, and nothing but IP and ARP; asked
  * before it has an address, by 0.0.0.0 or ::, a port may only whether its own are free.
  * Frames of remote ports are checked on their own host.
@@ -51,6 +64,7 @@ export function guardRules(): string {
   const declared = [
     ...GUARD_COUNTERS.map((name) => `  counter ${name} { }`),
     ...Object.entries(SETS).map(([name, type]) => `  set ${name} { ${type}; }`),
+    '  set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }',
   ];
   return `table ${TABLE} {
 ${declared.join('\n')}
@@ -78,6 +92,7 @@ table ${TABLE} {
     icmpv6 type { nd-router-advert, nd-redirect } ${drop('router_advertisement')}
     ether type ip udp sport 67 udp dport 68 ${drop('dhcp_answer')}
     ether type ip6 udp sport 547 udp dport 546 ${drop('dhcp_answer')}
+    meta pkttype { broadcast, multicast } update @storms { iifname ${STORM_LIMIT} } ${drop('storm')}
     iifname @guarded goto guard
   }
 }
@@ -87,7 +102,7 @@ table ${TABLE} {
 /** Exactly these ports are guarded. */
 export function guardsText(guards: readonly PortGuard[]): string {
   const flush = Object.keys(SETS).map((name) => `flush set ${TABLE} ${name}\n`);
-  return flush.join('') + guards.map((guard) => elements('add', guard)).join('');
+  return flush.join('') + guards.map(addText).join('');
 }
 
 /**
@@ -96,11 +111,13 @@ export function guardsText(guards: readonly PortGuard[]): string {
  */
 export class PortGuards {
   readonly #host: HostCommands;
+  readonly #kernel: KernelPort;
   #guards: ReadonlyMap<string, PortGuard> = new Map();
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(host: HostCommands) {
+  constructor(host: HostCommands, kernel: KernelPort) {
     this.#host = host;
+    this.#kernel = kernel;
   }
 
   has(hostInterface: string): boolean {
@@ -112,14 +129,14 @@ export class PortGuards {
     return this.#inOrder(async () => {
       const all = new Map(guards.map((guard) => [guard.hostInterface, guard]));
       for (const [port, guard] of this.#guards) all.set(port, guard);
-      await this.#apply(guardsText([...all.values()]), all);
+      await this.#replace(all);
     });
   }
 
   add(guard: PortGuard): Promise<void> {
     return this.#inOrder(async () => {
       const after = new Map(this.#guards).set(guard.hostInterface, guard);
-      await this.#apply(elements('add', guard), after);
+      await this.#change('add', guard, after);
     });
   }
 
@@ -130,13 +147,13 @@ export class PortGuards {
       if (guard === undefined) return;
       const after = new Map(this.#guards);
       after.delete(hostInterface);
-      await this.#apply(elements('delete', guard), after);
+      await this.#change('delete', guard, after);
     });
   }
 
   /** Gives the kernel rules and guards anew. */
   restore(): Promise<void> {
-    return this.#inOrder(() => this.#run(guardRules() + guardsText([...this.#guards.values()])));
+    return this.#inOrder(() => this.#replace(this.#guards));
   }
 
   #inOrder(work: () => Promise<void>): Promise<void> {
@@ -145,16 +162,26 @@ export class PortGuards {
     return result;
   }
 
-  async #apply(change: string, after: ReadonlyMap<string, PortGuard>): Promise<void> {
-    await this.#run(change).catch((error: unknown) => {
-      if (!(error instanceof CommandError) || error.code === undefined) throw error;
-      return this.#run(guardRules() + guardsText([...after.values()]));
-    });
-    this.#guards = after;
+  async #change(
+    verb: 'add' | 'delete',
+    guard: PortGuard,
+    after: ReadonlyMap<string, PortGuard>,
+  ): Promise<void> {
+    const what = `${verb} the guard of the port ${guard.hostInterface}`;
+    const step = changeElements(what, verb, TABLE_NAME, elementsOf(guard));
+    try {
+      await this.#kernel.run(this.#host.netns, [step]);
+      this.#guards = after;
+    } catch (error) {
+      if (!(error instanceof KernelError) || error.code !== 'ENOENT') throw error;
+      await this.#replace(after);
+    }
   }
 
-  async #run(input: string): Promise<void> {
-    await this.#host.run('nft', ['-f', '-'], { input });
+  /** Rules and guards anew, in one transaction. */
+  async #replace(guards: ReadonlyMap<string, PortGuard>): Promise<void> {
+    await this.#host.run('nft', ['-f', '-'], { input: guardRules() + guardsText([...guards.values()]) });
+    this.#guards = guards;
   }
 }
 
@@ -170,26 +197,57 @@ export async function isGuarded(host: HostCommands, hostInterface: string): Prom
   );
 }
 
-function elements(verb: 'add' | 'delete', guard: PortGuard): string {
-  const port = JSON.stringify(guard.hostInterface);
-  const four = guard.addresses.filter((ip) => ip.family === 4).map(formatIp);
-  const six = [linkLocalOf(guard.mac), ...guard.addresses].filter((ip) => ip.family === 6);
+/** What each set holds of one port, for the kernel. */
+function elementsOf({ hostInterface, mac, addresses }: PortGuard): SetElement[] {
+  const port = filled(utf8(hostInterface), INTERFACE_NAME_BYTES);
+  const four = addresses.filter((ip) => ip.family === 4).map((ip) => concatBytes(port, ipToBytes(ip)));
+  const six = allowed6(mac, addresses).map((ip) => concatBytes(port, ipToBytes(ip)));
+  const keys: Record<SetName, readonly Uint8Array[]> = {
+    guarded: [port],
+    macs: [concatBytes(port, filled(macBytes(mac), MAC_FIELD_BYTES))],
+    addresses: four,
+    addresses6: six,
+    targets6: six,
+  };
+  return Object.entries(keys).flatMap(([set, list]) => list.map((key) => ({ set, key })));
+}
+
+/** The same for `nft`. */
+function addText({ hostInterface, mac, addresses }: PortGuard): string {
+  const port = JSON.stringify(hostInterface);
+  const four = addresses.filter((ip) => ip.family === 4).map(formatIp);
+  const six = allowed6(mac, addresses);
   const lists: Record<SetName, readonly string[]> = {
     guarded: [port],
-    macs: [`${port} . ${guard.mac}`],
+    macs: [`${port} . ${mac}`],
     addresses: four.map((ip) => `${port} . ${ip}`),
     addresses6: six.map((ip) => `${port} . ${formatIp(ip)}`),
     targets6: six.map((ip) => `${port} . 0x${ip.value.toString(16).padStart(32, '0')}`),
   };
   return Object.entries(lists)
     .filter(([, list]) => list.length > 0)
-    .map(([set, list]) => `${verb} element ${TABLE} ${set} { ${list.join(', ')} }\n`)
+    .map(([set, list]) => `add element ${TABLE} ${set} { ${list.join(', ')} }\n`)
     .join('');
+}
+
+/** IFNAMSIZ of linux/if.h. */
+const INTERFACE_NAME_BYTES = 16;
+/** The six bytes of a MAC as a field of a longer key. */
+const MAC_FIELD_BYTES = 8;
+
+function filled(bytes: Uint8Array, length: number): Uint8Array {
+  const out = new Uint8Array(length);
+  out.set(bytes);
+  return out;
+}
+
+function allowed6(mac: MacText, addresses: readonly IpAddress[]): IpAddress[] {
+  return [linkLocalOf(mac), ...addresses].filter((ip) => ip.family === 6);
 }
 
 /** The link-local address that the kernel makes of a MAC (RFC 4291, appendix A). */
 export function linkLocalOf(mac: MacText): IpAddress {
-  const [a, b, c, d, e, f] = fromHex(mac.replaceAll(':', ''))!;
+  const [a, b, c, d, e, f] = macBytes(mac);
   const bytes = Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a! ^ 2, b!, c!, 0xff, 0xfe, d!, e!, f!);
   return ipFromBytes(bytes)!;
 }

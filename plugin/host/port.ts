@@ -1,18 +1,32 @@
 import { setTimeout } from 'node:timers/promises';
-import { cidrContains, formatCidr, formatIp } from '../../core/address.ts';
+import { cidrContains, formatCidr } from '../../core/address.ts';
 import type { Cidr, IpAddress } from '../../core/address.ts';
+import { addAddress, addRoute, removeAddress } from './address-requests.ts';
+import type { NamedLink } from './address-requests.ts';
 import type { HostCommands } from './commands.ts';
 import { HostError, InterfaceExists } from './host-error.ts';
-import { ipBatch, IpBatchError } from './ip-batch.ts';
-import type { IpCommand } from './ip-batch.ts';
-import { findLink, listLinks } from './link-query.ts';
-import { quietCommands, removeLinks } from './bridge.ts';
+import { KernelError, setting } from './kernel.ts';
+import type { KernelPort, KernelStep } from './kernel.ts';
+import { listLinks } from './link-query.ts';
+import {
+  findLink,
+  makePair,
+  readLink,
+  removeLink,
+  setHairpin,
+  setMac,
+  setMaster,
+  setNoOwnAddresses,
+  setUp,
+} from './link-requests.ts';
+import type { LinkState } from './link-requests.ts';
 import { HOST_INTERFACE_PREFIX } from './mac-address.ts';
 import type { MacText } from './mac-address.ts';
 import type { Namespace } from './namespace.ts';
 import { gsoMaxSize } from './underlay-mtu.ts';
 
-const CARRIER_POLL_MS = 5;
+/** Milliseconds between two looks; each is twice as long as the one before. */
+const FIRST_CARRIER_POLL_MS = 1;
 const CARRIER_TIMEOUT_MS = 500;
 
 /** A veth pair: one end a port of the bridge, the other an interface of an attached namespace. */
@@ -38,50 +52,75 @@ export interface PortRoute {
   readonly via: IpAddress | undefined;
 }
 
+/** Where the host's own interfaces are. */
+export interface HostPlace {
+  readonly kernel: KernelPort;
+  /** The path of its namespace; undefined = that of the process. */
+  readonly netns: string | undefined;
+  readonly bridge: string;
+}
+
 /**
- * Makes the pair and configures its inner end: addresses with their connected routes, and the default route if
- * asked. Nothing is left behind when it fails; a name or route that is taken is told by {@link HostError}.
+ * Makes the pair and configures its inner end: addresses with their connected routes, and the routes of the plan. When
+ * it fails, {@link unplug} removes what there is; a name or route that is taken is told by {@link HostError}.
  */
-export async function plug(
-  host: HostCommands,
-  bridge: string,
-  plan: PortPlan,
+export async function plug(place: HostPlace, plan: PortPlan, namespace: Namespace): Promise<void> {
+  const { kernel } = place;
+  const inner = { name: plan.interface, index: await makePort(place, plan, namespace) };
+  await configure(kernel, namespace, plan, [
+    ...announcing(plan.interface),
+    ...plan.addresses.map((cidr) => addAddress(inner, cidr)),
+    setUp(plan.interface),
+    ...routeSteps(inner, plan),
+  ]);
+}
+
+/** The bridge forwards from a port some milliseconds after it is up; what is sent before is lost. */
+export async function announce(place: HostPlace, plan: PortPlan, namespace: Namespace): Promise<void> {
+  await waitForCarrier(place, plan.hostInterface);
+  await place.kernel.run(namespace.path, [setMac(plan.interface, plan.mac)]);
+}
+
+/** Removes a pair by its host end; it may be gone. */
+export async function unplug({ kernel, netns }: HostPlace, hostInterface: string): Promise<void> {
+  await kernel.run(netns, [removeLink(hostInterface)]);
+}
+
+/**
+ * Adds the `fresh` among the plan's addresses, announced, and its routes to an interface that {@link plug} made.
+ * The routes come last, so that nothing of them is left when this fails.
+ */
+export async function extend(
+  kernel: KernelPort,
   namespace: Namespace,
+  plan: PortPlan,
+  fresh: readonly Cidr[],
 ): Promise<void> {
-  await removeLinks(host, [plan.hostInterface]);
-  await createPair(host, bridge, plan, namespace);
-  try {
-    await ipBatch(host, await hostEndCommands(host, bridge, plan));
-    const inside = host.inside(namespace.path);
-    await configureInnerEnd(inside, plan);
-    await waitForCarrier(host, plan.hostInterface);
-    await ipBatch(inside, [announceCommand(plan.interface, plan.mac)]);
-  } catch (error) {
-    await removeLinks(host, [plan.hostInterface]);
-    throw error;
-  }
-}
-
-/**
- * Adds the `fresh` among the plan's addresses, announced, and its default route to an interface that {@link plug} made.
- * The route comes last, so that nothing of it is left when this fails.
- */
-export async function extend(inside: HostCommands, plan: PortPlan, fresh: readonly Cidr[]): Promise<void> {
   const name = plan.interface;
-  await configure(inside, plan, [...addressCommands(name, fresh), announceCommand(name, plan.mac)]);
+  const inner = { name, index: (await stateOf(kernel, namespace.path, name)).index };
+  await configure(kernel, namespace, plan, [
+    ...fresh.map((cidr) => addAddress(inner, cidr)),
+    setMac(name, plan.mac),
+    ...routeSteps(inner, plan),
+  ]);
 }
 
-/** Removes those of the addresses that are there. */
+/** Removes those of the addresses that are there from an interface that may be gone. */
 export async function removeAddresses(
-  inside: HostCommands,
-  interfaceName: string,
+  kernel: KernelPort,
+  netns: string | undefined,
+  name: string,
   addresses: readonly Cidr[],
 ): Promise<void> {
-  for (const cidr of addresses) {
-    const command = ['address', 'delete', formatCidr(cidr), 'dev', interfaceName];
-    await ipBatch(inside, [command]).catch((error: unknown) => {
-      if (!(error instanceof IpBatchError) || !/Cannot (assign|find)|No such/.test(error.reason)) throw error;
-    });
+  if (addresses.length === 0) return;
+  try {
+    const { index } = await stateOf(kernel, netns, name);
+    await kernel.run(
+      netns,
+      addresses.map((cidr) => removeAddress({ name, index }, cidr)),
+    );
+  } catch (error) {
+    if (!isGone(error)) throw error;
   }
 }
 
@@ -94,100 +133,85 @@ export async function listPorts(host: HostCommands): Promise<Map<string, string 
 }
 
 /** Puts a host end that lost its bridge back into it, unless it is gone meanwhile. */
-export async function rejoin(host: HostCommands, bridge: string, hostInterface: string): Promise<void> {
-  const command = ['link', 'set', 'dev', hostInterface, 'master', bridge, 'up'];
-  await ipBatch(host, [command]).catch((error: unknown) => {
-    const isGone = error instanceof IpBatchError && error.reason === `Cannot find device "${hostInterface}"`;
-    if (!isGone) throw error;
+export async function rejoin({ kernel, netns, bridge }: HostPlace, hostInterface: string): Promise<void> {
+  const { index } = await stateOf(kernel, netns, bridge);
+  await kernel.run(netns, [setMaster(hostInterface, index), setUp(hostInterface)]).catch((error: unknown) => {
+    if (!isGone(error)) throw error;
   });
 }
 
-async function createPair(
-  host: HostCommands,
-  bridge: string,
+/** Resolves to the index of the inner end. What an earlier run left under the name of the host end goes. */
+async function makePort(
+  { kernel, netns, bridge }: HostPlace,
   plan: PortPlan,
   namespace: Namespace,
-): Promise<void> {
-  const size = ['mtu', String(plan.mtu), 'gso_max_size', String(gsoMaxSize(plan.mtu))];
-  const inner = ['peer', 'name', plan.interface, 'address', plan.mac, ...size, 'netns', namespace.path];
-  const outer = ['name', plan.hostInterface, 'address', plan.hostMac];
-  const create = ['link', 'add', ...outer, ...size, 'type', 'veth', ...inner];
-  try {
-    await ipBatch(host, [create]);
-  } catch (error) {
-    if (!(error instanceof IpBatchError) || error.reason !== 'File exists') throw error;
+): Promise<number> {
+  const { hostInterface, mtu } = plan;
+  const found = await kernel.run(netns, [findLink(bridge), removeLink(hostInterface)]);
+  const outer = { name: hostInterface, mac: plan.hostMac };
+  const pair = makePair(
+    outer,
+    { name: plan.interface, mac: plan.mac },
+    {
+      mtu,
+      largestSuperFrame: gsoMaxSize(mtu),
+      bridge: linkIn(found, bridge).index,
+      namespace: namespace.fd,
+    },
+  );
+  const rest = [
+    // A port of the bridge carries other people's frames: it gives itself no addresses and believes no router.
+    setting(`/proc/sys/net/ipv6/conf/${hostInterface}/accept_ra`, '0'),
+    setNoOwnAddresses(hostInterface),
+    ...(plan.hairpin ? [setHairpin(hostInterface)] : []),
+    setUp(hostInterface),
+    findLink(hostInterface),
+  ];
+  const made = await kernel.run(netns, [pair, ...rest]).catch((error: unknown) => {
+    if (!(error instanceof KernelError) || error.step > 0 || error.code !== 'EEXIST') throw error;
     throw new InterfaceExists(
       `it already has an interface ${plan.interface}: remove it or choose another --interface`,
+      { cause: error },
     );
-  }
-}
-
-async function hostEndCommands(host: HostCommands, bridge: string, plan: PortPlan): Promise<IpCommand[]> {
-  const dev = ['link', 'set', 'dev', plan.hostInterface];
-  const hairpin = plan.hairpin ? [[...dev, 'type', 'bridge_slave', 'hairpin', 'on']] : [];
-  return [
-    ...(await quietCommands(host, plan.hostInterface)),
-    [...dev, 'master', bridge],
-    ...hairpin,
-    [...dev, 'up'],
-  ];
+  });
+  const { peer } = linkIn(made, hostInterface);
+  if (peer === undefined) throw new HostError(`the kernel does not tell the other end of ${hostInterface}`);
+  return peer;
 }
 
 /**
  * arp_notify and ndisc_notify make the kernel announce the addresses when the interface comes up or is told its MAC,
  * so that neighbours forget whoever had them before.
  */
-async function configureInnerEnd(inside: HostCommands, plan: PortPlan): Promise<void> {
-  const name = plan.interface;
-  await inside.writeProc(
-    [`/proc/sys/net/ipv4/conf/${name}/arp_notify`, `/proc/sys/net/ipv6/conf/${name}/ndisc_notify`],
-    '1',
-  );
-  await configure(inside, plan, [
-    ...addressCommands(name, plan.addresses),
-    ['link', 'set', 'dev', name, 'up'],
-  ]);
+function announcing(name: string): KernelStep[] {
+  return [
+    setting(`/proc/sys/net/ipv4/conf/${name}/arp_notify`, '1'),
+    setting(`/proc/sys/net/ipv6/conf/${name}/ndisc_notify`, '1'),
+  ];
 }
 
-/** The commands, then the plan's routes. */
+/** `steps` end with the plan's routes. */
 async function configure(
-  inside: HostCommands,
+  kernel: KernelPort,
+  namespace: Namespace,
   plan: PortPlan,
-  commands: readonly IpCommand[],
+  steps: readonly KernelStep[],
 ): Promise<void> {
-  const routes = plan.routes.map((route) => routeCommand(plan, route));
   try {
-    await ipBatch(inside, [...commands, ...routes]);
+    await kernel.run(namespace.path, steps);
   } catch (error) {
-    const isTaken = error instanceof IpBatchError && error.failedAt >= commands.length;
-    if (!isTaken || error.reason !== 'File exists') throw error;
-    throw new HostError(routeTaken(plan.routes[error.failedAt - commands.length]!), { cause: error });
+    const route = error instanceof KernelError ? error.step - (steps.length - plan.routes.length) : -1;
+    if (route < 0 || (error as KernelError).code !== 'EEXIST') throw error;
+    throw new HostError(routeTaken(plan.routes[route]!), { cause: error });
   }
 }
 
-/** The bridge forwards from a port some milliseconds after it is up; what is sent before is lost. */
-async function waitForCarrier(host: HostCommands, name: string): Promise<void> {
-  for (let waited = 0; waited < CARRIER_TIMEOUT_MS; waited += CARRIER_POLL_MS) {
-    if ((await findLink(host, name))?.operational === true) return;
-    await setTimeout(CARRIER_POLL_MS);
-  }
-}
-
-function addressCommands(name: string, addresses: readonly Cidr[]): IpCommand[] {
-  return addresses.map((cidr) => {
-    // IPAM has seen to it that the address is nobody else's, so it is used at once.
-    const flags = cidr.ip.family === 6 ? ['nodad'] : [];
-    return ['address', 'replace', formatCidr(cidr), 'dev', name, ...flags];
+/** A gateway outside the subnets of the interface is said to be on the link, or the kernel would refuse it. */
+function routeSteps(link: NamedLink, { routes, addresses }: PortPlan): KernelStep[] {
+  return routes.map(({ destination, via }) => {
+    const far = via !== undefined && !addresses.some((cidr) => cidrContains(cidr, via));
+    return addRoute(link, destination, via, far);
   });
-}
-
-/** `onlink` for a gateway outside the subnets of the interface, which the kernel would refuse. */
-function routeCommand(plan: PortPlan, { destination, via }: PortRoute): IpCommand {
-  const dev = ['dev', plan.interface];
-  const route = ['route', 'add', formatCidr(destination)];
-  if (via === undefined) return [...route, ...dev];
-  const isNear = plan.addresses.some((cidr) => cidrContains(cidr, via));
-  return [...route, 'via', formatIp(via), ...dev, ...(isNear ? [] : ['onlink'])];
 }
 
 function routeTaken({ destination }: PortRoute): string {
@@ -195,6 +219,24 @@ function routeTaken({ destination }: PortRoute): string {
   return `it already has a route to ${formatCidr(destination)}: leave that one out`;
 }
 
-function announceCommand(name: string, mac: MacText): IpCommand {
-  return ['link', 'set', 'dev', name, 'address', mac];
+async function waitForCarrier({ kernel, netns }: HostPlace, name: string): Promise<void> {
+  let pause = FIRST_CARRIER_POLL_MS;
+  for (let waited = 0; waited < CARRIER_TIMEOUT_MS; waited += pause, pause *= 2) {
+    if ((await stateOf(kernel, netns, name)).operational) return;
+    await setTimeout(pause);
+  }
+}
+
+async function stateOf(kernel: KernelPort, netns: string | undefined, name: string): Promise<LinkState> {
+  return linkIn(await kernel.run(netns, [findLink(name)]), name);
+}
+
+function linkIn(replies: Uint8Array, name: string): LinkState {
+  const link = readLink(replies);
+  if (link === undefined) throw new HostError(`the kernel tells nothing of the interface ${name}`);
+  return link;
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof KernelError && error.code === 'ENODEV';
 }

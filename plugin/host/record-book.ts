@@ -4,7 +4,7 @@ import type { StorePort } from '../../core/store.ts';
 import { ATTACHMENT_KEY_PREFIX, attachmentKey, decodeRecord, encodeRecord } from './attachment-record.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 
-/** The attachment records in memory, each change durable before it is visible. */
+/** The attachment records in memory, each change durable before it is visible but for {@link begin}. */
 export class RecordBook {
   readonly #store: StorePort;
   readonly #records = new Map<string, AttachmentRecord>();
@@ -26,6 +26,19 @@ export class RecordBook {
   /** In order of id. */
   all(): AttachmentRecord[] {
     return [...this.#records.values()].sort((a, b) => compareNames(a.id, b.id));
+  }
+
+  /** Visible at once, so that nobody takes for a leak what is under way; resolves when it is durable. */
+  async begin(record: AttachmentRecord): Promise<void> {
+    const before = this.#records.get(record.id);
+    this.#records.set(record.id, record);
+    try {
+      await this.put(record);
+    } catch (error) {
+      if (before === undefined) this.#records.delete(record.id);
+      else this.#records.set(record.id, before);
+      throw error;
+    }
   }
 
   async put(record: AttachmentRecord): Promise<void> {

@@ -20,6 +20,20 @@ export interface TapHandle {
 /** Why {@link Addon.tapWriteFrames} did not write a frame, in the order of its counts. */
 export const tapDrops = ['frame-malformed', 'frame-too-long', 'tap-queue-full'] as const;
 
+/** What became of {@link Addon.kernelRun}. */
+export interface KernelOutcome {
+  /** The name of the errno of the step that failed; empty if none did. */
+  readonly code: string;
+  /** What the errno means. */
+  readonly reason: string;
+  /** What the kernel adds to that; often nothing. */
+  readonly said: string;
+  /** Position of the step that failed; beyond them all if the namespace could not be entered. */
+  readonly step: number;
+  /** The messages that came beside acknowledgements. */
+  readonly replies: Uint8Array;
+}
+
 /** The functions in C (native/src). What fails in the system throws an Error whose `code` is the errno's name. */
 export interface Addon {
   /**
@@ -71,6 +85,13 @@ export interface Addon {
    */
   tryLock(path: string): number | undefined;
   unlock(lock: number): void;
+  /**
+   * Does the steps of native/src/kernel_steps.h on another thread, in the network namespace at the path `netns` or in
+   * that of the process. The thread that calls stays where it is.
+   */
+  kernelRun(netns: string | undefined, steps: Uint8Array): Promise<KernelOutcome>;
+  /** The inode number of the network namespace at `path`; undefined if there is none. */
+  networkNamespace(path: string): bigint | undefined;
 
   /** The caller keeps `arrays` alive as long as the handle. */
   engineCreate(arrays: EngineArrays): EngineHandle;

@@ -73,6 +73,8 @@ export class LinkControl implements Machine<LinkControlEffect> {
   /** Peers with a session. */
   readonly #sessions = new Set<PeerName>();
   #reachable: ReadonlySet<PeerName> = new Set();
+  /** The peers that the data plane was told to keep a link to. */
+  #kept: ReadonlySet<PeerName> | undefined;
   #passwordDroppedAt = Number.NEGATIVE_INFINITY;
   #effects: LinkControlEffect[] = [];
 
@@ -121,10 +123,12 @@ export class LinkControl implements Machine<LinkControlEffect> {
 
   onRoutes(routes: RoutesSnapshot, now: Millis): void {
     this.#circuits.onRoutes(routes, now);
-    this.#offers.setMesh(this.#mesh.onRoutes(routes), now);
+    const mesh = this.#mesh.onRoutes(routes);
+    this.#offers.setMesh(mesh, now);
     this.#reachable = new Set(routes.names);
     this.#noteAbsent(now);
     this.#effects.push({ type: 'to-data', message: { type: 'routes', routes } });
+    this.#tellKept(mesh);
     this.#collect(now);
   }
 
@@ -170,6 +174,9 @@ export class LinkControl implements Machine<LinkControlEffect> {
       case 'rekey-received':
         this.#onRekeyReceived(message);
         break;
+      case 'link-unused':
+        this.#offers.onUnused(message.peer);
+        break;
       case 'link-changed':
         this.#onLinkChanged(message, now);
         break;
@@ -206,6 +213,16 @@ export class LinkControl implements Machine<LinkControlEffect> {
     const effects = this.#effects;
     if (effects.length > 0) this.#effects = [];
     return effects;
+  }
+
+  #tellKept(mesh: ReadonlySet<PeerName>): void {
+    const before = this.#kept;
+    this.#kept = mesh;
+    if (before?.size === mesh.size && [...mesh].every((peer) => before.has(peer))) return;
+    this.#effects.push({
+      type: 'to-data',
+      message: { type: 'links-kept', peers: [...mesh].sort(compareNames) },
+    });
   }
 
   #onLinkChanged(message: Extract<ToControl, { type: 'link-changed' }>, now: Millis): void {

@@ -7,6 +7,7 @@ import type { LinkMessage, MacsPart } from '../wire/inner.ts';
 import { sessionOfLane } from '../wire/lanes.ts';
 import type { LinkContext, LinkEffect, LinkEnvironment } from './context.ts';
 import { DirectFlag } from './direct-flag.ts';
+import { Idleness } from './idleness.ts';
 import { LinkLog } from './link-log.ts';
 import { LinkNeeds } from './link-needs.ts';
 import { MacsReceiver, MacsSender } from './macs.ts';
@@ -22,6 +23,8 @@ const NEED_PRECISION: Millis = 1 * SECOND;
 const CLOSE_REPEATS = 3;
 /** The reason in `close`: the session is of no more use. */
 const CLOSE_ENDED = 0;
+/** Nothing has used the link: whoever has a use for it later offers a session. */
+const CLOSE_UNUSED = 1;
 const LEAST_BRIDGE_MTU = 576;
 const LARGEST_BRIDGE_MTU = 65_535;
 
@@ -64,6 +67,7 @@ export class Link implements Machine<LinkEffect> {
   #effects: LinkEffect[] = [];
   readonly #slots: SessionSlots;
   readonly #needs: LinkNeeds;
+  readonly #idleness: Idleness;
   #neededAt: Millis | undefined;
   #unconfirmedSince: Millis | undefined;
   /** When the rules below want to be looked at again, apart from the timers of the parts. */
@@ -81,9 +85,17 @@ export class Link implements Machine<LinkEffect> {
   #receivedBytes = 0;
   #rekeys = 0;
 
-  constructor(peer: PeerName, environment: LinkEnvironment, localMacs: Uint8Array) {
+  /** `kept`: see {@link setKept}. */
+  constructor(
+    peer: PeerName,
+    environment: LinkEnvironment,
+    localMacs: Uint8Array,
+    kept: boolean,
+    now: Millis,
+  ) {
     this.peer = peer;
     this.#localMacs = localMacs;
+    this.#idleness = new Idleness(kept, now);
     this.#context = { ...environment, peer, emit: (effect) => void this.#effects.push(effect) };
     this.#slots = new SessionSlots(this.#context);
     this.#log = new LinkLog(peer);
@@ -116,8 +128,19 @@ export class Link implements Machine<LinkEffect> {
     return { id: path.id, endpoint: path.endpoint };
   }
 
+  /** Whether the mesh asks for this link, traffic or not; one that it does not ask for ends when nothing uses it. */
+  setKept(kept: boolean, now: Millis): void {
+    this.#idleness.setKept(kept, now);
+  }
+
+  /** Frames came over this link. */
+  onUse(now: Millis): void {
+    this.#idleness.onUse(now);
+  }
+
   /** A frame waits for this peer and there is no route. */
   onNeeded(now: Millis): void {
+    this.#idleness.onUse(now);
     if (this.#neededAt !== undefined && now < this.#neededAt + NEED_PRECISION) return;
     this.#neededAt = now;
     this.#settle(now);
@@ -132,11 +155,12 @@ export class Link implements Machine<LinkEffect> {
     const known = this.directPath();
     const candidates = known ? [known.endpoint, ...material.candidates] : material.candidates;
     this.#slots.install({ ...material, candidates, remoteBridgeMtu }, now);
+    this.#idleness.onUse(now);
     this.onTimeout(now);
   }
 
   onSessionClosed(notify: boolean, now: Millis): void {
-    if (notify) this.#sendClose();
+    if (notify) this.#sendClose(CLOSE_ENDED);
     for (const session of this.#slots.all()) this.#slots.drop(session);
     this.#neededAt = undefined;
     this.#settle(now);
@@ -224,6 +248,7 @@ export class Link implements Machine<LinkEffect> {
   onMessage(arrival: Arrival, message: LinkMessage, now: Millis): LinkDrop | undefined {
     const session = this.#slots.find(arrival.session);
     if (session === undefined || (session.sealed && arrival.plain)) return 'plain-refused';
+    if (session === this.#slots.lingering) return this.#onLateMessage(session, message);
     if (message.kind === 'rekey') {
       const keys = session === this.#slots.current ? session.keys : undefined;
       if (keys?.onMessage(message, now) !== true) return 'rekey-unexpected';
@@ -245,6 +270,7 @@ export class Link implements Machine<LinkEffect> {
   /** Sealed frames came whose like {@link Link.onArrival} was told of shortly before: their datagrams and bytes. */
   onFramesReceived(number: number, datagrams: number, bytes: number, now: Millis): void {
     this.#receivedBytes += bytes;
+    this.#idleness.onUse(now);
     this.#slots.find(number)?.keys?.onDatagrams(datagrams, now);
   }
 
@@ -252,18 +278,20 @@ export class Link implements Machine<LinkEffect> {
   onDataSent(number: number, datagrams: number, bytes: number, now: Millis): boolean {
     const session = this.#slots.find(number);
     this.#sentBytes += bytes;
+    this.#idleness.onUse(now);
     session?.keys?.onDatagrams(datagrams, now);
     return session?.paths.onDataSent(now) ?? false;
   }
 
   /** Bytes of UDP payload that came on lanes above 0. */
-  onLaneReceived(bytes: number): void {
+  onLaneReceived(bytes: number, now: Millis): void {
     this.#receivedBytes += bytes;
+    if (bytes > 0) this.#idleness.onUse(now);
   }
 
   nextTimeout(): Millis | undefined {
     const own = earlier(earlier(this.#recheckAt, this.#needs.nextTimeout()), this.#direct.nextTimeout());
-    const next = earlier(own, this.#slots.nextTimeout());
+    const next = earlier(earlier(own, this.#giveUpAt()), this.#slots.nextTimeout());
     return this.#slots.current?.paths.current ? earlier(next, this.#macsSender.nextTimeout()) : next;
   }
 
@@ -273,6 +301,7 @@ export class Link implements Machine<LinkEffect> {
       this.#slots.drop(this.#slots.current);
       this.#neededAt = now;
     }
+    if (now >= (this.#giveUpAt() ?? Infinity)) this.#giveUp(now);
     this.#settle(now);
   }
 
@@ -320,10 +349,27 @@ export class Link implements Machine<LinkEffect> {
         this.#macsSender.onAck(message.version);
         break;
       case 'close':
+        if (message.reason === CLOSE_UNUSED) this.#tell({ type: 'link-unused', peer: this.peer });
         this.#slots.drop(session);
         this.#neededAt = undefined;
         break;
     }
+  }
+
+  /** When the link is given up, unless a frame passes before. */
+  #giveUpAt(): Millis | undefined {
+    return this.#slots.newest && this.#idleness.endsAt();
+  }
+
+  #giveUp(now: Millis): void {
+    this.#sendClose(CLOSE_UNUSED);
+    this.#slots.giveUp(now);
+    this.#neededAt = undefined;
+  }
+
+  /** The peer does not know yet that the session was given up: none of the closes reached it. */
+  #onLateMessage(session: LinkSession, { kind }: LinkMessage): undefined {
+    if (kind === 'heartbeat' || kind === 'probe') session.send({ kind: 'close', reason: CLOSE_UNUSED });
   }
 
   #keysInUse(id: number): SessionKeys | undefined {
@@ -340,6 +386,7 @@ export class Link implements Machine<LinkEffect> {
   /** The pending session got its first valid datagram: it is the current one. */
   #goLive(session: LinkSession, now: Millis): void {
     this.#slots.goLive(now);
+    session.paths.onPeerReady(now);
     this.#macsReceiver = new MacsReceiver();
     this.#macsSender.restart(this.#localMacs, now);
     this.#tell({ type: 'session-live', peer: this.peer, id: session.id });
@@ -415,9 +462,9 @@ export class Link implements Machine<LinkEffect> {
     for (const part of this.#macsSender.onTimeout(now)) this.#slots.current.send(part);
   }
 
-  #sendClose(): void {
+  #sendClose(reason: number): void {
     const session = this.#slots.serving();
-    for (let i = 0; i < CLOSE_REPEATS; i++) session?.send({ kind: 'close', reason: CLOSE_ENDED });
+    for (let i = 0; i < CLOSE_REPEATS; i++) session?.send({ kind: 'close', reason });
   }
 
   #innerMtu(session: LinkSession, path: LinkPath): number {

@@ -39,6 +39,8 @@ export class Links {
   readonly #touched = new Set<Link>();
   readonly #mirror: LaneMirror;
   #localMacs: Uint8Array = new Uint8Array(0);
+  /** The peers that the mesh asks for a link to; undefined until it is known: all. */
+  #kept: ReadonlySet<PeerName> | undefined;
 
   constructor(environment: Omit<LinkEnvironment, 'directEndpoint'>, engine: EngineQueue, owner: LinksOwner) {
     const directPath = (peer: PeerName) => this.#byPeer.get(peer)?.directPath();
@@ -61,10 +63,10 @@ export class Links {
   }
 
   /** The link to `peer`, made if there is none; to be settled after an input. */
-  touch(peer: PeerName): Link {
+  touch(peer: PeerName, now: Millis): Link {
     let link = this.#byPeer.get(peer);
     if (link === undefined) {
-      link = new Link(peer, this.#environment, this.#localMacs);
+      link = new Link(peer, this.#environment, this.#localMacs, this.#kept?.has(peer) ?? true, now);
       this.#byPeer.set(peer, link);
     }
     this.#touched.add(link);
@@ -74,6 +76,15 @@ export class Links {
   /** The link got an input: its effects and its deadline are to be looked at. */
   onInput(link: Link): void {
     this.#touched.add(link);
+  }
+
+  /** Links to other peers than these end when nothing uses them. */
+  setKept(peers: readonly PeerName[], now: Millis): void {
+    this.#kept = new Set(peers);
+    for (const link of this.#inOrder()) {
+      link.setKept(this.#kept.has(link.peer), now);
+      this.#touched.add(link);
+    }
   }
 
   onLocalMacs(macs: Uint8Array, now: Millis): void {
@@ -86,7 +97,7 @@ export class Links {
 
   /** What the ControlNode says to one link. A link is made for a session only. */
   onControl(message: LinkOrder, now: Millis): void {
-    const link = message.type === 'session' ? this.touch(message.peer) : this.#byPeer.get(message.peer);
+    const link = message.type === 'session' ? this.touch(message.peer, now) : this.#byPeer.get(message.peer);
     if (link === undefined) {
       if (message.type === 'circuit') this.#refuseCircuit(message);
       return;

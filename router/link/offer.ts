@@ -62,6 +62,8 @@ interface PeerState {
   remote: RemoteEnd;
   /** Part of the mesh that this node keeps links to, whether or not there is traffic. */
   meshed: boolean;
+  /** The peer gave the last link up, as nothing used it: it sees no part of the mesh in it, and is not pressed. */
+  unused: boolean;
   neededUntil: Millis;
   /** The peer's run that the newest session was made with. */
   sessionUid: Uint8Array | undefined;
@@ -152,9 +154,17 @@ export class Offers implements Machine<OfferEffect> {
     const state = this.#peers.get(peer);
     if (state === undefined || now < state.madeAt + CROSSING) return;
     this.#deadline.invalidate();
+    state.unused = false;
     state.neededUntil = now + NEED;
     if (state.attempts === 0) state.notBefore = now;
     this.onTimeout(now);
+  }
+
+  /** The peer gave its link to us up; that its session ended is told apart. */
+  onUnused(peer: PeerName): void {
+    this.#deadline.invalidate();
+    const state = this.#peers.get(peer);
+    if (state !== undefined) state.unused = true;
   }
 
   onSessionLive(peer: PeerName): void {
@@ -243,6 +253,7 @@ export class Offers implements Machine<OfferEffect> {
     const meshed = this.#mesh.has(name);
     if (meshed && !state.meshed) {
       // Offers made in its absence were lost; what they made wait is void.
+      state.unused = false;
       state.attempts = 0;
       state.notBefore = now + this.#courtesy(name);
     }
@@ -360,6 +371,7 @@ export class Offers implements Machine<OfferEffect> {
     state.outgoing = undefined;
     state.sessionUid = state.remote.uid;
     state.madeAt = now;
+    state.unused = false;
     state.neededUntil = now;
     state.attempts = Math.max(state.attempts, 1);
     state.notBefore = Math.max(state.notBefore, now + backOffAfter(1));
@@ -395,7 +407,8 @@ export class Offers implements Machine<OfferEffect> {
 }
 
 function isWanted(state: PeerState, now: Millis): boolean {
-  return state.neededUntil > now || (state.meshed && state.sessionUid === undefined);
+  const isMissing = state.meshed && state.sessionUid === undefined && !state.unused;
+  return isMissing || state.neededUntil > now;
 }
 
 /** Whether something is to be done once `notBefore` has come: offer afresh, or give up. */
@@ -407,6 +420,7 @@ function newState(remote: RemoteEnd, now: Millis): PeerState {
   return {
     remote,
     meshed: false,
+    unused: false,
     neededUntil: now,
     sessionUid: undefined,
     madeAt: Number.NEGATIVE_INFINITY,

@@ -129,6 +129,12 @@ export class SessionPaths {
     this.#settle(now);
   }
 
+  /** The peer has the session since now: what was probed before got no answer for the lack of it. */
+  onPeerReady(now: Millis): void {
+    if (this.confirmed) return;
+    for (const path of this.#paths.all()) path.prober.hasten(now);
+  }
+
   /** Data arrived on a circuit. */
   onArrival(circuit: number, now: Millis): void {
     const path = circuit === 0 ? undefined : this.#paths.byId(circuit);

@@ -12,6 +12,11 @@ const PENDING_LIFETIME: Millis = 60 * SECOND;
 const RETIRE_AFTER_PATH: Millis = 2 * SECOND;
 const RETIRE_AFTER: Millis = 10 * SECOND;
 const RETIRE_SERVING_AFTER: Millis = 60 * SECOND;
+/**
+ * A session that was given up receives for so long: what was under way is not lost, and a peer that did not hear of it
+ * sends a heartbeat meanwhile and is told again.
+ */
+const LINGER_FOR: Millis = 15 * SECOND;
 
 /**
  * The sessions with one peer. Nothing drops a session but its replacement: the current one serves until a valid
@@ -26,6 +31,9 @@ export class SessionSlots {
   /** When the current session first had a path. */
   #pathSince: Millis | undefined;
   #tookOverLost = false;
+  /** Given up as unused: it only receives. */
+  #lingering: LinkSession | undefined;
+  #lingersUntil: Millis = 0;
 
   constructor(context: LinkContext) {
     this.#context = context;
@@ -58,6 +66,11 @@ export class SessionSlots {
     return this.#current?.paths.confirmed === true || this.#retiring?.paths.confirmed === true;
   }
 
+  /** The session that was given up, while it still receives. */
+  get lingering(): LinkSession | undefined {
+    return this.#lingering;
+  }
+
   /** The session that frames go by: the current one, or the one before it while that alone has a path. */
   serving(): LinkSession | undefined {
     const usable = (session: LinkSession | undefined) => session?.paths.current?.endpoint !== undefined;
@@ -69,7 +82,8 @@ export class SessionSlots {
   find(number: number): LinkSession | undefined {
     if (this.#current?.number === number) return this.#current;
     if (this.#pending?.number === number) return this.#pending;
-    return this.#retiring?.number === number ? this.#retiring : undefined;
+    if (this.#retiring?.number === number) return this.#retiring;
+    return this.#lingering?.number === number ? this.#lingering : undefined;
   }
 
   /** The current and the pending session. */
@@ -81,6 +95,7 @@ export class SessionSlots {
     const all = this.#current ? [this.#current] : [];
     if (this.#pending) all.push(this.#pending);
     if (this.#retiring) all.push(this.#retiring);
+    if (this.#lingering) all.push(this.#lingering);
     return all;
   }
 
@@ -115,8 +130,20 @@ export class SessionSlots {
     this.#retiring?.paths.stop();
   }
 
+  /** Gives all sessions up; the current one goes on to receive for a while. */
+  giveUp(now: Millis): void {
+    for (const session of this.all()) if (session !== this.#current) this.drop(session);
+    this.#current?.paths.stop();
+    this.#lingering = this.#current;
+    this.#lingersUntil = now + LINGER_FOR;
+    this.#current = undefined;
+    this.#pathSince = undefined;
+    this.#tookOverLost = false;
+  }
+
   drop(session: LinkSession): void {
     session.remove();
+    if (session === this.#lingering) this.#lingering = undefined;
     if (session === this.#retiring) this.#retiring = undefined;
     if (session === this.#pending) this.#pending = undefined;
     if (session !== this.#current) return;
@@ -128,7 +155,8 @@ export class SessionSlots {
   nextTimeout(): Millis | undefined {
     const pending = earlier(this.#pending?.nextTimeout(), this.#pendingUntil());
     const retiring = earlier(this.#retiring?.paths.nextTimeout(), this.#retireAt());
-    return earlier(earlier(this.#current?.nextTimeout(), pending), retiring);
+    const leaving = earlier(retiring, this.#lingering && this.#lingersUntil);
+    return earlier(earlier(this.#current?.nextTimeout(), pending), leaving);
   }
 
   onTimeout(now: Millis): void {
@@ -137,6 +165,7 @@ export class SessionSlots {
     if (this.#pending && now >= this.#pendingUntil()!) this.drop(this.#pending);
     this.#retiring?.paths.onTimeout(now);
     if (this.#retiring && now >= this.#retireAt()!) this.drop(this.#retiring);
+    if (this.#lingering && now >= this.#lingersUntil) this.drop(this.#lingering);
   }
 
   get #servesAlone(): boolean {

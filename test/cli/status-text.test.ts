@@ -88,6 +88,7 @@ const document: StatusDocument = {
       },
     ],
   },
+  stopped: { forged_mac: 3, router_advertisement: 0 },
 };
 
 test('the overview says what matters in labelled lines', (t) => {
@@ -99,6 +100,7 @@ test('the overview says what matters in labelled lines', (t) => {
     'Connections: 2 (1 established, 1 retrying)',
     'Drops: tag-invalid 2\n',
     'Refused: guess-limit 7\n',
+    'Stopped: forged_mac 3\n',
     'Status: awaiting consensus (quorum 2, known 1)',
     'Active: 1 address\n',
     'Conflict: 10.32.0.9 in use by "web" on this host, belongs to host2 (02:00:00:00:00:02)',

@@ -7,7 +7,7 @@ import { endpoint, peerName } from './mesh.ts';
 
 const MINUTE = 60_000;
 
-function maker(self = 1): ConnectionMaker {
+function maker(self = 1, discovery = true): ConnectionMaker {
   let conn = 0;
   const newConn = (): number => (conn += 2);
   return new ConnectionMaker({
@@ -15,6 +15,7 @@ function maker(self = 1): ConnectionMaker {
     random: new SeededRandom(1),
     defaultPort: 6_783,
     newConn,
+    discovery,
   });
 }
 
@@ -168,7 +169,7 @@ test('candidates are bounded, the oldest go first', (t) => {
 });
 
 test('dials under way are bounded', (t) => {
-  const m = maker();
+  const m = maker(1, false);
   m.connect(
     Array.from({ length: 200 }, (_, i) => `192.0.2.${i}`),
     false,
@@ -196,4 +197,48 @@ test('targets are addresses or names, with or without a port', (t) => {
     const address = parseTarget(input, 6_783);
     t.is(address && formatDialAddress(address), expected, input);
   }
+});
+
+/** Runs the maker until `end`; returns how many dials began at each moment. */
+function dialsUntil(m: ConnectionMaker, end: number): Record<number, number> {
+  const dials: Record<number, number> = {};
+  for (let at = m.nextTimeout(); at !== undefined && at <= end; at = m.nextTimeout())
+    dials[at] = (dials[at] ?? 0) + m.onTimeout(at).length;
+  return dials;
+}
+
+test('of many addresses that were asked for eight are dialled at once, the others one each second', (t) => {
+  const many = Array.from({ length: 12 }, (_, i) => `192.0.2.${i + 2}`);
+  const m = maker();
+  m.connect(many, false, 0);
+  t.deepEqual(dialsUntil(m, 60_000), { 0: 8, 1_000: 1, 2_000: 1, 3_000: 1, 4_000: 1 });
+  const alone = maker(1, false);
+  alone.connect(many, false, 0);
+  t.deepEqual(dialsUntil(alone, 60_000), { 0: 12 }, 'nobody tells of the others without discovery');
+  const few = maker();
+  few.connect(many.slice(0, 8), false, 0);
+  dialsUntil(few, 0);
+  few.forget(many.slice(1, 8));
+  few.connect(many.slice(8, 9), false, 5_000);
+  t.deepEqual(dialsUntil(few, 60_000), { 5_000: 1 }, 'a further one is not made to wait');
+});
+
+test('who was asked for and is part of a sparse mesh by way of others is not dialled, until it no longer is', (t) => {
+  const m = maker();
+  m.connect(['192.0.2.2', '192.0.2.3', 'host4.example'], false, 0);
+  m.serve([{ name: peerName(2), addresses: [endpoint('192.0.2.2')] }]);
+  const [first, second] = m.onTimeout(0);
+  t.deepEqual([first!.address.host, second!.address.host], ['192.0.2.3', 'host4.example']);
+  m.onRegistered(second!.conn, peerName(4), 10);
+  m.onDisconnected(peerName(4));
+  m.onEnded(second!.conn, 'shed', 20);
+  m.serve([
+    { name: peerName(2), addresses: [endpoint('192.0.2.2')] },
+    { name: peerName(4), addresses: [endpoint('192.0.2.4')] },
+  ]);
+  t.is(m.nextTimeout(), undefined);
+  m.serve([{ name: peerName(2), addresses: [endpoint('192.0.2.2')] }]);
+  t.deepEqual(Object.values(dialsUntil(m, 60_000)), [1]);
+  m.serve([]);
+  t.is(m.onTimeout(60_000).length, 1);
 });

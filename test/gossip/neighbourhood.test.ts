@@ -34,7 +34,7 @@ function openChannel(id: number) {
 function crowd(connLimit: number, count: number, knownUid?: string) {
   let channels = 0;
   const neighbourhood = new Neighbourhood(
-    { hello: hello(SELF, '00'.repeat(8)), connLimit },
+    { hello: hello(SELF, '00'.repeat(8)), connLimit, discovery: true },
     {
       random: new SeededRandom(1),
       createChannel: () => openChannel(++channels),

@@ -128,7 +128,7 @@ test('equal states have equal digests, and a differing entry differs in its buck
     byte === c.digest().buckets[i] ? [] : [i >> 3],
   );
   t.is(new Set(differing).size, 1);
-  const repaired = a.entriesOf(1 << differing[0]!)!;
+  const repaired = a.encode(a.entriesOf(1 << differing[0]!)!)!;
   t.true(decodeDelta(repaired).some(({ name }) => name === peerName(5)));
 });
 
@@ -137,10 +137,7 @@ test('digest and entries cover only what is reachable', (t) => {
   const alone = topology.digest();
   topology.merge(delta(entry(2)), 0, 'x');
   t.deepEqual(topology.digest(), alone);
-  t.deepEqual(
-    decodeDelta(topology.entriesOf(0xffff)!).map(({ name }) => name),
-    [peerName(1)],
-  );
+  t.deepEqual(topology.entriesOf(0xffff), [peerName(1)]);
   topology.onReachable([peerName(1), peerName(2)], 0);
   t.notDeepEqual(topology.digest(), alone);
   topology.onReachable([peerName(1)], 10);
@@ -348,5 +345,7 @@ test('an entry forged under our name with the last stamp of all is reported, and
   t.false(topology.updateSelf({ nickname: 'renamed' }));
   t.false(topology.updateSelf({ neighbours: linked(2) }));
   t.true(topology.takeNews().duplicate);
-  t.notThrows(() => decodeDelta(topology.entriesOf(0xffff)!).forEach((row) => row.decode()));
+  t.notThrows(() =>
+    decodeDelta(topology.encode(topology.entriesOf(0xffff)!)!).forEach((row) => row.decode()),
+  );
 });

@@ -1,10 +1,26 @@
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { Lab } from '../../scripts/lab.ts';
 import { must, run, start as spawned, until } from '../../scripts/run.ts';
-import { CniRuntime } from './cni-lab.ts';
+import { CONTROL_PORT_COUNTER } from '../../plugin/host/nftables.ts';
+import { GUARD_COUNTERS } from '../../plugin/host/port-guard.ts';
+import { CniRuntime, SHIM } from './cni-lab.ts';
+import type { CniJson } from './cni-lab.ts';
 import { arp, ethernet, icmp6, ipv4, linkLocal, neighbourProbe, sendFrame } from './forged-frames.ts';
 import type { Sender } from './forged-frames.ts';
+
+/** Debian: containernetworking-plugins. */
+const BRIDGE_PLUGIN = '/usr/lib/cni/bridge';
+const BRIDGE_NETWORK = {
+  cniVersion: '1.0.0',
+  name: 'foreign',
+  type: 'bridge',
+  bridge: 'foreign0',
+  isGateway: true,
+};
 
 let labs = 0;
 
@@ -192,6 +208,82 @@ test('what a pod forges is stopped and counted, with the daemon and without', as
     await sendFrame(a, 'eth0', ethernet(pod.mac, '86dd') + neighbourProbe(pod, linkLocal(pod.mac)));
     t.is((await runtime.counter('forged_address')) - before, 0, 'what probes for its own addresses');
   }
+});
+
+test('status and report tell how often a pod was stopped', async (t) => {
+  const { lab, runtime } = await launched(t);
+  const { host } = runtime;
+  const a = await lab.namespace('a');
+  const { interfaces } = await runtime.add('aaa', a);
+  t.is((await host.status()).stopped['forged_mac'], 0);
+  const forged = ethernet('02:00:00:00:00:99', '0800') + ipv4('10.32.0.1', '10.32.0.2');
+  for (let i = 0; i < 3; i++) await sendFrame(a, 'eth0', forged);
+  await sendFrame(a, 'eth0', ethernet(interfaces![2]!.mac!, '88cc') + '00'.repeat(46));
+  const { stopped } = await host.status();
+  t.deepEqual(Object.keys(stopped).sort(), [...GUARD_COUNTERS, CONTROL_PORT_COUNTER].sort());
+  t.like(stopped, { forged_mac: 3, other_protocol: 1, forged_address: 0 });
+  t.regex(await host.mustWeave(['status']), /Stopped: forged_mac 3, other_protocol 1\n/);
+  t.deepEqual((JSON.parse(await host.mustWeave(['report'])) as { stopped: object }).stopped, stopped);
+});
+
+test('row 31, 32: under the bridge plugin of Debian, weave-ts-ipam gives addresses, checks them and takes them back', async (t) => {
+  const { lab, runtime } = await launched(t);
+  const { host } = runtime;
+  const a = await lab.namespace('a');
+  const folder = mkdtempSync(join(tmpdir(), 'weave-delegate-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  copyFileSync(SHIM, join(folder, 'weave-ts-ipam'));
+  const ipam = { type: 'weave-ts-ipam', gateway: '10.32.255.254', routes: [{ dst: '0.0.0.0/0' }] };
+  const config = { ...BRIDGE_NETWORK, socket: host.socket, ipam };
+  const call = (command: string, netns: string, more: object = {}) =>
+    host.run([BRIDGE_PLUGIN], {
+      input: JSON.stringify({ ...config, ...more }),
+      env: {
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: 'aaa',
+        CNI_NETNS: netns,
+        CNI_IFNAME: 'eth0',
+        CNI_PATH: `${folder}:${dirname(BRIDGE_PLUGIN)}`,
+      },
+    });
+  const path = `/run/netns/${a}`;
+  const added = await call('ADD', path);
+  t.is(added.code, 0, added.stdout);
+  const prevResult = JSON.parse(added.stdout) as CniJson;
+  t.deepEqual(
+    prevResult.ips!.map(({ address, gateway }) => [address, gateway]),
+    [['10.32.0.1/12', '10.32.255.254']],
+  );
+  t.deepEqual(await runtime.pods(), ['cni-ipam:foreign/aaa/eth0']);
+  t.regex(await inside(a, ['ping', '-c', '1', '-W', '5', '10.32.255.254']), /1 received/);
+  t.is((await call('CHECK', path, { prevResult })).code, 0);
+  await host.mustWeave(['release', 'cni-ipam:foreign/aaa/eth0']);
+  const lost = await call('CHECK', path, { prevResult });
+  t.is(lost.code, 1, 'what the delegate says is passed up');
+  t.like(JSON.parse(lost.stdout), { code: 103 });
+  for (const netns of [path, '']) t.is((await call('DEL', netns, { prevResult })).code, 0);
+  t.deepEqual(await runtime.pods(), []);
+});
+
+test('installed without a compiler, the plugin serves pods all the same', async (t) => {
+  const { lab, runtime } = await launched(t);
+  const folder = mkdtempSync(join(tmpdir(), 'weave-node-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const [bin, conf] = [join(folder, 'bin'), join(folder, 'net.d')];
+  await runtime.host.mustWeave(['cni', 'install', '--node', '--bin-dir', bin, '--conf-dir', conf]);
+  const conflist = join(conf, '10-weave-ts.conflist');
+  await until('the configuration is there', 30_000, () => Promise.resolve(existsSync(conflist)));
+  t.deepEqual(readdirSync(bin).sort(), ['weave-ts', 'weave-ts-ipam']);
+  const a = await lab.namespace('a');
+  const program = join(bin, 'weave-ts');
+  const { ips } = await runtime.add('aaa', a, { program });
+  t.regex(await inside(a, ['ping', '-c', '1', '-W', '5', ips![0]!.gateway!]), /1 received/);
+  await runtime.delete('aaa', a, { program });
+  const lease = await runtime.add('bbb', a, { program: join(bin, 'weave-ts-ipam') });
+  t.is(lease.interfaces, undefined);
+  t.deepEqual(await runtime.pods(), ['cni-ipam:mesh/bbb/eth0']);
+  await runtime.delete('bbb', a, { program: join(bin, 'weave-ts-ipam') });
+  t.deepEqual(await runtime.leftovers(), []);
 });
 
 test('a pod cannot draw the frames of another to its port by frames that end at the bridge', async (t) => {

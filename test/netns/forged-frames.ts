@@ -18,6 +18,20 @@ export async function sendFrame(netns: string, interfaceName: string, hex: strin
   await must(['ip', 'netns', 'exec', netns, 'sh', '-c', send]);
 }
 
+/** Sends a frame of at most 64 bytes, padded to that, `count` times as fast as it goes. */
+export async function sendFrames(
+  netns: string,
+  interfaceName: string,
+  hex: string,
+  count: number,
+): Promise<void> {
+  // Whole frames fit what a pipe holds, so that each read of socat is one frame.
+  const input = Buffer.from(hex.padEnd(128, '0').repeat(count), 'hex');
+  await must(['ip', 'netns', 'exec', netns, 'socat', '-b', '64', '-u', '-', `interface:${interfaceName}`], {
+    input,
+  });
+}
+
 export function ethernet(source: string, type: string, destination = 'ffffffffffff'): string {
   return destination + source.replaceAll(':', '') + type;
 }

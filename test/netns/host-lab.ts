@@ -2,12 +2,14 @@ import type { ExecutionContext } from 'ava';
 import { formatCidr, parseCidr } from '../../core/address.ts';
 import type { Cidr } from '../../core/address.ts';
 import { silentLog } from '../../core/log.ts';
+import type { StorePort } from '../../core/store.ts';
 import { parsePeerName } from '../../core/peer-name.ts';
 import { Attachments } from '../../plugin/host/attachments.ts';
 import { HostCommands } from '../../plugin/host/commands.ts';
 import { HostNetwork } from '../../plugin/host/host-network.ts';
 import { ipBatch } from '../../plugin/host/ip-batch.ts';
 import type { IpCommand } from '../../plugin/host/ip-batch.ts';
+import type { KernelPort } from '../../plugin/host/kernel.ts';
 import { bridgeMac } from '../../plugin/host/mac-address.ts';
 import { runProgram } from '../../plugin/host/run.ts';
 import { FakeAddresses, MemoryStore } from '../plugin/host/host-fakes.ts';
@@ -40,8 +42,8 @@ export class HostLab {
     return lab;
   }
 
-  network(options: { changeFirewall?: boolean } = {}): HostNetwork {
-    return new HostNetwork(this.commands, {
+  network(options: { changeFirewall?: boolean; kernel?: KernelPort } = {}): HostNetwork {
+    const settings = {
       bridge: 'weave',
       tap: 'weave-tap',
       mac: bridgeMac(PEER),
@@ -49,10 +51,11 @@ export class HostLab {
       range: RANGE,
       controlPort: 6783,
       changeFirewall: options.changeFirewall ?? true,
-    });
+    };
+    return new HostNetwork(this.commands, settings, options.kernel);
   }
 
-  attachments(host: HostNetwork): Attachments {
+  attachments(host: HostNetwork, store: StorePort = this.store): Attachments {
     return new Attachments({
       bridge: 'weave',
       mac: bridgeMac(PEER),
@@ -61,7 +64,7 @@ export class HostLab {
       peer: PEER,
       host,
       addresses: this.addresses,
-      store: this.store,
+      store,
       log: silentLog,
       now: () => this.now,
       onLocalMacs: (macs) => void this.macs.push(Buffer.from(macs).toString('hex')),

@@ -2,10 +2,11 @@ import test from 'ava';
 import { spawn } from 'node:child_process';
 import { setTimeout } from 'node:timers/promises';
 import { preflight } from '../../plugin/host/host-network.ts';
+import { Kernel } from '../../plugin/host/kernel.ts';
 import { listAddresses, listLinks } from '../../plugin/host/link-query.ts';
 import { rejoin } from '../../plugin/host/port.ts';
 import { runProgram } from '../../plugin/host/run.ts';
-import { ethernet, icmp6, ipv4, ipv6, sendFrame } from './forged-frames.ts';
+import { ethernet, icmp6, ipv4, ipv6, sendFrame, sendFrames } from './forged-frames.ts';
 import { HostLab, RANGE } from './host-lab.ts';
 
 test('the bridge is made once, adopted again, and keeps its ports', async (t) => {
@@ -238,6 +239,31 @@ test('what attached namespaces must not send into the mesh stops at their port',
   t.deepEqual(await Promise.all(['dhcp_answer', 'forged_mac', 'forged_address'].map(counted)), [2, 0, 0]);
 });
 
+test('a storm of broadcasts stops at the port that it comes from, and at no other', async (t) => {
+  const lab = await HostLab.start(t);
+  const network = lab.network();
+  await network.setUp();
+  const attachments = lab.attachments(network);
+  const pods: { name: string; mac: string }[] = [];
+  for (let i = 0; i < 2; i++) {
+    const name = await lab.container();
+    pods.push({ name, mac: (await attachments.attach({ target: name, addresses: [] })).mac });
+  }
+  const [stormy, calm] = pods as [(typeof pods)[0], (typeof pods)[0]];
+  const dropped = async (): Promise<number> => {
+    const text = await lab.run(lab.name, 'nft', 'list', 'counter', 'bridge', 'weave-ts', 'storm');
+    return Number(/packets (\d+)/.exec(text)?.[1]);
+  };
+  const sent = 20_000;
+  await sendFrames(stormy.name, 'ethwe', ethernet(stormy.mac, '88b5'), sent);
+  const before = await dropped();
+  t.true(before > 0);
+  t.true(sent - before >= 2_000, 'what a burst may be passes');
+  await sendFrames(calm.name, 'ethwe', ethernet(calm.mac, '88b5'), 10);
+  await sendFrames(stormy.name, 'ethwe', ethernet(stormy.mac, '88b5', '020000000009'), 3_000);
+  t.is(await dropped(), before, 'neither another port nor frames to one host count');
+});
+
 test('rules that somebody flushed come back with every guard, and do not keep ports from coming and going', async (t) => {
   const lab = await HostLab.start(t);
   const network = lab.network();
@@ -280,8 +306,11 @@ test('rules that somebody flushed come back with every guard, and do not keep po
 test('a port that is gone meanwhile is not put back into the bridge', async (t) => {
   const lab = await HostLab.start(t);
   await lab.network().setUp();
-  await t.notThrowsAsync(rejoin(lab.commands, 'weave', 'vethwe404'));
-  await t.throwsAsync(rejoin(lab.commands, 'nowhere', 'lo'));
+  const place = { kernel: new Kernel(), netns: lab.commands.netns, bridge: 'weave' };
+  await t.notThrowsAsync(rejoin(place, 'vethwe404'));
+  await t.throwsAsync(rejoin({ ...place, bridge: 'nowhere' }, 'lo'), {
+    message: 'cannot find the interface nowhere: No such device (ENODEV)',
+  });
 });
 
 test('a daemon in its own namespace, entered from outside, does the same', async (t) => {

@@ -358,6 +358,47 @@ test('closing a session tells the peer, and both report the link idle', async (t
   }
 });
 
+test('a link that nothing uses ends unless the mesh asks for it, and comes back with the next frame', async (t) => {
+  const { net, a, b } = await pair();
+  net.tell(a, { type: 'links-kept', peers: [] });
+  net.tell(b, { type: 'links-kept', peers: [a.name] });
+  net.run(301 * SECOND);
+  t.deepEqual(
+    [a, b].map((node) => net.told(node, 'link-changed').at(-1)?.state),
+    ['idle', 'idle'],
+  );
+  t.deepEqual(net.told(b, 'link-unused'), [{ type: 'link-unused', peer: a.name }]);
+  net.run(20 * SECOND);
+  t.deepEqual([net.report(a).links, net.report(b).links], [[], []]);
+  a.engine.hostSends(frameOf(1, 2, 7));
+  net.settle();
+  t.is(net.told(a, 'need-session').length, 1);
+  net.run(100);
+  net.connect(a, b);
+  net.run(SECOND);
+  t.deepEqual(numbers(b), [7]);
+  net.tell(a, { type: 'links-kept', peers: [b.name] });
+  net.run(900 * SECOND);
+  t.is(net.report(a).links[0]?.state, 'up');
+});
+
+test('frames that the engine repeats and those of other lanes keep a link in use', async (t) => {
+  const { net, a, b } = await pair({}, { workers: 2 });
+  for (const node of [a, b]) net.tell(node, { type: 'links-kept', peers: [] });
+  const lane = a.lanes[0]!;
+  for (let i = 0; i < 4; i++) {
+    net.run(200 * SECOND);
+    lane.engine.hostSends(frameOf(1, 2, i));
+    lane.ready = true;
+    net.settle();
+  }
+  net.run(200 * SECOND);
+  t.deepEqual(numbers(b), [0, 1, 2, 3]);
+  t.deepEqual([net.report(a).links[0]?.state, net.report(b).links[0]?.state], ['up', 'up']);
+  net.run(200 * SECOND);
+  t.deepEqual(net.report(a).links, []);
+});
+
 test('keys are wiped from the messages that brought them', async (t) => {
   const net = new DataNet();
   const a = await net.addNode();

@@ -6,8 +6,9 @@ import type { SimNode } from './sim-node.ts';
 const STATUS_TAKES = 20;
 
 /**
- * What keeps the mesh from being whole, as sentences: every living node sees the same full mesh, has a direct link that
- * is up to every other, and knows one owner for every address. Takes some virtual ms.
+ * What keeps the mesh from being whole, as sentences: every living node sees the same mesh, has a direct link that is up
+ * to every other (above the limit of a full mesh to its neighbours), and knows one owner for every address. Takes some
+ * virtual ms.
  */
 export function unconverged(mesh: SimMesh, addresses: number): string[] {
   const views = mesh.living.flatMap((node) => viewProblem(mesh, node));
@@ -50,8 +51,18 @@ function viewProblem(mesh: SimMesh, node: SimNode): string[] {
   return [`node ${node.number} sees ${adjacency.length / 2} connections, not ${(want * (want - 1)) / 2}`];
 }
 
-function missingLinks({ living }: SimMesh, node: SimNode): string[] {
-  const missing = living.filter((peer) => peer !== node && !node.up.has(peer.name));
+/** The peers that the mesh asks for a link to. */
+function askedFor({ living, fullMeshLimit }: SimMesh, node: SimNode): SimNode[] {
+  const others = living.filter((peer) => peer !== node);
+  if (living.length <= fullMeshLimit) return others;
+  const { names, adjacency, adjacencyStart, self } = node.routes!;
+  const neighbours = adjacency.subarray(adjacencyStart[self], adjacencyStart[self + 1]);
+  const wanted = new Set(Array.from(neighbours, (position) => names[position]!));
+  return others.filter(({ name }) => wanted.has(name));
+}
+
+function missingLinks(mesh: SimMesh, node: SimNode): string[] {
+  const missing = askedFor(mesh, node).filter((peer) => !node.up.has(peer.name));
   if (missing.length === 0) return [];
   return [`node ${node.number} has no link to ${missing.map(({ number }) => number).join(', ')}`];
 }
@@ -65,8 +76,7 @@ function statusOf({ clock }: SimMesh, node: SimNode): ControlStatus | undefined 
 
 function linkProblems(mesh: SimMesh, node: SimNode, { router }: ControlStatus): string[] {
   const links = new Map(router.links.map((link) => [link.peer, link]));
-  return mesh.living.flatMap((peer) => {
-    if (peer === node) return [];
+  return askedFor(mesh, node).flatMap((peer) => {
     const link = links.get(peer.name);
     const isGood = link?.state === 'up' && link.path === 'direct' && link.error === undefined;
     return isGood ? [] : [`node ${node.number} to ${peer.number}: ${describe(link)}`];

@@ -15,5 +15,5 @@ export function frameOf(from: number, to: number, bytes = LEAST_BYTES): Uint8Arr
 
 /** The host of a number. */
 export function macOf(number: number): Uint8Array {
-  return Uint8Array.of(0x02, 0xaa, 0, 0, 0, number);
+  return Uint8Array.of(0x02, 0xaa, 0, 0, number >> 8, number & 255);
 }

@@ -5,6 +5,7 @@ import type { Primitives } from '../../router/crypto/primitives.ts';
 import { unconverged } from './convergence.ts';
 import type { NetworkTerms } from './network.ts';
 import { SimMesh } from './sim-mesh.ts';
+import type { SimNode } from './sim-node.ts';
 
 const RANGE = '10.32.0.0/22';
 const RANGE_ADDRESSES = 1_024;
@@ -15,6 +16,9 @@ const BOOT_SPREAD: Millis = SECOND;
 const ALLOCATIONS = 20;
 const BROADCASTS = 30;
 const LAST_BROADCASTS = 3;
+/** Pairs of nodes that send each other frames in the end, and what a link takes to come up for the first of them as a rule. */
+const PAIRS = 4;
+const LINK_TAKES: Millis = SECOND;
 /** A donor that is silent, behind a connection that has not resumed yet, costs 2 s before another one is asked. */
 const ANSWERED_WITHIN: Millis = 5 * SECOND;
 /** Over several hops, duplicates included. */
@@ -30,6 +34,8 @@ export interface ScenarioOptions {
   readonly primitives: Primitives;
   /** True unless given: everybody connects to everybody. Else connections are those of the start, about two a node. */
   readonly discovery?: boolean;
+  /** With more nodes than this, links are for neighbours and for whoever has frames to send. 80 unless given. */
+  readonly fullMeshLimit?: number;
 }
 
 export interface ScenarioResult {
@@ -53,8 +59,8 @@ interface Trouble {
  * halves and heals; nodes crash and come back with their stores; addresses are asked for and broadcasts sent throughout.
  * Then the mesh has to become whole, and every broadcast has to reach everyone once.
  */
-export function runScenario({ seed, nodes, primitives, discovery = true }: ScenarioOptions): ScenarioResult {
-  const mesh = new SimMesh({ seed, nodes, terms: ROUGH, primitives, range: RANGE, discovery });
+export function runScenario(options: ScenarioOptions): ScenarioResult {
+  const mesh = new SimMesh({ ...options, terms: ROUGH, range: RANGE });
   const trouble = drawTrouble(mesh);
   mesh.boot(KNOWN_AT_START, BOOT_SPREAD);
   schedule(mesh, trouble);
@@ -111,6 +117,8 @@ function judgeWholeMesh(mesh: SimMesh): void {
   const refusals = addresses.refusals.length;
   for (const node of living) addresses.allocate(node);
   judgeBroadcasts(mesh);
+  judgeRoutes(mesh);
+  judgeUnicasts(mesh);
   clock.runFor(ANSWERED_WITHIN);
   mesh.faults.push(...addresses.refusals.slice(refusals));
   for (const id of addresses.open) mesh.faults.push(`${id} got no answer`);
@@ -137,4 +145,49 @@ function judgeBroadcasts(mesh: SimMesh): void {
     return;
   }
   mesh.faults.push(`no two views in a row are the same within ${CALM_WITHIN} ms`);
+}
+
+/** Messages of the control plane that go from hop to hop arrive: each node's next hop is followed from all to all. */
+function judgeRoutes({ living, faults }: SimMesh): void {
+  const byName = new Map<string, SimNode>(living.map((node) => [node.name, node]));
+  for (const from of living) {
+    for (const to of living) {
+      let at: SimNode | undefined = from;
+      for (let hops = 0; at !== to && at !== undefined && hops < living.length; hops++)
+        at = byName.get(nextHopOf(at, to) ?? '');
+      if (at !== to) faults.push(`routes from node ${from.number} do not lead to node ${to.number}`);
+    }
+  }
+}
+
+function nextHopOf({ routes }: SimNode, to: SimNode): string | undefined {
+  const position = routes!.names.indexOf(to.name);
+  return position < 0 ? undefined : routes!.names[routes!.nextHop[position]!];
+}
+
+/**
+ * The first frame makes itself known, by a flood if need be; all that follow go from one to the other alone. Offers of
+ * sessions pass control connections that may still be stalled, so a frame is sent again until one arrives.
+ */
+function judgeUnicasts(mesh: SimMesh): void {
+  const { clock, living, random } = mesh;
+  const pairs = Array.from({ length: PAIRS }, () => {
+    const from = randomBelow(random, living.length);
+    const to = (from + 1 + randomBelow(random, living.length - 1)) % living.length;
+    return [living[from]!, living[to]!] as const;
+  });
+  for (const backwards of [false, true, false]) {
+    let missing = pairs.map(([a, b]) => (backwards ? ([b, a] as const) : ([a, b] as const)));
+    for (const until = clock.now + CALM_WITHIN; missing.length > 0 && clock.now < until;) {
+      const sent = missing.map(([from, to]) => ({ from, to, number: mesh.unicast(from, to) }));
+      clock.runFor(LINK_TAKES);
+      missing = sent
+        .filter(({ number, to }) => !mesh.reachedNode(number, to))
+        .map(({ from, to }) => [from, to] as const);
+    }
+    for (const [from, to] of missing)
+      mesh.faults.push(
+        `no frame from node ${from.number} reached node ${to.number} within ${CALM_WITHIN} ms`,
+      );
+  }
 }

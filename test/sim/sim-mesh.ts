@@ -17,6 +17,7 @@ export interface SimMeshOptions {
   readonly init?: InitMode;
   readonly range?: string;
   readonly discovery?: boolean;
+  readonly fullMeshLimit?: number;
 }
 
 const BROADCAST = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff] as const;
@@ -26,7 +27,7 @@ const FRAME_BYTES = 60;
 /** Frames may wait for a session on some hops of their way, but for no longer than that. */
 const STALE_AFTER: Millis = 15 * SECOND;
 
-interface Broadcast {
+interface SentFrame {
   readonly sentAt: Millis;
   /** How often it reached each run of a node; a new run remembers nothing. */
   readonly runs: Map<symbol, number>;
@@ -39,16 +40,19 @@ export class SimMesh {
   readonly nodes: readonly SimNode[];
   /** Whether nodes connect to those that they hear of, until all are connected. */
   readonly discovery: boolean;
+  /** With more nodes than this links are for neighbours and for who has frames to send. */
+  readonly fullMeshLimit: number;
   readonly random: SeededRandom;
   /** Broken promises, as sentences; empty at the end of a good run. */
   readonly faults: string[] = [];
   /** By number. */
-  readonly #broadcasts: Broadcast[] = [];
+  readonly #frames: SentFrame[] = [];
   readonly addresses: AddressBook;
 
   constructor(options: SimMeshOptions) {
     this.random = new SeededRandom(options.seed);
     this.discovery = options.discovery ?? true;
+    this.fullMeshLimit = options.fullMeshLimit ?? 80;
     this.addresses = new AddressBook(this.faults);
     this.network = new SimNetwork(this.clock, this.random, options.terms);
     const onFrame = (node: SimNode, frame: Uint8Array): void => this.#onFrame(node, frame);
@@ -92,16 +96,21 @@ export class SimMesh {
 
   /** A broadcast from `node`; returns its number. */
   broadcast(node: SimNode): number {
-    return this.#sendToAll(node, BROADCAST);
+    return this.#send(node, BROADCAST);
   }
 
   /** A multicast from `node`; returns its number, counted together with broadcasts. */
   multicast(node: SimNode): number {
-    return this.#sendToAll(node, MULTICAST);
+    return this.#send(node, MULTICAST);
   }
 
-  #sendToAll(node: SimNode, destination: readonly number[]): number {
-    const number = this.#broadcasts.push({ sentAt: this.clock.now, runs: new Map() }) - 1;
+  /** A frame from one node to another; returns its number, counted together with broadcasts. */
+  unicast(from: SimNode, to: SimNode): number {
+    return this.#send(from, macOf(to.number));
+  }
+
+  #send(node: SimNode, destination: Iterable<number>): number {
+    const number = this.#frames.push({ sentAt: this.clock.now, runs: new Map() }) - 1;
     const frame = new Uint8Array(FRAME_BYTES);
     frame.set([...destination, ...macOf(node.number), ...EXPERIMENTAL_ETHERTYPE]);
     new DataView(frame.buffer).setUint32(14, number);
@@ -111,7 +120,12 @@ export class SimMesh {
 
   /** How many other nodes a broadcast reached, each run of one counted. */
   reached(number: number): number {
-    return this.#broadcasts[number]!.runs.size;
+    return this.#frames[number]!.runs.size;
+  }
+
+  /** Whether a frame reached this run of a node. */
+  reachedNode(number: number, { run }: SimNode): boolean {
+    return this.#frames[number]!.runs.has(run);
   }
 
   /** Every living node routes to every other living one, and to nobody else. */
@@ -131,13 +145,12 @@ export class SimMesh {
 
   #onFrame(node: SimNode, frame: Uint8Array): void {
     const number = new DataView(frame.buffer, frame.byteOffset).getUint32(14);
-    const broadcast = this.#broadcasts[number];
-    if (broadcast === undefined) return;
-    const count = (broadcast.runs.get(node.run) ?? 0) + 1;
-    broadcast.runs.set(node.run, count);
-    const took = this.clock.now - broadcast.sentAt;
-    if (count > 1) this.faults.push(`broadcast ${number} reached node ${node.number} ${count} times`);
-    if (took > STALE_AFTER)
-      this.faults.push(`broadcast ${number} reached node ${node.number} after ${took} ms`);
+    const sent = this.#frames[number];
+    if (sent === undefined) return;
+    const count = (sent.runs.get(node.run) ?? 0) + 1;
+    sent.runs.set(node.run, count);
+    const took = this.clock.now - sent.sentAt;
+    if (count > 1) this.faults.push(`frame ${number} reached node ${node.number} ${count} times`);
+    if (took > STALE_AFTER) this.faults.push(`frame ${number} reached node ${node.number} after ${took} ms`);
   }
 }

@@ -11,7 +11,7 @@ import { parseIpamSettings } from '../../ipam/settings.ts';
 import type { ControlEffect } from '../../router/control-effect.ts';
 import { ControlNode } from '../../router/control-node.ts';
 import type { Rotation } from '../../router/control-node.ts';
-import type { ControlStatus } from '../../router/control-status.ts';
+import type { ControlReport, ControlStatus } from '../../router/control-status.ts';
 import type { Primitives } from '../../router/crypto/primitives.ts';
 import { DataNode } from '../../router/data-node.ts';
 import type { DatagramCipher } from '../../router/engine/datagram-cipher.ts';
@@ -41,6 +41,7 @@ export interface SimWorld {
   readonly init: InitMode;
   readonly range: string;
   readonly discovery: boolean;
+  readonly fullMeshLimit: number;
   /** Of the data plane of the node with this number. */
   workersOf(number: number): number;
   /** A frame came out of a node's TAP. */
@@ -86,7 +87,7 @@ export class SimNode implements SimHost {
   /** Transactions keep their order. */
   #lastCommit: Millis = 0;
   readonly #replies = new Map<number, (result: IpamResult) => void>();
-  readonly #documents = new Map<number, (status: ControlStatus) => void>();
+  readonly #documents = new Map<number, (document: ControlStatus | ControlReport) => void>();
   #nextConn = 1;
   #lastRequest = 0;
   /** Rises with every start and crash: what was scheduled in another life does not happen. */
@@ -100,9 +101,13 @@ export class SimNode implements SimHost {
   constructor(world: SimWorld, number: number) {
     this.#world = world;
     this.number = number;
-    this.name = `02:00:00:00:00:${number.toString(16).padStart(2, '0')}` as PeerName;
-    this.endpoint = parseEndpoint(`192.0.2.${number}`, PORT)!;
+    this.name = SimNode.nameOf(number);
+    this.endpoint = parseEndpoint(addressOf(number), PORT)!;
     this.#random = new SeededRandom(world.seed * 1_000 + number);
+  }
+
+  static nameOf(number: number): PeerName {
+    return `02:00:00:00:${hexByte(number >> 8)}:${hexByte(number & 255)}` as PeerName;
   }
 
   /** From one start to the next. */
@@ -135,7 +140,7 @@ export class SimNode implements SimHost {
     this.control = new ControlNode(config, deps, clock.now);
     network.attach(this);
     this.control.connect(
-      peers.map(({ number }) => `192.0.2.${number}`),
+      peers.map(({ number }) => addressOf(number)),
       true,
       clock.now,
     );
@@ -151,6 +156,12 @@ export class SimNode implements SimHost {
     this.#written.clear();
     this.#replies.clear();
     this.#world.network.detach(this.endpoint);
+  }
+
+  /** The daemon is stopped: it tells the others. What follows is a {@link crash}, once they have been told. */
+  leave(): void {
+    this.control.stop(this.#world.clock.now);
+    this.#settleControl();
   }
 
   /** Gives the host's bridge a frame to send into the mesh. */
@@ -172,6 +183,14 @@ export class SimNode implements SimHost {
     const request = ++this.#lastRequest;
     this.#documents.set(request, done);
     this.control.requestStatus(request, this.#world.clock.now);
+    this.#settleControl();
+  }
+
+  /** As {@link askStatus}, with all that the control plane knows. */
+  askReport(done: (report: ControlReport) => void): void {
+    const request = ++this.#lastRequest;
+    this.#documents.set(request, (document) => done(document as ControlReport));
+    this.control.requestReport(request, this.#world.clock.now);
     this.#settleControl();
   }
 
@@ -235,7 +254,7 @@ export class SimNode implements SimHost {
       acceptsInbound: true,
       discovery: this.#world.discovery,
       connLimit: 0,
-      fullMeshLimit: 80,
+      fullMeshLimit: this.#world.fullMeshLimit,
       bridgeMtu: 1_388,
       workers: this.#workers,
       passwords: [utf8('documentation')],
@@ -507,4 +526,13 @@ export class SimNode implements SimHost {
       if (this.#life === life) act();
     });
   }
+}
+
+/** Documentation addresses (RFC 5737) for small meshes, beyond them those for benchmarks (RFC 2544). */
+function addressOf(number: number): string {
+  return number < 255 ? `192.0.2.${number}` : `198.18.${number >> 8}.${number & 255}`;
+}
+
+function hexByte(value: number): string {
+  return value.toString(16).padStart(2, '0');
 }

@@ -6,7 +6,7 @@ import type { SimWorld } from './sim-node.ts';
 export interface WorldOptions
   extends
     Pick<SimWorld, 'clock' | 'network' | 'primitives' | 'seed' | 'onFrame'>,
-    Partial<Pick<SimWorld, 'init' | 'range' | 'discovery' | 'workersOf'>> {
+    Partial<Pick<SimWorld, 'init' | 'range' | 'discovery' | 'fullMeshLimit' | 'workersOf'>> {
   /** How many nodes it will have. */
   readonly nodes: number;
 }
@@ -18,6 +18,7 @@ export function worldOf(options: WorldOptions): SimWorld {
     init: options.init ?? { type: 'consensus', voters: options.nodes },
     range: options.range ?? '10.32.0.0/22',
     discovery: options.discovery ?? true,
+    fullMeshLimit: options.fullMeshLimit ?? 80,
     workersOf: options.workersOf ?? (() => 1),
   };
 }

@@ -67,6 +67,7 @@ export class CniBench {
           guarded: there,
         });
       },
+      allocated: (id) => this.addresses.lookup(id),
       obstacle: () => Promise.resolve(this.obstacle),
       replaySpool: () => {
         this.replays++;

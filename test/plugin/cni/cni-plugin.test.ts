@@ -2,6 +2,7 @@ import test from 'ava';
 import { BadNamespace, InterfaceExists, NoNamespace } from '../../../plugin/host/host-error.ts';
 import { encodeCallBody } from '../../../plugin/cni/call-body.ts';
 import { hostInterfaceName } from '../../../plugin/host/mac-address.ts';
+import { cidr } from '../host/host-fakes.ts';
 import { BRIDGE, CniBench, CONFIG, POD } from './cni-bench.ts';
 import type { Answer } from './cni-bench.ts';
 
@@ -396,6 +397,29 @@ test('row 30: as an IPAM plugin it answers addresses only, and makes no interfac
   t.false((await bench.call('DEL', program, config)).failed);
   t.deepEqual(bench.left(), []);
   t.is((await bench.call('CHECK', program, config)).json?.code, 103);
+});
+
+test('row 20, 32: CHECK as an IPAM plugin misses an address that was released behind its back', async (t) => {
+  const bench = new CniBench();
+  const program = { ...POD, WEAVE_TS_PROGRAM: 'weave-ts-ipam' };
+  const two = { ...CONFIG, args: { cni: { ips: ['10.40.0.8', '10.41.0.9'] } } };
+  await bench.call('ADD', program, two);
+  t.false((await bench.call('CHECK', program)).failed);
+  await bench.addresses.release('cni-ipam:mesh/pod1/eth0', cidr('10.41.0.9/12'));
+  t.is((await bench.call('CHECK', program)).json?.code, 103);
+});
+
+test('row 22, 25, 32: there are no delegates: another IPAM plugin is refused where it would be called', async (t) => {
+  const bench = new CniBench();
+  const config = { ...CONFIG, ipam: { type: 'host-local' } };
+  const { json } = await bench.call('ADD');
+  for (const command of ['ADD', 'CHECK']) {
+    const refused = await bench.call(command, POD, { ...config, prevResult: json });
+    t.is(refused.json?.code, 2, command);
+  }
+  t.false((await bench.call('STATUS', {}, config)).failed);
+  t.false((await bench.call('GC', {}, { ...config, 'cni.dev/valid-attachments': [] })).failed);
+  t.deepEqual(bench.left(), []);
 });
 
 test('static addresses come from the ips capability, args or CNI_ARGS; one that is taken is error 102', async (t) => {

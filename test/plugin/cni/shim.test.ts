@@ -320,12 +320,44 @@ for (const kind of Object.keys(BUILDS)) {
     setTimeout(() => waiting.child.kill('SIGTERM'), 400);
     t.is((await waiting.outcome).signal, 'SIGTERM');
     t.throws(() => readdirSync(spool));
-    const slow = await place(t, (connection) => setTimeout(() => reply('200 OK', '{}')(connection), 500));
+    const connections: Socket[] = [];
+    const slow = await place(t, (connection) => void connections.push(connection));
     const stopped = started(t, { command: 'ADD', program, containerId: 'c', netns: '/n', ifname: 'eth0' });
     stopped.child.stdin.end(JSON.stringify({ ...NETWORK, socket: slow.socket }));
-    setTimeout(() => stopped.child.kill('SIGSTOP'), 200);
-    setTimeout(() => stopped.child.kill('SIGCONT'), 400);
+    while (connections.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    stopped.child.kill('SIGSTOP');
+    const state = (): string => readFileSync(`/proc/${stopped.child.pid}/stat`, 'utf8').split(') ')[1]![0]!;
+    while (state() !== 'T') await new Promise((resolve) => setTimeout(resolve, 10));
+    reply('200 OK', '{}')(connections[0]!);
+    stopped.child.kill('SIGCONT');
     t.deepEqual([(await stopped.outcome).code, (await stopped.outcome).stdout], [0, '{}']);
+  });
+
+  test(`${kind}: a signal that its caller ignores ends it all the same`, async (t) => {
+    const { socket } = await place(t);
+    const script = `trap '' TERM HUP; exec "$PROGRAM"`;
+    const deaf = join(socket, '..', '..', 'deaf');
+    writeFileSync(deaf, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const call = { command: 'ADD', program: deaf, containerId: 'c', netns: '/n', ifname: 'eth0' };
+    const { child, outcome } = started(t, { ...call, environment: { PROGRAM: program } });
+    child.stdin.end(JSON.stringify({ ...NETWORK, socket }));
+    setTimeout(() => child.kill('SIGTERM'), 1_000);
+    t.is((await outcome).signal, 'SIGTERM');
+  });
+
+  test(`${kind}: an answer that nobody reads holds it no longer than its time`, async (t) => {
+    const { socket } = await place(t, reply('200 OK', JSON.stringify({ padding: 'x'.repeat(4_000_000) })));
+    const call = { command: 'ADD', program: hasty, containerId: 'c', netns: '/n', ifname: 'eth0' };
+    const { child } = started(t, call);
+    child.stdout.pause();
+    const end = new Promise<boolean>((resolve) => {
+      child.on('exit', (code, signal) => {
+        child.stdout.destroy();
+        resolve(code === 1 || signal === 'SIGALRM');
+      });
+    });
+    child.stdin.end(JSON.stringify({ ...NETWORK, socket }));
+    t.true(await end);
   });
 
   test(`${kind}: a reader that has gone is no crash`, async (t) => {

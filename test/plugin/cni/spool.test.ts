@@ -1,6 +1,6 @@
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog } from '../../../core/log.ts';
@@ -16,18 +16,23 @@ interface Bench {
   /** Queues a DEL whose body is its name. */
   readonly queue: (name: string) => void;
   readonly files: () => string[];
+  readonly directory: string;
+  readonly warnings: string[];
 }
 
 function bench(t: ExecutionContext, call: (name: string) => CniAnswer | Promise<CniAnswer>): Bench {
   const directory = mkdtempSync(join(tmpdir(), 'weave-spool-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   const asked: string[] = [];
+  const warnings: string[] = [];
   const answer = (body: Buffer): Promise<CniAnswer> => {
     asked.push(body.toString());
     return Promise.resolve(call(body.toString()));
   };
   return {
-    spool: new Spool(directory, answer, silentLog),
+    spool: new Spool(directory, answer, { log: (_level, text) => void warnings.push(text) }),
+    directory,
+    warnings,
     asked,
     queue: (name) => writeFileSync(join(directory, `${name}.del`), name),
     files: () => readdirSync(directory).sort(),
@@ -90,6 +95,23 @@ test('what fails for a reason that passes stays and is told, what can never be d
     '6.del.refused',
     '7.del.refused',
   ]);
+});
+
+test('what cannot be read is told and holds up none of the others', async (t) => {
+  const { spool, asked, queue, files, directory, warnings } = bench(t, () => DONE);
+  mkdirSync(join(directory, '1.del'));
+  queue('2');
+  t.deepEqual(await spool.replay(), []);
+  t.deepEqual([asked, files()], [['2'], ['1.del']]);
+  t.regex(warnings.join(), /^a queued CNI DEL could not be done$/);
+});
+
+test('what was set aside is asked once', async (t) => {
+  const { spool, asked, queue } = bench(t, (name) => (name === '1' ? failure(4) : DONE));
+  for (const name of ['3', '1', '2']) queue(name);
+  await spool.replay();
+  await spool.replay();
+  t.deepEqual(asked.sort(), ['1', '2', '3']);
 });
 
 test('a call that throws stays for the next run', async (t) => {

@@ -126,7 +126,7 @@ export class FakeHost implements HostPort {
       this.opened--;
       return Promise.resolve();
     };
-    return Promise.resolve({ id, path: `/fake/${id}`, close });
+    return Promise.resolve({ id, path: `/fake/${id}`, fd: -1, close });
   }
 
   checkClaims(claims: readonly Cidr[]): Promise<void> {
@@ -140,6 +140,10 @@ export class FakeHost implements HostPort {
     this.whilePlugging();
     this.plans.push(plan);
     this.plugged.set(plan.hostInterface, plan.addresses.map(formatCidr));
+  }
+
+  announce(): Promise<void> {
+    return Promise.resolve();
   }
 
   adoptGuards(guards: readonly PortGuard[]): Promise<void> {

@@ -217,3 +217,27 @@ test('a mesh that is sparse has links on the backbone only, and the rule is told
   const sizes = [10, 11, 6, 5, 10].map((count) => choice.onRoutes(star(count)).size);
   t.deepEqual(sizes, [9, 1, 1, 4, 9]);
 });
+
+test('the data plane is told which links the mesh asks for, whenever that changes', (t) => {
+  const a = new End(1);
+  const told = () => {
+    a.unicasts();
+    return a.toData('links-kept').length;
+  };
+  a.links.onRoutes(routesOf(a.name, 2, EDGE), 0);
+  a.links.onRoutes(routesOf(a.name, 2, []), 1);
+  t.is(told(), 1);
+  a.links.onRoutes(routesOf(a.name, 3, []), 2);
+  t.is(told(), 2);
+  const last = a.effects.findLast(({ type }) => type === 'to-data');
+  t.deepEqual(last, { type: 'to-data', message: { type: 'links-kept', peers: [nameOf(2), nameOf(3)] } });
+});
+
+test('a peer that gave an unused link up is left alone', (t) => {
+  const [a, b] = joined();
+  a.links.onData({ type: 'session-live', peer: b.name, id: 1 }, 100);
+  a.links.onData({ type: 'link-unused', peer: b.name }, MINUTE);
+  a.links.onData({ type: 'link-changed', peer: b.name, state: 'idle', direct: false }, MINUTE);
+  t.deepEqual(a.unicasts(), []);
+  t.is(a.links.nextTimeout(), undefined);
+});

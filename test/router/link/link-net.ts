@@ -123,6 +123,8 @@ export class Side {
         directEndpoint: (hop) => (hop === RELAY && this.relayReachable ? RELAY_ADDRESS : undefined),
       },
       options.macs ?? new Uint8Array(0),
+      options.kept ?? true,
+      0,
     );
   }
 
@@ -139,6 +141,7 @@ export interface SideOptions {
   bridgeMtu?: number;
   trusted?: SessionMaterial['remoteTrusted'];
   macs?: Uint8Array;
+  kept?: boolean;
 }
 
 /** Two links joined by a network in virtual time. `passes` decides the fate of each datagram on each hop. */
@@ -365,7 +368,10 @@ export class LinkNet {
       const drop = side.link.onMessage(arrival, datagram.message, this.now);
       if (drop !== undefined) side.drops.push(drop);
     } else if (datagram.plain && !side.link.takesPlain(arrival)) side.refusedPlain++;
-    else side.frames.push({ number: datagram.frame, plain: datagram.plain });
+    else {
+      side.link.onUse(this.now);
+      side.frames.push({ number: datagram.frame, plain: datagram.plain });
+    }
     const direct = side.engine.directAddress.get(index.session);
     if (index.roams && direct && formatEndpoint(direct) !== formatEndpoint(datagram.from)) {
       side.link.onRoamed(index.session, datagram.from, this.now);

@@ -448,6 +448,114 @@ test('closing tells the peer, and both ends forget the session', (t) => {
   }
 });
 
+const MINUTE = 60 * SECOND;
+const LONG_IDLE = 5 * MINUTE;
+
+/** A net whose link is up, though the mesh asks for it at neither end. */
+function unaskedNet(): LinkNet {
+  return upNet({ kept: false }, { kept: false });
+}
+
+function isGone(side: Side): boolean {
+  const { sessions, paths, indexes } = side.engine;
+  return side.link.state === 'idle' && sessions.size + paths.size + indexes.size === 0;
+}
+
+test('a link that the mesh does not ask for is given up after five minutes without a frame', (t) => {
+  const net = unaskedNet();
+  net.run(LONG_IDLE - 2 * SECOND);
+  t.is(net.a.link.state, 'up');
+  net.run(2 * SECOND);
+  t.is(net.a.link.state, 'idle');
+  t.is(net.b.link.state, 'idle');
+  t.is(net.a.link.route, undefined);
+  net.run(20 * SECOND);
+  t.true(isGone(net.a) && isGone(net.b));
+  t.is(net.a.link.nextTimeout(), undefined);
+});
+
+test('frames keep a link in use, whichever end sends them', (t) => {
+  for (const sender of ['a', 'b'] as const) {
+    const net = unaskedNet();
+    for (let i = 0; i < 4; i++) {
+      net.run(4 * MINUTE);
+      t.truthy(net.sendFrame(net[sender]));
+    }
+    net.run(4 * MINUTE);
+    t.deepEqual([net.a.link.state, net.b.link.state], ['up', 'up']);
+    net.run(2 * MINUTE);
+    t.deepEqual([net.a.link.state, net.b.link.state], ['idle', 'idle']);
+  }
+});
+
+test('a link that the mesh asks for is kept, and has five minutes from the moment that it no longer does', (t) => {
+  const net = upNet();
+  net.run(2 * LONG_IDLE);
+  net.input(() => {
+    for (const { link } of [net.a, net.b]) {
+      link.setKept(false, net.now);
+      link.onTimeout(net.now);
+    }
+  });
+  net.run(LONG_IDLE - SECOND);
+  t.is(net.a.link.state, 'up');
+  net.run(2 * SECOND);
+  t.is(net.a.link.state, 'idle');
+});
+
+test('an end that keeps its link is told that the other gave it up as unused', (t) => {
+  const net = upNet({ kept: false });
+  net.run(LONG_IDLE);
+  t.is(net.b.link.state, 'idle');
+  t.is(net.b.told('link-unused').length, 1);
+  t.is(net.a.told('link-unused').length, 0);
+  t.is(net.b.told('need-session').length, 0);
+});
+
+test('frames that were under way when the link was given up arrive', (t) => {
+  const net = upNet({ kept: false });
+  net.run(LONG_IDLE - SECOND - 10);
+  const number = net.sendFrame(net.b)!;
+  net.run(15);
+  t.is(net.a.link.state, 'idle');
+  net.run(SECOND);
+  t.deepEqual(net.a.frames, [{ number, plain: false }]);
+});
+
+test('a peer that no word of the end reached is told again at its next heartbeat', (t) => {
+  const net = upNet({ kept: false });
+  net.run(LONG_IDLE - 1.5 * SECOND);
+  const a = net.a.address.ip;
+  net.passes = ({ from }) => from.ip !== a;
+  net.run(SECOND);
+  net.passes = () => true;
+  t.deepEqual([net.a.link.state, net.b.link.state], ['idle', 'up']);
+  net.run(11 * SECOND);
+  t.is(net.b.link.state, 'idle');
+  t.is(net.b.told('need-session').length, 0);
+});
+
+test('a link that was given up asks for a session as soon as a frame waits, and works again', (t) => {
+  const net = unaskedNet();
+  net.run(LONG_IDLE + SECOND);
+  net.input(() => net.b.link.onNeeded(net.now));
+  t.is(net.b.told('need-session').length, 1);
+  net.connect();
+  net.run(SECOND);
+  t.deepEqual([net.a.link.state, net.b.link.state], ['up', 'up']);
+  t.truthy(net.sendFrame(net.a));
+  net.run(LONG_IDLE - SECOND);
+  t.deepEqual([net.a.link.state, net.b.link.state], ['up', 'up']);
+});
+
+test('an unused link that no path answers on is given up, too', (t) => {
+  const net = unaskedNet();
+  cutDirect(net);
+  net.run(LONG_IDLE + 20 * SECOND);
+  t.true(isGone(net.a) && isGone(net.b));
+  t.is(net.a.link.nextTimeout(), undefined);
+});
+
 test('a path that drops all above some size comes up at the base size and finds that size', (t) => {
   for (const largest of [1232, 1233, 1300, 1380, 1451]) {
     const net = new LinkNet();

@@ -444,3 +444,30 @@ test('a peer of the mesh whose session has ended is offered a new one', (t) => {
   low.offers.onSessionEnded(HIGH, 60_000);
   t.is(low.take().length, 1);
 });
+
+test('a peer that gave an unused link up is not pressed before a frame waits, or the mesh asks anew', (t) => {
+  const again = {
+    'a frame waits': (low: End) => low.offers.onNeed(HIGH, 120_000),
+    'the mesh asks anew': (low: End) => {
+      low.offers.setMesh(new Set(), 100_000);
+      low.offers.setMesh(new Set([HIGH]), 120_000);
+    },
+  };
+  for (const [what, happens] of Object.entries(again)) {
+    const [low, high] = pair();
+    low.offers.setMesh(new Set([HIGH]), 0);
+    settle(low, high, 0);
+    low.offers.onSessionLive(HIGH);
+    low.offers.onUnused(HIGH);
+    low.offers.onSessionEnded(HIGH, 60_000);
+    t.deepEqual(low.take(), [], what);
+    t.is(low.offers.nextTimeout(), undefined, what);
+    const before = high.sessions.length;
+    happens(low);
+    settle(low, high, 120_000);
+    t.is(high.sessions.length, before + 1, what);
+    low.offers.onSessionLive(HIGH);
+    low.offers.onSessionEnded(HIGH, 180_000);
+    t.is(low.take().length, 1, what);
+  }
+});

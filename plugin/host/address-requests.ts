@@ -1,0 +1,80 @@
+import { constants } from 'node:os';
+import { formatCidr, ipToBytes } from '../../core/address.ts';
+import type { Cidr, Family, IpAddress } from '../../core/address.ts';
+import { concatBytes } from '../../core/bytes.ts';
+import type { KernelStep } from './kernel.ts';
+import { ACKNOWLEDGED, attribute, CREATE, EXCLUSIVE, message, REPLACE, u32 } from './netlink-message.ts';
+
+/** Messages about addresses and routes (rtnetlink(7), linux/if_addr.h, linux/rtnetlink.h). */
+
+const { EADDRNOTAVAIL } = constants.errno;
+
+const TYPES = { addAddress: 20, removeAddress: 21, addRoute: 24 } as const;
+const ADDRESS = { peer: 1, own: 2, flags: 8 } as const;
+const ROUTE = { destination: 1, interface: 4, gateway: 5 } as const;
+const FAMILIES: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
+const NO_DUPLICATE_DETECTION = 2;
+const MAIN_TABLE = 254;
+/** As `ip route` has it: set by hand. */
+const PROTOCOL_BOOT = 3;
+const SCOPE = { everywhere: 0, link: 253 } as const;
+const UNICAST = 1;
+const ON_LINK = 4;
+
+/** An interface by its index; the name is for messages. */
+export interface NamedLink {
+  readonly name: string;
+  readonly index: number;
+}
+
+/** IPAM has seen to it that the address is nobody else's, so it is used at once. One that is there stays. */
+export function addAddress(link: NamedLink, cidr: Cidr): KernelStep {
+  return {
+    what: `give the interface ${link.name} the address ${formatCidr(cidr)}`,
+    kind: 'route',
+    request: addressMessage(TYPES.addAddress, ACKNOWLEDGED | CREATE | REPLACE, link, cidr),
+  };
+}
+
+/** One that is not there is no failure. */
+export function removeAddress(link: NamedLink, cidr: Cidr): KernelStep {
+  return {
+    what: `take the address ${formatCidr(cidr)} from the interface ${link.name}`,
+    kind: 'route',
+    request: addressMessage(TYPES.removeAddress, ACKNOWLEDGED, link, cidr),
+    tolerated: EADDRNOTAVAIL,
+  };
+}
+
+/** `via` undefined: whatever is there is on the link. `far`: the gateway is in no subnet of the interface. */
+export function addRoute(
+  link: NamedLink,
+  destination: Cidr,
+  via: IpAddress | undefined,
+  far: boolean,
+): KernelStep {
+  const { family } = destination.ip;
+  const scope = via === undefined && family === 4 ? SCOPE.link : SCOPE.everywhere;
+  const fixed = concatBytes(
+    Uint8Array.of(FAMILIES[family], destination.prefix, 0, 0, MAIN_TABLE, PROTOCOL_BOOT, scope, UNICAST),
+    u32(far ? ON_LINK : 0),
+  );
+  const attributes = [
+    ...(destination.prefix === 0 ? [] : [attribute(ROUTE.destination, ipToBytes(destination.ip))]),
+    ...(via === undefined ? [] : [attribute(ROUTE.gateway, ipToBytes(via))]),
+    attribute(ROUTE.interface, u32(link.index)),
+  ];
+  return {
+    what: `set the route to ${formatCidr(destination)} on the interface ${link.name}`,
+    kind: 'route',
+    request: message(TYPES.addRoute, ACKNOWLEDGED | CREATE | EXCLUSIVE, fixed, ...attributes),
+  };
+}
+
+function addressMessage(type: number, flags: number, { index }: NamedLink, { ip, prefix }: Cidr): Uint8Array {
+  const bytes = ipToBytes(ip);
+  const fixed = concatBytes(Uint8Array.of(FAMILIES[ip.family], prefix, 0, SCOPE.everywhere), u32(index));
+  const own = [attribute(ADDRESS.peer, bytes), attribute(ADDRESS.own, bytes)];
+  const detection = ip.family === 6 ? [attribute(ADDRESS.flags, u32(NO_DUPLICATE_DETECTION))] : [];
+  return message(type, flags, fixed, ...own, ...detection);
+}

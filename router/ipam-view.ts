@@ -1,0 +1,56 @@
+import type { PeerName } from '../core/peer-name.ts';
+import type { Gossip } from '../gossip/gossip.ts';
+import type { IpamPeer, IpamTopologyView } from '../ipam/effects.ts';
+import { IPAM } from './control-config.ts';
+
+/** The cluster that a peer belongs to, in its topology entry. */
+export const CLUSTER_INFO = 'ipam-cluster';
+
+/**
+ * The topology as address allocation sees it, which is not interested in most of what changes there: who is connected to
+ * whom, and how.
+ */
+export class IpamView {
+  readonly #self: PeerName;
+  #told: readonly IpamPeer[] | undefined;
+
+  constructor(self: PeerName) {
+    this.#self = self;
+  }
+
+  /** The view as it is now; undefined if it is what was returned last. Cost O(peers). */
+  update(gossip: Pick<Gossip, 'entry' | 'entries' | 'isReachable'>): IpamTopologyView | undefined {
+    const peers = this.#peers(gossip);
+    const isKnown =
+      this.#told?.length === peers.length && peers.every((peer, i) => same(peer, this.#told![i]!));
+    if (isKnown) return undefined;
+    this.#told = peers;
+    return { self: this.#self, peers };
+  }
+
+  #peers(gossip: Pick<Gossip, 'entry' | 'entries' | 'isReachable'>): IpamPeer[] {
+    const own = gossip.entry(this.#self)?.neighbours.filter(({ established }) => established) ?? [];
+    const neighbours = new Set(own.map(({ name }) => name));
+    return gossip.entries().map(({ name, nickname, generation, capabilities, info }) => ({
+      name,
+      nickname,
+      generation: capabilities.includes(IPAM) ? generation : '',
+      reachable: gossip.isReachable(name),
+      capabilities,
+      neighbour: neighbours.has(name),
+      clusterId: info[CLUSTER_INFO],
+    }));
+  }
+}
+
+function same(a: IpamPeer, b: IpamPeer): boolean {
+  return (
+    a.name === b.name &&
+    a.reachable === b.reachable &&
+    a.neighbour === b.neighbour &&
+    a.generation === b.generation &&
+    a.clusterId === b.clusterId &&
+    a.nickname === b.nickname &&
+    (a.capabilities === b.capabilities || a.capabilities.join() === b.capabilities.join())
+  );
+}
