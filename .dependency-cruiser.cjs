@@ -19,19 +19,19 @@ module.exports = {
       'pure-router-stays-below-nodes',
       { path: '^router/(wire|crypto|switch|link)/' },
       {
-        path: '^(gossip|ipam|plugin|cli|scripts|test|router/(engine|api|loop|control-node|data-node))',
+        path: '^(gossip|ipam|plugin|cli|scripts|test|router/(engine|api|loop|control-node|data-node|lane-node|forwarder))',
         // Ports: gossip's, which router/crypto implements, and the engine's, whose plans the switch fills.
         pathNot: '^(gossip/secure-channel|router/engine/port)[.]ts$',
       },
     ),
     rule(
       'nodes-stay-below-edges',
-      { path: '^router/(control|data)-node[.]ts$' },
+      { path: '^router/((control|data|lane)-node|forwarder)[.]ts$' },
       { path: '^(plugin|cli|scripts|test|router/(api|loop))/' },
     ),
     rule(
       'data-node-knows-only-the-engine-port',
-      { path: '^router/(control|data)-node[.]ts$' },
+      { path: '^router/((control|data|lane)-node|forwarder)[.]ts$' },
       { path: '^router/engine/', pathNot: '^router/engine/port[.]ts$' },
     ),
     rule(

@@ -11,6 +11,8 @@ const pureFolders = [
   'router/link/**/*.ts',
   'router/control-node.ts',
   'router/data-node.ts',
+  'router/lane-node.ts',
+  'router/forwarder.ts',
 ];
 
 /** Effects that pure code may not reach: the edge hands in time, randomness and bytes. */

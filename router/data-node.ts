@@ -4,7 +4,8 @@ import type { PeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { RoutesSnapshot } from '../core/routes.ts';
 import { earlier, type Machine, type Millis } from '../core/time.ts';
-import type { Engine, EngineEvent, FrameBatch, HandedFrame, MessageBatch, SendPlan } from './engine/port.ts';
+import type { Engine, EngineEvent, HandedFrame, MessageBatch } from './engine/port.ts';
+import { Forwarder } from './forwarder.ts';
 import { BatchArrival } from './link/batch-arrival.ts';
 import { EngineQueue } from './link/engine-queue.ts';
 import { FrameQueues } from './link/frame-queue.ts';
@@ -16,9 +17,7 @@ import { wipeKeys } from './node-messages.ts';
 import type { DataReport, ToControl, ToData } from './node-messages.ts';
 import type { LinkView } from './switch/link-view.ts';
 import type { SharedMac } from './switch/mac-table.ts';
-import { Plans } from './switch/plans.ts';
 import { Switch } from './switch/switch.ts';
-import { DATAGRAM_OVERHEAD } from './wire/datagram.ts';
 import { KIND_FRAGMENT, KIND_FRAME, parseLinkMessage } from './wire/inner.ts';
 import { isLane, sessionOfLane } from './wire/lanes.ts';
 import { WorkerCounts } from './worker-counts.ts';
@@ -41,10 +40,6 @@ export interface LaneMail {
 
 type Repeated = Extract<EngineEvent, { type: 'sent' | 'received' }>;
 
-/** Batches per call of onReady: enough to amortise a turn of the event loop, few enough to let timers be on time. */
-const BATCHES_PER_CALL = 8;
-/** Bytes of UDP payload in a full datagram, to estimate into how many a super-frame was cut. */
-const TYPICAL_DATAGRAM = 1_400;
 const NO_MESSAGES = Object.freeze([]) as unknown as ToControl[];
 
 /**
@@ -56,7 +51,7 @@ export class DataNode implements Machine<ToControl> {
   readonly #queue: EngineQueue;
   readonly #links: Links;
   readonly #switch: Switch;
-  readonly #plans: Plans;
+  readonly #forwarder: Forwarder;
   readonly #held = new FrameQueues();
   readonly #drops = new Counters<string>();
   #known: ReadonlySet<PeerName> = new Set();
@@ -88,9 +83,9 @@ export class DataNode implements Machine<ToControl> {
     });
     const share = (shared: SharedMac) => void this.#learned.push(shared);
     this.#switch = new Switch(this.#linkView(), workers > 1 ? { share, detour: undefined } : undefined);
-    this.#plans = new Plans({
-      send: (plan) => this.#send(plan),
-      writeFrames: (plan) => engine.writeFrames(plan),
+    this.#forwarder = new Forwarder(engine, this.#switch, {
+      onReceived: (batch, at) => this.#onReceived(batch, at),
+      onSent: (session, datagrams, bytes) => this.#onSent(session, datagrams, bytes),
     });
   }
 
@@ -105,11 +100,10 @@ export class DataNode implements Machine<ToControl> {
   /** Moves what the engine has, up to a budget; true if that was used up and there may be more. */
   onReady(now: Millis): boolean {
     this.#now = now;
-    let budget = BATCHES_PER_CALL;
-    while (budget > 0 && this.#moveBatches(now)) budget--;
+    const more = this.#forwarder.moveReady(now);
     this.#takeEvents(now);
     this.#links.settle(now);
-    return budget === 0;
+    return more;
   }
 
   /** What another worker of this node says. */
@@ -179,30 +173,13 @@ export class DataNode implements Machine<ToControl> {
     return messages;
   }
 
-  /** A frame batch and a message batch; false if there was neither. */
-  #moveBatches(now: Millis): boolean {
-    const frames = this.#engine.readFrames();
-    if (frames.count > 0) this.#forward(frames, now);
-    const messages = this.#engine.receive();
-    if (messages.count > 0) this.#take(messages, now);
-    return frames.count > 0 || messages.count > 0;
-  }
-
-  #forward(frames: FrameBatch, now: Millis): void {
-    this.#switch.planFrames(frames, this.#plans, now);
-    this.#plans.flush();
-  }
-
-  /** First what the messages mean to the links, so that answers and frames go by the paths as they are then. */
-  #take(batch: MessageBatch, now: Millis): void {
+  #onReceived(batch: MessageBatch, now: Millis): void {
     const arrival = this.#arrivalOf(batch);
     for (let i = 0; i < batch.count; i++) {
       arrival.moveTo(i);
       this.#takeEntry(batch, i, arrival, now);
     }
     this.#links.settle(now);
-    this.#switch.planMessages(batch, this.#plans, now);
-    this.#plans.flush();
   }
 
   #takeEntry(batch: MessageBatch, i: number, arrival: BatchArrival, now: Millis): void {
@@ -234,30 +211,23 @@ export class DataNode implements Machine<ToControl> {
     return this.#arrival;
   }
 
-  /** Executes a plan of the switch and tells the links what went over them. */
-  #send(plan: SendPlan): void {
-    this.#engine.send(plan);
-    for (let i = 0; i < plan.count; i++) {
-      const session = plan.session[i]!;
-      const link = this.#links.ofSession(session);
-      if (link === undefined) continue;
-      const bytes = plan.prefixLength[i]! + plan.length[i]! + DATAGRAM_OVERHEAD;
-      const datagrams = Math.ceil(bytes / TYPICAL_DATAGRAM);
-      this.#counts.sentBytes += bytes;
-      if (link.onDataSent(session, datagrams, bytes, this.#now)) this.#links.onInput(link);
-    }
+  #onSent(session: number, datagrams: number, bytes: number): void {
+    const link = this.#links.ofSession(session);
+    if (link === undefined) return;
+    this.#counts.sentBytes += bytes;
+    if (link.onDataSent(session, datagrams, bytes, this.#now)) this.#links.onInput(link);
   }
 
   /** Frames that another worker read, as if they had been read here. */
   #adopt(frames: readonly HandedFrame[], now: Millis): void {
     // They take the place of what the engine may have read ahead.
     const held = this.#engine.readFrames();
-    if (held.count > 0) this.#forward(held, now);
+    if (held.count > 0) this.#forwarder.moveFrames(held, now);
     for (let at = 0; at < frames.length;) {
       const batch = this.#engine.adoptFrames(frames.slice(at));
       if (batch.count === 0) return;
       at += batch.count;
-      this.#forward(batch, now);
+      this.#forwarder.moveFrames(batch, now);
     }
   }
 
@@ -306,8 +276,9 @@ export class DataNode implements Machine<ToControl> {
   #sendHeld(peer: PeerName, now: Millis): void {
     const expired = this.#held.expire(peer, now);
     if (expired > 0) this.#drops.add('held-frame', expired);
-    for (const message of this.#held.take(peer)) this.#switch.planHeld(peer, message, this.#plans, now);
-    this.#plans.flush();
+    const { plans } = this.#forwarder;
+    for (const message of this.#held.take(peer)) this.#switch.planHeld(peer, message, plans, now);
+    plans.flush();
   }
 
   #dropHeld(peer: PeerName): void {

@@ -2,15 +2,14 @@ import type { Cidr } from '../core/address.ts';
 import { Counters } from '../core/counters.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import { SECOND, earlier, type Machine, type Millis } from '../core/time.ts';
-import type { Engine, EngineChange, EngineEvent, MessageBatch, SendPlan } from './engine/port.ts';
+import type { Engine, EngineChange, EngineEvent, MessageBatch } from './engine/port.ts';
+import { Forwarder } from './forwarder.ts';
 import { LaneDetour } from './lane-detour.ts';
 import { wipeLaneKeys, type FromLane, type LaneTraffic, type ToLane } from './lane-messages.ts';
 import { trustedByBoth } from './link/trust.ts';
 import type { LinkRoute, LinkView } from './switch/link-view.ts';
 import type { SharedMac } from './switch/mac-table.ts';
-import { Plans } from './switch/plans.ts';
 import { Switch } from './switch/switch.ts';
-import { DATAGRAM_OVERHEAD } from './wire/datagram.ts';
 
 export interface LaneNodeConfig {
   /** Between addresses that both ends trust, frames go plain. */
@@ -19,9 +18,6 @@ export interface LaneNodeConfig {
 
 type Repeated = Extract<EngineEvent, { type: 'sent' | 'received' }>;
 
-/** As in data-node.ts. */
-const BATCHES_PER_CALL = 8;
-const TYPICAL_DATAGRAM = 1_400;
 /** The first traffic after a pause is reported at once, for the heartbeats' sake. */
 const REPORT_INTERVAL: Millis = 1 * SECOND;
 /** After the last traffic: the engine repeats decisions for a while longer, and wakes nobody to say so. */
@@ -50,7 +46,7 @@ export class LaneNode implements Machine<FromLane> {
   readonly #refusesPlain = new Set<PeerName>();
   readonly #detour: LaneDetour;
   readonly #switch: Switch;
-  readonly #plans: Plans;
+  readonly #forwarder: Forwarder;
   readonly #drops = new Counters<string>();
   #learned: SharedMac[] = [];
   #toData: FromLane[] = [];
@@ -63,9 +59,9 @@ export class LaneNode implements Machine<FromLane> {
     this.#detour = new LaneDetour((frames) => void this.#toData.push({ type: 'frames', frames }));
     const share = (shared: SharedMac) => void this.#learned.push(shared);
     this.#switch = new Switch(this.#linkView(), { share, detour: this.#detour });
-    this.#plans = new Plans({
-      send: (plan) => this.#send(plan),
-      writeFrames: (plan) => engine.writeFrames(plan),
+    this.#forwarder = new Forwarder(engine, this.#switch, {
+      onReceived: (batch) => this.#onReceived(batch),
+      onSent: (session, datagrams, bytes) => this.#onSent(session, datagrams, bytes),
     });
   }
 
@@ -103,12 +99,11 @@ export class LaneNode implements Machine<FromLane> {
 
   /** Moves what the engine has, up to a budget; true if that was used up and there may be more. */
   onReady(now: Millis): boolean {
-    let budget = BATCHES_PER_CALL;
-    while (budget > 0 && this.#moveBatches(now)) budget--;
+    const more = this.#forwarder.moveReady(now);
     this.#detour.flush();
     this.#takeEvents();
     this.#reportIfDue(now);
-    return budget === 0;
+    return more;
   }
 
   nextTimeout(): Millis | undefined {
@@ -132,22 +127,7 @@ export class LaneNode implements Machine<FromLane> {
     return messages;
   }
 
-  #moveBatches(now: Millis): boolean {
-    const frames = this.#engine.readFrames();
-    if (frames.count > 0) {
-      this.#switch.planFrames(frames, this.#plans, now);
-      this.#plans.flush();
-    }
-    const messages = this.#engine.receive();
-    if (messages.count > 0) {
-      this.#count(messages);
-      this.#switch.planMessages(messages, this.#plans, now);
-      this.#plans.flush();
-    }
-    return frames.count > 0 || messages.count > 0;
-  }
-
-  #count(batch: MessageBatch): void {
+  #onReceived(batch: MessageBatch): void {
     this.#reportsDue = REPORTS;
     for (let i = 0; i < batch.count; i++) {
       const lane = this.#lanes.get(batch.session[i]!);
@@ -155,16 +135,12 @@ export class LaneNode implements Machine<FromLane> {
     }
   }
 
-  #send(plan: SendPlan): void {
-    this.#engine.send(plan);
+  #onSent(session: number, datagrams: number, bytes: number): void {
     this.#reportsDue = REPORTS;
-    for (let i = 0; i < plan.count; i++) {
-      const lane = this.#lanes.get(plan.session[i]!);
-      if (lane === undefined) continue;
-      const bytes = plan.prefixLength[i]! + plan.length[i]! + DATAGRAM_OVERHEAD;
-      lane.sentBytes += bytes;
-      lane.sentDatagrams += Math.ceil(bytes / TYPICAL_DATAGRAM);
-    }
+    const lane = this.#lanes.get(session);
+    if (lane === undefined) return;
+    lane.sentBytes += bytes;
+    lane.sentDatagrams += datagrams;
   }
 
   #linkView(): LinkView {
@@ -233,12 +209,8 @@ export class LaneNode implements Machine<FromLane> {
     const lane = this.#lanes.get(session);
     if (lane === undefined) return;
     this.#reportsDue = REPORTS;
-    if (type === 'received') {
-      lane.receivedBytes += bytes;
-      return;
-    }
-    lane.sentBytes += bytes;
-    lane.sentDatagrams += datagrams;
+    if (type === 'received') lane.receivedBytes += bytes;
+    else this.#onSent(session, datagrams, bytes);
   }
 
   #drop(reason: string, count: number): void {

@@ -1,10 +1,11 @@
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { callApi } from '../router/api/client.ts';
 import type { StatusDocument } from '../router/status.ts';
-import { must, run, until, type Outcome, type RunOptions } from './run.ts';
+import { must, run, start, until, type Outcome, type RunOptions } from './run.ts';
 
 /** Built CLI, relative to dist/scripts. */
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
@@ -234,6 +235,12 @@ export class LabHost {
 
   launch(args: readonly string[], options: RunOptions = {}): Promise<string> {
     return this.mustWeave(['launch', ...this.launchFlags(), ...args], options);
+  }
+
+  /** Starts the daemon as systemd does, in the foreground; `kill`, or the end of the lab, ends it. */
+  startDaemon(args: readonly string[]): ChildProcess {
+    const cli = [process.execPath, CLI, '--socket', this.socket, 'launch', '--foreground'];
+    return start(['ip', 'netns', 'exec', this.netns, ...cli, ...this.launchFlags(), ...args]);
   }
 
   launchFlags(): string[] {

@@ -8,21 +8,25 @@
 
 #define AEAD_KEY 32
 #define AEAD_TAG 16
+/* Memory on either side of a text that is sealed. */
+#define AEAD_MARGIN 64
 
-/* One key and direction; it may seal and open in place. */
-typedef struct evp_cipher_ctx_st aead;
+/* One key and direction. */
+typedef struct aead aead;
 
 /* Null if no memory is left. The caller wipes `key`. */
-aead *aead_new_sealer(const uint8_t key[AEAD_KEY]);
-aead *aead_new_opener(const uint8_t key[AEAD_KEY]);
+aead *aead_new(const uint8_t key[AEAD_KEY]);
 
 /* Wipes the key. Null is allowed. */
-void aead_free(aead *cipher);
+void aead_free(aead *self);
 
-/* Encrypts `text` in place and writes the tag behind it. */
-bool aead_seal(aead *cipher, uint64_t counter, uint8_t *text, size_t length);
+/*
+ * Encrypts `text` in place and writes the tag behind it. The margin before it is borrowed and given back; of the margin
+ * behind it all but the tag is garbage afterwards.
+ */
+bool aead_seal(aead *self, uint64_t counter, uint8_t *text, size_t length);
 
-/* Decrypts `text` in place, whose tag is behind it. False if the tag is invalid: the text is garbage then. */
-bool aead_open(aead *cipher, uint64_t counter, uint8_t *text, size_t length);
+/* Decrypts `text` in place, whose tag is behind it. False if the tag is invalid: the text stays as it was then. */
+bool aead_open(aead *self, uint64_t counter, uint8_t *text, size_t length);
 
 #endif

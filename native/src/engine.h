@@ -7,6 +7,7 @@
 #include "flow_table.h"
 #include "frame_layout.h"
 #include "send_queue.h"
+#include "stand_in.h"
 #include "tap_writer.h"
 #include "watcher.h"
 
@@ -20,6 +21,8 @@
 #define MESSAGE_CAPACITY (RECEIVE_SLOTS * SLOT_DATAGRAMS)
 
 #define OUT_BYTES (1 << 20)
+/* Sealing borrows what lies around. */
+#define OUT_ROOM (OUT_BYTES + 2 * AEAD_MARGIN)
 
 /* Frames read from the TAP, as FrameBatch. */
 typedef struct {
@@ -54,6 +57,7 @@ typedef struct {
 } sent_sum;
 
 typedef struct {
+  napi_ref arrays;
   engine_state state;
   event_log log;
   frame_batch frames;
@@ -72,10 +76,13 @@ typedef struct {
   /* A frame was written to the TAP, which it may have answered. */
   bool wrote;
   uint32_t lone_frames;
-  /* Sealed datagrams until the queue is flushed: OUT_BYTES. */
+  /* Sealed datagrams until the queue is flushed: OUT_BYTES between margins. */
   uint8_t *out;
   size_t out_used;
   sent_sum sent;
+  /* Datagrams sealed and received, and waits for them, to bound a stay in C; it may wrap. */
+  uint32_t moved;
+  stand_in stand_in;
   int socket;
   int family;
   watcher *socket_watch;
@@ -122,14 +129,16 @@ typedef struct {
 #define PREFIX_STRIDE 32
 
 /*
- * What is readable is moved as far as decisions are there to repeat; the rest is held for the next engine_read_frames and
- * engine_receive. `context` is the engine. True if JavaScript is wanted.
+ * What is readable by the bits of `ready`, and what comes to be while the event loop has nothing else to do, is moved as
+ * far as decisions are there to repeat; the rest is held for the next engine_read_frames and engine_receive. `context` is
+ * the engine. True if JavaScript is wanted.
  */
-bool engine_on_tap(void *context);
-bool engine_on_socket(void *context);
+bool engine_on_ready(void *context, uint32_t ready);
 
 void engine_read_frames(engine *self);
 void engine_receive(engine *self);
+/* Reads what is there, and holds what is not to be repeated. Only while nothing is held. */
+void engine_fill_frames(engine *self);
 void engine_fill_messages(engine *self);
 void engine_send(engine *self, const send_plan *plan);
 void engine_write_frames(engine *self, const write_plan *plan);

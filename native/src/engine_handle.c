@@ -26,23 +26,26 @@ engine *engine_arguments(napi_env env, napi_callback_info info, size_t count, na
   return glue_pointer(env, out[0]);
 }
 
-/* engineCreate(arrays): handle. `arrays` as in router/engine/native-layout.ts; the caller keeps them alive. */
+/* engineCreate(arrays): handle, which keeps `arrays`, as in router/engine/native-layout.ts, alive. */
 static napi_value create(napi_env env, napi_callback_info info) {
   napi_value arrays, handle;
   glue_arguments(env, info, 1, &arrays);
   engine *self = calloc(1, sizeof *self);
-  if (self != NULL) self->out = malloc(OUT_BYTES);
+  if (self != NULL) self->out = malloc(OUT_ROOM);
   if (self == NULL || self->out == NULL) {
     free(self);
     MUST(napi_throw_error(env, "ENOMEM", "No memory is left for the packet engine."));
     return NULL;
   }
   self->socket = self->tap = -1;
+  self->stand_in.socket = self->stand_in.tap = -1;
+  MUST(napi_get_uv_event_loop(env, &self->stand_in.loop));
   self->queue.log = &self->log;
   if (!take_arrays(env, arrays, self)) {
     finalize(env, self, NULL);
     return NULL;
   }
+  MUST(napi_create_reference(env, arrays, 1, &self->arrays));
   MUST(napi_create_external(env, self, finalize, NULL, &handle));
   return handle;
 }
@@ -93,15 +96,32 @@ static bool take_array(napi_env env, napi_value arrays, const provided_array *wa
   return false;
 }
 
+/* The number of a closed descriptor may be that of another one soon. */
+static void stop_socket(engine *self) {
+  watcher_stop(&self->socket_watch);
+  self->stand_in.socket = -1;
+}
+
+static void stop_tap(engine *self) {
+  watcher_stop(&self->tap_watch);
+  self->stand_in.tap = -1;
+}
+
 static void finalize(napi_env env, void *data, void *hint) {
-  (void)env;
   (void)hint;
   engine *self = data;
-  watcher_stop(&self->socket_watch);
-  watcher_stop(&self->tap_watch);
+  if (self->arrays != NULL) MUST(napi_delete_reference(env, self->arrays));
+  stop_socket(self);
+  stop_tap(self);
   state_clear(&self->state);
   free(self->out);
   free(self);
+}
+
+/* What is readable is for the engine first, and for JavaScript if that does not know what to do. */
+static void take_over(engine *self, watcher *watch, uint32_t ready, int *place, int fd) {
+  watcher_ask_first(watch, engine_on_ready, self, ready);
+  *place = fd;
 }
 
 /* engineBind(handle, address, port, worker, workers, onReady): address of 0, 4 or 16 bytes. */
@@ -124,7 +144,7 @@ static napi_value bind_socket(napi_env env, napi_callback_info info) {
   self->socket = self->queue.fd = fd;
   if (!watcher_start(env, fd, arguments[5], &self->socket_watch, &self->socket_broken))
     MUST(napi_throw_error(env, NULL, "The event loop does not take the UDP socket."));
-  else watcher_ask_first(self->socket_watch, engine_on_socket, self);
+  else take_over(self, self->socket_watch, READY_SOCKET, &self->stand_in.socket, fd);
   return glue_undefined(env);
 }
 
@@ -143,7 +163,7 @@ static napi_value attach_tap(napi_env env, napi_callback_info info) {
   self->tap = fd;
   if (!watcher_start(env, fd, arguments[3], &self->tap_watch, &self->tap_broken))
     MUST(napi_throw_error(env, NULL, "The event loop does not take the TAP."));
-  else watcher_ask_first(self->tap_watch, engine_on_tap, self);
+  else take_over(self, self->tap_watch, READY_TAP, &self->stand_in.tap, fd);
   return glue_undefined(env);
 }
 
@@ -165,8 +185,8 @@ static napi_value close_engine(napi_env env, napi_callback_info info) {
   napi_value argument;
   engine *self = engine_arguments(env, info, 1, &argument);
   if (self == NULL) return NULL;
-  watcher_stop(&self->socket_watch);
-  watcher_stop(&self->tap_watch);
+  stop_socket(self);
+  stop_tap(self);
   state_clear(&self->state);
   return glue_undefined(env);
 }
@@ -188,8 +208,8 @@ static napi_value broken(napi_env env, napi_callback_info info) {
   engine *self = engine_arguments(env, info, 1, &argument);
   if (self == NULL) return NULL;
   int what = self->socket_broken ? 1 : self->tap_broken ? 2 : 0;
-  if (what == 1) watcher_stop(&self->socket_watch);
-  if (what == 2) watcher_stop(&self->tap_watch);
+  if (what == 1) stop_socket(self);
+  if (what == 2) stop_tap(self);
   self->socket_broken = self->tap_broken = false;
   return glue_number(env, what);
 }

@@ -58,8 +58,8 @@ state_result state_add_key(engine_state *state, uint32_t number, uint8_t phase, 
   phase_keys *keys = calloc(1, sizeof *keys);
   if (keys == NULL) return STATE_NO_MEMORY;
   keys->phase = phase;
-  keys->sealer = aead_new_sealer(send);
-  keys->opener = aead_new_opener(receive);
+  keys->sealer = aead_new(send);
+  keys->opener = aead_new(receive);
   if (keys->sealer == NULL || keys->opener == NULL) {
     free_phase(keys);
     return STATE_NO_MEMORY;

@@ -4,32 +4,10 @@
 
 #include <string.h>
 
-static void fill_frames(engine *self);
-static bool wants_javascript(const engine *self);
-static bool take_wrote(engine *self);
 static void remember_write(engine *self, const write_plan *plan, uint32_t i);
 static void write_entry(engine *self, const write_plan *plan, uint32_t i);
 static void write_frame(engine *self, const uint8_t *frame, uint32_t length, uint8_t flags);
 static void finish_writes(engine *self);
-
-bool engine_on_tap(void *context) {
-  engine *self = context;
-  if (!self->frames_held) fill_frames(self);
-  return wants_javascript(self);
-}
-
-bool engine_on_socket(void *context) {
-  engine *self = context;
-  if (self->messages_held) return true;
-  engine_fill_messages(self);
-  /* The host answers within the write as often as not. */
-  if (take_wrote(self) && !self->frames_held) fill_frames(self);
-  return wants_javascript(self);
-}
-
-static bool wants_javascript(const engine *self) {
-  return self->frames_held || self->messages_held || self->log.urgent || self->tap_broken || self->socket_broken;
-}
 
 /*
  * Where frames come one by one, the read that would find the TAP empty is spared so many times; then there is a look
@@ -38,12 +16,12 @@ static bool wants_javascript(const engine *self) {
 #define LONE_FRAMES 2
 
 void engine_read_frames(engine *self) {
-  if (!self->frames_held) fill_frames(self);
+  if (!self->frames_held) engine_fill_frames(self);
   self->frames_held = false;
 }
 
 /* Frames that go by a decision that is there leave no trace in the batch. */
-static void fill_frames(engine *self) {
+void engine_fill_frames(engine *self) {
   frame_batch *batch = &self->frames;
   batch->count = 0;
   size_t used = 0;
@@ -122,12 +100,6 @@ bool engine_repeat_write(engine *self, const flow *arrived, const uint8_t *frame
 
 void engine_flush_joined(engine *self) {
   finish_writes(self);
-}
-
-static bool take_wrote(engine *self) {
-  bool wrote = self->wrote;
-  self->wrote = false;
-  return wrote;
 }
 
 static void write_frame(engine *self, const uint8_t *frame, uint32_t length, uint8_t flags) {

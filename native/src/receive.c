@@ -106,6 +106,7 @@ static void take_slot(engine *self, uint8_t *bytes, uint32_t length, uint32_t se
 
 static void take(engine *self, const arrival *datagram) {
   const uint8_t *bytes = datagram->bytes;
+  self->moved++;
   if (datagram->length < SHORTEST_DATAGRAM) return event_drop(&self->log, DROP_TOO_SHORT, 1);
   if (bytes[0] != TYPE_SEALED && bytes[0] != TYPE_PLAIN) return event_drop(&self->log, DROP_TYPE_UNKNOWN, 1);
   if (bytes[2] != 0 || bytes[3] != 0) return event_drop(&self->log, DROP_RESERVED_BITS, 1);

@@ -158,6 +158,7 @@ static bool finish(engine *self, const message *entry, uint8_t *body) {
   bool finished = entry->plain ? finish_plain(self, entry, out, inner) : finish_sealed(self, entry, out, inner);
   if (!finished) return false;
   self->out_used += inner + DATAGRAM_OVERHEAD;
+  self->moved++;
   self->sent.datagrams++;
   self->sent.bytes += inner + DATAGRAM_OVERHEAD;
   send_queue_add(&self->queue, entry->to, out, inner + DATAGRAM_OVERHEAD);
@@ -169,7 +170,7 @@ static uint8_t *reserve(engine *self, uint32_t bytes) {
     send_queue_flush(&self->queue);
     self->out_used = 0;
   }
-  return self->out + self->out_used;
+  return self->out + AEAD_MARGIN + self->out_used;
 }
 
 static bool finish_sealed(engine *self, const message *entry, uint8_t *out, uint32_t inner) {

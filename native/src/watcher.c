@@ -7,6 +7,9 @@
 #include <unistd.h>
 #include <uv.h>
 
+/* Then the event loop has its turn whatever comes. */
+#define CALLS_PER_TURN 16
+
 struct watcher {
   uv_poll_t poll;
   napi_env env;
@@ -16,11 +19,13 @@ struct watcher {
   int fd;
   watcher **slot;
   bool *broken;
-  bool (*ask)(void *);
-  void *asked;
+  watcher_asked ask;
+  void *context_of_ask;
+  uint32_t ready;
 };
 
 static void on_poll(uv_poll_t *poll, int status, int events);
+static void call(watcher *self);
 static bool survives(watcher *self);
 static void report_exception(napi_env env);
 static void on_thread_end(napi_async_cleanup_hook_handle hook, void *data);
@@ -51,9 +56,10 @@ bool watcher_start(napi_env env, int fd, napi_value on_readable, watcher **slot,
   return true;
 }
 
-void watcher_ask_first(watcher *self, bool (*ask)(void *), void *context) {
+void watcher_ask_first(watcher *self, watcher_asked ask, void *context, uint32_t ready) {
   self->ask = ask;
-  self->asked = context;
+  self->context_of_ask = context;
+  self->ready = ready;
 }
 
 void watcher_stop(watcher **slot) {
@@ -68,7 +74,17 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   (void)events;
   watcher *self = (watcher *)poll;
   if (status < 0) *self->broken = !survives(self);
-  if (self->ask != NULL && !self->ask(self->asked)) return;
+  if (self->ask == NULL) return call(self);
+  uint32_t ready = self->ready;
+  for (int calls = 0; calls < CALLS_PER_TURN && self->ask(self->context_of_ask, ready); calls++) {
+    call(self);
+    /* JavaScript may have stopped it. */
+    if (uv_is_closing((uv_handle_t *)poll)) return;
+    ready = 0;
+  }
+}
+
+static void call(watcher *self) {
   napi_env env = self->env;
   napi_handle_scope scope;
   MUST(napi_open_handle_scope(env, &scope));
@@ -80,6 +96,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
 }
 
 /* A socket may report the error of one datagram, which is over when it has been read; a TAP reports its end only. */
+static void call(watcher *self);
 static bool survives(watcher *self) {
   int error;
   socklen_t length = sizeof error;

@@ -4,6 +4,7 @@
 
 #include <node_api.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct watcher watcher;
 
@@ -14,8 +15,12 @@ typedef struct watcher watcher;
  */
 bool watcher_start(napi_env env, int fd, napi_value on_readable, watcher **slot, bool *broken);
 
-/* Before every call `ask` is called with `context`; if it returns false, JavaScript is left alone this time. */
-void watcher_ask_first(watcher *self, bool (*ask)(void *), void *context);
+/*
+ * Who is asked with `context` before JavaScript is called, and again after it, as often as it wants JavaScript once more;
+ * if it returns false, the event loop goes on. `ready`: the bits of what is readable, as the loop says, or 0.
+ */
+typedef bool (*watcher_asked)(void *context, uint32_t ready);
+void watcher_ask_first(watcher *self, watcher_asked ask, void *context, uint32_t ready);
 
 /* Does nothing if `*slot` is null. */
 void watcher_stop(watcher **slot);

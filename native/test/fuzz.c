@@ -196,7 +196,7 @@ static void lend_arrays(engine *self) {
   static uint8_t *slots, *out;
   if (slots == NULL) {
     slots = room((size_t)RECEIVE_SLOTS * SLOT_BYTES);
-    out = room(OUT_BYTES);
+    out = room(OUT_ROOM);
     frames.data = room(FRAME_BYTES);
     uint32_t **words[] = {&frames.offset, &frames.length, &frames.segment};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) *words[i] = room(FRAME_CAPACITY * sizeof(uint32_t));
@@ -327,18 +327,14 @@ static void fuzz_flows(const uint8_t *data, size_t size) {
 
 /* The stand-ins. A tag that begins with a 0 is valid; opening reads and writes what the real one does. */
 
-struct evp_cipher_ctx_st {
+struct aead {
   uint8_t key[AEAD_KEY];
 };
 
-aead *aead_new_sealer(const uint8_t key[AEAD_KEY]) {
+aead *aead_new(const uint8_t key[AEAD_KEY]) {
   aead *cipher = room(sizeof *cipher);
   memcpy(cipher->key, key, AEAD_KEY);
   return cipher;
-}
-
-aead *aead_new_opener(const uint8_t key[AEAD_KEY]) {
-  return aead_new_sealer(key);
 }
 
 void aead_free(aead *cipher) {
@@ -357,7 +353,12 @@ int CRYPTO_memcmp(const void *a, const void *b, size_t length) {
 }
 
 bool aead_seal(aead *cipher, uint64_t counter, uint8_t *text, size_t length) {
+  uint8_t before[AEAD_MARGIN];
+  memcpy(before, text - AEAD_MARGIN, AEAD_MARGIN);
+  memset(text - AEAD_MARGIN, 1, AEAD_MARGIN);
+  memcpy(text - AEAD_MARGIN, before, AEAD_MARGIN);
   for (size_t i = 0; i < length; i++) text[i] ^= cipher->key[(counter + i) % AEAD_KEY];
+  memset(text + length, 1, AEAD_MARGIN);
   memset(text + length, 0, AEAD_TAG);
   return true;
 }

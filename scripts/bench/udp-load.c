@@ -8,7 +8,8 @@
  * Payload: RUN u32 | sequence u32 | zeros, so BYTES >= 8; both in host order. Only datagrams of the same RUN count: what
  * an earlier sender left in a queue does not. The sender prints "SENT NANOSECONDS".
  * The receiver prints "ready", counts distinct sequence numbers until its standard input ends and no datagram has come
- * for 200 ms, and prints "DISTINCT DUPLICATES REORDERED". SIGALRM ends both if they hang.
+ * for 200 ms, and prints "DISTINCT DUPLICATES REORDERED". Standard input may say how many there must be: for those it
+ * waits 10 s. SIGALRM ends both if they hang.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -31,6 +32,7 @@ enum {
   MAX_SEQUENCES = 1 << 26,
   TICK_NS = 100000,
   QUIET_MS = 200,
+  MISSING_MS = 10000,
   HANG_SECONDS = 60
 };
 
@@ -136,6 +138,16 @@ static void count_datagram(uint32_t run, const unsigned char *payload, unsigned 
   else highest = sequence;
 }
 
+/* Reads what there is on standard input; false at its end. */
+static int read_expected(uint64_t *expected) {
+  char text[32];
+  ssize_t length = read(0, text, sizeof text - 1);
+  if (length <= 0) return 0;
+  text[length] = 0;
+  *expected = strtoull(text, NULL, 10);
+  return 1;
+}
+
 static int receiver(uint32_t run, char **argv) {
   struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[0]))};
   int fd = udp_socket(SO_RCVBUF, SO_RCVBUFFORCE);
@@ -146,10 +158,12 @@ static int receiver(uint32_t run, char **argv) {
   printf("ready\n");
   fflush(stdout);
   struct pollfd watched[2] = {{.fd = fd, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
+  uint64_t expected = 0;
   for (int ended = 0;;) {
-    int ready = poll(watched, ended ? 1 : 2, ended ? QUIET_MS : -1);
+    int patience = distinct < expected ? MISSING_MS : QUIET_MS;
+    int ready = poll(watched, ended ? 1 : 2, ended ? patience : -1);
     if (ready == 0) break;
-    if (!ended && (watched[1].revents & (POLLIN | POLLHUP))) ended = 1;
+    if (!ended && (watched[1].revents & (POLLIN | POLLHUP))) ended = !read_expected(&expected);
     if (!(watched[0].revents & POLLIN)) continue;
     int got = recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
     for (int i = 0; i < got; i++) count_datagram(run, buffers[i], messages[i].msg_len);

@@ -55,6 +55,20 @@ async function workersOf(host: LabHost): Promise<ControlReport['workers']> {
   return (JSON.parse(await host.mustWeave(['report'])) as ControlReport).workers;
 }
 
+/** Nothing was lost, doubled or reordered; or what the daemons know to have dropped. */
+async function assertUnharmed(
+  t: ExecutionContext,
+  hosts: readonly LabHost[],
+  flows: readonly FlowCounts[],
+): Promise<void> {
+  const harmed = flows.filter(
+    ({ sent, distinct, duplicates, reordered }) => distinct !== sent || duplicates + reordered > 0,
+  );
+  if (harmed.length > 0)
+    for (const host of hosts) t.log(host.netns, JSON.stringify((await host.status()).router.drops));
+  t.deepEqual(harmed, []);
+}
+
 /** Streams of random bytes, all at once, each to a port of its own; the digests that arrived, and those that were sent. */
 async function tcpDigests(
   lab: Lab,
@@ -112,7 +126,7 @@ async function udpFlows(
     receivers.map(async ({ run, port, finish }) => {
       const send = [program, 'send', run, to.address, port, '1200', String(rate), String(seconds)];
       const [sent] = (await from.must(send)).trim().split(' ').map(Number);
-      const [distinct, duplicates, reordered] = await finish();
+      const [distinct, duplicates, reordered] = await finish(sent!);
       return { sent: sent!, distinct: distinct!, duplicates: duplicates!, reordered: reordered! };
     }),
   );
@@ -124,8 +138,9 @@ async function receiverAt(container: Container, program: string, run: string, po
   receiver.stdout?.on('data', (chunk) => (output += String(chunk)));
   const closed = new Promise((resolve) => receiver.once('close', resolve));
   await until('receiver ready', 10_000, () => Promise.resolve(output.includes('ready')));
-  const finish = async (): Promise<number[]> => {
-    receiver.stdin?.end();
+  // On a busy machine some are under way for longer than a receiver that knows nothing waits.
+  const finish = async (expected: number): Promise<number[]> => {
+    receiver.stdin?.end(String(expected));
     await closed;
     return output.replace('ready', '').trim().split(' ').map(Number);
   };
@@ -143,11 +158,7 @@ for (const workers of [
       const [arrived, sent] = await tcpDigests(lab, from, to, 8);
       t.deepEqual(arrived, sent);
       const flows = await udpFlows(lab, from, to, RATE, 3);
-      for (const flow of flows) {
-        t.is(flow.reordered, 0);
-        t.is(flow.duplicates, 0);
-        t.is(flow.distinct, flow.sent);
-      }
+      await assertUnharmed(t, hosts, flows);
     }
     // Which worker a flow falls to is a matter of its ports: further flows, until each worker has had some.
     for (let rounds = 0; rounds < 8 && !(await everyWorkerMoved(hosts, workers)); rounds++)
@@ -188,10 +199,7 @@ test('new keys under load lose nothing on any lane, whichever end asks', async (
       });
     }
   }
-  for (const flow of await load) {
-    t.is(flow.distinct, flow.sent, JSON.stringify(flow));
-    t.is(flow.reordered, 0);
-  }
+  await assertUnharmed(t, hosts, await load);
 });
 
 test('kill -9 and restart of a host with workers: its lanes come back', async (t) => {

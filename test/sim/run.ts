@@ -1,34 +1,102 @@
-import { argv, cpuUsage, exit, stdout } from 'node:process';
+import { writeFileSync } from 'node:fs';
+import { argv, cpuUsage, exit, stderr, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
 import { loadSodium } from '../../router/crypto/sodium.ts';
 import { fakePrimitives } from './fake-primitives.ts';
-import { runScenario } from './scenario.ts';
+import { formatReport } from './scale/scale-report.ts';
+import { ScaleRun } from './scale/scale-run.ts';
+import { SCALE_SCENARIOS } from './scale/scale-scenarios.ts';
+import { runScenario, type ScenarioOptions } from './scenario.ts';
+import { SMALL_NODES, smallKind } from './small.ts';
 
 /**
- * Runs more seeds than the tests do: `npm run sim -- --nodes 20 --seed 1 --count 1000`, with `--real` cryptography or
- * `--no-discovery` if wanted. Exits 1 at the end if one failed.
+ * Whole nodes in virtual time.
+ *
+ * `npm run sim -- --nodes 20 --seed 1 --count 1000` runs more seeds of what the tests run, with `--real` cryptography,
+ * `--no-discovery` or `--full-mesh-limit 8` if wanted; `--scenario small` runs 12 nodes, sparse and full in turn.
+ * `npm run sim -- --scenario boot --nodes 1000 --seed 1 --hours 0.1 --json FILE` runs a large mesh and reports what it
+ * costs; `--known 16` others are given to each node. A seed always does the same. Exits 1 at the end if one failed.
  */
 const { values } = parseArgs({
   args: argv.slice(2),
   options: {
-    nodes: { type: 'string', default: '20' },
+    scenario: { type: 'string', default: 'trouble' },
+    nodes: { type: 'string' },
     seed: { type: 'string', default: '1' },
-    count: { type: 'string', default: '100' },
+    count: { type: 'string' },
     real: { type: 'boolean', default: false },
     'no-discovery': { type: 'boolean', default: false },
+    'full-mesh-limit': { type: 'string', default: '80' },
+    known: { type: 'string', default: '16' },
+    hours: { type: 'string', default: '0.1' },
+    json: { type: 'string' },
   },
 });
 
-const primitives = values.real ? await loadSodium() : fakePrimitives;
-let failed = 0;
-for (let seed = Number(values.seed); seed < Number(values.seed) + Number(values.count); seed++) {
-  const began = cpuUsage().user;
-  const options = { seed, nodes: Number(values.nodes), primitives, discovery: !values['no-discovery'] };
-  const { faults, convergedAfter } = runScenario(options);
-  const verdict = faults.length === 0 ? `whole after ${(convergedAfter! / 1_000).toFixed(1)} s` : 'FAILED';
-  stdout.write(`seed ${seed}: ${verdict}, ${Math.round((cpuUsage().user - began) / 1_000)} ms of CPU\n`);
-  for (const fault of faults.slice(0, 20)) stdout.write(`  ${fault}\n`);
-  if (faults.length > 0) failed++;
+const first = whole('seed', values.seed);
+const fullMeshLimit = whole('full-mesh-limit', values['full-mesh-limit']);
+const large = SCALE_SCENARIOS[values.scenario];
+
+exit((await run()) ? 0 : 1);
+
+async function run(): Promise<boolean> {
+  if (large !== undefined) return runLarge();
+  if (values.scenario === 'trouble') {
+    const discovery = !values['no-discovery'];
+    return runSeeds('20', '100', () => ({ discovery, fullMeshLimit }));
+  }
+  if (values.scenario === 'small') return runSeeds(String(SMALL_NODES), '1000', smallKind);
+  const known = ['trouble', 'small', ...Object.keys(SCALE_SCENARIOS)].join(', ');
+  return refuse(`there is no scenario "${values.scenario}": take one of ${known}`);
 }
-stdout.write(`${failed} of ${values.count} seeds failed\n`);
-exit(failed === 0 ? 0 : 1);
+
+async function runSeeds(
+  nodesUnlessGiven: string,
+  countUnlessGiven: string,
+  kindOf: (seed: number) => Pick<ScenarioOptions, 'discovery' | 'fullMeshLimit'>,
+): Promise<boolean> {
+  const nodes = whole('nodes', values.nodes ?? nodesUnlessGiven);
+  const count = whole('count', values.count ?? countUnlessGiven);
+  const primitives = values.real ? await loadSodium() : fakePrimitives;
+  let failed = 0;
+  for (let seed = first; seed < first + count; seed++) {
+    const began = cpuUsage().user;
+    const { faults, convergedAfter } = runScenario({ seed, nodes, primitives, ...kindOf(seed) });
+    const verdict = faults.length === 0 ? `whole after ${(convergedAfter! / 1_000).toFixed(1)} s` : 'FAILED';
+    stdout.write(`seed ${seed}: ${verdict}, ${Math.round((cpuUsage().user - began) / 1_000)} ms of CPU\n`);
+    for (const fault of faults.slice(0, 20)) stdout.write(`  ${fault}\n`);
+    if (faults.length > 0) failed++;
+  }
+  stdout.write(`${failed} of ${count} seeds failed\n`);
+  return failed === 0;
+}
+
+function runLarge(): boolean {
+  const scenario = large!;
+  const scaleRun = new ScaleRun({
+    scenario: values.scenario,
+    nodes: whole('nodes', values.nodes ?? '100'),
+    seed: first,
+    known: whole('known', values.known),
+    hours: Number(values.hours),
+    terms: scenario.terms,
+    fullMeshLimit,
+  });
+  scenario.run(scaleRun);
+  const report = scaleRun.report();
+  stdout.write(formatReport(report));
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
+  return report.faults.length === 0;
+}
+
+function whole(name: string, text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  refuse(`--${name} ${text}: a whole number above 0 is needed`);
+  exit(2);
+}
+
+function refuse(sentence: string): false {
+  stderr.write(`${sentence}\n`);
+  return false;
+}

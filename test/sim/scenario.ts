@@ -5,6 +5,7 @@ import type { Primitives } from '../../router/crypto/primitives.ts';
 import { unconverged } from './convergence.ts';
 import type { NetworkTerms } from './network.ts';
 import { SimMesh } from './sim-mesh.ts';
+import type { SimNode } from './sim-node.ts';
 
 const RANGE = '10.32.0.0/22';
 const RANGE_ADDRESSES = 1_024;
@@ -116,6 +117,7 @@ function judgeWholeMesh(mesh: SimMesh): void {
   const refusals = addresses.refusals.length;
   for (const node of living) addresses.allocate(node);
   judgeBroadcasts(mesh);
+  judgeRoutes(mesh);
   judgeUnicasts(mesh);
   clock.runFor(ANSWERED_WITHIN);
   mesh.faults.push(...addresses.refusals.slice(refusals));
@@ -143,6 +145,24 @@ function judgeBroadcasts(mesh: SimMesh): void {
     return;
   }
   mesh.faults.push(`no two views in a row are the same within ${CALM_WITHIN} ms`);
+}
+
+/** Messages of the control plane that go from hop to hop arrive: each node's next hop is followed from all to all. */
+function judgeRoutes({ living, faults }: SimMesh): void {
+  const byName = new Map<string, SimNode>(living.map((node) => [node.name, node]));
+  for (const from of living) {
+    for (const to of living) {
+      let at: SimNode | undefined = from;
+      for (let hops = 0; at !== to && at !== undefined && hops < living.length; hops++)
+        at = byName.get(nextHopOf(at, to) ?? '');
+      if (at !== to) faults.push(`routes from node ${from.number} do not lead to node ${to.number}`);
+    }
+  }
+}
+
+function nextHopOf({ routes }: SimNode, to: SimNode): string | undefined {
+  const position = routes!.names.indexOf(to.name);
+  return position < 0 ? undefined : routes!.names[routes!.nextHop[position]!];
 }
 
 /**

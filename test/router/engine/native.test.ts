@@ -111,6 +111,39 @@ test('the engine is native unless another is asked for', async (t) => {
   await engine.close();
 });
 
+test('a thread whose engine waits for packets hears its messages, and ends when it is told to', async (t) => {
+  const choose = new URL('../../../router/engine/choose.js', import.meta.url).href;
+  const port = await freePort();
+  const thread = `
+    const { parentPort } = require('worker_threads');
+    parentPort.on('message', (message) => parentPort.postMessage('heard ' + message));
+    import(${JSON.stringify(choose)}).then(async ({ openEngine }) => {
+      const onReady = () => undefined;
+      globalThis.kept = await openEngine('native', { tap: undefined, address: undefined, port: ${port}, onReady });
+      parentPort.postMessage('open');
+      setTimeout(() => parentPort.postMessage('heard nothing'), 5_000);
+    });`;
+  const program = `
+    const { Worker } = require('worker_threads');
+    const { once } = require('events');
+    const socket = require('dgram').createSocket('udp4');
+    const worker = new Worker(${JSON.stringify(thread)}, { eval: true });
+    (async () => {
+      console.log(...(await once(worker, 'message')));
+      socket.send(Buffer.alloc(60), ${port}, '127.0.0.1');
+      // What is dropped needs no JavaScript: after it the engine waits for the next one.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      worker.postMessage('this');
+      console.log(...(await once(worker, 'message')));
+      socket.close();
+      await worker.terminate();
+      console.log('ended');
+    })();`;
+  const { stdout, code } = await run([process.execPath, '-e', program], { limit: 60_000 });
+  t.is(stdout, 'open\nheard this\nended\n');
+  t.is(code, 0);
+});
+
 test('a thread that is terminated while datagrams pour in leaves the process alone', async (t) => {
   const choose = new URL('../../../router/engine/choose.js', import.meta.url).href;
   const port = await freePort();

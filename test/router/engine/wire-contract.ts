@@ -36,7 +36,14 @@ const ALIAS = 0x4ffffffd;
 const HELLO = Uint8Array.of(4, 0, 104, 101, 108, 108, 111);
 const COOKIES = { a: { send: COOKIE_B, receive: COOKIE_A }, b: { send: COOKIE_A, receive: COOKIE_B } };
 
+/** Around the ends of the cipher's blocks, where short messages become long ones to the addon, and long ones. */
+const LENGTHS = [...range(2, 260), ...range(1_340, 1_412), ...range(2_230, 2_380), 8_900, 8_959];
+
 const anyInner = fc.uint8Array({ minLength: 2, maxLength: 1_500, size: 'max' });
+
+function range(first: number, end: number): number[] {
+  return Array.from({ length: end - first }, (_, i) => first + i);
+}
 
 /** What an engine puts on the wire and takes from it, held against the oracle; attacks included. */
 export function wireContract(name: string, make: MakeNet): void {
@@ -119,6 +126,29 @@ function oracle(scene: DefineScene): void {
       seenB.messages.map(({ kind, flags, payload }) => toHex(Uint8Array.of(kind, flags, ...payload))),
       distinct.map(({ inner }) => toHex(inner)),
     );
+  });
+
+  scene('messages of every length are sealed and opened as the oracle does', async (t, net) => {
+    const { a, b, outsider, seenB } = net;
+    join(a, b);
+    a.engine.configure([{ type: 'path', path: PATH, to: outsider.endpoint, sendIndex: INDEX_B }]);
+    const inners = LENGTHS.map((length) => Uint8Array.from({ length }, (_, i) => (i * 7 + length) & 255));
+    for (let at = 0; at < inners.length; at += BURST) {
+      const burst = inners.slice(at, at + BURST);
+      a.engine.send(planOf(burst, false));
+      const datagrams = await received(t, outsider, burst.length);
+      const header = (i: number) => ({ index: INDEX_B, counter: BigInt(at + i) });
+      t.deepEqual(
+        datagrams.map(toHex),
+        burst.map((inner, i) => toHex(sealDatagram(KEY_AB, header(i), inner))),
+      );
+      for (const datagram of datagrams) outsider.send(b.endpoint, datagram);
+      await seenB.messageCount(t, at + burst.length);
+    }
+    const opened = seenB.messages.map(({ kind, flags, payload }) =>
+      toHex(Uint8Array.of(kind, flags, ...payload)),
+    );
+    t.deepEqual(new Set(opened), new Set(inners.map(toHex)));
   });
 
   scene('random messages are plain as the oracle has them, both ways', async (t, net) => {

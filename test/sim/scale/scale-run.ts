@@ -1,0 +1,120 @@
+import { cpuUsage, memoryUsage } from 'node:process';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { RoutesSnapshot } from '../../../core/routes.ts';
+import { HOUR, SECOND, type Millis } from '../../../core/time.ts';
+import { ScaleMesh, type ScaleOptions } from './scale-mesh.ts';
+import type { Backbone, Load, ScaleReport, StateSize } from './scale-report.ts';
+import { trafficBetween } from './traffic-meter.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+export interface ScaleRunOptions extends ScaleOptions {
+  readonly scenario: string;
+  readonly hours: number;
+}
+
+/** A large mesh, and what is measured and found wrong while a scenario goes on. */
+export class ScaleRun {
+  readonly mesh: ScaleMesh;
+  readonly faults: string[] = [];
+  /** How long the trouble of the scenario lasts. */
+  readonly duration: Millis;
+  readonly #options: ScaleRunOptions;
+  readonly #began = cpuUsage();
+  readonly #times: Record<string, number | null> = {};
+  readonly #loads: Record<string, Load> = {};
+
+  constructor(options: ScaleRunOptions) {
+    this.#options = options;
+    this.duration = options.hours * HOUR;
+    this.mesh = new ScaleMesh(options);
+  }
+
+  /** Notes how long something took; undefined, or more than `most`, is a fault. */
+  time(what: string, took: Millis | undefined, most: Millis): void {
+    this.#times[what] = took === undefined ? null : took / SECOND;
+    if (took === undefined) this.faults.push(`${what}: not in the time that was waited`);
+    else if (took > most) this.faults.push(`${what}: ${took / SECOND} s, not within ${most / SECOND} s`);
+  }
+
+  /** Measures what one of `nodes` nodes (all that there are, unless given) sends and costs while `act` goes on. */
+  load(what: string, act: () => void): Load {
+    const { clock, meter, nodes } = this.mesh;
+    const [began, before, cpu] = [clock.now, meter.total, cpuUsage()];
+    act();
+    const seconds = (clock.now - began) / SECOND;
+    const sent = trafficBetween(before, meter.total);
+    const { user, system } = cpuUsage(cpu);
+    const each = (value: number) => value / nodes.length / seconds;
+    return (this.#loads[what] = {
+      seconds,
+      gossipBytesPerSecond: each(sent.streamBytes - sent.heartbeatBytes),
+      heartbeatBytesPerSecond: each(sent.heartbeatBytes),
+      messagesPerSecond: each(sent.segments),
+      datagramsPerSecond: each(sent.datagrams),
+      datagramBytesPerSecond: each(sent.datagramBytes),
+      cpuMicrosecondsPerSecond: each(user + system),
+    });
+  }
+
+  report(): ScaleReport {
+    const { scenario, seed, known, hours } = this.#options;
+    const { nodes, living } = this.mesh;
+    const state = this.#stateSize();
+    const { user, system } = cpuUsage(this.#began);
+    return {
+      scenario,
+      nodes: nodes.length,
+      seed,
+      known: Math.min(known, nodes.length - 1),
+      hours,
+      times: this.#times,
+      loads: this.#loads,
+      state,
+      backbone: backboneOf(living[0]!.routes!),
+      faults: this.faults,
+      cpuSeconds: (user + system) / 1e6,
+      heapMegabytes: Math.round(memoryUsage().heapUsed / 1e6),
+    };
+  }
+
+  #stateSize(): StateSize {
+    const { living, nodes } = this.mesh;
+    const bytes = this.mesh.stateBytes(living[0]!);
+    collectGarbage();
+    const { heapUsed, external } = memoryUsage();
+    const heapKilobytesPerNode = (heapUsed + external) / 1e3 / nodes.length;
+    return { bytes, bytesPerPeer: bytes / living.length, heapKilobytesPerNode };
+  }
+}
+
+function backboneOf({ adjacencyStart, adjacency, names }: RoutesSnapshot): Backbone {
+  const degrees = names.map((_, i) => adjacencyStart[i + 1]! - adjacencyStart[i]!);
+  return {
+    leastDegree: Math.min(...degrees),
+    meanDegree: adjacency.length / names.length,
+    mostDegree: Math.max(...degrees),
+    diameter: Math.max(...names.map((_, i) => eccentricity(i, { adjacencyStart, adjacency, names }))),
+  };
+}
+
+/** Hops to the peer that is farthest from the one at `origin`. */
+function eccentricity(
+  origin: number,
+  { adjacencyStart, adjacency, names }: Pick<RoutesSnapshot, 'adjacencyStart' | 'adjacency' | 'names'>,
+): number {
+  const hops = new Int32Array(names.length).fill(-1);
+  hops[origin] = 0;
+  const queue = [origin];
+  for (const at of queue) {
+    for (let edge = adjacencyStart[at]!; edge < adjacencyStart[at + 1]!; edge++) {
+      const next = adjacency[edge]!;
+      if (hops[next] !== -1) continue;
+      hops[next] = hops[at]! + 1;
+      queue.push(next);
+    }
+  }
+  return hops[queue.at(-1)!]!;
+}

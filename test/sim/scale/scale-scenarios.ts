@@ -1,0 +1,205 @@
+import { MINUTE, SECOND, type Millis } from '../../../core/time.ts';
+import { randomBelow } from '../../../core/random.ts';
+import type { NetworkTerms } from '../network.ts';
+import type { SimNode } from '../sim-node.ts';
+import type { ScaleRun } from './scale-run.ts';
+
+const BOOT_SPREAD: Millis = SECOND;
+const BOOT_WITHIN: Millis = 30 * SECOND;
+const CHANGE_WITHIN: Millis = 2 * SECOND;
+/** A crash is noticed after 30 s of silence, and passed on. */
+const CRASH_WITHIN: Millis = 35 * SECOND;
+const HEAL_WITHIN: Millis = 10 * SECOND;
+/** Of the size of the state, that a node may send after healing. */
+const HEAL_TRAFFIC = 3;
+/** Gossip of one node in a mesh where nothing happens. */
+const MOST_STEADY_BYTES = 250;
+const WAIT_AT_MOST: Millis = 3 * MINUTE;
+/** Edges that are not needed are shed one by one, links become direct, and that is told. */
+const CALM_AFTER: Millis = 2 * MINUTE;
+const SAMPLES = 5;
+
+export interface ScaleScenario {
+  readonly about: string;
+  readonly terms: NetworkTerms;
+  run(run: ScaleRun): void;
+}
+
+const GOOD: NetworkTerms = { loss: 0.001, duplication: 0, leastDelay: 1, mostDelay: 20 };
+const SLOW: NetworkTerms = { loss: 0.01, duplication: 0.01, leastDelay: 150, mostDelay: 450 };
+
+export const SCALE_SCENARIOS: Readonly<Record<string, ScaleScenario>> = {
+  boot: {
+    about: 'all start at once; then nothing happens; then some leave, join and crash one by one',
+    terms: GOOD,
+    run: (run) => {
+      boot(run, BOOT_WITHIN);
+      steady(run, 'nothing happens', true);
+      single(run);
+    },
+  },
+  'rolling-restart': {
+    about: 'one after the other is stopped and started again',
+    terms: GOOD,
+    run: (run) => {
+      boot(run, BOOT_WITHIN);
+      run.load('restarts', () => rollingRestart(run));
+      run.time('one view after the last restart', run.mesh.untilOneView(WAIT_AT_MOST), HEAL_WITHIN);
+    },
+  },
+  'third-vanishes': {
+    about: 'a random third is cut off from power at once',
+    terms: GOOD,
+    run: (run) => {
+      boot(run, BOOT_WITHIN);
+      run.load('calm', () => run.mesh.clock.runFor(CALM_AFTER));
+      run.load('a third is gone', () => vanish(run));
+      steady(run, 'afterwards', false);
+    },
+  },
+  partition: {
+    about: 'two halves are parted and joined again',
+    terms: GOOD,
+    run: (run) => {
+      boot(run, BOOT_WITHIN);
+      run.mesh.clock.runFor(CALM_AFTER);
+      partition(run);
+    },
+  },
+  'slow-links': {
+    about: 'every datagram and segment takes 150 to 450 ms, 1 % are lost',
+    terms: SLOW,
+    run: (run) => {
+      boot(run, 2 * BOOT_WITHIN);
+      steady(run, 'nothing happens', false);
+    },
+  },
+  flapping: {
+    about: 'one node is cut off from power and started again every 20 s',
+    terms: GOOD,
+    run: (run) => {
+      boot(run, BOOT_WITHIN);
+      run.mesh.clock.runFor(CALM_AFTER);
+      run.load('one node flaps', () => flap(run));
+      run.time('one view afterwards', run.mesh.untilOneView(WAIT_AT_MOST), CRASH_WITHIN);
+    },
+  },
+  churn: {
+    about: '1 % of the nodes crash each minute, and as many start again',
+    terms: GOOD,
+    run: (run) => {
+      boot(run, BOOT_WITHIN);
+      run.mesh.clock.runFor(CALM_AFTER);
+      run.load('churn', () => churn(run));
+      run.time('one view afterwards', run.mesh.untilOneView(WAIT_AT_MOST), CRASH_WITHIN);
+    },
+  },
+};
+
+function boot(run: ScaleRun, within: Millis): void {
+  run.load('start', () => {
+    run.mesh.boot(BOOT_SPREAD);
+    run.mesh.clock.runFor(BOOT_SPREAD);
+    const took = run.mesh.untilOneView(WAIT_AT_MOST);
+    run.time('one view after the first start', took === undefined ? undefined : took + BOOT_SPREAD, within);
+  });
+}
+
+/** `judged`: by what a mesh may send in which nothing happens. */
+function steady(run: ScaleRun, what: string, judged: boolean): void {
+  run.mesh.clock.runFor(CALM_AFTER);
+  const { gossipBytesPerSecond } = run.load(what, () => run.mesh.clock.runFor(run.duration));
+  if (judged && gossipBytesPerSecond > MOST_STEADY_BYTES)
+    run.faults.push(`${what}: ${gossipBytesPerSecond.toFixed(0)} bytes of gossip per node and second`);
+}
+
+/** Some nodes leave, join again, and crash, each after the one before it is known everywhere. */
+function single(run: ScaleRun): void {
+  const { mesh } = run;
+  const slowest = { left: 0, joined: 0, crashed: 0 };
+  const note = (what: keyof typeof slowest, took: Millis | undefined) => {
+    slowest[what] = Math.max(slowest[what], took ?? WAIT_AT_MOST);
+  };
+  for (const node of mesh.draw(mesh.nodes, SAMPLES)) {
+    mesh.leave(node);
+    note('left', mesh.untilKnown(node, false, WAIT_AT_MOST));
+    mesh.start(node);
+    note('joined', mesh.untilKnown(node, true, WAIT_AT_MOST));
+  }
+  for (const node of mesh.draw(mesh.nodes, SAMPLES)) node.crash();
+  note('crashed', mesh.untilOneView(WAIT_AT_MOST));
+  run.time(`slowest of ${SAMPLES} leaves to be known to all`, slowest.left, CHANGE_WITHIN);
+  run.time(`slowest of ${SAMPLES} joins to be known to all`, slowest.joined, CHANGE_WITHIN);
+  run.time(`${SAMPLES} crashes to be known to all`, slowest.crashed, CRASH_WITHIN);
+}
+
+function rollingRestart({ mesh, duration }: ScaleRun): void {
+  const pause = duration / mesh.nodes.length;
+  for (const node of mesh.nodes) {
+    mesh.leave(node);
+    mesh.clock.runFor(SECOND);
+    mesh.start(node);
+    mesh.clock.runFor(Math.max(0, pause - SECOND));
+  }
+}
+
+function vanish(run: ScaleRun): void {
+  const { mesh } = run;
+  for (const node of mesh.draw(mesh.nodes, Math.floor(mesh.nodes.length / 3))) node.crash();
+  const survivors = mesh.living;
+  const missing = new Set<number>();
+  const took = mesh.clock.runWhileNot(
+    () => {
+      for (const { routes, number } of survivors)
+        if (routes!.names.length < survivors.length) missing.add(number);
+      return mesh.hasOneView();
+    },
+    WAIT_AT_MOST,
+    SECOND,
+  );
+  run.time('one view after a third vanished', took, 2 * CRASH_WITHIN);
+  if (missing.size > 0) run.faults.push(`${missing.size} nodes lost sight of others that run`);
+}
+
+function partition(run: ScaleRun): void {
+  const { mesh } = run;
+  const half = new Set(mesh.draw(mesh.nodes, Math.floor(mesh.nodes.length / 2)));
+  for (const a of mesh.nodes) {
+    for (const b of mesh.nodes) {
+      if (half.has(a) !== half.has(b)) mesh.network.cut(a.endpoint.ip, b.endpoint.ip);
+    }
+  }
+  run.load('parted', () => mesh.clock.runFor(run.duration));
+  mesh.network.heal();
+  let took: Millis | undefined;
+  const load = run.load('healing', () => (took = mesh.untilOneView(WAIT_AT_MOST)));
+  run.time('one view after healing', took, HEAL_WITHIN);
+  const sent = load.gossipBytesPerSecond * load.seconds;
+  const most = HEAL_TRAFFIC * mesh.stateBytes(mesh.nodes[0]!);
+  if (sent > most)
+    run.faults.push(`healing: ${sent.toFixed(0)} bytes of each node, more than ${most.toFixed(0)}`);
+}
+
+function flap({ mesh, duration }: ScaleRun): void {
+  const node = mesh.nodes[0]!;
+  for (const end = mesh.clock.now + duration; mesh.clock.now < end;) {
+    mesh.clock.runFor(10 * SECOND);
+    node.crash();
+    mesh.clock.runFor(10 * SECOND);
+    mesh.start(node);
+  }
+}
+
+function churn({ mesh, duration }: ScaleRun): void {
+  const every = MINUTE / (mesh.nodes.length / 100);
+  const down: SimNode[] = [];
+  for (const end = mesh.clock.now + duration; mesh.clock.now < end;) {
+    mesh.clock.runFor(every);
+    const { living } = mesh;
+    const victim = living[randomBelow(mesh.random, living.length)]!;
+    victim.crash();
+    down.push(victim);
+    if (down.length > 1) mesh.start(down.shift()!);
+  }
+  for (const node of down) mesh.start(node);
+}
