@@ -139,18 +139,13 @@ export class HostNetwork implements HostPort {
     return checkClaims(this.#host, claims, this.settings.range, ownInterfaces(this.settings));
   }
 
-  /** A guarded port is guarded before it is there, and one that could not be made whole goes. */
+  /** A guarded port is guarded before it is there. */
   async plug(plan: PortPlan, namespace: Namespace): Promise<void> {
     const { hostInterface, mac, addresses } = plan;
-    const guard = { hostInterface, mac, addresses: addresses.map(({ ip }) => ip) };
-    try {
-      if (plan.guarded) await this.#guards.add(guard);
-      await plug(this.#place(), plan, namespace);
-    } catch (error) {
-      // The caller unplugs what is left, and is told if it cannot be.
-      await this.unplug(hostInterface).catch(() => undefined);
-      throw error;
+    if (plan.guarded) {
+      await this.#guards.add({ hostInterface, mac, addresses: addresses.map(({ ip }) => ip) });
     }
+    await plug(this.#place(), plan, namespace);
   }
 
   announce(plan: PortPlan, namespace: Namespace): Promise<void> {

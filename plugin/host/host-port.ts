@@ -10,7 +10,7 @@ export interface HostPort {
   open(target: string): Promise<Namespace>;
   /** Rejects if one of these addresses lies outside the mesh's range in a network that the host uses itself. */
   checkClaims(claims: readonly Cidr[]): Promise<void>;
-  /** Makes the pair; all of it or nothing. */
+  /** Makes the pair. When it rejects, {@link unplug} removes what there is of it. */
   plug(plan: PortPlan, namespace: Namespace): Promise<void>;
   /** Waits until the bridge forwards from a port that was made, and tells the neighbours whose its addresses are. */
   announce(plan: PortPlan, namespace: Namespace): Promise<void>;

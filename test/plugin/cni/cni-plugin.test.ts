@@ -619,6 +619,22 @@ test('a runtime that gives up need not wait for the queue of DELs', async (t) =>
   t.deepEqual(bench.left(), []);
 });
 
+test('row 26: an ADD whose beginning is not written down yet is nothing that leaked', async (t) => {
+  const bench = new CniBench();
+  await bench.attachments.expose([], true);
+  let release: () => void = () => undefined;
+  bench.store.held = new Promise((resolve) => (release = resolve));
+  const added = bench.call('ADD');
+  while (bench.held().length < 2) await new Promise((resolve) => setImmediate(resolve));
+  const collected = bench.call('GC', {}, CONFIG);
+  for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
+  release();
+  t.false((await added).failed);
+  t.false((await collected).failed);
+  t.deepEqual(bench.held(), ['10.32.0.1/12 weave:expose', '10.32.0.2/12 cni:mesh/pod1/eth0']);
+  t.is(bench.host.plugged.size, 1);
+});
+
 test('row 26: a port that comes while strays are removed stays', async (t) => {
   const bench = new CniBench();
   const port = hostInterfaceName('cni:mesh/pod1/eth0');

@@ -19,19 +19,21 @@ export class MemoryStore implements StorePort {
   failing = false;
   /** So many commits succeed and then one fails. */
   failAfter: number | undefined;
+  /** What commits wait for. */
+  held: Promise<void> | undefined;
 
   load(): ReadonlyMap<string, Uint8Array> {
     return new Map(this.values);
   }
 
-  commit(changes: readonly StoreChange[]): Promise<void> {
-    if (this.failAfter !== undefined && this.failAfter-- === 0) return Promise.reject(new Error('disk full'));
-    if (this.failing) return Promise.reject(new Error('disk full'));
+  async commit(changes: readonly StoreChange[]): Promise<void> {
+    if (this.held !== undefined) await this.held;
+    if (this.failAfter !== undefined && this.failAfter-- === 0) throw new Error('disk full');
+    if (this.failing) throw new Error('disk full');
     for (const { key, value } of changes) {
       if (value === undefined) this.values.delete(key);
       else this.values.set(key, value);
     }
-    return Promise.resolve();
   }
 
   close(): Promise<void> {
