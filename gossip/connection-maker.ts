@@ -18,6 +18,11 @@ const MAX_DIALS = 64;
  */
 const ENOUGH = 8;
 const DEFERRED_BY: Millis = SECOND;
+/**
+ * Who has ENOUGH connections lets so much time pass before dialling a peer that was heard of: where many start at once,
+ * the mesh turns out to be too large for all of them to connect to all.
+ */
+const PATIENCE: Millis = SECOND;
 /** Of two peers that discover each other, the one with the higher name waits for the other. */
 const YIELD: Millis = 3 * SECOND;
 
@@ -289,7 +294,8 @@ export class ConnectionMaker {
   #want(peer: WantedPeer, now: Millis): void {
     if (peer.addresses.length === 0) return;
     const yields = peer.mayDialUs && peer.name < this.#options.self;
-    const soon = yields ? now + YIELD : now;
+    const patience = this.#connected.size < ENOUGH ? 0 : PATIENCE;
+    const soon = now + (yields ? YIELD : patience);
     const target = this.#targets.get(peer.name) ?? new Target([], false, soon);
     const isBack = peer.reachable && !target.reachable;
     if (isBack || target.candidateUntil !== undefined) target.resetBackOff(soon);

@@ -242,3 +242,25 @@ test('who was asked for and is part of a sparse mesh by way of others is not dia
   m.serve([]);
   t.is(m.onTimeout(60_000).length, 1);
 });
+
+test('who has eight connections dials a peer that was heard of a second later, and not if it is unwanted by then', (t) => {
+  const wanted = {
+    name: peerName(90),
+    addresses: [endpoint('192.0.2.90')],
+    mayDialUs: true,
+    reachable: true,
+  };
+  const m = maker();
+  for (let i = 0; i < 8; i++) m.onRegistered(2 * i + 1, peerName(i + 2), 0);
+  m.discover([wanted], 5_000);
+  t.is(m.nextTimeout(), 6_000);
+  m.discover([], 5_500);
+  t.is(m.nextTimeout(), undefined);
+  m.discover([wanted], 7_000);
+  m.discover([wanted], 7_900);
+  t.deepEqual(dialsUntil(m, 60_000), { 8_000: 1 });
+  const young = maker();
+  for (let i = 0; i < 7; i++) young.onRegistered(2 * i + 1, peerName(i + 2), 0);
+  young.discover([wanted], 5_000);
+  t.is(young.nextTimeout(), 5_000);
+});
