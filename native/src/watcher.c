@@ -96,7 +96,6 @@ static void call(watcher *self) {
 }
 
 /* A socket may report the error of one datagram, which is over when it has been read; a TAP reports its end only. */
-static void call(watcher *self);
 static bool survives(watcher *self) {
   int error;
   socklen_t length = sizeof error;
