@@ -29,8 +29,10 @@ interface Contender {
 }
 
 const pods = Number(process.argv[2] ?? 0);
-const lab = await Lab.create(`wtbench${process.pid}`, 1);
-const state = mkdtempSync(join(tmpdir(), `wtbench${process.pid}-`));
+const prefix = `wtbench${process.pid}`;
+Lab.sweepWhenInterrupted(prefix);
+const lab = await Lab.create(prefix, 1);
+const state = mkdtempSync(join(tmpdir(), `${prefix}-`));
 try {
   const host = lab.hosts[0]!;
   await host.launch([]);

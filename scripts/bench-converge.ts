@@ -48,9 +48,7 @@ const isFull = count <= limit;
 
 const faults: string[] = [];
 const prefix = `wtcv${process.pid}`;
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(signal, () => void Lab.sweep(prefix).finally(() => process.exit(130)));
-}
+Lab.sweepWhenInterrupted(prefix);
 const lab = await Lab.create(prefix, count);
 try {
   const result = await measure(lab);

@@ -118,7 +118,9 @@ if (!Number.isInteger(rounds) || rounds < 1 || rounds > MAX_ROUNDS) {
   exit(2);
 }
 
-const lab = await Lab.create(`wi${process.pid}`, 2);
+const prefix = `wi${process.pid}`;
+Lab.sweepWhenInterrupted(prefix);
+const lab = await Lab.create(prefix, 2);
 try {
   const host = await launch(lab);
   await timed(() => allocate(host));

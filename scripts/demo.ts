@@ -24,9 +24,7 @@ interface DemoFlags {
 async function demo(flags: DemoFlags): Promise<void> {
   say('three hosts in network namespaces, on one underlay');
   const prefix = `wtdemo${process.pid}`;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => void Lab.sweep(prefix).finally(() => process.exit(130)));
-  }
+  Lab.sweepWhenInterrupted(prefix);
   const lab = await Lab.create(prefix, 3);
   try {
     if (flags.forwardDrop) {

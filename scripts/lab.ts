@@ -61,6 +61,13 @@ export class Lab {
     }
   }
 
+  /** From now on a signal that ends this process removes what it made under this prefix first. */
+  static sweepWhenInterrupted(prefix: string): void {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.once(signal, () => void Lab.sweep(prefix).finally(() => process.exit(130)));
+    }
+  }
+
   /** The namespace that bridges the hosts; `tcpdump` on its br0 sees the whole underlay. */
   get underlay(): string {
     return `${this.prefix}-net`;

@@ -1,5 +1,6 @@
 import { argv, exit, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
+import { Lab } from '../../scripts/lab.ts';
 import { killRun } from './kill-run.ts';
 
 /** `npm run test:crash`, as root: kills a daemon 200 times under load, or `-- --kills N` times. Exits 1 on a fault. */
@@ -8,9 +9,11 @@ const { values } = parseArgs({
   options: { kills: { type: 'string', default: '200' } },
 });
 
+const prefix = `wk${process.pid}`;
+Lab.sweepWhenInterrupted(prefix);
 const began = performance.now();
 const { kills, answered, unanswered, launchMs, firstAnswerMs, faults } = await killRun(
-  `wk${process.pid}`,
+  prefix,
   Number(values.kills),
   (done) => {
     if (done % 20 === 0) stdout.write(`${done} kills\n`);

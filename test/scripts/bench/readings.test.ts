@@ -33,6 +33,7 @@ test('options choose contenders, measures, rounds and files', (t) => {
   const quick = parsePlan(['--quick']);
   t.deepEqual([quick.rounds, quick.out, quick.limitSeconds], [1, undefined, 300]);
   t.is(parsePlan([]).limitSeconds, 3_420);
+  t.is(parsePlan(['--minutes', '38']).limitSeconds, 2_280);
 });
 
 test('a wrong option says what is known', (t) => {
