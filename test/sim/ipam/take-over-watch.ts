@@ -1,7 +1,7 @@
 import { formatIp } from '../../../core/address.ts';
 import type { PeerName } from '../../../core/peer-name.ts';
 import type { StoreChange } from '../../../core/store.ts';
-import { MINUTE, type Millis } from '../../../core/time.ts';
+import { MINUTE, SECOND, type Millis } from '../../../core/time.ts';
 import type { Owner, RingEntry } from '../../../ipam/entries.ts';
 import type { TakeOver as StoredTakeOver } from '../../../ipam/quarantine.ts';
 import type { AddressRange } from '../../../ipam/range.ts';
@@ -11,11 +11,10 @@ import type { IpamNode } from './ipam-node.ts';
 import type { Excuse, Reference } from './reference.ts';
 
 const TAKE_OVER_KEY = 'ipam/take-over/';
-/**
- * What is taken over without --now rests for 10 min at least, from the moment at which it was decided; it may have been
- * stored much later where the disk was full.
- */
+/** What is taken over without --now rests for 10 min from the moment at which it was decided, which is before it is stored. */
 const CERTAIN_REST: Millis = 5 * MINUTE;
+/** What is stored within this long of a failure may have been decided at any time before: the disk was full. */
+const RETRIED_WITHIN: Millis = 10 * SECOND;
 
 /** What the watch is told of the mesh as it really is. */
 export interface WatchedMesh {
@@ -243,7 +242,9 @@ export class TakeOverWatch {
     victims: ReadonlySet<PeerName>,
     record: StoredTakeOver | undefined,
   ): TakeOver {
-    const restsUntil = record?.now === false ? this.#mesh.now() + CERTAIN_REST : -Infinity;
+    const now = this.#mesh.now();
+    const isFresh = record?.now === false && now > taker.failedAt + RETRIED_WITHIN;
+    const restsUntil = isFresh ? now + CERTAIN_REST : -Infinity;
     const waiting = record?.waiting ?? [];
     const takeOver = {
       taker,
