@@ -217,11 +217,14 @@ export class Requests {
   /** Whoever may have what is needed; of an exact need only its owner. */
   #candidates(need: Need, peers: readonly IpamPeer[]): DonorCandidate[] {
     const generations = this.#generationsOf(peers);
-    const sizes = this.#ports.holdings.sizesWithin(need.span, (name) => generations.get(name));
-    const names = need.exact ? [...sizes.keys()].filter((name) => generations.has(name)) : generations.keys();
+    const owners = this.#ports.holdings.ownersWithin(need.span, (name) => generations.get(name));
+    const names = need.exact
+      ? [...owners.keys()].filter((name) => generations.has(name))
+      : generations.keys();
     return Array.from(names, (name) => {
-      const owned = sizes.get(name) ?? 0;
-      return { name, weight: Math.min(owned, this.#ports.freeHint(name) ?? owned), owned };
+      const owned = owners.get(name) ?? [];
+      const size = spanSize(owned);
+      return { name, weight: Math.min(size, this.#ports.freeHint(name) ?? size), owned };
     });
   }
 
