@@ -176,6 +176,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   /** The transaction `token` would survive a power cut. */
   onCommitted(token: number, now: Millis): void {
     for (const output of this.#queue.committed(token)) this.#release(output);
+    this.#takeOvers.onCommitted();
     this.#hint.note();
     this.#settle(now);
   }
@@ -183,6 +184,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   /** The transaction `token` was not made; `error` = a sentence. */
   onCommitFailed(token: number, error: string, now: Millis): void {
     const outputs = this.#queue.failed(token, now);
+    this.#takeOvers.onCommitFailed(now);
     this.#effects.push(...refuseOutputs(outputs, error, this.#holdings, this.#queue, now));
     this.#settle(now);
   }
