@@ -64,8 +64,6 @@ export class IpamNode implements SimHost {
   armed: CrashStep | undefined;
   /** Transactions fail. */
   isDiskFull = false;
-  /** When a transaction last did. */
-  failedAt: Millis = -Infinity;
   readonly #world: IpamWorld;
   readonly #init: InitMode;
   readonly #random: SeededRandom;
@@ -302,7 +300,6 @@ export class IpamNode implements SimHost {
       const isIpam = changes.some(({ key }) => key.startsWith('ipam/'));
       if (isIpam && this.isDiskFull) {
         this.#world.count('transaction failed');
-        this.failedAt = now;
         this.control!.onCommitFailed(token, 'the disk is full', now);
         return;
       }
