@@ -7,11 +7,13 @@ import type { IpamRequest, IpamResult } from '../../../ipam/effects.ts';
 import type { InitMode } from '../../../ipam/init-mode.ts';
 import { parseIpamSettings, type IpamSettings } from '../../../ipam/settings.ts';
 import type { IpamStatus } from '../../../ipam/status.ts';
+import { nodeName } from '../control-host.ts';
+import { fakePrimitives } from '../fake-primitives.ts';
 import { SimNetwork } from '../network.ts';
 import { VirtualClock } from '../virtual-clock.ts';
 import { rangeOf, type Action, type Scenario } from './actions.ts';
 import { NO_NOISE } from './faulty-ipam.ts';
-import { IpamNode, nodeName, type IpamWorld } from './ipam-node.ts';
+import { IpamNode, type IpamWorld } from './ipam-node.ts';
 import { owned, ringOf, stored, TakeOverWatch } from './take-over-watch.ts';
 import { Reference } from './reference.ts';
 import { Weather } from './weather.ts';
@@ -63,6 +65,7 @@ export function runScenario(scenario: Scenario): RunResult {
 
 class IpamRun implements IpamWorld {
   readonly clock = new VirtualClock();
+  readonly primitives = fakePrimitives;
   readonly network: SimNetwork;
   readonly settings: IpamSettings;
   readonly seed: number;
@@ -209,7 +212,7 @@ class IpamRun implements IpamWorld {
   }
 
   #performAt(node: IpamNode, action: Extract<Action, { node: number }>): boolean {
-    const isUp = node.control !== undefined;
+    const isUp = node.alive;
     switch (action.do) {
       case 'start':
         if (!isUp) this.#start(node);
@@ -320,7 +323,7 @@ class IpamRun implements IpamWorld {
     const targets = this.#targetsOf(node);
     this.#watch.onStart(
       node,
-      targets.some(({ control }) => control !== undefined),
+      targets.some(({ alive }) => alive),
     );
     // What ran on it may still do so.
     if (this.#killed.delete(node.number)) this.#reference.onReplaced(node.number, node.store);
@@ -405,7 +408,7 @@ class IpamRun implements IpamWorld {
     for (const node of this.#live()) {
       node.armed = undefined;
       node.isDiskFull = false;
-      if (node.control === undefined) this.#start(node);
+      if (!node.alive) this.#start(node);
     }
     // Somebody has to want addresses, or there is no ring.
     const [first] = this.#live();
