@@ -8,11 +8,13 @@ import type { InitMode } from '../../../ipam/init-mode.ts';
 import { parseIpamSettings, type IpamSettings } from '../../../ipam/settings.ts';
 import type { IpamStatus } from '../../../ipam/status.ts';
 import { readStored, RING_KEY } from '../../../ipam/stored-state.ts';
+import { nodeName } from '../control-host.ts';
+import { fakePrimitives } from '../fake-primitives.ts';
 import { SimNetwork } from '../network.ts';
 import { VirtualClock } from '../virtual-clock.ts';
 import { rangeOf, type Action, type Scenario } from './actions.ts';
 import { NO_NOISE } from './faulty-ipam.ts';
-import { IpamNode, nodeName, type IpamWorld } from './ipam-node.ts';
+import { IpamNode, type IpamWorld } from './ipam-node.ts';
 import { owned, ringOf, stored, TakeOverWatch } from './take-over-watch.ts';
 import { Reference } from './reference.ts';
 import { Weather } from './weather.ts';
@@ -64,6 +66,7 @@ export function runScenario(scenario: Scenario): RunResult {
 
 class IpamRun implements IpamWorld {
   readonly clock = new VirtualClock();
+  readonly primitives = fakePrimitives;
   readonly network: SimNetwork;
   readonly settings: IpamSettings;
   readonly seed: number;
@@ -213,7 +216,7 @@ class IpamRun implements IpamWorld {
   }
 
   #performAt(node: IpamNode, action: Extract<Action, { node: number }>): boolean {
-    const isUp = node.control !== undefined;
+    const isUp = node.alive;
     switch (action.do) {
       case 'start':
         if (!isUp) this.#start(node);
@@ -324,7 +327,7 @@ class IpamRun implements IpamWorld {
     const targets = this.#targetsOf(node);
     this.#watch.onStart(
       node,
-      targets.some(({ control }) => control !== undefined),
+      targets.some(({ alive }) => alive),
     );
     // What ran on it may still do so.
     if (this.#killed.delete(node.number)) this.#reference.onBack(node.number, node.store);
@@ -417,7 +420,7 @@ class IpamRun implements IpamWorld {
     for (const node of this.#live()) {
       node.armed = undefined;
       node.isDiskFull = false;
-      if (node.control === undefined) this.#start(node);
+      if (!node.alive) this.#start(node);
     }
     // Somebody has to want addresses, or there is no ring.
     const [first] = this.#live();
