@@ -1,8 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
-import type { FastifyInstance } from 'fastify';
-import { checkSocketPath, createApi, listenOnSocket } from '../router/api/server.ts';
+import { checkSocketPath, createApi, listenOnSocket, type ApiServer } from '../router/api/server.ts';
 import { secretRoom } from '../core/bytes.ts';
 import type { Log } from '../core/log.ts';
 import type { RandomSource } from '../core/random.ts';
@@ -93,7 +92,7 @@ class DaemonProcess {
   #loop: ControlLoop | undefined;
   #attachments: Attachments | undefined;
   #cni: CniService | undefined;
-  #api: FastifyInstance | undefined;
+  #api: ApiServer | undefined;
   #ending = false;
 
   constructor(settings: LaunchSettings, prepared: PreparedNode, host: HostPlan, store: StorePort, log: Log) {
