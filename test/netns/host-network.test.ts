@@ -306,11 +306,11 @@ test('rules that somebody flushed come back with every guard, and do not keep po
 test('while nothing changes a check starts no program, and sees what does change', async (t) => {
   const lab = await HostLab.start(t);
   let programs = 0;
-  const { run } = lab.commands;
+  const run = lab.commands.run.bind(lab.commands);
   lab.commands.run = (program, ...rest) => {
     // Of a namespace apart, files are read by a program too.
     if (program !== 'cat') programs++;
-    return run.call(lab.commands, program, ...rest);
+    return run(program, ...rest);
   };
   const network = lab.network();
   await network.setUp();
