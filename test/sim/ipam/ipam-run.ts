@@ -555,9 +555,9 @@ class IpamRun implements IpamWorld {
     const usable = this.settings.range.size - 2;
     // What an id held that was released on a full disk may only be let go now.
     for (let i = 0; this.#reference.size < usable; i++) {
-      // What was granted to a peer may still be under way to it on a connection that was cut until a moment ago.
-      while (!this.#askAndWait(`rest-${i}`)) {
-        if (this.#weather.isCalm(this.clock.now)) {
+      // What was granted to a peer may be under way to it: for long on a connection that was cut until a moment ago.
+      for (let refusals = 1; !this.#askAndWait(`rest-${i}`); refusals++) {
+        if (refusals > 1 && this.#weather.isCalm(this.clock.now)) {
           return this.fault('space', `rest-${i} of ${usable} was refused: space is lost`);
         }
         this.clock.runFor(LOOK_EVERY);

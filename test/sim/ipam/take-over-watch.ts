@@ -40,6 +40,8 @@ interface TakeOver {
   waiting: readonly Owner[];
   /** By offset: the first value by which somebody else gave the address to the taker, who owns it by that from then on. */
   readonly given: Map<number, RingValue>;
+  /** Offsets that the victim has claimed back: whoever gets them from it need not wait. */
+  readonly returned: Set<number>;
   /** Who had it on disk at some time. */
   readonly knew: Set<IpamNode>;
   /** Who may have gone on without knowing of it, which cannot be excluded, and why. */
@@ -63,6 +65,8 @@ export class TakeOverWatch {
   readonly #byRecord = new Map<string, TakeOver>();
   /** "NODE OFFSET" */
   readonly #everHeld = new Set<string>();
+  /** Began from a seed list, perhaps anew, where they may have reached nobody who knew what they gave away since (E3). */
+  readonly #seededAlone = new Set<IpamNode>();
   /** What nodes that were rolled back may give out once more. */
   readonly #rolledBack = new Set<string>();
 
@@ -85,6 +89,7 @@ export class TakeOverWatch {
     this.#rings.set(node, after);
     this.#findUnrecorded(node, before, after);
     this.#noteGifts(node, after);
+    this.#noteReturns(node, after);
     for (const takeOver of this.#all) if (this.#knows(node, takeOver)) takeOver.knew.add(node);
   }
 
@@ -110,6 +115,8 @@ export class TakeOverWatch {
   onStart(node: IpamNode, reaches: boolean): void {
     const why = this.#mesh.isKilled(node) ? 'E1' : reaches && this.#mesh.isCalm(node) ? undefined : 'E3';
     const hasRing = ringOf(node) !== undefined;
+    if (hasRing || why === undefined) this.#seededAlone.delete(node);
+    else this.#seededAlone.add(node);
     for (const takeOver of this.#all) {
       // A seed list gives a host that had no ring what was its own at first.
       const isVictim = takeOver.taker !== node && takeOver.record.victim.owner === node.name;
@@ -140,6 +147,7 @@ export class TakeOverWatch {
   /** See Judge. */
   whyOf(node: IpamNode, address: string): Excuse | undefined {
     if (this.#rolledBack.has(address)) return 'E4';
+    if (this.#seededAlone.has(node) && this.#isBehind(node, address)) return 'E3';
     for (const takeOver of this.#of(address)) {
       const { unaware, waiting } = takeOver;
       if (unaware.size === 0 || this.#knows(node, takeOver)) continue;
@@ -155,7 +163,18 @@ export class TakeOverWatch {
   isRightful(node: IpamNode, address: string): boolean {
     if (this.#rolledBack.has(address)) return false;
     const isAware = this.#of(address).every((takeOver) => this.#knows(node, takeOver));
-    return isAware && this.#owns(node, this.#offsets.get(address)!);
+    return isAware && !this.#isBehind(node, address) && this.#owns(node, this.#offsets.get(address)!);
+  }
+
+  /** Has somebody stored a later value of it? */
+  #isBehind(node: IpamNode, address: string): boolean {
+    const [offset, entry] = [this.#offsets.get(address)!, ringOf(node)];
+    const own = valueAt(entry?.ring ?? [], offset);
+    return this.#mesh.nodes.some((other) => {
+      const ring = ringOf(other);
+      const value = ring?.clusterId === entry?.clusterId ? valueAt(ring?.ring ?? [], offset) : undefined;
+      return value !== undefined && (own === undefined || compareValues(value, own) > 0);
+    });
   }
 
   /** A node hands out an address: not one that was taken over and is not free yet. */
@@ -183,6 +202,7 @@ export class TakeOverWatch {
   #isByThisTakeOver(takeOver: TakeOver, node: IpamNode, offset: number): boolean {
     if (this.#forgotten.has(takeOver)) return false;
     if (takeOver.taker === node) return this.#isHeld(takeOver, offset);
+    if (takeOver.returned.has(offset)) return false;
     const entry = ringOf(node);
     const { epoch } = takeOver.values.get(offset)!;
     const isOfEpoch = entry?.clusterId === takeOver.clusterId && valueAt(entry.ring, offset)?.epoch === epoch;
@@ -241,6 +261,16 @@ export class TakeOverWatch {
     }
   }
 
+  #noteReturns(node: IpamNode, after: RingEntry | undefined): void {
+    for (const { clusterId, values, record, returned } of this.#all) {
+      if (record.victim.owner !== node.name || after?.clusterId !== clusterId) continue;
+      for (const [offset, { epoch }] of values) {
+        const value = valueAt(after.ring, offset);
+        if (value?.owner === node.name && value.epoch === epoch) returned.add(offset);
+      }
+    }
+  }
+
   #begin(
     taker: IpamNode,
     clusterId: string,
@@ -258,6 +288,7 @@ export class TakeOverWatch {
       restsUntil,
       waiting,
       given: new Map(),
+      returned: new Set<number>(),
       knew: new Set([taker]),
       unaware: new Map(),
     };
