@@ -10,7 +10,7 @@ import type { Attachments } from '../plugin/host/attachments.ts';
 import { messageOf } from '../plugin/host/host-error.ts';
 import type { HostNetwork } from '../plugin/host/host-network.ts';
 import type { AddressPort } from '../plugin/host/host-port.ts';
-import type { IpamStatus } from '../router/status.ts';
+import type { IpamStatus } from '../ipam/status.ts';
 import { filesBeside } from './daemon-files.ts';
 import { DEFAULT_SOCKET } from './settings.ts';
 

@@ -4,7 +4,7 @@ import { toHex } from '../core/bytes.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { Millis } from '../core/time.ts';
 import type { TopologyEntry } from '../gossip/topology-entry.ts';
-import type { IpamRequest, IpamResult } from '../ipam/effects.ts';
+import type { CheckOutcome, IpamRequest, IpamResult, RemovedPeer, ResetOutcome } from '../ipam/effects.ts';
 import type { InstallSettings } from '../plugin/cni/installation.ts';
 import { isSupported, SUPPORTED_VERSIONS } from '../plugin/cni/spec-version.ts';
 import type { AddressPort } from '../plugin/host/host-port.ts';
@@ -15,18 +15,16 @@ import type {
   AttachResult,
   CniAnswer,
   CniInstallRequest,
-  CheckResult,
   Daemon,
   ExposeRequest,
   PeerRef,
-  RemovedPeer,
   RemovePeersRequest,
-  ResetResult,
   RotateResult,
 } from '../router/api/daemon.ts';
 import type { ControlNode } from '../router/control-node.ts';
 import type { Answer, ControlLoop } from '../router/loop/control-loop.ts';
-import type { IpamStatus, StatusDocument } from '../router/status.ts';
+import type { IpamStatus } from '../ipam/status.ts';
+import type { StatusDocument } from '../router/status.ts';
 import { peersToRekey } from './peer-choice.ts';
 
 /** Requests to the node that await their answer, by number. */
@@ -270,7 +268,7 @@ export class RunningDaemon implements Daemon {
   }
 
   /** What is attached goes first, so that nothing uses an address that the heir may hand out; but not in vain. */
-  async reset(force: boolean, signal: AbortSignal): Promise<ResetResult> {
+  async reset(force: boolean, signal: AbortSignal): Promise<ResetOutcome> {
     await this.#addresses.ask({ type: 'reset', force, probe: true }, signal);
     const before = await this.#addresses.ask({ type: 'list' });
     const result = await this.#attachments.withoutAny(() =>
@@ -282,7 +280,7 @@ export class RunningDaemon implements Daemon {
     return { ...result.reset, released };
   }
 
-  async check(signal: AbortSignal): Promise<CheckResult> {
+  async check(signal: AbortSignal): Promise<CheckOutcome> {
     const result = await this.#addresses.ask({ type: 'check' }, signal);
     if (result.type !== 'checked') throw new Error('the check was not answered');
     return result.check;

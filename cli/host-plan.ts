@@ -5,7 +5,6 @@ import type { IpamSettings } from '../ipam/settings.ts';
 import { tapName } from '../plugin/host/bridge.ts';
 import { HostCommands } from '../plugin/host/commands.ts';
 import { defaultBridgeMtu, HostNetwork, preflight } from '../plugin/host/host-network.ts';
-import { findLink } from '../plugin/host/link-query.ts';
 import { bridgeMac } from '../plugin/host/mac-address.ts';
 import type { LaunchSettings } from './settings.ts';
 
@@ -27,20 +26,20 @@ export async function planHost(
 ): Promise<HostPlan> {
   const commands = new HostCommands();
   const names = { bridge: settings.bridge, tap: tapName(settings.bridge) };
-  await preflight(commands, names, ipam.range.network);
+  const state = await preflight(commands, names, ipam.range.network);
   const listen = settings.host === undefined ? undefined : parseIp(settings.host);
   const network = new HostNetwork(commands, {
     ...names,
     mac: bridgeMac(name),
-    mtu: settings.mtu ?? (await defaultBridgeMtu(commands, names, listen)),
+    mtu: settings.mtu ?? defaultBridgeMtu(state, names, listen),
     range: ipam.range.network,
     controlPort: settings.port,
     changeFirewall: settings.hostFirewall,
   });
   return {
     network,
-    isFresh: (await findLink(commands, names.bridge)) === undefined,
-    hasTap: (await findLink(commands, names.tap)) !== undefined,
+    isFresh: !state.links.some(({ name: found }) => found === names.bridge),
+    hasTap: state.links.some(({ name: found }) => found === names.tap),
     addresses: ownAddresses(settings),
   };
 }

@@ -1,8 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
-import type { FastifyInstance } from 'fastify';
-import { checkSocketPath, createApi, listenOnSocket } from '../router/api/server.ts';
+import { checkSocketPath, createApi, listenOnSocket, type ApiServer } from '../router/api/server.ts';
 import { secretRoom } from '../core/bytes.ts';
 import type { Log } from '../core/log.ts';
 import type { RandomSource } from '../core/random.ts';
@@ -18,7 +17,7 @@ import { wipeIdentity } from '../router/identity.ts';
 import { loadAddon } from '../router/engine/addon.ts';
 import { loadSodium } from '../router/crypto/sodium.ts';
 import { ControlLoop } from '../router/loop/control-loop.ts';
-import { DataPlane } from '../router/loop/data-plane.ts';
+import { startDataPlane, type DataPlane } from '../router/loop/data-plane.ts';
 import { monotonicNow } from '../router/loop/deadline-timer.ts';
 import { CniService } from './cni-service.ts';
 import { NodeAddresses, Requests, RunningDaemon } from './daemon.ts';
@@ -93,7 +92,7 @@ class DaemonProcess {
   #loop: ControlLoop | undefined;
   #attachments: Attachments | undefined;
   #cni: CniService | undefined;
-  #api: FastifyInstance | undefined;
+  #api: ApiServer | undefined;
   #ending = false;
 
   constructor(settings: LaunchSettings, prepared: PreparedNode, host: HostPlan, store: StorePort, log: Log) {
@@ -124,7 +123,7 @@ class DaemonProcess {
     const attachments = this.#makeAttachments(network, addresses, data);
     const daemon = new RunningDaemon(node, loop, this.#requests, addresses, attachments, {
       version: VERSION,
-      engine: data.engine,
+      engine: data.opened,
       uptimeSeconds: () => Math.floor((monotonicNow() - this.#began) / 1_000),
       problems: () => network.problems(),
       tapLosses: () => tapLosses.drops(),
@@ -146,7 +145,7 @@ class DaemonProcess {
     attachments.start();
     const warning = laneWarning(this.#settings.workers, release());
     if (warning !== undefined) this.#log.log('warn', warning);
-    this.#log.log('info', 'ready', { name: this.#prepared.identity.name, engine: data.engine });
+    this.#log.log('info', 'ready', { name: this.#prepared.identity.name, engine: data.opened });
   }
 
   /** Ends all parts that run, in the order in which they depend on one another. */
@@ -160,7 +159,7 @@ class DaemonProcess {
 
   async #startData(): Promise<DataPlane> {
     const { identity, listen, trustedSubnets } = this.#prepared;
-    const data = await DataPlane.start(
+    const data = await startDataPlane(
       {
         name: identity.name,
         engine: this.#settings.engine,
@@ -204,7 +203,7 @@ class DaemonProcess {
       store: this.#store,
       log: this.#log,
       now: monotonicNow,
-      onLocalMacs: (macs) => data.send({ type: 'local-macs', macs }),
+      onLocalMacs: (macs) => data.tell({ type: 'local-macs', macs }),
     });
     return this.#attachments;
   }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { CheckResult, RemovedPeer, ResetResult } from '../router/api/daemon.ts';
+import type { CheckOutcome, RemovedPeer, ResetOutcome } from '../ipam/effects.ts';
 import { BadValue } from './exit.ts';
 import { counted } from './render.ts';
 import type { Call, JsonFlag, Terminal } from './terminal.ts';
@@ -66,7 +66,7 @@ function addReset(program: Command, terminal: Terminal, call: Call): void {
     .option('--json', 'print JSON')
     .addHelpText('after', RESET_HELP)
     .action(async (flags: JsonFlag & { force?: boolean }) => {
-      const result = (await call('POST', '/reset', { force: flags.force ?? false })) as ResetResult;
+      const result = (await call('POST', '/reset', { force: flags.force ?? false })) as ResetOutcome;
       terminal.out(flags.json === true ? json(result) : resetText(result));
     });
 }
@@ -78,7 +78,7 @@ of the mesh: weave-ts reset && weave-ts stop --clean
 Example:
   weave-ts reset`;
 
-function resetText({ addresses, heir, nickname, released }: ResetResult): string {
+function resetText({ addresses, heir, nickname, released }: ResetOutcome): string {
   const gone = `${counted(released, 'address', 'addresses')} released`;
   if (addresses === 0) return `${gone}; no range was given up\n`;
   const whose = heir === '' ? 'given up' : `handed to ${labelled(heir, nickname)}`;
@@ -96,7 +96,7 @@ function addIpamCheck(program: Command, terminal: Terminal, call: Call): void {
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  weave-ts ipam check')
     .action(async (flags: JsonFlag) => {
-      const result = (await call('GET', '/ipam/check')) as CheckResult;
+      const result = (await call('GET', '/ipam/check')) as CheckOutcome;
       terminal.out(flags.json === true ? json(result) : checkText(result));
       if (result.problems.length > 0) {
         throw new BadValue(`ipam check found ${counted(result.problems.length, 'problem', 'problems')}`);
@@ -104,7 +104,7 @@ function addIpamCheck(program: Command, terminal: Terminal, call: Call): void {
     });
 }
 
-function checkText({ nodes, problems, notes }: CheckResult): string {
+function checkText({ nodes, problems, notes }: CheckOutcome): string {
   const answered = nodes.filter((node) => node.answered).length;
   const lines = problems.map(({ problem, remedy }) => `problem: ${problem}\n     do: ${remedy}\n`);
   const summary =

@@ -1,15 +1,6 @@
-import type {
-  ConflictStatus,
-  ConnectionStatus,
-  IpamStatus,
-  LinkStatus,
-  OwnedStatus,
-  PeerStatus,
-  QuarantineStatus,
-  RouterStatus,
-  StatusDocument,
-  TargetStatus,
-} from '../router/status.ts';
+import type { ConnectionStatus, PeerStatus, TargetStatus } from '../gossip/status.ts';
+import type { ConflictStatus, IpamStatus, OwnedStatus, QuarantineStatus } from '../ipam/status.ts';
+import type { LinkStatus, RouterStatus, StatusDocument } from '../router/status.ts';
 import { CONNECTION_DROP } from '../router/status.ts';
 import { byteCount, counted, fields, painted, table, type Tone } from './render.ts';
 

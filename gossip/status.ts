@@ -27,6 +27,7 @@ export interface ConnectionStatus {
 export interface PeerStatus {
   readonly name: string;
   readonly nickname: string;
+  /** Names. */
   readonly neighbours: readonly string[];
 }
 

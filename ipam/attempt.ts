@@ -1,7 +1,7 @@
-import type { Cidr, IpAddress } from '../core/address.ts';
+import type { Cidr } from '../core/address.ts';
 import { formatCidr, formatIp, networkOf } from '../core/address.ts';
 import type { Millis } from '../core/time.ts';
-import type { AddressRequest, IpamResult } from './effects.ts';
+import type { AddressRequest, Granted, IpamResult } from './effects.ts';
 import type { MemberEntry } from './entries.ts';
 import type { Holdings } from './holdings.ts';
 import type { Span } from './range.ts';
@@ -13,12 +13,6 @@ export interface Need {
   readonly span: Span;
   /** The span is the one address that is wanted. */
   readonly exact: boolean;
-}
-
-/** An address that an id was just given. */
-export interface Granted {
-  readonly id: string;
-  readonly address: IpAddress;
 }
 
 /** How far a request gets with what this peer has at the moment. */
@@ -90,7 +84,7 @@ function claim(id: string, cidr: Cidr, context: AttemptContext): Attempt {
   if (holder !== undefined && holder !== id) {
     return failed(`${formatIp(cidr.ip)} is in use by "${holder}" on this node`);
   }
-  if (holder === id) return markAndGrant(id, cidr, holdings);
+  if (holder === id) return markAgain(id, cidr, holdings);
   if (!context.ready) return { type: 'waits' };
   if (holdings.owns(offset)) return claimOwn(id, cidr, offset, context);
   return { type: 'needs', need: { span: { start: offset, end: offset + 1 }, exact: true } };
@@ -122,6 +116,12 @@ function markAndGrant(id: string, cidr: Cidr, holdings: Holdings): Attempt {
   if (recorded) return granted(cidr);
   holdings.mark(id, cidr);
   return newlyGranted(id, cidr);
+}
+
+/** The id has the address already, perhaps for another subnet: it keeps it whatever becomes of this request. */
+function markAgain(id: string, cidr: Cidr, holdings: Holdings): Attempt {
+  markAndGrant(id, cidr, holdings);
+  return granted(cidr);
 }
 
 function idProblem(id: string): string | undefined {

@@ -1,8 +1,7 @@
 import { equalIp } from '../core/address.ts';
 import type { Millis } from '../core/time.ts';
-import type { Granted } from './attempt.ts';
 import type { CommitQueue } from './commit-queue.ts';
-import type { Deferred, IpamEffect } from './effects.ts';
+import type { AddressRequest, Deferred, Granted, IpamEffect } from './effects.ts';
 import type { Holdings } from './holdings.ts';
 
 /**
@@ -23,7 +22,7 @@ export function refuseOutputs(
     if (output.type === 'show' || output.effect.type === 'announce') queue.defer(output);
     else if (output.effect.type === 'reply') {
       refused.push(output);
-      const { granted } = output;
+      const granted = output.asked?.granted;
       if (granted !== undefined && holdings.release(granted.id, granted.address, now)) released.push(granted);
     }
   }
@@ -33,16 +32,20 @@ export function refuseOutputs(
 }
 
 /** Is it a reply that says that `id` has this address? */
-function tellsOf(output: Deferred, { id, address }: Granted): boolean {
+export function tellsOf(output: Deferred, { id, address }: Granted): boolean {
   if (output.type === 'show' || output.effect.type !== 'reply') return false;
   const { result } = output.effect;
   const held =
     result.type === 'allocations'
       ? result.allocations.find((one) => one.id === id)?.addresses
-      : result.type === 'addresses' && output.id === id
+      : result.type === 'addresses' && isAbout(output.asked?.operation, id)
         ? result.addresses
         : undefined;
   return held?.some(({ ip }) => equalIp(ip, address)) ?? false;
+}
+
+function isAbout(operation: AddressRequest | undefined, id: string): boolean {
+  return operation !== undefined && 'id' in operation && operation.id === id;
 }
 
 function refusal(output: Deferred, error: string): IpamEffect[] {

@@ -28,6 +28,11 @@ export class CommitQueue<Output> {
     this.#writes.set(key, value);
   }
 
+  /** Is something to be written at `key` that is not durable yet? */
+  isQueued(key: string): boolean {
+    return this.#writes.has(key) || (this.#underWay?.changes.some((change) => change.key === key) ?? false);
+  }
+
   /** Holds `output` back until all that was written before it is durable. */
   defer(output: Output): void {
     if (this.#writes.size === 0 && this.#underWay !== undefined) this.#underWay.outputs.push(output);

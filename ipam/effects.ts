@@ -2,6 +2,7 @@ import type { Cidr, IpAddress } from '../core/address.ts';
 import type { LogLevel } from '../core/log.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { StoreChange } from '../core/store.ts';
+import type { Millis } from '../core/time.ts';
 import type { Allocation } from './allocations.ts';
 import type { MemberEntry, RingEntry, VoterEntry } from './entries.ts';
 
@@ -142,14 +143,26 @@ export function isElsewhere(peer: IpamPeer, clusterId: string | undefined): bool
   return peer.clusterId !== undefined && peer.clusterId !== '' && peer.clusterId !== clusterId;
 }
 
+/** What a reply answers. */
+export interface Asked {
+  readonly operation: AddressRequest;
+  readonly since: Millis;
+  /** What the asker is not to have if that is not recorded. */
+  readonly granted?: Granted | undefined;
+}
+
+/** An address that an id was just given. */
+export interface Granted {
+  readonly id: string;
+  readonly address: IpAddress;
+}
+
 /** What waits for a transaction: an effect, or something of our own that others may see from then on. */
 export type Deferred =
   | {
       readonly type: 'effect';
       readonly effect: IpamEffect;
-      /** Whose addresses a reply names, if it is about one id. */
-      readonly id?: string | undefined;
-      /** What the asker is not to have if the transaction fails. */
-      readonly granted?: { readonly id: string; readonly address: IpAddress } | undefined;
+      /** Of a reply to an {@link AddressRequest}. */
+      readonly asked?: Asked | undefined;
     }
   | { readonly type: 'show'; readonly entry: RingEntry | VoterEntry | MemberEntry };

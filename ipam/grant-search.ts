@@ -7,6 +7,8 @@ import { SECOND } from '../core/time.ts';
 import type { Need } from './attempt.ts';
 import type { Denial } from './messages.ts';
 import { QUARANTINED, REQUEST_ID_BYTES } from './messages.ts';
+import type { Span } from './range.ts';
+import { withoutSpans } from './range.ts';
 
 /** A request without an answer is sent again after this long; its donor then no longer holds up the others. */
 const RESEND: Millis = 2 * SECOND;
@@ -25,8 +27,8 @@ export interface DonorCandidate {
   readonly name: PeerName;
   /** How many free addresses it probably has; 0 = probably none. */
   readonly weight: number;
-  /** How many addresses of what is wanted it owns. */
-  readonly owned: number;
+  /** What it owns of what is wanted; sorted and disjoint. */
+  readonly owned: readonly Span[];
 }
 
 interface Ask {
@@ -38,8 +40,8 @@ interface Asked {
   readonly id: string;
   readonly reason: Denial | undefined;
   readonly holder: string;
-  /** What it owned when it was asked. */
-  readonly owned: number;
+  /** What it owned, by the ring here, when it was asked. */
+  readonly owned: readonly Span[];
   /** When to ask again under the same id. */
   readonly again: Millis;
   readonly tries: number;
@@ -128,11 +130,11 @@ export class GrantSearch {
     for (const name of [...this.#asked.keys()]) if (!names.has(name)) this.#asked.delete(name);
   }
 
-  /** Who said that it has nothing, and owns more now, was about to be given something. */
+  /** Who said that it has nothing, and owns something that it did not own then, was about to be given that. */
   #forgetVoid(candidates: readonly DonorCandidate[]): void {
     for (const { name, owned } of candidates) {
       const asked = this.#asked.get(name);
-      if (asked?.reason === 'none' && owned > asked.owned) this.#asked.delete(name);
+      if (asked?.reason === 'none' && withoutSpans(owned, asked.owned).length > 0) this.#asked.delete(name);
     }
   }
 

@@ -223,16 +223,17 @@ export class Holdings {
     return this.#free.count;
   }
 
-  /** Per owner that has some of `within`: how many addresses. Generations other than `generationOf` says are left out. */
-  sizesWithin(within: Span, generationOf: (name: PeerName) => string | undefined): Map<PeerName, number> {
-    const sizes = new Map<PeerName, number>();
-    for (const segment of overlapping(this.#ring, within)) {
-      const current =
-        segment.generation === NO_GENERATION || segment.generation === generationOf(segment.owner);
-      const size = Math.min(segment.end, within.end) - Math.max(segment.start, within.start);
-      if (current) sizes.set(segment.owner, (sizes.get(segment.owner) ?? 0) + size);
+  /** Per owner that has some of `within`: what of it, in order. Generations other than `generationOf` says are left out. */
+  ownersWithin(within: Span, generationOf: (name: PeerName) => string | undefined): Map<PeerName, Span[]> {
+    const owners = new Map<PeerName, Span[]>();
+    for (const { start, end, owner, generation } of overlapping(this.#ring, within)) {
+      if (generation !== NO_GENERATION && generation !== generationOf(owner)) continue;
+      const span = { start: Math.max(start, within.start), end: Math.min(end, within.end) };
+      const before = owners.get(owner);
+      if (before === undefined) owners.set(owner, [span]);
+      else before.push(span);
     }
-    return sizes;
+    return owners;
   }
 
   /** Addresses of others that none of `reachable`, names with their generations, serves. */

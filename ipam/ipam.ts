@@ -3,7 +3,6 @@ import type { RandomSource } from '../core/random.ts';
 import type { Machine, Millis } from '../core/time.ts';
 import { earlier } from '../core/time.ts';
 import type { Channel, ChannelDigest } from '../gossip/channel.ts';
-import type { Granted } from './attempt.ts';
 import { CatchUp } from './catch-up.ts';
 import { decodeDelta } from './channel-delta.ts';
 import { Cluster } from './cluster.ts';
@@ -13,12 +12,21 @@ import { Conflicts } from './conflicts.ts';
 import { encodeEntries } from './delta-codec.ts';
 import type { Departure } from './departure.ts';
 import { Donor } from './donor.ts';
-import type { Deferred, IpamEffect, IpamPeer, IpamRequest, IpamResult, IpamTopologyView } from './effects.ts';
+import type {
+  Asked,
+  Deferred,
+  IpamEffect,
+  IpamPeer,
+  IpamRequest,
+  IpamResult,
+  IpamTopologyView,
+} from './effects.ts';
 import type { Entry, MemberEntry } from './entries.ts';
 import { withinRange } from './entries.ts';
 import { FreeHint } from './free-hint.ts';
 import { Holdings } from './holdings.ts';
 import { Inbox } from './inbox.ts';
+import { takeBackLost } from './lost-grants.ts';
 import { Membership } from './membership.ts';
 import type { Message } from './messages.ts';
 import { decodeMessage, encodeMessage } from './messages.ts';
@@ -168,6 +176,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   /** The transaction `token` would survive a power cut. */
   onCommitted(token: number, now: Millis): void {
     for (const output of this.#queue.committed(token)) this.#release(output);
+    this.#takeOvers.onCommitted();
     this.#hint.note();
     this.#settle(now);
   }
@@ -175,6 +184,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   /** The transaction `token` was not made; `error` = a sentence. */
   onCommitFailed(token: number, error: string, now: Millis): void {
     const outputs = this.#queue.failed(token, now);
+    this.#takeOvers.onCommitFailed(now);
     this.#effects.push(...refuseOutputs(outputs, error, this.#holdings, this.#queue, now));
     this.#settle(now);
   }
@@ -308,6 +318,9 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
     if (this.#shared.refused > 0) this.#reports.fullRing();
     for (const entry of news) this.#onNews(entry);
     this.#cluster.adopt();
+    for (const { request, asked } of takeBackLost(this.#holdings, this.#queue, now)) {
+      this.#requests.addAgain(request, asked);
+    }
     this.#conflicts.guard(this.#takeOvers.spans, now);
     return news;
   }
@@ -415,7 +428,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
       timeout: this.#config.requestTimeout,
       freeHint: (name) => this.#shared.hint(name)?.free,
       users: () => this.#conflicts.users,
-      reply: (request, result, granted, id) => this.#reply(request, result, granted, id),
+      reply: (request, result, asked) => this.#reply(request, result, asked),
       describe: () => this.#situation.detail,
     });
   }
@@ -466,10 +479,10 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   }
 
   /** A refusal changes nothing, so it need not wait for the store. */
-  #reply(request: number, result: IpamResult, granted?: Granted, id?: string): void {
+  #reply(request: number, result: IpamResult, asked?: Asked): void {
     const effect = { type: 'reply', request, result } as const;
     if (result.type === 'failed') this.#effects.push(effect);
-    else this.#queue.defer({ type: 'effect', effect, granted, id });
+    else this.#queue.defer({ type: 'effect', effect, asked });
   }
 
   #send(to: PeerName, message: Message): void {

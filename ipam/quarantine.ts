@@ -36,8 +36,10 @@ export interface TakeOver {
 
 interface Underway {
   takeOver: TakeOver;
+  /** Is it durable that it was begun? Nobody is told before, and nothing is over. */
+  isRecorded: boolean;
   /** Of this run, if it was begun in one before: the rest begins anew then. */
-  readonly since: Millis;
+  since: Millis;
   readonly spans: readonly Span[];
   /** Since when those that are waited for are out of reach. */
   readonly absentSince: Map<PeerName, Millis>;
@@ -60,6 +62,8 @@ interface QuarantineView {
   readonly ring: Ring;
   /** This peer's spans. */
   readonly own: readonly Span[];
+  /** Is what is to be stored of this take-over not durable yet? */
+  readonly isQueued: (id: string) => boolean;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
@@ -82,7 +86,7 @@ export class Quarantine {
   #spans: readonly Span[] = [];
 
   constructor(restored: readonly TakeOver[], now: Millis) {
-    for (const takeOver of restored) this.add(takeOver, now);
+    for (const takeOver of restored) this.#add(takeOver, true, now);
   }
 
   get isEmpty(): boolean {
@@ -94,10 +98,16 @@ export class Quarantine {
     return this.#spans;
   }
 
+  /** Begins one that is to be stored. */
   add(takeOver: TakeOver, now: Millis): void {
+    this.#add(takeOver, false, now);
+  }
+
+  #add(takeOver: TakeOver, isRecorded: boolean, now: Millis): void {
     const spans = spansWhere(takeOver.ring.ring, () => true);
     const fresh = {
       takeOver,
+      isRecorded,
       since: now,
       spans,
       absentSince: new Map<PeerName, Millis>(),
@@ -115,6 +125,16 @@ export class Quarantine {
     return ids;
   }
 
+  /** What could not be stored begins anew: `witnesses` = who has to acknowledge it at this moment. */
+  beginAgain(witnesses: (takeOver: TakeOver) => readonly Owner[], now: Millis): TakeOver[] {
+    const begun = [...this.#underway.values()].filter(({ isRecorded }) => !isRecorded);
+    for (const underway of begun) {
+      underway.takeOver = { ...underway.takeOver, waiting: witnesses(underway.takeOver) };
+      underway.since = now;
+    }
+    return begun.map(({ takeOver }) => takeOver);
+  }
+
   /** `from` holds it durably. Returns what is to be stored, if that changes anything. */
   onTaken(from: PeerName, id: string): TakeOver | undefined {
     const underway = this.#underway.get(id);
@@ -124,14 +144,18 @@ export class Quarantine {
 
   step(view: QuarantineView, now: Millis): QuarantineStep {
     const out: Mutable<QuarantineStep> = { send: [], changed: [], givenUp: [] };
-    for (const underway of this.#underway.values()) this.#stepOne(underway, view, now, out);
+    for (const [id, underway] of this.#underway) {
+      underway.isRecorded ||= !view.isQueued(id);
+      if (underway.isRecorded) this.#stepOne(underway, view, now, out);
+    }
     this.#end(view.own, now, out);
     return out;
   }
 
   nextTimeout(): Millis | undefined {
     let time: Millis | undefined;
-    for (const { takeOver, since, absentSince, sentAt } of this.#underway.values()) {
+    for (const { takeOver, isRecorded, since, absentSince, sentAt } of this.#underway.values()) {
+      if (!isRecorded) continue;
       if (takeOver.waiting.length === 0) time = earlier(time, since + restOf(takeOver));
       if (takeOver.waiting.some(({ owner }) => !absentSince.has(owner)))
         time = earlier(time, sentAt + RESEND);
@@ -182,9 +206,9 @@ export class Quarantine {
 
   /** What is over, or of which nothing is this peer's any more. */
   #end(own: readonly Span[], now: Millis, out: Mutable<QuarantineStep>): void {
-    for (const [id, { takeOver, since, spans }] of this.#underway) {
+    for (const [id, { takeOver, isRecorded, since, spans }] of this.#underway) {
       const isOver = takeOver.waiting.length === 0 && now >= since + restOf(takeOver);
-      if (!isOver && overlaps(spans, own)) continue;
+      if (!isRecorded || (!isOver && overlaps(spans, own))) continue;
       this.#underway.delete(id);
       out.changed.push({ id, takeOver: undefined });
       this.#onChange();

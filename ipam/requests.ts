@@ -5,9 +5,9 @@ import { compareNames } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { Millis } from '../core/time.ts';
 import { earlier, MINUTE, SECOND } from '../core/time.ts';
-import type { AttemptContext, Granted, Need } from './attempt.ts';
+import type { AttemptContext, Need } from './attempt.ts';
 import { attempt } from './attempt.ts';
-import type { AddressRequest, IpamPeer, IpamResult } from './effects.ts';
+import type { AddressRequest, Asked, IpamPeer, IpamResult } from './effects.ts';
 import type { MemberEntry } from './entries.ts';
 import type { DonorCandidate } from './grant-search.ts';
 import { GrantSearch } from './grant-search.ts';
@@ -33,7 +33,7 @@ interface RequestsPorts {
   /** What was taken over and may not be given out yet. */
   readonly quarantine: () => readonly Span[];
   /** Answers once all that is queued for the store is durable. */
-  readonly reply: (request: number, result: IpamResult, granted?: Granted, id?: string) => void;
+  readonly reply: (request: number, result: IpamResult, asked?: Asked) => void;
   readonly send: (to: PeerName, message: Message) => void;
   /** What everything that is not answered waits for, in words. */
   readonly describe: () => string | undefined;
@@ -93,6 +93,12 @@ export class Requests {
       return;
     }
     this.#pending.set(request, { operation, since: now, need: undefined, tried: undefined });
+    this.#isStirred = true;
+  }
+
+  /** Its answer was taken back. */
+  addAgain(request: number, { operation, since }: Asked): void {
+    this.#pending.set(request, { operation, since, need: undefined, tried: undefined });
     this.#isStirred = true;
   }
 
@@ -180,8 +186,8 @@ export class Requests {
     this.#isStirred = true;
     if (pending.operation.type !== 'lookup' && pending.operation.type !== 'list') this.#exhausted = false;
     this.#pending.delete(request);
-    const id = 'id' in pending.operation ? pending.operation.id : undefined;
-    this.#ports.reply(request, result.result, result.granted, id);
+    const { operation, since } = pending;
+    this.#ports.reply(request, result.result, { operation, since, granted: result.granted });
   }
 
   #search(peers: readonly IpamPeer[], now: Millis): void {
@@ -211,11 +217,14 @@ export class Requests {
   /** Whoever may have what is needed; of an exact need only its owner. */
   #candidates(need: Need, peers: readonly IpamPeer[]): DonorCandidate[] {
     const generations = this.#generationsOf(peers);
-    const sizes = this.#ports.holdings.sizesWithin(need.span, (name) => generations.get(name));
-    const names = need.exact ? [...sizes.keys()].filter((name) => generations.has(name)) : generations.keys();
+    const owners = this.#ports.holdings.ownersWithin(need.span, (name) => generations.get(name));
+    const names = need.exact
+      ? [...owners.keys()].filter((name) => generations.has(name))
+      : generations.keys();
     return Array.from(names, (name) => {
-      const owned = sizes.get(name) ?? 0;
-      return { name, weight: Math.min(owned, this.#ports.freeHint(name) ?? owned), owned };
+      const owned = owners.get(name) ?? [];
+      const size = spanSize(owned);
+      return { name, weight: Math.min(size, this.#ports.freeHint(name) ?? size), owned };
     });
   }
 

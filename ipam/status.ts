@@ -14,17 +14,20 @@ import { isServed } from './take-overs.ts';
 /** The part `ipam` of the status document. */
 export interface IpamStatus {
   readonly status: 'idle' | 'awaiting-consensus' | 'ready' | 'waiting-for-grant' | 'exhausted' | 'disabled';
+  /** A sentence where the state alone does not say it: "awaiting consensus (quorum 2, known 1)". */
   readonly detail?: string;
   readonly range: string;
   readonly defaultSubnet: string;
   readonly clusterId: string;
   readonly owned: readonly OwnedStatus[];
+  /** Addresses handed out by this node. */
   readonly active: number;
   readonly conflicts: readonly ConflictStatus[];
+  /** Addresses that this node took over and does not give out yet. */
   readonly quarantine: readonly QuarantineStatus[];
 }
 
-interface OwnedStatus {
+export interface OwnedStatus {
   readonly name: string;
   readonly nickname: string;
   readonly addresses: number;
@@ -32,7 +35,8 @@ interface OwnedStatus {
   readonly reachable: boolean;
 }
 
-interface ConflictStatus {
+/** An address that one node has handed out and another owns. */
+export interface ConflictStatus {
   readonly address: string;
   /** Who has handed it out. */
   readonly user: string;
@@ -44,12 +48,16 @@ interface ConflictStatus {
   readonly ownerNickname: string;
 }
 
-interface QuarantineStatus {
+export interface QuarantineStatus {
+  /** Whose they were. */
   readonly from: string;
   readonly nickname: string;
   readonly addresses: number;
+  /** Who has not acknowledged the take-over; names. */
   readonly waitingFor: readonly string[];
+  /** What is left of the rest that they have in any case. */
   readonly restSeconds: number;
+  /** Who was out of reach for 10 min and so waited for no longer: they may still give such addresses out; names. */
   readonly givenUp?: readonly string[];
 }
 

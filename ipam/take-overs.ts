@@ -97,6 +97,17 @@ export class TakeOvers {
     this.#store(id, changed);
   }
 
+  /** What was queued for the store is durable. */
+  onCommitted(): void {
+    this.#dueAt = -Infinity;
+  }
+
+  /** A take-over counts from when it is recorded: who is in reach then has to acknowledge it, and then its rest begins. */
+  onCommitFailed(now: Millis): void {
+    const begun = this.#quarantine.beginAgain(({ strict }) => this.#witnesses(strict), now);
+    for (const takeOver of begun) this.#store(takeOver.id, takeOver);
+  }
+
   step(now: Millis): void {
     const { holdings, peers, log } = this.#ports;
     const { clusterId, ring, ownSpans: own } = holdings;
@@ -107,7 +118,9 @@ export class TakeOvers {
     this.#seen = seen;
     const known = new Map(peers().map((peer) => [peer.name, peer]));
     this.#forgetHeard(known);
-    const { send, changed, givenUp } = this.#quarantine.step({ peers: known, clusterId, ring, own }, now);
+    const isQueued = (id: string): boolean => this.#ports.queue.isQueued(takeOverChange(id, undefined).key);
+    const view = { peers: known, clusterId, ring, own, isQueued };
+    const { send, changed, givenUp } = this.#quarantine.step(view, now);
     this.#dueAt = this.#quarantine.nextTimeout() ?? Infinity;
     for (const { id, takeOver } of changed) this.#store(id, takeOver);
     this.#sendAll(send);

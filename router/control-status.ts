@@ -9,7 +9,8 @@ import type { ControlNodeConfig } from './control-config.ts';
 import type { LinkControl } from './link/link-control.ts';
 import type { OfferState } from './link/offer.ts';
 import type { DataReport, LinkReport, WorkerReport } from './node-messages.ts';
-import { CONNECTION_DROP, type IpamStatus, type LinkStatus, type RouterStatus } from './status.ts';
+import type { IpamStatus } from '../ipam/status.ts';
+import { CONNECTION_DROP, type LinkStatus, type RouterStatus } from './status.ts';
 
 /** The status document but for what only the edge knows. */
 export interface ControlStatus {

@@ -241,7 +241,7 @@ function lookAround(lab: Lab): void {
   const host = lab.hosts[0]!;
   process.stdout.write(`
 The mesh goes on running. To look around:
-  ip netns exec ${host.netns} node dist/cli/main.js --socket ${host.socket} status
+  ip netns exec ${host.netns} node dist/bundle/main.js --socket ${host.socket} status
   ip netns exec ${lab.prefix}-c1 ip addr
 To remove it: stop each daemon (…/api.sock of ${lab.dir}/h1, h2, h3), then
   for ns in $(ip netns list | grep -o '^${lab.prefix}[^ ]*'); do ip netns del $ns; done; rm -r ${lab.dir}

@@ -2,13 +2,12 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { callApi } from '../router/api/client.ts';
 import type { StatusDocument } from '../router/status.ts';
+import { builtCli } from './built-cli.ts';
 import { must, run, start, until, type Outcome, type RunOptions } from './run.ts';
 
-/** Built CLI, relative to dist/scripts. */
-const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
+const CLI = builtCli();
 
 /** Builds a lab; what was built of one that fails is removed. */
 export async function builtOrRemoved(

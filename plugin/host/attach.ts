@@ -79,7 +79,8 @@ export class Attacher {
   /** A new interface, the missing half of one, or further addresses and a default route for the one there is. */
   async attach(namespace: Namespace, order: AttachOrder): Promise<Attached> {
     const before = this.#records.get(namespace.id);
-    const present = before !== undefined && (await this.#options.host.ports()).has(before.hostInterface);
+    const present =
+      before !== undefined && (await this.#options.host.present([before.hostInterface])).size > 0;
     try {
       if (before === undefined || before.pending || !present)
         return await this.#make(namespace, order, before);
@@ -93,7 +94,7 @@ export class Attacher {
   async attachPod(namespace: Namespace, order: AttachOrder & { readonly pod: PodPort }): Promise<Attached> {
     const before = this.#records.get(order.pod.id);
     if (before !== undefined) {
-      const isThere = !before.pending && (await this.#options.host.ports()).has(before.hostInterface);
+      const isThere = !before.pending && (await this.#options.host.present([before.hostInterface])).size > 0;
       if (isThere) throw new InterfaceExists(`the pod has an interface ${before.interface} already`);
       await this.remove(before);
     }
@@ -159,7 +160,7 @@ export class Attacher {
     const { host, addresses } = this.#options;
     const held = await addresses.lookup(record.id);
     const stray = held.filter((cidr) => !includesIp(record.addresses, cidr));
-    if ((await host.ports()).has(record.hostInterface)) await this.#clearStray(record, stray);
+    if ((await host.present([record.hostInterface])).size > 0) await this.#clearStray(record, stray);
     for (const cidr of stray) await addresses.release(record.id, cidr);
     await this.#records.put({ ...record, pending: false });
   }
@@ -243,7 +244,7 @@ export class Attacher {
     rest: readonly Cidr[],
   ): Promise<void> {
     const { host, addresses } = this.#options;
-    if (namespace === undefined && (await host.ports()).has(record.hostInterface)) {
+    if (namespace === undefined && (await host.present([record.hostInterface])).size > 0) {
       throw new HostError(`the namespace ${record.target} cannot be found any more: detach it as a whole`);
     }
     await this.#records.put({ ...record, addresses: rest, pending: true });

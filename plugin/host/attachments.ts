@@ -222,8 +222,9 @@ export class Attachments {
       await this.#options.host.refreshFirewall();
     }
     const settled = this.#records.all().filter(({ pending }) => !pending);
-    await this.#options.host.rejoin(new Set(settled.map(({ hostInterface }) => hostInterface)));
-    const ports = await this.#options.host.ports();
+    await this.#options.host.rejoin(settled.map(({ hostInterface }) => hostInterface));
+    const all = this.#records.all().map(({ hostInterface }) => hostInterface);
+    const ports = await this.#options.host.present(all);
     for (const record of this.#records.all()) {
       if (this.#goneLongEnough(record, ports, time)) {
         await this.#queue.run(queueKey(record.id), () => this.#releaseGone(record.id));

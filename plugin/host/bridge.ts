@@ -59,8 +59,12 @@ export async function ensureBridge(host: HostCommands, settings: BridgeSettings)
 
 /** The bridge, if it is there. Throws {@link HostError} if an interface of that name is something else. */
 export async function findBridge(host: HostCommands, bridge: string): Promise<Link | undefined> {
-  const existing = await findLink(host, bridge);
-  if (existing === undefined || existing.kind === 'bridge') return existing;
+  return asBridge(bridge, await findLink(host, bridge));
+}
+
+/** `found` is what has the name of the bridge. Throws as {@link findBridge} does. */
+export function asBridge(bridge: string, found: Link | undefined): Link | undefined {
+  if (found === undefined || found.kind === 'bridge') return found;
   throw new HostError(`the interface ${bridge} is not a bridge: remove it or choose another --bridge`);
 }
 

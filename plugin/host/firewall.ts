@@ -28,18 +28,29 @@ export async function openForwarding(host: HostCommands, bridge: string, change:
   return problems;
 }
 
+/** Whether the older x_tables filter packets here, whose rules are no part of nf_tables. */
+export async function usesLegacyTables(host: HostCommands): Promise<boolean> {
+  for (const { namesFile } of LEGACY) if (await isFiltering(host, namesFile)) return true;
+  return false;
+}
+
 /** Removes our rules, also from chains that no longer drop. */
 export async function closeForwarding(host: HostCommands, bridge: string): Promise<void> {
   for (const chain of await forwardChains(host, bridge)) await runAll(host, chain.removals);
 }
+
+const LEGACY = [
+  { program: 'iptables', namesFile: '/proc/net/ip_tables_names' },
+  { program: 'ip6tables', namesFile: '/proc/net/ip6_tables_names' },
+] as const;
 
 /** All chains of other people at the forward hook, in nftables and in the older x_tables. */
 async function forwardChains(host: HostCommands, bridge: string): Promise<ForwardChain[]> {
   const hooks = parseForwardHooks(await host.run('nft', ['-j', 'list', 'chains']));
   const chains: (ForwardChain | undefined)[] = [];
   for (const hook of hooks) chains.push(await readNftHook(host, hook, bridge));
-  chains.push(await readLegacy(host, 'iptables', '/proc/net/ip_tables_names', bridge));
-  chains.push(await readLegacy(host, 'ip6tables', '/proc/net/ip6_tables_names', bridge));
+  for (const { program, namesFile } of LEGACY)
+    chains.push(await readLegacy(host, program, namesFile, bridge));
   return chains.filter((chain) => chain !== undefined);
 }
 
@@ -67,11 +78,14 @@ async function readLegacy(
   namesFile: string,
   bridge: string,
 ): Promise<ForwardChain | undefined> {
-  const names = (await host.readProc(namesFile)) ?? '';
-  if (!names.split('\n').includes('filter')) return undefined;
+  if (!(await isFiltering(host, namesFile))) return undefined;
   return (
     (await readIptables(host, `${program}-legacy`, bridge)) ?? (await readIptables(host, program, bridge))
   );
+}
+
+async function isFiltering(host: HostCommands, namesFile: string): Promise<boolean> {
+  return ((await host.readProc(namesFile)) ?? '').split('\n').includes('filter');
 }
 
 /** Undefined if there is no such program. */

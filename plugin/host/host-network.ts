@@ -1,16 +1,18 @@
 import type { Cidr, IpAddress } from '../../core/address.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
-import { adoptTap, ensureBridge, findBridge, isInterfaceName, removeLinks } from './bridge.ts';
+import { adoptTap, asBridge, ensureBridge, isInterfaceName, removeLinks } from './bridge.ts';
 import type { BridgeSettings } from './bridge.ts';
 import type { HostCommands } from './commands.ts';
 import { enableForwarding, setBridgeAddresses } from './exposure.ts';
-import { closeForwarding, openForwarding } from './firewall.ts';
+import { closeForwarding, openForwarding, usesLegacyTables } from './firewall.ts';
 import { HostError, messageOf } from './host-error.ts';
 import type { Exposure, HostPort } from './host-port.ts';
-import { Kernel } from './kernel.ts';
+import { Kernel, KernelError } from './kernel.ts';
 import type { KernelPort } from './kernel.ts';
-import { findLink, listAddresses, listRoutes } from './link-query.ts';
-import type { Link, Route } from './link-query.ts';
+import { findLink, listAddresses, listRoutes, readHostState } from './link-query.ts';
+import type { HostState, Link, Route } from './link-query.ts';
+import { lookForLink, readLinks } from './link-requests.ts';
+import type { LinkPlace } from './link-requests.ts';
 import { openNamespace } from './namespace.ts';
 import type { Namespace } from './namespace.ts';
 import { applyRuleset, hasRuleset, readCounters, removeRuleset } from './nftables.ts';
@@ -18,8 +20,9 @@ import { announce, extend, listPorts, plug, rejoin, removeAddresses, unplug } fr
 import type { HostPlace, PortPlan } from './port.ts';
 import { isGuarded, PortGuards } from './port-guard.ts';
 import type { PortGuard } from './port-guard.ts';
-import { checkClaims, checkHost, checkRange } from './preflight.ts';
-import { detectBridgeMtu } from './underlay-mtu.ts';
+import { checkClaims, checkHost, checkRange, rangeProblem } from './preflight.ts';
+import { askGeneration, readGeneration } from './rules-generation.ts';
+import { bridgeMtuFor } from './underlay-mtu.ts';
 
 export interface HostNetworkSettings extends BridgeSettings {
   readonly range: Cidr;
@@ -55,6 +58,10 @@ export class HostNetwork implements HostPort {
   readonly #guards: PortGuards;
   #masquerade: readonly Cidr[] = [];
   #firewallProblems: readonly string[] = [];
+  /** Of the rules, when the forward chains of others were last seen to. */
+  #firewallSeen: number | undefined;
+  /** Of the rules, when ours were last seen to be whole. */
+  #rulesSeen: number | undefined;
   #bridgeProblem: string | undefined;
   #rulesProblem: string | undefined;
 
@@ -69,9 +76,8 @@ export class HostNetwork implements HostPort {
     this.settings = settings;
   }
 
-  /** Makes or adopts the bridge. To be called before the engine makes the TAP. */
+  /** Makes or adopts the bridge, after {@link preflight}. */
   async setUp(): Promise<void> {
-    await checkRange(this.#host, this.settings.range, ownInterfaces(this.settings));
     await ensureBridge(this.#host, this.settings);
     await this.#applyRuleset();
     await this.refreshFirewall();
@@ -87,9 +93,10 @@ export class HostNetwork implements HostPort {
     const { bridge, tap } = this.settings;
     await this.#mendRuleset();
     try {
-      const [bridgeLink, tapLink] = [await findLink(this.#host, bridge), await findLink(this.#host, tap)];
-      const isWhole = bridgeLink?.kind === 'bridge' && tapLink?.master === bridge;
-      if (!isWhole) await this.#rebuild(tapLink !== undefined);
+      const found = await this.#lookFor([bridge, tap]);
+      const bridgeLink = found.get(bridge);
+      const isWhole = bridgeLink?.kind === 'bridge' && found.get(tap)?.master === bridgeLink.index;
+      if (!isWhole) await this.#rebuild(found.has(tap));
       this.#bridgeProblem = undefined;
       return !isWhole;
     } catch (error) {
@@ -101,6 +108,10 @@ export class HostNetwork implements HostPort {
   /** Puts back our rules in foreign chains that a reload flushed; to be called now and then. */
   async refreshFirewall(): Promise<void> {
     const { bridge, changeFirewall } = this.settings;
+    const generation = await this.#generation();
+    const isSame = generation !== undefined && generation === this.#firewallSeen;
+    if (isSame && !(await usesLegacyTables(this.#host))) return;
+    this.#firewallSeen = generation;
     this.#firewallProblems = await openForwarding(this.#host, bridge, changeFirewall);
   }
 
@@ -173,9 +184,13 @@ export class HostNetwork implements HostPort {
     return new Set((await listPorts(this.#host)).keys());
   }
 
-  async rejoin(hostInterfaces: ReadonlySet<string>): Promise<void> {
-    for (const [name, master] of await listPorts(this.#host)) {
-      if (master === undefined && hostInterfaces.has(name)) await rejoin(this.#place(), name);
+  async present(hostInterfaces: readonly string[]): Promise<ReadonlySet<string>> {
+    return new Set((await this.#lookFor(hostInterfaces)).keys());
+  }
+
+  async rejoin(hostInterfaces: readonly string[]): Promise<void> {
+    for (const [name, { master }] of await this.#lookFor(hostInterfaces)) {
+      if (master === undefined) await rejoin(this.#place(), name);
     }
   }
 
@@ -218,15 +233,37 @@ export class HostNetwork implements HostPort {
     return { kernel: this.#kernel, netns: this.#host.netns, bridge: this.settings.bridge };
   }
 
+  /** Those that are there, by name. */
+  async #lookFor(names: readonly string[]): Promise<ReadonlyMap<string, LinkPlace>> {
+    // Some records are of no interface.
+    const steps = names.filter(isInterfaceName).map(lookForLink);
+    return steps.length === 0 ? new Map() : readLinks(await this.#kernel.run(this.#host.netns, steps));
+  }
+
+  /** Of the rules of this host; undefined if the kernel does not tell. */
+  async #generation(): Promise<number | undefined> {
+    try {
+      return readGeneration(await this.#kernel.run(this.#host.netns, [askGeneration()]));
+    } catch (error) {
+      if (error instanceof KernelError) return undefined;
+      throw error;
+    }
+  }
+
   async #rebuild(hasTap: boolean): Promise<void> {
+    await checkRange(this.#host, this.settings.range, ownInterfaces(this.settings));
     await this.setUp();
     if (!hasTap) throw new HostError(`the TAP device ${this.settings.tap} is gone: restart the daemon`);
     await this.adoptTap();
   }
 
   async #mendRuleset(): Promise<void> {
+    const generation = await this.#generation();
+    if (generation !== undefined && generation === this.#rulesSeen) return;
     try {
-      if (!(await hasRuleset(this.#host))) {
+      if (await hasRuleset(this.#host)) {
+        this.#rulesSeen = generation;
+      } else {
         await this.#applyRuleset();
         await this.#guards.restore();
       }
@@ -242,24 +279,33 @@ export class HostNetwork implements HostPort {
   }
 }
 
-/** Everything a launch wants to know before it starts anything. Throws {@link HostError}. */
+/**
+ * Checks all that a launch needs before it starts anything. Resolves to what the host has; throws {@link HostError} if
+ * something is missing or collides.
+ */
 export async function preflight(
   host: HostCommands,
   names: Pick<BridgeSettings, 'bridge' | 'tap'>,
   range: Cidr,
-): Promise<void> {
+): Promise<HostState> {
   await checkHost(host);
-  await findBridge(host, names.bridge);
-  await checkRange(host, range, ownInterfaces(names));
+  const state = await readHostState(host);
+  asBridge(
+    names.bridge,
+    state.links.find(({ name }) => name === names.bridge),
+  );
+  const problem = rangeProblem(range, state.routes, state.addresses, ownInterfaces(names));
+  if (problem !== undefined) throw new HostError(problem);
+  return state;
 }
 
 /** The MTU of bridge and ports, in bytes, where `--mtu` names none. */
 export function defaultBridgeMtu(
-  host: HostCommands,
+  state: HostState,
   names: Pick<BridgeSettings, 'bridge' | 'tap'>,
   listen: IpAddress | undefined,
-): Promise<number> {
-  return detectBridgeMtu(host, ownInterfaces(names), listen);
+): number {
+  return bridgeMtuFor(state, ownInterfaces(names), listen);
 }
 
 function ownInterfaces(names: Pick<BridgeSettings, 'bridge' | 'tap'>): ReadonlySet<string> {

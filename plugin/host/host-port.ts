@@ -23,8 +23,10 @@ export interface HostPort {
   removeAddresses(namespace: Namespace, interfaceName: string, addresses: readonly Cidr[]): Promise<void>;
   /** Names of the host ends that exist. */
   ports(): Promise<ReadonlySet<string>>;
+  /** Those of the named host ends that exist. */
+  present(hostInterfaces: readonly string[]): Promise<ReadonlySet<string>>;
   /** Puts those of the named host ends back into the bridge that lost it. */
-  rejoin(hostInterfaces: ReadonlySet<string>): Promise<void>;
+  rejoin(hostInterfaces: readonly string[]): Promise<void>;
   /** Sets the host's own addresses on the bridge. Resolves to notes for the operator. */
   expose(exposure: Exposure): Promise<string[]>;
   /**

@@ -38,6 +38,22 @@ export interface Route {
 
 type Row = Readonly<Record<string, unknown>>;
 
+/** What the host has at one time. */
+export interface HostState {
+  readonly links: readonly Link[];
+  readonly addresses: readonly InterfaceAddress[];
+  readonly routes: readonly Route[];
+}
+
+export async function readHostState(host: HostCommands): Promise<HostState> {
+  const [links, addresses, routes] = await Promise.all([
+    listLinks(host),
+    listAddresses(host),
+    listRoutes(host),
+  ]);
+  return { links, addresses, routes };
+}
+
 export async function listLinks(host: HostCommands): Promise<Link[]> {
   return parseLinks(await host.run('ip', ['-json', '-details', 'link', 'show']));
 }

@@ -12,6 +12,7 @@ import {
   nested,
   parseAttributes,
   parseMessages,
+  readText,
   readU32,
   text,
   u16,
@@ -92,9 +93,23 @@ export function makePair(outer: PairEnd, inner: PairEnd, options: PairOptions): 
   };
 }
 
+/** An interface by its place among the others. */
+export interface LinkPlace {
+  readonly index: number;
+  /** "veth", "bridge", "tun"; undefined for hardware. */
+  readonly kind: string | undefined;
+  /** Index of the bridge that it is a port of. */
+  readonly master: number | undefined;
+}
+
 /** Its state comes in answer: {@link readLink}. */
 export function findLink(name: string): KernelStep {
   return change(`find the interface ${name}`, TYPES.find, name);
+}
+
+/** One that is not there is no failure: {@link readLinks} does not have it then. */
+export function lookForLink(name: string): KernelStep {
+  return { ...findLink(name), tolerated: ENODEV };
 }
 
 /** One that is not there is no failure. */
@@ -140,6 +155,21 @@ export function readLink(replies: Uint8Array): LinkState | undefined {
   const attributes = parseAttributes(found.body, FIXED_PART);
   const operational = attributes.get(ATTRIBUTES.state)?.[0] === OPERATIONAL;
   return { index, peer: readU32(attributes.get(ATTRIBUTES.peer)), operational };
+}
+
+/** By name, the interfaces that `replies` tell of. */
+export function readLinks(replies: Uint8Array): Map<string, LinkPlace> {
+  const found = parseMessages(replies).filter(({ type }) => type === TYPES.make);
+  return new Map(
+    found.flatMap(({ body }): [string, LinkPlace][] => {
+      const index = readU32(body, 4);
+      const attributes = parseAttributes(body, FIXED_PART);
+      const name = readText(attributes.get(ATTRIBUTES.name));
+      if (index === undefined || name === undefined) return [];
+      const kind = parseAttributes(attributes.get(ATTRIBUTES.kind) ?? new Uint8Array(0), 0).get(KIND.name);
+      return [[name, { index, kind: readText(kind), master: readU32(attributes.get(ATTRIBUTES.master)) }]];
+    }),
+  );
 }
 
 function change(

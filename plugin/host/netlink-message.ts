@@ -75,6 +75,13 @@ export function parseAttributes(body: Uint8Array, at: number): ReadonlyMap<numbe
   );
 }
 
+/** Without the zero byte at its end. */
+export function readText(bytes: Uint8Array | undefined): string | undefined {
+  if (bytes === undefined) return undefined;
+  const end = bytes.indexOf(0);
+  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+}
+
 /** Undefined if there are not 4 bytes at `at`. */
 export function readU32(bytes: Uint8Array | undefined, at = 0): number | undefined {
   if (bytes === undefined || bytes.length < at + 4) return undefined;

@@ -20,12 +20,15 @@ export async function applyRuleset(host: HostCommands, state: RulesetState): Pro
   await host.run('nft', ['-f', '-'], { input: rulesetText(state) });
 }
 
-/** Whether the rules are there, which another program may have flushed. */
+/**
+ * Whether the rules are there, which another program may have flushed. One question for each table: nft 1.0.6, asked for
+ * both at once, does not find the first.
+ */
 export async function hasRuleset(host: HostCommands): Promise<boolean> {
-  const question = `list chain ${GUARD_CHAIN}; list chain inet weave-ts input`;
   try {
-    const text = await host.run('nft', [question]);
-    return text.includes('goto guard') && text.includes(CONTROL_PORT_COUNTER);
+    const guards = await host.run('nft', [`list chain ${GUARD_CHAIN}`]);
+    const input = await host.run('nft', ['list chain inet weave-ts input']);
+    return guards.includes('goto guard') && input.includes(CONTROL_PORT_COUNTER);
   } catch (error) {
     if (error instanceof CommandError && error.code !== undefined) return false;
     throw error;

@@ -21,9 +21,11 @@ export async function checkHost(host: HostCommands): Promise<void> {
   const problem = capabilityProblem(await readFile('/proc/self/status', 'utf8'));
   if (problem !== undefined) throw new HostError(problem);
   await checkTunDevice();
-  await checkProgram(host, 'ip', ['-V'], 'iproute2');
-  await checkProgram(host, 'nft', ['-v'], 'nftables');
-  await checkProgram(host, 'nsenter', ['-V'], 'util-linux');
+  await Promise.all([
+    checkProgram(host, 'ip', ['-V'], 'iproute2'),
+    checkProgram(host, 'nft', ['-v'], 'nftables'),
+    checkProgram(host, 'nsenter', ['-V'], 'util-linux'),
+  ]);
 }
 
 /** Throws if the range is in use by the host itself; the bridge's own addresses and routes do not count. */

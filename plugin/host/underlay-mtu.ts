@@ -1,8 +1,6 @@
 import { cidrContains } from '../../core/address.ts';
 import type { IpAddress } from '../../core/address.ts';
-import type { HostCommands } from './commands.ts';
-import { listAddresses, listLinks, listRoutes } from './link-query.ts';
-import type { InterfaceAddress, Link, Route } from './link-query.ts';
+import type { HostState, InterfaceAddress, Link, Route } from './link-query.ts';
 
 /** IPv6 40, UDP 8, datagram 32, inner 2, broadcast 12, Ethernet 14, VLAN 4. */
 export const OVERLAY_OVERHEAD = 112;
@@ -14,16 +12,11 @@ const UDP_PAYLOAD_MAX = 65_507;
 const TRAIN_SEGMENTS_MAX = 64;
 
 /** The MTU in bytes for bridge and attached namespaces when the operator named none. `listen` = the address of `--host`. */
-export async function detectBridgeMtu(
-  host: HostCommands,
+export function bridgeMtuFor(
+  { links, routes, addresses }: HostState,
   ownInterfaces: ReadonlySet<string>,
   listen: IpAddress | undefined,
-): Promise<number> {
-  const [links, routes, addresses] = await Promise.all([
-    listLinks(host),
-    listRoutes(host),
-    listAddresses(host),
-  ]);
+): number {
   const underlay = underlayMtu(links, routes, addresses, ownInterfaces, listen);
   return Math.max(MIN_BRIDGE_MTU, underlay - OVERLAY_OVERHEAD);
 }

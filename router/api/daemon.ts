@@ -1,3 +1,4 @@
+import type { CheckOutcome, RemovedPeer, ResetOutcome } from '../../ipam/effects.ts';
 import type { StatusDocument } from '../status.ts';
 
 /**
@@ -32,9 +33,9 @@ export interface Daemon {
   /** Takes over what dead peers own, each by name or nickname: all of them or none. */
   removePeers(request: RemovePeersRequest, signal: AbortSignal): Promise<readonly RemovedPeer[]>;
   /** Takes everything attached off, releases all addresses and hands the ranges to another peer. */
-  reset(force: boolean, signal: AbortSignal): Promise<ResetResult>;
+  reset(force: boolean, signal: AbortSignal): Promise<ResetOutcome>;
   /** Compares what all peers hold. */
-  check(signal: AbortSignal): Promise<CheckResult>;
+  check(signal: AbortSignal): Promise<CheckOutcome>;
 }
 
 export interface CniAnswer {
@@ -56,37 +57,6 @@ export interface RemovePeersRequest {
   readonly now: boolean;
   /** Every owner has to acknowledge it, however long it is out of reach. */
   readonly strict: boolean;
-}
-
-export interface RemovedPeer {
-  readonly name: string;
-  readonly nickname: string;
-  /** How many were taken over. */
-  readonly addresses: number;
-  /** Who has to acknowledge it before they are given out; names. */
-  readonly waitingFor: readonly string[];
-  readonly restSeconds: number;
-  /** Owners that are out of reach: they may still give out what the peer once donated; names. */
-  readonly outOfReach: readonly string[];
-  /** A sentence about what else did not work. */
-  readonly warning?: string;
-}
-
-export interface ResetResult {
-  /** How many this host gave up. */
-  readonly addresses: number;
-  /** Who has them now; empty if nobody. */
-  readonly heir: string;
-  readonly nickname: string;
-  /** How many were handed out here. */
-  readonly released: number;
-}
-
-export interface CheckResult {
-  readonly nodes: readonly { readonly name: string; readonly nickname: string; readonly answered: boolean }[];
-  readonly problems: readonly { readonly problem: string; readonly remedy: string }[];
-  /** Sentences about what is no problem. */
-  readonly notes: readonly string[];
 }
 
 export interface RotateResult {

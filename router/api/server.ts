@@ -1,67 +1,110 @@
 import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Log } from '../../core/log.ts';
+import { callsOf, JSON_TYPE, type Answer, type Call } from './calls.ts';
 import { answers } from './client.ts';
-import type { AttachRequest, CniInstallRequest, Daemon, ExposeRequest } from './daemon.ts';
-import {
-  allocateBody,
-  attachBody,
-  claimBody,
-  cniInstallBody,
-  connectBody,
-  detachBody,
-  exposeBody,
-  forgetBody,
-  hideBody,
-  rekeyBody,
-  releaseBody,
-  removePeersBody,
-  resetBody,
-  stopBody,
-} from './schema.ts';
+import type { Daemon } from './daemon.ts';
 
-const BODY_LIMIT_BYTES = 1 << 20;
 /** sun_path less its end mark (unix(7)). */
 const LONGEST_SOCKET_PATH = 107;
+/** With a call that there is not. */
+const MOST_UNKNOWN_BYTES = 64 << 10;
 
-/** The API over `daemon`, not yet listening. Refusals are answered 400 with `{ error }`, one line. */
-export function createApi(daemon: Daemon, log: Log): FastifyInstance {
-  const app = Fastify({
-    bodyLimit: BODY_LIMIT_BYTES,
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
-  });
-  app.setErrorHandler<Error & { statusCode?: number; validation?: unknown }>(
-    async (error, request, reply) => {
-      const isBug =
-        error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
-      const status = error.statusCode ?? (isBug ? 500 : 400);
-      if (status >= 500) log.log('error', 'request failed', { url: request.url, error: error.stack });
-      await reply.code(status).send({ error: oneLine(error.message) });
-    },
-  );
-  app.setNotFoundHandler(async (request, reply) => {
-    await reply.code(404).send({ error: `no such call: ${request.method} ${request.url}` });
-  });
-  addQueries(app, daemon);
-  addMeshCalls(app, daemon);
-  addKeyCalls(app, daemon);
-  addAttachmentCalls(app, daemon);
-  addAddressCalls(app, daemon);
-  addCniCalls(app, daemon);
-  addSpaceCalls(app, daemon);
-  return app;
+/** One request as the API sees it. */
+export interface ApiRequest {
+  readonly method: string;
+  /** Path and query; the query is not looked at. */
+  readonly url: string;
+  /** Of the body. */
+  readonly type: string | undefined;
+  readonly body: Buffer;
+}
+
+/** The API over a daemon: HTTP/1.1 with JSON on a unix socket. Refusals are answered 4xx with `{ error }`, one line. */
+export class ApiServer {
+  readonly #calls: ReadonlyMap<string, Call>;
+  readonly #log: Log;
+  readonly #server: Server;
+
+  constructor(daemon: Daemon, log: Log) {
+    this.#calls = callsOf(daemon);
+    this.#log = log;
+    this.#server = createServer((request, response) => void this.#serve(request, response));
+  }
+
+  /** Every call, as method and path: "POST /attach". */
+  calls(): string[] {
+    return [...this.#calls.keys()];
+  }
+
+  /** `signal` aborts when the client has gone: what was asked for is undone then. Never rejects. */
+  async answer({ method, url, type, body }: ApiRequest, signal: AbortSignal): Promise<Answer> {
+    const call = this.#calls.get(nameOf(method, url));
+    if (call === undefined) return refusal(404, `no such call: ${method} ${url}`);
+    if (call.type !== undefined && call.type !== mediaTypeOf(type)) {
+      return refusal(415, `${nameOf(method, url)} takes a body of type ${call.type}`);
+    }
+    try {
+      return await call.act(body, signal);
+    } catch (error) {
+      return this.#refused(error, url);
+    }
+  }
+
+  /** Rejects with the system's error if the socket cannot be made. */
+  listen(path: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ path }, () => {
+        this.#server.off('error', reject).on('error', () => undefined);
+        resolve();
+      });
+    });
+  }
+
+  /** Answers what has been asked, and no more. */
+  close(): Promise<void> {
+    return new Promise((resolve) => this.#server.close(() => resolve()));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method = '', url = '', headers } = request;
+    const most = this.#calls.get(nameOf(method, url))?.mostBytes ?? MOST_UNKNOWN_BYTES;
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    const body = await bodyOf(request, most);
+    if (body === undefined) return;
+    const answer =
+      body === 'too-long'
+        ? refusal(413, `a body of at most ${most} bytes`)
+        : await this.answer({ method, url, type: headers['content-type'], body }, gone.signal);
+    send(response, answer, body === 'too-long');
+  }
+
+  #refused(error: unknown, url: string): Answer {
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    const isBug =
+      error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+    if (isBug) this.#log.log('error', 'request failed', { url, error: stack });
+    return refusal(isBug ? 500 : 400, message);
+  }
+}
+
+/** The API over `daemon`, not yet listening. */
+export function createApi(daemon: Daemon, log: Log): ApiServer {
+  return new ApiServer(daemon, log);
 }
 
 /**
  * Listens on a unix socket that only this user may open. A socket left by a dead daemon is replaced; a live one is
  * refused with an error that names it.
  */
-export async function listenOnSocket(app: FastifyInstance, path: string): Promise<void> {
+export async function listenOnSocket(api: ApiServer, path: string): Promise<void> {
   await checkSocketPath(path);
   rmSync(path, { force: true });
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  await app.listen({ path });
+  await api.listen(path);
   chmodSync(path, 0o600);
 }
 
@@ -81,135 +124,43 @@ export async function checkSocketPath(path: string): Promise<void> {
   }
 }
 
-function addQueries(app: FastifyInstance, daemon: Daemon): void {
-  app.get('/status', () => daemon.status());
-  app.get('/report', () => daemon.report());
-  app.get('/ps', async () => ({ attachments: await daemon.ps() }));
-}
-
-function addMeshCalls(app: FastifyInstance, daemon: Daemon): void {
-  app.post<{ Body: { clean?: boolean } }>('/stop', { schema: { body: stopBody } }, async ({ body }) => {
-    await daemon.stop(body.clean ?? false);
-    return {};
-  });
-  app.post<{ Body: { peers: string[]; replace?: boolean } }>(
-    '/connect',
-    { schema: { body: connectBody } },
-    async ({ body }) => {
-      await daemon.connect(body.peers, body.replace ?? false);
-      return {};
-    },
-  );
-  app.post<{ Body: { peers: string[] } }>('/forget', { schema: { body: forgetBody } }, async ({ body }) => {
-    await daemon.forget(body.peers);
-    return {};
+/** The whole body; undefined if the client went away meanwhile. What is too long is read no further. */
+function bodyOf(request: IncomingMessage, mostBytes: number): Promise<Buffer | 'too-long' | undefined> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > mostBytes) {
+        request.pause();
+        resolve('too-long');
+      } else chunks.push(chunk);
+    });
+    request.once('end', () => resolve(Buffer.concat(chunks)));
+    request.once('close', () => resolve(undefined));
+    request.on('error', () => resolve(undefined));
   });
 }
 
-function addKeyCalls(app: FastifyInstance, daemon: Daemon): void {
-  app.post('/rotate', () => daemon.rotate());
-  app.post<{ Body: { peer?: string } }>('/rekey', { schema: { body: rekeyBody } }, async ({ body }) => ({
-    peers: await daemon.rekey(body.peer),
-  }));
-}
-
-function addAttachmentCalls(app: FastifyInstance, daemon: Daemon): void {
-  app.post<{ Body: Partial<AttachRequest> & { target: string } }>(
-    '/attach',
-    { schema: { body: attachBody } },
-    (request) => daemon.attach({ ...attachDefaults, ...request.body }, gone(request)),
-  );
-  app.post<{ Body: { target: string; addresses?: string[] } }>(
-    '/detach',
-    { schema: { body: detachBody } },
-    async ({ body }) => ({ addresses: await daemon.detach(body.target, body.addresses ?? []) }),
-  );
-  app.post<{ Body: Partial<ExposeRequest> }>('/expose', { schema: { body: exposeBody } }, (request) =>
-    daemon.expose({ addresses: [], masquerade: true, ...request.body }, gone(request)),
-  );
-  app.post<{ Body: { addresses?: string[] } }>('/hide', { schema: { body: hideBody } }, async ({ body }) => ({
-    addresses: await daemon.hide(body.addresses ?? []),
-  }));
-}
-
-const attachDefaults = { addresses: [], defaultRoute: false };
-
-function addAddressCalls(app: FastifyInstance, daemon: Daemon): void {
-  app.post('/prime', async (request) => {
-    await daemon.prime(gone(request));
-    return {};
+/** `last`: more of the request is under way, so the connection is of no more use. */
+function send(response: ServerResponse, { status, text }: Answer, last: boolean): void {
+  response.on('error', () => undefined);
+  response.writeHead(status, {
+    'content-type': JSON_TYPE,
+    'content-length': Buffer.byteLength(text),
+    ...(last ? { connection: 'close' } : {}),
   });
-  app.post<{ Body: { id: string; subnet?: string } }>(
-    '/allocate',
-    { schema: { body: allocateBody } },
-    async (request) => ({
-      addresses: await daemon.allocate(request.body.id, request.body.subnet, gone(request)),
-    }),
-  );
-  app.post<{ Body: { id: string; cidr: string } }>(
-    '/claim',
-    { schema: { body: claimBody } },
-    async (request) => ({
-      addresses: await daemon.claim(request.body.id, request.body.cidr, gone(request)),
-    }),
-  );
-  app.post<{ Body: { id: string; cidr?: string } }>(
-    '/release',
-    { schema: { body: releaseBody } },
-    async ({ body }) => ({
-      addresses: await daemon.release(body.id, body.cidr),
-    }),
-  );
+  response.end(text);
 }
 
-/** A configuration of 4 MiB and its environment. */
-const CNI_BODY_LIMIT_BYTES = (4 << 20) + (256 << 10);
-const CNI_BODY_TYPE = 'application/x-weave-ts-cni';
-/** The program exits with 1 and prints the answer all the same. */
-const CNI_FAILED = 422;
-
-function addCniCalls(app: FastifyInstance, daemon: Daemon): void {
-  app.addContentTypeParser(CNI_BODY_TYPE, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-  app.post<{ Body: Buffer }>('/cni', { bodyLimit: CNI_BODY_LIMIT_BYTES }, async (request, reply) => {
-    if (!Buffer.isBuffer(request.body)) throw new Error(`/cni takes a body of type ${CNI_BODY_TYPE}`);
-    const { failed, output } = await daemon.cni(request.body, gone(request));
-    await reply
-      .code(failed ? CNI_FAILED : 200)
-      .type('application/json')
-      .send(output);
-  });
-  app.post<{ Body: CniInstallRequest }>(
-    '/cni/install',
-    { schema: { body: cniInstallBody } },
-    async ({ body }) => {
-      await daemon.cniInstall(body);
-      return {};
-    },
-  );
+function nameOf(method: string, url: string): string {
+  return `${method} ${url.split('?', 1)[0]!}`;
 }
 
-function addSpaceCalls(app: FastifyInstance, daemon: Daemon): void {
-  app.post<{ Body: { peers: string[]; now?: boolean; strict?: boolean } }>(
-    '/rmpeer',
-    { schema: { body: removePeersBody } },
-    async (request) => {
-      const { peers, now = false, strict = false } = request.body;
-      return { removed: await daemon.removePeers({ peers, now, strict }, gone(request)) };
-    },
-  );
-  app.post<{ Body: { force?: boolean } }>('/reset', { schema: { body: resetBody } }, (request) =>
-    daemon.reset(request.body.force ?? false, gone(request)),
-  );
-  app.get('/ipam/check', (request) => daemon.check(gone(request)));
+function mediaTypeOf(header: string | undefined): string | undefined {
+  return header?.split(';', 1)[0]!.trim().toLowerCase();
 }
 
-/** Aborts when the client closes its end before it has the answer. */
-function gone(request: FastifyRequest): AbortSignal {
-  const controller = new AbortController();
-  request.raw.socket.once('close', () => controller.abort());
-  return controller.signal;
-}
-
-function oneLine(message: string): string {
-  return message.split('\n')[0] ?? message;
+function refusal(status: number, message: string): Answer {
+  return { status, text: JSON.stringify({ error: message.split('\n', 1)[0]! }) };
 }

@@ -1,7 +1,7 @@
-import { ristretto255, ristretto255_hasher } from '@noble/curves/ed25519.js';
 import { sha512 } from '@noble/hashes/sha2.js';
-import { concatBytes, secretCopy, secretRoom, utf8 } from '../../core/bytes.ts';
+import { concatBytes, secretCopy, utf8 } from '../../core/bytes.ts';
 import type { CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
+import { multiplied, pointFromHash, reducedScalar } from './ristretto.ts';
 
 /**
  * CPace, a balanced password-authenticated key exchange: draft-irtf-cfrg-cpace, cipher suite
@@ -12,8 +12,6 @@ const DSI = utf8('CPaceRistretto255');
 const DSI_ISK = utf8('CPaceRistretto255_ISK');
 /** Input block of SHA-512: the password is padded to fill the first one, so that its length does not show in time. */
 const BLOCK_BYTES = 128;
-
-type Point = InstanceType<typeof ristretto255.Point>;
 
 const refused: CryptoResult = { type: 'refused' };
 
@@ -70,15 +68,15 @@ export function generator(password: Uint8Array, channelId: Uint8Array, sid: Uint
   const text = generatorString(password, channelId, sid);
   const hash = sha512(text);
   text.fill(0);
-  const point = generatorPoint(hash);
+  const point = pointFromHash(hash);
   hash.fill(0);
-  return point.toBytes();
+  return point;
 }
 
 /** A scalar below the group's order from 64 random bytes; 32 bytes, least significant first. */
 export function sampleScalar(seed: Uint8Array): Uint8Array {
   if (seed.length !== 64) throw new RangeError('A scalar is sampled from 64 bytes.');
-  return encodeScalar(decodeScalar(seed));
+  return reducedScalar(seed);
 }
 
 /** Y = scalar * g; undefined for the scalar zero or an invalid generator. */
@@ -88,11 +86,7 @@ export function publicElement(encodedGenerator: Uint8Array, scalar: Uint8Array):
 
 /** scalar_mult_vfy: K = scalar * Y; undefined if Y is no canonical encoding (RFC 9496) or K is the identity. */
 export function sharedElement(scalar: Uint8Array, element: Uint8Array): Uint8Array | undefined {
-  const factor = decodeScalar(scalar);
-  const point = decodePoint(element);
-  if (point === undefined || factor === 0n) return undefined;
-  const product = point.multiply(factor);
-  return product.is0() ? undefined : product.toBytes();
+  return multiplied(scalar, element);
 }
 
 export interface CpaceTranscript {
@@ -127,35 +121,6 @@ function generatorString(password: Uint8Array, channelId: Uint8Array, sid: Uint8
   const used = [DSI, password].reduce((sum, { length }) => sum + leb128(length).length + length, 0);
   const padding = new Uint8Array(Math.max(0, BLOCK_BYTES - 1 - used));
   return lengthPrefixed(DSI, password, padding, channelId, sid);
-}
-
-function generatorPoint(hash: Uint8Array): Point {
-  if (ristretto255_hasher.deriveToCurve === undefined) throw new Error('ristretto255 lacks its one-way map.');
-  return ristretto255_hasher.deriveToCurve(hash);
-}
-
-function decodePoint(element: Uint8Array): Point | undefined {
-  try {
-    return ristretto255.Point.fromBytes(element);
-  } catch {
-    return undefined;
-  }
-}
-
-function decodeScalar(bytes: Uint8Array): bigint {
-  let value = 0n;
-  for (const byte of bytes.toReversed()) value = (value << 8n) | BigInt(byte);
-  return value % ristretto255.Point.Fn.ORDER;
-}
-
-function encodeScalar(scalar: bigint): Uint8Array {
-  const out = secretRoom(32);
-  let rest = scalar;
-  for (let i = 0; i < out.length; i++) {
-    out[i] = Number(rest & 255n);
-    rest >>= 8n;
-  }
-  return out;
 }
 
 function leb128(value: number): Uint8Array {

@@ -1,9 +1,8 @@
-import sodium from 'libsodium-wrappers';
-import type { StateAddress } from 'libsodium-wrappers';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha512 } from '@noble/hashes/sha2.js';
 import { secretCopy } from '../../core/bytes.ts';
 import { runCpaceJob } from './cpace.ts';
+import { sodium, type StateAddress } from './libsodium.ts';
 import { KEY_BYTES, AEAD_NONCE_BYTES, AEAD_TAG_BYTES, STREAM_OVERHEAD } from './primitives.ts';
 import type { BufferAead, KeyPair, Primitives, StreamOpener, StreamSealer } from './primitives.ts';
 

@@ -1,9 +1,4 @@
-import { AEAD_NONCE_BYTES, type BufferAead } from '../crypto/primitives.ts';
-import { loadBufferAead } from '../crypto/sodium.ts';
-import { LONGEST_DATAGRAM, writeU32 } from '../wire/datagram.ts';
-import type { BufferCipher } from './datagram-cipher.ts';
 import { NativeEngine } from './native.ts';
-import { PortableEngine } from './portable.ts';
 import type { Engine, EngineOptions } from './port.ts';
 
 export type EngineKind = 'native' | 'portable';
@@ -16,29 +11,13 @@ export async function openEngine(
   options: EngineOptions,
 ): Promise<{ engine: Engine; kind: EngineKind }> {
   const kind = choice === 'auto' ? 'native' : choice;
-  const engine =
-    kind === 'native'
-      ? new NativeEngine()
-      : new PortableEngine(datagramCipher(await loadBufferAead(LONGEST_DATAGRAM)));
+  const engine = kind === 'native' ? new NativeEngine() : await portableEngine();
   await engine.open(options);
   return { engine, kind };
 }
 
-/** ChaCha20-Poly1305 of a datagram: nonce = 4 zero bytes | counter u64 LE. */
-function datagramCipher(aead: BufferAead): BufferCipher {
-  const nonce = new Uint8Array(AEAD_NONCE_BYTES);
-  const setNonce = (counter: number): void => {
-    writeU32(counter % 2 ** 32, nonce, 4);
-    writeU32(Math.floor(counter / 2 ** 32), nonce, 8);
-  };
-  return {
-    seal: (key, counter, bytes, at, length) => {
-      setNonce(counter);
-      aead.seal(key, nonce, bytes, at, length);
-    },
-    open: (key, counter, sealed, at, length, out, outAt) => {
-      setNonce(counter);
-      return aead.open(key, nonce, sealed, at, length, out, outAt);
-    },
-  };
+/** Loaded where it is asked for only: libsodium alone takes a few MB in each thread. */
+async function portableEngine(): Promise<Engine> {
+  const { sodiumPortableEngine } = await import('./portable-sodium.ts');
+  return sodiumPortableEngine();
 }

@@ -121,7 +121,7 @@ export class ControlLoop {
         return this.#crypto.post({ task: effect.task, job: effect.job });
       case 'to-data':
         // The other thread has a copy of its own.
-        this.#data.send(effect.message);
+        this.#data.tell(effect.message);
         return wipeKeys(effect.message);
       case 'commit':
         return this.#commit(effect.token, effect.changes);

@@ -7,22 +7,15 @@ import type { ToControl, ToData } from '../node-messages.ts';
 import type { FromLane } from '../lane-messages.ts';
 import type { DataThreadSettings } from './data-thread-settings.ts';
 import { monotonicNow } from './deadline-timer.ts';
+import type { FromEngineThread, ToEngineThread } from './engine-thread.ts';
 import { LaneThreads, type LaneThreadsOwner } from './lane-threads.ts';
 import { PacketLoop } from './packet-loop.ts';
-
-export type ToDataThread = { readonly type: 'node'; readonly message: ToData } | { readonly type: 'close' };
-
-export type FromDataThread =
-  | { readonly type: 'opened'; readonly engine: EngineKind }
-  | { readonly type: 'refused'; readonly error: string }
-  | { readonly type: 'node'; readonly messages: readonly ToControl[] }
-  | { readonly type: 'closed' };
 
 const settings = workerData as DataThreadSettings;
 const port = parentPort!;
 const random = { bytes: (length: number) => new Uint8Array(randomBytes(length)) };
 
-function post(message: FromDataThread): void {
+function post(message: FromEngineThread<EngineKind, ToControl>): void {
   port.postMessage(message);
 }
 
@@ -63,16 +56,16 @@ async function run(): Promise<void> {
   // From here on: while the other engines open, this one's descriptors would call again and again for what nobody takes.
   loop = packets;
   if (workers > 1) lanes = await startLanes(engine, packets, onMessages);
-  port.on('message', (message: ToDataThread) => {
+  port.on('message', (message: ToEngineThread<ToData>) => {
     if (message.type === 'node') {
-      node.onControl(message.message, monotonicNow());
+      node.onControl(message.told, monotonicNow());
       packets.pump();
       return;
     }
     packets.stop();
     void close(engine, lanes).then(() => post({ type: 'closed' }));
   });
-  post({ type: 'opened', engine: kind });
+  post({ type: 'opened', opened: kind });
   // Nobody listens before.
   if (warnings.length > 0) post({ type: 'node', messages: warnings });
   packets.pump();

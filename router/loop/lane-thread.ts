@@ -1,15 +1,16 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openEngine } from '../engine/choose.ts';
-import { transferred } from '../lane-messages.ts';
+import { transferred, type FromLane, type ToLane } from '../lane-messages.ts';
 import { LaneNode } from '../lane-node.ts';
 import { monotonicNow } from './deadline-timer.ts';
-import type { FromLaneThread, LaneThreadSettings, ToLaneThread } from './lane-thread-messages.ts';
+import type { FromEngineThread, ToEngineThread } from './engine-thread.ts';
+import type { LaneThreadSettings } from './lane-thread-settings.ts';
 import { PacketLoop } from './packet-loop.ts';
 
 const settings = workerData as LaneThreadSettings;
 const port = parentPort!;
 
-function post(message: FromLaneThread, transfer: readonly ArrayBuffer[] = []): void {
+function post(message: FromEngineThread<undefined, FromLane>, transfer: readonly ArrayBuffer[] = []): void {
   port.postMessage(message, transfer);
 }
 
@@ -28,9 +29,9 @@ try {
     const messages = node.drain();
     if (messages.length > 0) post({ type: 'node', messages }, transferred(messages));
   });
-  port.on('message', (message: ToLaneThread) => {
+  port.on('message', (message: ToEngineThread<readonly ToLane[]>) => {
     if (message.type === 'node') {
-      for (const each of message.messages) node.onData(each, monotonicNow());
+      for (const each of message.told) node.onData(each, monotonicNow());
       packets.pump();
       return;
     }
@@ -39,7 +40,7 @@ try {
   });
   loop = packets;
   packets.pump();
-  post({ type: 'opened' });
+  post({ type: 'opened', opened: undefined });
 } catch (error) {
   post({ type: 'refused', error: error instanceof Error ? error.message : String(error) });
 }

@@ -1,8 +1,8 @@
 import type { LaneMail } from '../data-node.ts';
 import { wipeLaneKeys, type FromLane, type ToLane } from '../lane-messages.ts';
 import type { DataThreadSettings } from './data-thread-settings.ts';
-import type { FromLaneThread, LaneThreadSettings, ToLaneThread } from './lane-thread-messages.ts';
-import { Thread } from './thread.ts';
+import { EngineThread } from './engine-thread.ts';
+import type { LaneThreadSettings } from './lane-thread-settings.ts';
 
 export interface LaneThreadsOwner {
   onMessages(worker: number, messages: readonly FromLane[]): void;
@@ -10,10 +10,7 @@ export interface LaneThreadsOwner {
   onFailure(error: Error): void;
 }
 
-interface LaneThread {
-  readonly thread: Thread<ToLaneThread, FromLaneThread>;
-  readonly closed: Promise<void>;
-}
+type LaneThread = EngineThread<readonly ToLane[], undefined, FromLane>;
 
 /** The data-plane thread's handle of the threads beside it. */
 export class LaneThreads {
@@ -26,7 +23,7 @@ export class LaneThreads {
       for (let worker = 1; worker < settings.workers; worker++)
         lanes.#threads.push(await start({ ...settings, worker }, owner));
     } catch (error) {
-      await Promise.all(lanes.#threads.map(({ thread }) => thread.stop()));
+      await Promise.all(lanes.#threads.map((thread) => thread.stop()));
       throw error;
     }
     return lanes;
@@ -35,50 +32,22 @@ export class LaneThreads {
   /** Keys in it are with the other threads then, and wiped here. */
   post(mail: readonly LaneMail[]): void {
     if (mail.length === 0) return;
-    for (const [i, { thread }] of this.#threads.entries()) {
+    for (const [i, thread] of this.#threads.entries()) {
       const messages: ToLane[] = mail.filter(({ worker }) => worker === i + 1).map(({ message }) => message);
-      if (messages.length > 0) thread.post({ type: 'node', messages });
+      if (messages.length > 0) thread.tell(messages);
     }
     for (const { message } of mail) wipeLaneKeys(message);
   }
 
   /** Lets the engines send what they were given, then ends the threads. */
   async close(): Promise<void> {
-    for (const { thread } of this.#threads) thread.post({ type: 'close' });
-    await Promise.all(
-      this.#threads.map(async ({ thread, closed }) => {
-        await closed;
-        await thread.stop();
-      }),
-    );
+    await Promise.all(this.#threads.map((thread) => thread.close()));
   }
 }
 
 function start(settings: LaneThreadSettings, owner: LaneThreadsOwner): Promise<LaneThread> {
-  return new Promise((resolve, reject) => {
-    let onClosed: () => void = () => undefined;
-    const closed = new Promise<void>((done) => (onClosed = done));
-    const onMessage = (message: FromLaneThread) => {
-      switch (message.type) {
-        case 'opened':
-          resolve({ thread, closed });
-          break;
-        case 'refused':
-          void thread.stop().then(() => reject(new Error(message.error)));
-          break;
-        case 'node':
-          owner.onMessages(settings.worker, message.messages);
-          break;
-        case 'closed':
-          onClosed();
-          break;
-      }
-    };
-    const onFailure = (error: Error) => {
-      onClosed();
-      reject(error);
-      owner.onFailure(error);
-    };
-    const thread = new Thread<ToLaneThread, FromLaneThread>('lane', settings, onMessage, onFailure);
+  return EngineThread.start('lane', settings, {
+    onMessages: (messages) => owner.onMessages(settings.worker, messages),
+    onFailure: (error) => owner.onFailure(error),
   });
 }

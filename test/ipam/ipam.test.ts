@@ -407,3 +407,45 @@ test('a repeat that came during a commit that fails is refused too, as are looks
   network.run(1_000);
   t.is(network.reply(A, 8), '');
 });
+
+test('an address that the ring gives to somebody else before it is recorded is not handed out: another one is', (t) => {
+  const network = threePeers();
+  network.request(A, 1, { type: 'prime' });
+  network.run(1_000);
+  let fails = 1;
+  network.diskIsFull = (name) => name === A && fails-- > 0;
+  network.request(A, 2, { type: 'allocate', id: 'first' });
+  network.run(10);
+  t.is(network.reply(A, 2), 'error: not recorded: no space left');
+  network.request(A, 3, { type: 'allocate', id: 'x' });
+  network.request(A, 4, { type: 'allocate', id: 'x' });
+  network.request(A, 5, { type: 'lookup', id: 'x' });
+  const { ipam, generation } = network.nodes.get(B)!;
+  const { clusterId } = ipam!.status();
+  const taken = { start: 0, end: 8, epoch: 1, version: 1, owner: B, generation };
+  const ring = { type: 'ring', clusterId, range: network.settings.range, ring: [taken] } as const;
+  network.unicast(A, B, encodeMessage({ type: 'take-over', id: '00000000000000aa', ring }));
+  t.deepEqual(network.nodes.get(A)!.ipam!.status().conflicts, []);
+  network.run(5_000);
+  t.regex(network.reply(A, 3)!, /^10\.32\.0\.(8|9|\d\d)\/27$/);
+  t.is(network.reply(A, 4), network.reply(A, 3));
+  t.is(network.reply(A, 5), '');
+  t.is(network.nodes.get(A)!.ipam!.status().active, 1);
+});
+
+test('who claims for another subnet what it has keeps it although that is not recorded', (t) => {
+  const network = threePeers();
+  network.request(A, 1, { type: 'allocate', id: 'x' });
+  network.run(1_000);
+  t.is(network.reply(A, 1), '10.32.0.1/27');
+  let fails = 1;
+  network.diskIsFull = (name) => name === A && fails-- > 0;
+  network.request(A, 2, { type: 'claim', id: 'x', cidr: parseCidr('10.32.0.1/28')! });
+  network.run(3_000);
+  t.is(network.reply(A, 2), 'error: not recorded: no space left');
+  network.crash(A);
+  network.start(A);
+  network.request(A, 3, { type: 'lookup', id: 'x' });
+  network.run(3_000);
+  t.regex(network.reply(A, 3)!, /^10\.32\.0\.1\//);
+});

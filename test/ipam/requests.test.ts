@@ -27,9 +27,9 @@ class CountedHoldings extends Holdings {
     return super.take(id, subnet, now);
   }
 
-  override sizesWithin(...args: Parameters<Holdings['sizesWithin']>): ReturnType<Holdings['sizesWithin']> {
+  override ownersWithin(...args: Parameters<Holdings['ownersWithin']>): ReturnType<Holdings['ownersWithin']> {
     this.looks++;
-    return super.sizesWithin(...args);
+    return super.ownersWithin(...args);
   }
 }
 
@@ -167,6 +167,38 @@ test('a donor that is late is waited for, and one that is silent until it is out
     );
     t.regex(JSON.stringify(replies.get(1)), /no free addresses/);
   }
+});
+
+test('who said that it has nothing, and was given something since, is asked again although it owns no more than before', (t) => {
+  const others = [other, third];
+  const { holdings, requests, asked, deny } = fullNode(others);
+  requests.add(1, { type: 'allocate', id: 'x' }, 0);
+  requests.step(peersOf(others), true, 0);
+  deny(asked[0]!.to, 1);
+  deny(asked[1]!.to, 2);
+  // The ring here was behind: one of the addresses that were this donor's had changed hands before.
+  const [kept, gone] = holdings.ring.filter(({ owner }) => owner !== self.owner);
+  holdings.merge([
+    {
+      start: gone!.start,
+      end: gone!.start + 1,
+      epoch: 0,
+      version: 9,
+      owner: kept!.owner,
+      generation: kept!.generation,
+    },
+    {
+      start: kept!.start,
+      end: kept!.start + 1,
+      epoch: 0,
+      version: 9,
+      owner: gone!.owner,
+      generation: gone!.generation,
+    },
+  ]);
+  requests.step(peersOf(others), true, 500);
+  // Those that probably have something are asked one by one.
+  t.is(asked.length, 3);
 });
 
 test('who said that it has nothing, and was given something since, is asked again', (t) => {

@@ -27,13 +27,31 @@ function counted(peers: IpamPeer[]): { peers: IpamPeer[]; walks: () => number } 
   return { peers, walks: () => walks };
 }
 
+interface Situation {
+  readonly queue: CommitQueue<Deferred>;
+  readonly takeOvers: TakeOvers;
+}
+
+/** What is queued is durable. */
+function commit({ queue, takeOvers }: Situation, now = 0): void {
+  queue.committed(queue.begin(now)!.token);
+  takeOvers.onCommitted();
+}
+
 function setUp() {
+  const situation = begun();
+  commit(situation);
+  return situation;
+}
+
+/** A take-over that is not recorded yet. */
+function begun(others = [second, third], options = { now: false, strict: false }) {
   const queue = new CommitQueue<Deferred>();
   const holdings = new Holdings(range, self, [], queue);
   holdings.enter('01'.repeat(16));
   holdings.merge(initialRing(range.size, owners));
   const { peers, walks } = counted(
-    [second, third].map(({ owner, generation }) => {
+    others.map(({ owner, generation }) => {
       return { name: owner, nickname: '', generation, reachable: true, capabilities: [] };
     }),
   );
@@ -53,9 +71,55 @@ function setUp() {
     [],
     0,
   );
-  takeOvers.remove(dead.owner, '', { now: false, strict: false }, 0);
-  return { holdings, queue, takeOvers, sent, walks };
+  takeOvers.remove(dead.owner, '', options, 0);
+  return { holdings, queue, takeOvers, sent, peers, walks };
 }
+
+test('a take-over is told to nobody before it is recorded', (t) => {
+  const situation = begun();
+  const { takeOvers, sent } = situation;
+  takeOvers.step(0);
+  takeOvers.step(5_000);
+  t.is(takeOvers.nextTimeout(), undefined);
+  t.deepEqual(sent, []);
+  commit(situation, 5_000);
+  takeOvers.step(5_000);
+  t.is(sent.length, 1);
+});
+
+test('a take-over that cannot be recorded begins anew, with those that are in reach by then', (t) => {
+  const situation = begun([], { now: true, strict: false });
+  const { queue, takeOvers, sent, peers } = situation;
+  queue.failed(queue.begin(0)!.token, 10);
+  takeOvers.onCommitFailed(10);
+  takeOvers.step(900_000);
+  t.deepEqual(takeOvers.spans, [{ start: 48, end: 64 }]);
+  const { owner: name, generation } = second;
+  peers.push({ name, nickname: '', generation, reachable: true, capabilities: [] });
+  queue.failed(queue.begin(900_000)!.token, 900_010);
+  takeOvers.onCommitFailed(900_010);
+  commit(situation, 902_000);
+  takeOvers.step(902_000);
+  t.deepEqual(sent[0]!.to, [name]);
+  t.deepEqual(takeOvers.spans, [{ start: 48, end: 64 }]);
+  takeOvers.onTaken(name, sent[0]!.message.id);
+  takeOvers.step(902_001);
+  t.deepEqual(takeOvers.spans, []);
+});
+
+test('the rest after a take-over that could not be recorded at first is counted from the last try', (t) => {
+  const situation = begun([]);
+  const { queue, takeOvers } = situation;
+  queue.failed(queue.begin(0)!.token, 500_000);
+  takeOvers.onCommitFailed(500_000);
+  commit(situation, 501_000);
+  takeOvers.step(501_000);
+  t.is(takeOvers.nextTimeout(), 1_100_000);
+  takeOvers.step(1_099_999);
+  t.is(takeOvers.spans.length, 1);
+  takeOvers.step(1_100_000);
+  t.is(takeOvers.spans.length, 0);
+});
 
 test('a take-over is told to all that have to acknowledge it in one go, and again to those that have not', (t) => {
   const { takeOvers, sent } = setUp();

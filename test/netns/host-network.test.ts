@@ -66,7 +66,7 @@ test('a range that the host uses already is refused', async (t) => {
   const lab = await HostLab.start(t);
   await lab.outside();
   await lab.ip(lab.name, [['route', 'add', '10.40.0.0/16', 'via', '192.0.2.2']]);
-  await t.throwsAsync(lab.network().setUp(), {
+  await t.throwsAsync(preflight(lab.commands, { bridge: 'weave', tap: 'weave-tap' }, RANGE), {
     message:
       "the address range 10.32.0.0/12 overlaps the host's route 10.40.0.0/16 on eth0: choose another --ipalloc-range",
   });
@@ -303,6 +303,40 @@ test('rules that somebody flushed come back with every guard, and do not keep po
   }
 });
 
+test('while nothing changes a check starts no program, and sees what does change', async (t) => {
+  const lab = await HostLab.start(t);
+  let programs = 0;
+  const run = lab.commands.run.bind(lab.commands);
+  lab.commands.run = (program, ...rest) => {
+    // Of a namespace apart, files are read by a program too.
+    if (program !== 'cat') programs++;
+    return run(program, ...rest);
+  };
+  const network = lab.network();
+  await network.setUp();
+  await lab.ip(lab.name, [['tuntap', 'add', 'dev', 'weave-tap', 'mode', 'tap']]);
+  await network.adoptTap();
+  const attachments = lab.attachments(network);
+  await attachments.attach({ target: await lab.container(), addresses: [] });
+  const check = async () => {
+    programs = 0;
+    lab.now += 120_000;
+    await attachments.check();
+    return programs;
+  };
+  await check();
+  t.is(await check(), 0);
+  await lab.run(lab.name, 'nft', 'flush', 'ruleset');
+  t.true((await check()) > 0);
+  await check();
+  t.is(await check(), 0);
+  await lab.run(lab.name, 'nft', 'add', 'table', 'inet', 'other');
+  t.true((await check()) > 0);
+  await lab.ip(lab.name, [['link', 'set', 'dev', 'weave-tap', 'nomaster']]);
+  t.true((await check()) > 0);
+  t.is((await listLinks(lab.commands)).find((link) => link.name === 'weave-tap')?.master, 'weave');
+});
+
 test('a port that is gone meanwhile is not put back into the bridge', async (t) => {
   const lab = await HostLab.start(t);
   await lab.network().setUp();
@@ -325,8 +359,7 @@ test('a daemon in its own namespace, entered from outside, does the same', async
     const host = new HostCommands();
     const names = { bridge: 'weave', tap: 'weave-tap' };
     const range = { ip: { family: 4, value: 0x0a200000n }, prefix: 12 };
-    await preflight(host, names, range);
-    const mtu = await defaultBridgeMtu(host, names, undefined);
+    const mtu = defaultBridgeMtu(await preflight(host, names, range), names, undefined);
     const network = new HostNetwork(host,
       { ...names, mac: '7a:00:00:00:00:01', mtu, range, controlPort: 6783, changeFirewall: true });
     await network.setUp();

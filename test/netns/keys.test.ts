@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { callApi } from '../../router/api/client.ts';
+import { builtCli } from '../../scripts/built-cli.ts';
 import { Lab, type LabHost } from '../../scripts/lab.ts';
 import { openLmdbStore } from '../../ipam/lmdb-store.ts';
 import { end, must, sleep, start, until } from '../../scripts/run.ts';
@@ -109,12 +109,11 @@ for (const [what, args, env] of [
   test(`what launch starts, and all that starts, gets no password that came by ${what}`, async (t) => {
     const made = await lab(t, 1);
     const host = made.hosts[0]!;
-    const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
     const trace = join(made.dir, 'trace');
     const strace = ['strace', '-f', '-v', '-s', '1000000', '-e', 'trace=execve', '-o', trace];
     const launch = [
       process.execPath,
-      main,
+      builtCli(),
       '--socket',
       host.socket,
       'launch',

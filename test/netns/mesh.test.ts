@@ -198,6 +198,7 @@ test('kill -9 and restart keep the name and the addresses, and attached namespac
 test('the underlay may be IPv6', async (t) => {
   const made = await lab(t, 2);
   const [first, second] = made.hosts as [LabHost, LabHost];
+  for (const host of made.hosts) await host.must(['ip', 'addr', 'del', `${host.address}/24`, 'dev', 'eth0']);
   const env = { WEAVE_PASSWORD: 'documentation' };
   await first.launch([], { env });
   await second.launch([`[${first.address6}]:6783`], { env });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
-import type { RemovedPeer } from '../../router/api/daemon.ts';
+import type { RemovedPeer } from '../../ipam/effects.ts';
 import { callApi } from '../../router/api/client.ts';
 import { Lab, type LabHost } from '../../scripts/lab.ts';
 import { until } from '../../scripts/run.ts';

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { readFileSync } from 'node:fs';
 import { callApi } from '../../../router/api/client.ts';
 import type { AttachResult } from '../../../router/api/daemon.ts';
@@ -8,10 +7,10 @@ import type { StatusDocument } from '../../../router/status.ts';
 import { HOSTS, type BenchLab, type HostNumber } from '../bench-lab.ts';
 import type { Contender, Place } from '../contender.ts';
 import { reached } from '../places.ts';
+import { builtCli } from '../../built-cli.ts';
 import { until } from '../../run.ts';
 
-/** Built CLI, relative to dist/scripts/bench/contenders. */
-const CLI = fileURLToPath(new URL('../../../cli/main.js', import.meta.url));
+const CLI = builtCli();
 const LINK_LIMIT = 30_000;
 
 interface Variant {

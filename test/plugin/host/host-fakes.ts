@@ -180,8 +180,12 @@ export class FakeHost implements HostPort {
     return Promise.resolve(new Set(this.plugged.keys()));
   }
 
-  rejoin(hostInterfaces: ReadonlySet<string>): Promise<void> {
-    this.rejoined = [...hostInterfaces].filter((name) => this.plugged.has(name));
+  present(hostInterfaces: readonly string[]): Promise<ReadonlySet<string>> {
+    return Promise.resolve(new Set(hostInterfaces.filter((name) => this.plugged.has(name))));
+  }
+
+  rejoin(hostInterfaces: readonly string[]): Promise<void> {
+    this.rejoined = hostInterfaces.filter((name) => this.plugged.has(name));
     return Promise.resolve();
   }
 

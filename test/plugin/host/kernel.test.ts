@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Kernel, KernelError, setting } from '../../../plugin/host/kernel.ts';
 import type { KernelStep } from '../../../plugin/host/kernel.ts';
-import { findLink, readLink } from '../../../plugin/host/link-requests.ts';
+import { findLink, lookForLink, readLink, readLinks } from '../../../plugin/host/link-requests.ts';
 import { u32 } from '../../../plugin/host/netlink-message.ts';
 import { loadAddon } from '../../../router/engine/addon.ts';
 import type { KernelOutcome } from '../../../router/engine/addon.ts';
@@ -17,6 +17,11 @@ const kernel = new Kernel();
 
 test('an interface is found by its name', async (t) => {
   t.like(readLink(await kernel.run(undefined, [findLink('lo')])), { index: 1 });
+});
+
+test('of several names those that are there are found, which is no failure', async (t) => {
+  const found = readLinks(await kernel.run(undefined, ['wt-none', 'lo', 'wt-none2'].map(lookForLink)));
+  t.deepEqual([...found], [['lo', { index: 1, kind: undefined, master: undefined }]]);
 });
 
 test('what fails is told with the step, the interface, and what the kernel says; steps after it are not done', async (t) => {

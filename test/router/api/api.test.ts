@@ -1,4 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -99,6 +101,80 @@ for (const [path, body] of [
   });
 }
 
+for (const [what, body, sentence] of [
+  [
+    'a field too many',
+    '{"peers":["a"],"__proto__":{"replace":true}}',
+    /unknown field "__proto__": it may have peers, replace/,
+  ],
+  ['a field too few', '{"replace":true}', /lacks the field "peers"/],
+  ['a field of another type', '{"peers":["a"],"replace":1}', /the field "replace" is neither true nor false/],
+  ['a list of other things', '{"peers":["a",7]}', /the field "peers" has an item that is no text/],
+  [
+    'a list too long',
+    JSON.stringify({ peers: new Array(1_025).fill('a') }),
+    /"peers" has not 0 to 1024 items/,
+  ],
+  ['a text too long', JSON.stringify({ peers: ['a'.repeat(4_097)] }), /has not 1 to 4096 characters/],
+  ['a list', '[]', /is no JSON object/],
+  ['nothing', '', /is not JSON/],
+] as const) {
+  test(`a body with ${what} is refused by a sentence that names it`, async (t) => {
+    const calls: unknown[][] = [];
+    const api = createApi(fakeDaemon(calls), silentLog);
+    const request = { method: 'POST', url: '/connect?x', type: 'application/json; charset=utf-8' };
+    const answer = await api.answer({ ...request, body: Buffer.from(body) }, new AbortController().signal);
+    t.is(answer.status, 400);
+    t.regex((JSON.parse(answer.text) as { error: string }).error, sentence);
+    t.deepEqual(calls, []);
+  });
+}
+
+test('a body of another type, a call that there is not, and a bug in the daemon have a status of their own', async (t) => {
+  const api = createApi(fakeDaemon([], { ps: new TypeError('a bug') }), silentLog);
+  const ask = async (method: string, url: string, type?: string) => {
+    const { status } = await api.answer(
+      { method, url, type, body: Buffer.from('{}') },
+      new AbortController().signal,
+    );
+    return status;
+  };
+  t.is(await ask('POST', '/stop', 'text/plain'), 415);
+  t.is(await ask('POST', '/cni', 'application/json'), 415);
+  t.is(await ask('GET', '/stop'), 404);
+  t.is(await ask('GET', '/ps'), 500);
+});
+
+test('a body that is too long is refused before it has all come, and the daemon goes on', async (t) => {
+  const socket = await serve(t, fakeDaemon([], { status: { version: '1' } }));
+  const connection = connect(socket);
+  const answer = new Promise<string>((resolve) => {
+    let text = '';
+    connection.on('data', (chunk) => (text += String(chunk)));
+    connection.on('close', () => resolve(text));
+    connection.on('error', () => undefined);
+  });
+  connection.write('POST /stop HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n');
+  connection.write(`Content-Length: ${1 << 30}\r\n\r\n${'x'.repeat((1 << 20) + 1)}`);
+  t.regex(await answer, /^HTTP\/1\.1 413 /);
+  t.deepEqual(await callApi(socket, 'GET', '/status'), { version: '1' });
+});
+
+test('one connection may carry several calls', async (t) => {
+  const socket = await serve(t, fakeDaemon([], { status: { version: '1' } }));
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  t.teardown(() => agent.destroy());
+  for (let i = 0; i < 3; i++) {
+    const status = await new Promise((resolve, reject) => {
+      const call = request({ socketPath: socket, path: '/status', agent }, (response) => {
+        response.resume().on('end', () => resolve(response.statusCode));
+      });
+      call.on('error', reject).end();
+    });
+    t.is(status, 200);
+  }
+});
+
 test("the daemon's refusal reaches the client as one line", async (t) => {
   const socket = await serve(t, fakeDaemon([], { prime: new Error('awaiting consensus\nsecond line') }));
   await t.throwsAsync(callApi(socket, 'POST', '/prime'), {
@@ -118,7 +194,6 @@ test('a client that goes away aborts what it asked for', async (t) => {
     return seen;
   };
   const socket = await serve(t, fakeDaemon([], { prime }));
-  const { request } = await import('node:http');
   const call = request({ socketPath: socket, method: 'POST', path: '/prime', agent: false });
   call.on('error', () => undefined);
   call.end();

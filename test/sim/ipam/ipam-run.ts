@@ -7,11 +7,14 @@ import type { IpamRequest, IpamResult } from '../../../ipam/effects.ts';
 import type { InitMode } from '../../../ipam/init-mode.ts';
 import { parseIpamSettings, type IpamSettings } from '../../../ipam/settings.ts';
 import type { IpamStatus } from '../../../ipam/status.ts';
+import { readStored, RING_KEY } from '../../../ipam/stored-state.ts';
+import { nodeName } from '../control-host.ts';
+import { fakePrimitives } from '../fake-primitives.ts';
 import { SimNetwork } from '../network.ts';
 import { VirtualClock } from '../virtual-clock.ts';
 import { rangeOf, type Action, type Scenario } from './actions.ts';
 import { NO_NOISE } from './faulty-ipam.ts';
-import { IpamNode, nodeName, type IpamWorld } from './ipam-node.ts';
+import { IpamNode, type IpamWorld } from './ipam-node.ts';
 import { owned, ringOf, stored, TakeOverWatch } from './take-over-watch.ts';
 import { Reference } from './reference.ts';
 import { Weather } from './weather.ts';
@@ -63,6 +66,7 @@ export function runScenario(scenario: Scenario): RunResult {
 
 class IpamRun implements IpamWorld {
   readonly clock = new VirtualClock();
+  readonly primitives = fakePrimitives;
   readonly network: SimNetwork;
   readonly settings: IpamSettings;
   readonly seed: number;
@@ -82,6 +86,8 @@ class IpamRun implements IpamWorld {
   readonly #contestedSince = new Map<string, Millis>();
   /** By id: who waits for an answer. */
   readonly #open = new Map<string, OpenRequest>();
+  /** A state directory from before the first ring came back: with its vote forgotten there may be another outcome (E4). */
+  #isVoteForgotten = false;
   #step = 'start';
 
   constructor(scenario: Scenario) {
@@ -102,7 +108,8 @@ class IpamRun implements IpamWorld {
       fault: (kind, text) => this.fault(kind, text),
       whyOf: (number, address) => this.#watch.whyOf(this.#node(number), address),
       isRightful: (number, address) => this.#watch.isRightful(this.#node(number), address),
-      clusterOf: (number) => (this.#mayBeTwoClusters() ? (ringOf(this.#node(number))?.clusterId ?? '') : ''),
+      clusterOf: (number) => ringOf(this.#node(number))?.clusterId ?? '',
+      mayBeApart: () => this.#mayBeTwoClusters(),
       onHold: (number, address) => this.#watch.onHold(this.#node(number), address),
     });
     const mesh = {
@@ -177,7 +184,7 @@ class IpamRun implements IpamWorld {
   }
 
   #mayBeTwoClusters(): boolean {
-    return this.#scenario.init === 'two-seeds';
+    return this.#scenario.init === 'two-seeds' || this.#isVoteForgotten;
   }
 
   #perform(action: Action): void {
@@ -209,7 +216,7 @@ class IpamRun implements IpamWorld {
   }
 
   #performAt(node: IpamNode, action: Extract<Action, { node: number }>): boolean {
-    const isUp = node.control !== undefined;
+    const isUp = node.alive;
     switch (action.do) {
       case 'start':
         if (!isUp) this.#start(node);
@@ -272,7 +279,7 @@ class IpamRun implements IpamWorld {
     node.crash(true);
     this.onCrash(node);
     this.#killed.add(node.number);
-    this.#reference.onReplaced(node.number, new Map());
+    this.#reference.onGone(node.number);
     // Whoever was told to connect to that host alone is told of one that lives.
     for (const other of others) other.connect(this.#targetsOf(other));
     return true;
@@ -320,10 +327,10 @@ class IpamRun implements IpamWorld {
     const targets = this.#targetsOf(node);
     this.#watch.onStart(
       node,
-      targets.some(({ control }) => control !== undefined),
+      targets.some(({ alive }) => alive),
     );
     // What ran on it may still do so.
-    if (this.#killed.delete(node.number)) this.#reference.onReplaced(node.number, node.store);
+    if (this.#killed.delete(node.number)) this.#reference.onBack(node.number, node.store);
     this.#weather.onChange(node, this.clock.now);
     node.start(targets);
   }
@@ -351,10 +358,12 @@ class IpamRun implements IpamWorld {
     const snapshot = this.#snapshots.get(node.number);
     if (snapshot === undefined || this.#killed.has(node.number)) return false;
     const before = [...owned(node, node.name), ...stored(node)];
+    const hadVoted = this.#hasVoted(node);
     node.crash(false);
     this.onCrash(node);
     node.store.clear();
     for (const [key, value] of snapshot) node.store.set(key, value);
+    this.#isVoteForgotten ||= hadVoted && !node.store.has(RING_KEY);
     const after = [...owned(node, node.name), ...stored(node)];
     const all = Array.from({ length: this.settings.range.size }, (_, i) =>
       formatIp(this.settings.range.ipAt(i)),
@@ -363,6 +372,12 @@ class IpamRun implements IpamWorld {
     this.#watch.onRolledBack(node, after.length === 0 ? all : [...before, ...after]);
     this.#reference.onReplaced(node.number, snapshot);
     return true;
+  }
+
+  /** Has it promised something in an election, or does it know the outcome of one? */
+  #hasVoted({ store }: IpamNode): boolean {
+    if (this.#scenario.init !== 'consensus') return false;
+    return store.has(RING_KEY) || readStored(store).voter?.promised !== undefined;
   }
 
   #ask(node: IpamNode, request: Extract<IpamRequest, { id: string }>): boolean {
@@ -405,7 +420,7 @@ class IpamRun implements IpamWorld {
     for (const node of this.#live()) {
       node.armed = undefined;
       node.isDiskFull = false;
-      if (node.control === undefined) this.#start(node);
+      if (!node.alive) this.#start(node);
     }
     // Somebody has to want addresses, or there is no ring.
     const [first] = this.#live();
@@ -517,6 +532,8 @@ class IpamRun implements IpamWorld {
       return out;
     });
     for (const { id } of this.#open.values()) problems.push(`${id} has no answer`);
+    // Until it has an answer, what is held there may be released.
+    for (const number of this.#resetting) problems.push(`node ${number} is being reset`);
     for (const address of this.#reference.contested) problems.push(`${address} has two holders`);
     return problems;
   }
@@ -525,8 +542,12 @@ class IpamRun implements IpamWorld {
   #handOutTheRest(): void {
     const usable = this.settings.range.size - 2;
     for (let i = this.#reference.size; i < usable; i++) {
-      if (!this.#askAndWait(`rest-${i}`)) {
-        return this.fault('space', `rest-${i} of ${usable} was refused: space is lost`);
+      // What was granted to a peer may still be under way to it on a connection that was cut until a moment ago.
+      while (!this.#askAndWait(`rest-${i}`)) {
+        if (this.#weather.isCalm(this.clock.now)) {
+          return this.fault('space', `rest-${i} of ${usable} was refused: space is lost`);
+        }
+        this.clock.runFor(LOOK_EVERY);
       }
     }
     if (this.#reference.size !== usable) {

@@ -12,8 +12,10 @@ export interface Judge {
   whyOf(node: number, address: string): Excuse | undefined;
   /** Does the node own it by a ring that is not behind? Then nothing needs to excuse it any more. */
   isRightful(node: number, address: string): boolean;
-  /** Which of several clusters it belongs to; the same for all where there may be one only. */
+  /** The id of the cluster that it belongs to. */
   clusterOf(node: number): string;
+  /** May two clusters be in use at once? Their holders of an address are then no matter of either. */
+  mayBeApart(): boolean;
   onHold(node: number, address: string): void;
 }
 
@@ -29,6 +31,8 @@ interface Table {
   readonly held: Map<string, readonly string[]>;
   /** Answered: id to the addresses that whoever asked relies on. */
   readonly promised: Map<string, Set<string>>;
+  /** Promised before a release or a reset was asked for, of which nobody has heard whether it was carried out. */
+  readonly doubtful: Map<string, Set<string>>;
 }
 
 /**
@@ -39,6 +43,8 @@ export class Reference {
   readonly #judge: Judge;
   readonly #tables = new Map<number, Table>();
   readonly #holds = new Map<string, Hold[]>();
+  /** Of hosts that are gone: why what they held was excused. */
+  readonly #excusedThen = new Map<string, Excuse>();
   /** Addresses that had two holders, and why that could not be excluded. */
   readonly doubles = new Map<string, Excuse | 'two clusters'>();
 
@@ -88,14 +94,13 @@ export class Reference {
   onStored(node: number, changes: readonly StoreChange[]): void {
     for (const { key, value } of changes) {
       if (!key.startsWith(ALLOCATION_KEY)) continue;
-      const id = key.slice(ALLOCATION_KEY.length);
-      const addresses =
-        value === undefined ? [] : readAllocation(key, value).addresses.map(({ ip }) => formatIp(ip));
+      const [id, addresses] = readHeld(key, value);
       this.#setHeld(node, id, addresses);
       for (const address of this.promisedTo(node, id)) {
         if (!addresses.includes(address))
           this.#judge.fault('lost', `${address} was promised to ${id} and is not its own`);
       }
+      retain(this.#table(node).doubtful, id, addresses);
     }
   }
 
@@ -103,7 +108,9 @@ export class Reference {
   onGranted(node: number, id: string, address: string, isClaim: boolean): void {
     const table = this.#table(node);
     const promised = table.promised.get(id) ?? new Set();
-    if (!isClaim && promised.size > 0 && !promised.has(address)) {
+    // A release that was not carried out has left what it was about, whatever was claimed since.
+    const isKept = promised.has(address) || table.doubtful.get(id)?.has(address) === true;
+    if (!isClaim && promised.size > 0 && !isKept) {
       this.#judge.fault('changed', `${id} held ${[...promised].join(' and ')} and was then given ${address}`);
     }
     if (table.held.get(id)?.includes(address) !== true) {
@@ -114,12 +121,15 @@ export class Reference {
 
   /** A release is asked for: until it is answered, it may have happened or not. */
   onRelease(node: number, id: string): void {
-    this.#table(node).promised.delete(id);
+    const { promised, doubtful } = this.#table(node);
+    const both = new Set([...(doubtful.get(id) ?? []), ...(promised.get(id) ?? [])]);
+    if (both.size > 0) doubtful.set(id, both);
+    promised.delete(id);
   }
 
   /** The node is told to give up everything. */
   onReset(node: number): void {
-    this.#table(node).promised.clear();
+    for (const id of [...this.#table(node).promised.keys()]) this.onRelease(node, id);
   }
 
   onReleased(node: number, id: string): void {
@@ -130,15 +140,29 @@ export class Reference {
 
   /** The node has other state than it had: none, or that of a while ago. Who relied on what is not in it is gone too. */
   onReplaced(node: number, store: ReadonlyMap<string, Uint8Array>): void {
-    const { held, promised } = this.#table(node);
+    const { held, promised, doubtful } = this.#table(node);
     for (const id of [...held.keys()]) this.#setHeld(node, id, []);
     for (const [key, value] of store) {
-      if (key.startsWith(ALLOCATION_KEY)) this.onStored(node, [{ key, value }]);
+      if (key.startsWith(ALLOCATION_KEY)) this.#setHeld(node, ...readHeld(key, value));
     }
-    for (const [id, addresses] of promised) {
-      for (const address of addresses)
-        if (held.get(id)?.includes(address) !== true) addresses.delete(address);
+    for (const sets of [promised, doubtful]) {
+      for (const id of [...sets.keys()]) retain(sets, id, held.get(id) ?? []);
     }
+  }
+
+  /** The host is gone, and nothing that ran on it does. */
+  onGone(node: number): void {
+    for (const [address, holds] of this.#holds) {
+      for (const { node: holder, id, why } of holds)
+        if (holder === node && why !== undefined) this.#excusedThen.set(`${node} ${id} ${address}`, why);
+    }
+    this.onReplaced(node, new Map());
+  }
+
+  /** The host is back with the state that it had, and all that ran on it; what excused that still does. */
+  onBack(node: number, store: ReadonlyMap<string, Uint8Array>): void {
+    this.onReplaced(node, store);
+    for (const key of this.#excusedThen.keys()) if (key.startsWith(`${node} `)) this.#excusedThen.delete(key);
   }
 
   *#holdsOf(addresses: Iterable<string>): Iterable<Hold> {
@@ -155,7 +179,8 @@ export class Reference {
   }
 
   #add(address: string, node: number, id: string): void {
-    const hold = { node, id, cluster: this.#judge.clusterOf(node), why: this.#judge.whyOf(node, address) };
+    const why = this.#excusedThen.get(`${node} ${id} ${address}`) ?? this.#judge.whyOf(node, address);
+    const hold = { node, id, cluster: this.#judge.clusterOf(node), why };
     const holds = [...(this.#holds.get(address) ?? []), hold];
     this.#holds.set(address, holds);
     this.#judge.onHold(node, address);
@@ -173,7 +198,7 @@ export class Reference {
     const rightful = holds.filter(
       ({ node, why }) => why === undefined || this.#judge.isRightful(node, address),
     );
-    const clusters = new Set(rightful.map(({ cluster }) => cluster));
+    const clusters = new Set(rightful.map(({ cluster }) => (this.#judge.mayBeApart() ? cluster : '')));
     if (clusters.size < rightful.length) {
       const listed = holds.map(({ node, id, why }) => `${node} ${id}${why === undefined ? '' : ` (${why})`}`);
       this.#judge.fault('double', `${address} is held by ${listed.join(' and by ')}`);
@@ -181,8 +206,25 @@ export class Reference {
   }
 
   #table(node: number): Table {
-    const table = this.#tables.get(node) ?? { held: new Map(), promised: new Map() };
+    const table = this.#tables.get(node) ?? newTable();
     this.#tables.set(node, table);
     return table;
   }
+}
+
+function newTable(): Table {
+  return { held: new Map(), promised: new Map(), doubtful: new Map() };
+}
+
+/** The id, and what it holds by what is stored of it. */
+function readHeld(key: string, value: Uint8Array | undefined): [id: string, addresses: string[]] {
+  const allocation = value && readAllocation(key, value);
+  return [key.slice(ALLOCATION_KEY.length), allocation?.addresses.map(({ ip }) => formatIp(ip)) ?? []];
+}
+
+/** What is not in `addresses` is the id's no more. */
+function retain(sets: Map<string, Set<string>>, id: string, addresses: readonly string[]): void {
+  const kept = [...(sets.get(id) ?? [])].filter((address) => addresses.includes(address));
+  if (kept.length === 0) sets.delete(id);
+  else sets.set(id, new Set(kept));
 }

@@ -1,7 +1,7 @@
 import { formatIp } from '../../../core/address.ts';
 import type { PeerName } from '../../../core/peer-name.ts';
 import type { StoreChange } from '../../../core/store.ts';
-import { MINUTE, SECOND, type Millis } from '../../../core/time.ts';
+import { MINUTE, type Millis } from '../../../core/time.ts';
 import type { Owner, RingEntry } from '../../../ipam/entries.ts';
 import type { TakeOver as StoredTakeOver } from '../../../ipam/quarantine.ts';
 import type { AddressRange } from '../../../ipam/range.ts';
@@ -11,10 +11,8 @@ import type { IpamNode } from './ipam-node.ts';
 import type { Excuse, Reference } from './reference.ts';
 
 const TAKE_OVER_KEY = 'ipam/take-over/';
-/** What is taken over without --now rests for 10 min from the moment at which it was decided, which is before it is stored. */
+/** What is taken over without --now rests for 10 min from the try to store it that succeeds. */
 const CERTAIN_REST: Millis = 5 * MINUTE;
-/** What is stored within this long of a failure may have been decided at any time before: the disk was full. */
-const RETRIED_WITHIN: Millis = 10 * SECOND;
 
 /** What the watch is told of the mesh as it really is. */
 export interface WatchedMesh {
@@ -34,14 +32,14 @@ interface TakeOver {
   readonly clusterId: string;
   /** By offset. */
   readonly values: ReadonlyMap<number, RingValue>;
-  /** Names of those that it was taken from. */
-  readonly victims: ReadonlySet<PeerName>;
-  /** As it was stored first; undefined if it was over at once. */
-  readonly record: StoredTakeOver | undefined;
+  /** As it was stored first. */
+  readonly record: StoredTakeOver;
   /** The taker gives nothing of it out before that. */
   readonly restsUntil: Millis;
   /** Who has to acknowledge it, by the taker's store. */
   waiting: readonly Owner[];
+  /** By offset: the first value by which somebody else gave the address to the taker, who owns it by that from then on. */
+  readonly given: Map<number, RingValue>;
   /** Who had it on disk at some time. */
   readonly knew: Set<IpamNode>;
   /** Who may have gone on without knowing of it, which cannot be excluded, and why. */
@@ -85,7 +83,8 @@ export class TakeOverWatch {
     const before = this.#rings.get(node);
     const after = ringOf(node);
     this.#rings.set(node, after);
-    this.#findUnrecorded(node, before, after, changes);
+    this.#findUnrecorded(node, before, after);
+    this.#noteGifts(node, after);
     for (const takeOver of this.#all) if (this.#knows(node, takeOver)) takeOver.knew.add(node);
   }
 
@@ -102,7 +101,7 @@ export class TakeOverWatch {
       this.#mesh.fault('given up', `${peer} is in reach of node ${taker.number} and was waited for in vain`);
     }
     for (const takeOver of this.#all) {
-      if (takeOver.taker === taker && takeOver.record?.victim.owner === victim)
+      if (takeOver.taker === taker && takeOver.record.victim.owner === victim)
         this.#blame(takeOver, node, 'E2');
     }
   }
@@ -113,7 +112,7 @@ export class TakeOverWatch {
     const hasRing = ringOf(node) !== undefined;
     for (const takeOver of this.#all) {
       // A seed list gives a host that had no ring what was its own at first.
-      const isVictim = takeOver.taker !== node && takeOver.victims.has(node.name);
+      const isVictim = takeOver.taker !== node && takeOver.record.victim.owner === node.name;
       if (isVictim && !hasRing) this.#blame(takeOver, node, 'E1');
       else if (why !== undefined && hasRing) this.#blame(takeOver, node, why);
     }
@@ -199,61 +198,66 @@ export class TakeOverWatch {
     if (known !== undefined) this.#onWaiting(known, record);
     else if (record !== undefined) {
       const { clusterId, ring } = record.ring;
-      const takeOver = this.#begin(node, clusterId, spelledOut(ring), new Set([record.victim.owner]), record);
+      const takeOver = this.#begin(node, clusterId, spelledOut(ring), record);
       this.#byRecord.set(`${node.number} ${key}`, takeOver);
     }
   }
 
-  /** Only a take-over raises an epoch, and writes version 1: it has to be recorded unless it was over at once. */
-  #findUnrecorded(
-    node: IpamNode,
-    before: RingEntry | undefined,
-    after: RingEntry | undefined,
-    changes: readonly StoreChange[],
-  ): void {
-    if (before === undefined || after?.clusterId !== before.clusterId) return;
-    const values = new Map<number, RingValue>();
-    const victims = new Set<PeerName>();
-    for (const [offset, value] of spelledOut(after.ring)) {
-      const old = valueAt(before.ring, offset);
-      if (value.owner !== node.name || value.version !== 1 || old === undefined || value.epoch <= old.epoch)
-        continue;
-      const recorded = (this.#byOffset.get(offset) ?? []).some(
-        ({ taker, values: taken }) => taker === node && taken.get(offset)!.epoch >= value.epoch,
+  /** Only a take-over raises an epoch, and writes version 1: it has to be recorded, however soon it is over. */
+  #findUnrecorded(node: IpamNode, before: RingEntry | undefined, after: RingEntry | undefined): void {
+    if (after === undefined) return;
+    const others = this.#mesh.nodes.filter((other) => other !== node);
+    const isNew = ([offset, value]: [number, RingValue]): boolean => {
+      if (value.owner !== node.name || value.version !== 1 || value.epoch === 0) return false;
+      const isRecorded = (this.#byOffset.get(offset) ?? []).some(
+        ({ taker, values }) => taker === node && values.get(offset)!.epoch >= value.epoch,
       );
-      if (recorded) continue;
-      values.set(offset, value);
-      victims.add(old.owner);
+      const isKnown = (ring: RingEntry | undefined): boolean => {
+        const old = ring?.clusterId === after.clusterId ? valueAt(ring.ring, offset) : undefined;
+        return old !== undefined && compareValues(old, value) >= 0;
+      };
+      // A former life of it may have written that.
+      return !isRecorded && !isKnown(before) && !others.some((other) => isKnown(ringOf(other)));
+    };
+    const unrecorded = [...spelledOut(after.ring)].filter(isNew).length;
+    if (unrecorded === 0) return;
+    const what = `node ${node.number} took over ${unrecorded} addresses and does not record it`;
+    this.#mesh.fault('quarantine', what);
+  }
+
+  /**
+   * Two that take over the same do so at one epoch: the loser of them may be given some of it by the winner. Whoever
+   * writes a value has it on disk before others do.
+   */
+  #noteGifts(node: IpamNode, after: RingEntry | undefined): void {
+    for (const { taker, clusterId, values, given } of this.#all) {
+      if (taker === node || after?.clusterId !== clusterId) continue;
+      for (const [offset, { epoch }] of values) {
+        const value = valueAt(after.ring, offset);
+        if (given.has(offset) || value?.owner !== taker.name || value.epoch !== epoch) continue;
+        const own = valueAt(ringOf(taker)?.ring ?? [], offset);
+        if (own !== undefined && compareValues(own, value) < 0) given.set(offset, value);
+      }
     }
-    if (values.size === 0) return;
-    if (!changes.some(({ key }) => key.startsWith(TAKE_OVER_KEY))) {
-      this.#mesh.fault(
-        'quarantine',
-        `node ${node.number} took over ${values.size} addresses and does not record it`,
-      );
-    }
-    this.#begin(node, after.clusterId, values, victims, undefined);
   }
 
   #begin(
     taker: IpamNode,
     clusterId: string,
     values: ReadonlyMap<number, RingValue>,
-    victims: ReadonlySet<PeerName>,
-    record: StoredTakeOver | undefined,
+    record: StoredTakeOver,
   ): TakeOver {
     const now = this.#mesh.now();
-    const isFresh = record?.now === false && now > taker.failedAt + RETRIED_WITHIN;
-    const restsUntil = isFresh ? now + CERTAIN_REST : -Infinity;
-    const waiting = record?.waiting ?? [];
+    const restsUntil = record.now ? -Infinity : now + CERTAIN_REST;
+    const { waiting } = record;
     const takeOver = {
       taker,
       clusterId,
       values,
-      victims,
       record,
       restsUntil,
       waiting,
+      given: new Map(),
       knew: new Set([taker]),
       unaware: new Map(),
     };
@@ -262,9 +266,9 @@ export class TakeOverWatch {
       this.#byOffset.set(offset, [...(this.#byOffset.get(offset) ?? []), takeOver]);
     }
     for (const node of this.#mesh.nodes) {
-      if (node === taker || this.#mesh.isKilled(node) || ringOf(node) === undefined) continue;
+      if (node === taker || this.#mesh.isKilled(node) || !isIn(node, clusterId)) continue;
       if (this.#knows(node, takeOver)) takeOver.knew.add(node);
-      if (victims.has(node.name)) this.#blame(takeOver, node, 'E1');
+      if (record.victim.owner === node.name) this.#blame(takeOver, node, 'E1');
       else if (waiting.every(({ owner }) => owner !== node.name)) this.#onUnheard(takeOver, node);
     }
     return takeOver;
@@ -304,7 +308,7 @@ export class TakeOverWatch {
       (value) => value.owner === one.owner && value.generation === one.generation,
     );
     // Whoever owns nothing any more was removed itself.
-    if (takeOver.record?.strict === true && !owns) this.#blame(takeOver, node, 'E1');
+    if (takeOver.record.strict && !owns) this.#blame(takeOver, node, 'E1');
     else {
       const what = `node ${taker.number} takes it that node ${node.number} has acknowledged a take-over`;
       this.#mesh.fault('not acknowledged', `${what}, which has not stored it`);
@@ -338,11 +342,13 @@ export class TakeOverWatch {
   }
 
   /** Does the taker still own this address by its take-over? */
-  #isHeld({ taker, clusterId, values }: TakeOver, offset: number): boolean {
+  #isHeld({ taker, clusterId, values, given }: TakeOver, offset: number): boolean {
     const entry = ringOf(taker);
     if (entry?.clusterId !== clusterId) return false;
     const value = valueAt(entry.ring, offset);
-    return value?.owner === taker.name && value.epoch === values.get(offset)?.epoch;
+    if (value?.owner !== taker.name || value.epoch !== values.get(offset)?.epoch) return false;
+    const gift = given.get(offset);
+    return gift === undefined || compareValues(value, gift) < 0;
   }
 
   #owns(node: IpamNode, offset: number): boolean {
@@ -377,6 +383,11 @@ export function ringOf({ store }: IpamNode): RingEntry | undefined {
   const entry = decoded.get(bytes) ?? readStored(new Map([[RING_KEY, bytes]])).ring!;
   decoded.set(bytes, entry);
   return entry;
+}
+
+/** Has it a ring, or is it about to store one, of that cluster? Its disk may be full. */
+function isIn(node: IpamNode, clusterId: string): boolean {
+  return ringOf(node) !== undefined || node.ipam?.status().clusterId === clusterId;
 }
 
 /** The addresses that `name` owns by what `node` has stored. */

@@ -48,6 +48,6 @@ export class Weather {
   #isWell(node: IpamNode, now: Millis): boolean {
     if (now < (this.#changedAt.get(node) ?? 0) + CALM_AFTER) return false;
     if (this.#isKilled(node) || node.store.size === 0) return true;
-    return node.control !== undefined && !node.isDiskFull;
+    return node.alive && !node.isDiskFull;
   }
 }

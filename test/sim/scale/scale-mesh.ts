@@ -3,6 +3,7 @@ import type { RoutesSnapshot } from '../../../core/routes.ts';
 import { SECOND, type Millis } from '../../../core/time.ts';
 import { encodeBody, encodeDelta } from '../../../gossip/topology-codec.ts';
 import type { ControlReport } from '../../../router/control-status.ts';
+import { nodeName } from '../control-host.ts';
 import { fakePrimitives } from '../fake-primitives.ts';
 import { SimNetwork, type NetworkTerms } from '../network.ts';
 import { SimNode } from '../sim-node.ts';
@@ -40,7 +41,7 @@ export class ScaleMesh {
     this.random = new SeededRandom(seed);
     this.network = new SimNetwork(this.clock, this.random, terms);
     this.meter = new TrafficMeter(this.network);
-    const names = Array.from({ length: Math.min(SEEDS, nodes) }, (_, i) => SimNode.nameOf(i + 1));
+    const names = Array.from({ length: Math.min(SEEDS, nodes) }, (_, i) => nodeName(i + 1));
     const world = worldOf({
       clock: this.clock,
       network: this.meter,
