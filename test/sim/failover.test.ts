@@ -74,3 +74,41 @@ for (const [nodes, loss, settled] of [
       t.deepEqual(faultsOf(seed, nodes, loss, settled), [], `seed ${seed}`);
   });
 }
+
+/** How often each end of the edge between hosts 1 and 2 changes its path within a time. */
+function pathChanges(mesh: FailoverMesh, during: Millis): [number, number] {
+  const ends = [
+    [1, 2],
+    [2, 1],
+  ] as const;
+  const paths = ends.map(([from, to]) => mesh.path(from, to));
+  const changes: [number, number] = [0, 0];
+  for (let waited = 0; waited < during; waited += SECOND / 2) {
+    mesh.clock.runFor(SECOND / 2);
+    for (const [i, [from, to]] of ends.entries()) {
+      const path = mesh.path(from, to);
+      if (path !== paths[i]) changes[i]!++;
+      paths[i] = path;
+    }
+  }
+  return changes;
+}
+
+for (const loss of [0, 0.03]) {
+  test(`an edge that is cut one way for two minutes, with ${loss * 100} % loss, is relayed one way and direct the other, and does not flap`, (t) => {
+    for (let seed = 1; seed <= 2; seed++) {
+      const terms = { loss, duplication: 0, leastDelay: 1, mostDelay: 10 };
+      const mesh = new FailoverMesh(seed, 3, terms);
+      mesh.form();
+      mesh.startFlow(1, 2, 150);
+      mesh.startFlow(2, 1, 150);
+      mesh.clock.runFor(3 * SECOND);
+      mesh.cut(1, 2, true);
+      mesh.clock.runFor(30 * SECOND);
+      t.deepEqual([mesh.path(1, 2), mesh.path(2, 1)], ['relay', 'direct'], `seed ${seed}`);
+      mesh.takeLongestGap();
+      t.deepEqual(pathChanges(mesh, 90 * SECOND), [0, 0], `seed ${seed}`);
+      t.true(mesh.takeLongestGap() < RETURN_GAP, 'frames go both ways meanwhile');
+    }
+  });
+}
