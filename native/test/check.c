@@ -171,7 +171,7 @@ static void check_flows(void) {
 /* A TAP that knows joined datagrams or refuses them; it remembers what was written, without the virtio-net header. */
 static struct {
   bool knows_datagrams;
-  uint32_t singly, joined;
+  uint32_t singly, joined, refused;
   uint32_t bytes;
   uint8_t written[4 * LONGEST_SAMPLE];
 } tap;
@@ -192,13 +192,16 @@ tap_write_result tap_device_write(int fd, const uint8_t *frame, size_t length, u
 tap_write_result tap_device_write_parts(int fd, const struct iovec *parts, int count) {
   CHECK(fd == 5);
   const struct virtio_net_hdr *header = parts[0].iov_base;
-  if (!tap.knows_datagrams && header->gso_type != VIRTIO_NET_HDR_GSO_NONE) return TAP_REFUSED;
+  if (!tap.knows_datagrams && header->gso_type != VIRTIO_NET_HDR_GSO_NONE) {
+    tap.refused++;
+    return TAP_REFUSED;
+  }
   for (int i = 1; i < count; i++) note_written(parts[i].iov_base, parts[i].iov_len);
   tap.joined++;
   return TAP_WRITTEN;
 }
 
-/* Where the kernel takes no joined datagrams they all arrive, in order and each by itself. */
+/* Where the kernel takes no joined datagrams they all arrive, in order and each by itself, and it is asked but once. */
 static void check_refused_datagrams(void) {
   enum { PAYLOAD = 20, HEADERS = ETHERNET_HEADER + 40 + 8, FRAME = HEADERS + PAYLOAD };
   uint8_t frames[3][FRAME] = {{0}};
@@ -222,6 +225,7 @@ static void check_refused_datagrams(void) {
     }
     CHECK(writer.refused == 0 && writer.crowded_out == 0);
     CHECK(tap.singly == (knows ? 0 : 6) && tap.joined == (knows ? 2 : 0));
+    CHECK(tap.refused == (knows ? 0 : 1));
     CHECK(tap.bytes == (knows ? 2 * (HEADERS + 3 * PAYLOAD) : 6 * FRAME));
     if (!knows) CHECK(memcmp(tap.written, frames, sizeof frames) == 0);
   }
