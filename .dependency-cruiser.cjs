@@ -47,7 +47,7 @@ module.exports = {
     ),
     rule(
       'one-import-of-libsodium',
-      { pathNot: '^(router/crypto/libsodium[.]ts|test/)' },
+      { pathNot: '^(router/crypto/(libsodium|ristretto)[.]ts|test/)' },
       { path: 'node_modules/libsodium' },
     ),
     rule(

@@ -6,7 +6,7 @@ import { earlier, SECOND } from '../core/time.ts';
 import type { RingReply } from './messages.ts';
 import { REQUEST_ID_BYTES } from './messages.ts';
 
-/** Without a neighbour for this long, a peer goes on with the ring that it has. */
+/** With neither a neighbour nor a connection that may become one for this long, a peer goes on with the ring that it has. */
 const LONELY: Millis = 5 * SECOND;
 const RESEND: Millis = 1 * SECOND;
 
@@ -19,7 +19,8 @@ interface Incomplete {
 
 /**
  * After a start a ring may be old: parts of it may have been taken over meanwhile. So every neighbour is asked for its
- * ring, and nothing is given out before all of them have answered this very request, or none was there for 5 s.
+ * ring, and nothing is given out before all of them have answered this very request, or none was there for 5 s. Where a
+ * peer of this name was a moment ago the others first look whether it still is, for as long.
  * A peer without a ring asks too, so that it need not wait for the next round of gossip.
  */
 export class CatchUp {
@@ -27,6 +28,7 @@ export class CatchUp {
   #gated: boolean;
   #lonelySince: Millis;
   #neighbours: readonly PeerName[] = [];
+  #isConnecting = false;
   readonly #sentAt = new Map<PeerName, Millis>();
   readonly #incomplete = new Map<PeerName, Incomplete>();
   readonly #answered = new Set<PeerName>();
@@ -48,9 +50,12 @@ export class CatchUp {
     return this.#gated;
   }
 
-  onNeighbours(neighbours: readonly PeerName[], now: Millis): void {
-    if (neighbours.length === 0 && this.#neighbours.length > 0) this.#lonelySince = now;
+  /** `connecting` = there are connections that the other end has not accepted yet. */
+  onNeighbours(neighbours: readonly PeerName[], connecting: boolean, now: Millis): void {
+    if (neighbours.length === 0 && (this.#neighbours.length > 0 || this.#isConnecting))
+      this.#lonelySince = now;
     this.#neighbours = neighbours;
+    this.#isConnecting = connecting;
     // One that comes back may have learned something meanwhile.
     const present = new Set(neighbours);
     for (const kept of [this.#answered, this.#sentAt, this.#incomplete]) {
@@ -96,7 +101,7 @@ export class CatchUp {
 
   nextTimeout(curious: boolean): Millis | undefined {
     if (!this.#gated && !curious) return undefined;
-    const lonely = this.#gated && this.#neighbours.length === 0 ? this.#lonelySince + LONELY : undefined;
+    const lonely = this.#gated && this.#isLonely() ? this.#lonelySince + LONELY : undefined;
     return this.unanswered().reduce<Millis | undefined>(
       (time, name) => earlier(time, (this.#sentAt.get(name) ?? -Infinity) + RESEND),
       lonely,
@@ -104,7 +109,11 @@ export class CatchUp {
   }
 
   #isDone(now: Millis): boolean {
-    if (this.#neighbours.length === 0) return now >= this.#lonelySince + LONELY;
-    return this.unanswered().length === 0;
+    if (this.#isLonely()) return now >= this.#lonelySince + LONELY;
+    return !this.#isConnecting && this.unanswered().length === 0;
+  }
+
+  #isLonely(): boolean {
+    return this.#neighbours.length === 0 && !this.#isConnecting;
   }
 }

@@ -123,6 +123,8 @@ export interface IpamAnnouncement {
 export interface IpamTopologyView {
   readonly self: PeerName;
   readonly peers: readonly IpamPeer[];
+  /** Is there a connection that the other end has not accepted yet? It may first look whether our name is another's. */
+  readonly connecting?: boolean | undefined;
 }
 
 export interface IpamPeer {

@@ -137,12 +137,14 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
     const known = new Map(view.peers.map(({ name, generation }) => [name, generation]));
     known.set(this.#config.name, this.#holdings.self.generation);
     for (const member of this.#shared.retainPeers(known, now)) this.#storeMember(member, true);
-    const neighbours = this.#reachable.filter(({ neighbour }) => neighbour !== false);
-    this.#catchUp.onNeighbours(
-      neighbours.map(({ name }) => name),
-      now,
-    );
+    const neighbours = this.#reachable.filter(({ neighbour }) => neighbour !== false).map(({ name }) => name);
+    this.#catchUp.onNeighbours(neighbours, view.connecting === true, now);
     this.#settle(now);
+  }
+
+  /** Is nothing given out before neighbours have told of their rings, or none was there for a while? */
+  get awaitsNeighbours(): boolean {
+    return this.#catchUp.gated;
   }
 
   /** Something asks for, claims, releases or looks up addresses. Answered by a `reply`, unless cancelled. */

@@ -28,7 +28,7 @@ import { MAX_VERSION } from './ring.ts';
  *   ipam/allocation/ID    [[address bytes, prefix], ...]
  */
 const PREFIX = 'ipam/';
-const META_KEY = 'ipam/meta';
+export const META_KEY = 'ipam/meta';
 export const RING_KEY = 'ipam/ring';
 export const VOTER_KEY = 'ipam/voter';
 const MEMBER_KEY = 'ipam/member/';

@@ -378,7 +378,9 @@ export class ControlNode implements Machine<ControlEffect> {
 
   /** Once for all that changed in a step: what it costs depends on the number of peers. */
   #tellIpam(): void {
-    if (!this.#topologyIsNews || this.#ipam === undefined) return;
+    if (this.#ipam === undefined) return;
+    const isConnectingNews = this.#ipam.awaitsNeighbours && this.#ipamView.isConnectingNews(this.#gossip);
+    if (!this.#topologyIsNews && !isConnectingNews) return;
     this.#topologyIsNews = false;
     const view = this.#ipamView.update(this.#gossip);
     if (view !== undefined) this.#ipam.onTopology(view, this.#now);

@@ -12,7 +12,7 @@ export const CLUSTER_INFO = 'ipam-cluster';
  */
 export class IpamView {
   readonly #self: PeerName;
-  #told: readonly IpamPeer[] | undefined;
+  #told: IpamTopologyView | undefined;
 
   constructor(self: PeerName) {
     this.#self = self;
@@ -21,11 +21,20 @@ export class IpamView {
   /** The view as it is now; undefined if it is what was returned last. Cost O(peers). */
   update(gossip: Pick<Gossip, 'entry' | 'entries' | 'isReachable'>): IpamTopologyView | undefined {
     const peers = this.#peers(gossip);
-    const isKnown =
-      this.#told?.length === peers.length && peers.every((peer, i) => same(peer, this.#told![i]!));
-    if (isKnown) return undefined;
-    this.#told = peers;
-    return { self: this.#self, peers };
+    const connecting = this.#isConnecting(gossip);
+    const told = this.#told;
+    if (told?.connecting === connecting && samePeers(told.peers, peers)) return undefined;
+    this.#told = { self: this.#self, peers, connecting };
+    return this.#told;
+  }
+
+  /** Has what {@link IpamTopologyView.connecting} says changed? No news of the topology tells of that. */
+  isConnectingNews(gossip: Pick<Gossip, 'entry'>): boolean {
+    return this.#told?.connecting !== this.#isConnecting(gossip);
+  }
+
+  #isConnecting(gossip: Pick<Gossip, 'entry'>): boolean {
+    return gossip.entry(this.#self)?.neighbours.some(({ established }) => !established) === true;
   }
 
   #peers(gossip: Pick<Gossip, 'entry' | 'entries' | 'isReachable'>): IpamPeer[] {
@@ -41,6 +50,10 @@ export class IpamView {
       clusterId: info[CLUSTER_INFO],
     }));
   }
+}
+
+function samePeers(a: readonly IpamPeer[], b: readonly IpamPeer[]): boolean {
+  return a.length === b.length && a.every((peer, i) => same(peer, b[i]!));
 }
 
 function same(a: IpamPeer, b: IpamPeer): boolean {

@@ -3,6 +3,7 @@ import { parsePeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { SecureChannel } from '../gossip/secure-channel.ts';
 import { createSecureChannel } from '../router/crypto/secure-channel.ts';
+import { runCpaceJob } from '../router/crypto/cpace.ts';
 import type { Primitives } from '../router/crypto/primitives.ts';
 import { loadSodium } from '../router/crypto/sodium.ts';
 import { NoiseIkInitiator, NoiseIkResponder } from '../router/crypto/noise-ik.ts';
@@ -86,7 +87,7 @@ function settle(channel: SecureChannel, meter: Meter): { bytes: Uint8Array[]; op
     for (let effects = channel.drain(); effects.length > 0; effects = channel.drain()) {
       for (const effect of effects) {
         if (effect.type === 'write') bytes.push(effect.bytes);
-        else if (effect.type === 'task') channel.onTaskDone(effect.task, sodium.runJob(effect.job), 0);
+        else if (effect.type === 'task') channel.onTaskDone(effect.task, runCpaceJob(effect.job), 0);
         else if (effect.type === 'open') opened = 1;
         else throw new Error(JSON.stringify(effect));
       }

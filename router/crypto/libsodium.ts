@@ -1,7 +1,7 @@
-import sodium from 'libsodium-wrappers-sumo';
+import sodium from 'libsodium-wrappers';
 
-/** The one import of libsodium, in its full build for ristretto255. It is compiled when this module has been loaded. */
+/** The one import of libsodium, but for the group of CPace: ristretto.ts. It is compiled when this module has been loaded. */
 await sodium.ready;
 
 export { sodium };
-export type { StateAddress } from 'libsodium-wrappers-sumo';
+export type { StateAddress } from 'libsodium-wrappers';

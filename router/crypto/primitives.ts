@@ -1,5 +1,3 @@
-import type { CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
-
 export const KEY_BYTES = 32;
 export const HASH_BYTES = 64;
 export const AEAD_NONCE_BYTES = 12;
@@ -46,8 +44,6 @@ export interface Primitives {
   openStream(key: Uint8Array, header: Uint8Array): StreamOpener;
   /** Overwrites a secret that is of no more use. */
   wipe(secret: Uint8Array): void;
-  /** Does a job of the crypto thread at once: some milliseconds. */
-  runJob(job: CryptoJob): CryptoResult;
 }
 
 export interface StreamSealer {

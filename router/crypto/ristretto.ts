@@ -1,5 +1,8 @@
+import sodium from 'libsodium-wrappers-sumo';
 import { secretCopy } from '../../core/bytes.ts';
-import { sodium } from './libsodium.ts';
+
+/** The standard build of libsodium lacks this group, so the crypto thread has the whole one. */
+await sodium.ready;
 
 /** The group ristretto255 (RFC 9496). Points and scalars have 32 bytes, scalars with the least significant first. */
 const BYTES = 32;

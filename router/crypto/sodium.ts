@@ -1,7 +1,6 @@
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha512 } from '@noble/hashes/sha2.js';
 import { secretCopy } from '../../core/bytes.ts';
-import { runCpaceJob } from './cpace.ts';
 import { sodium, type StateAddress } from './libsodium.ts';
 import { KEY_BYTES, AEAD_NONCE_BYTES, AEAD_TAG_BYTES, STREAM_OVERHEAD } from './primitives.ts';
 import type { BufferAead, KeyPair, Primitives, StreamOpener, StreamSealer } from './primitives.ts';
@@ -46,7 +45,6 @@ const sodiumPrimitives: Primitives = {
   sealStream: (key, header) => new SodiumStream(key, header),
   openStream: (key, header) => new SodiumStream(key, header),
   wipe: (secret) => sodium.memzero(secret),
-  runJob: runCpaceJob,
 };
 
 function keyPairFromSeed(seed: Uint8Array): KeyPair {

@@ -2,12 +2,12 @@ import { concatBytes } from '../../core/bytes.ts';
 import { SeededRandom } from '../../core/random.ts';
 import { sharedElement } from '../../router/crypto/cpace.ts';
 import { NoiseIkInitiator, NoiseIkResponder } from '../../router/crypto/noise-ik.ts';
-import { loadSodium } from '../../router/crypto/sodium.ts';
 import { parsePayload } from '../../router/link/handshake-payload.ts';
 import { ChannelPair, End, type Role } from '../router/crypto/channel-pair.ts';
 import { fakePrimitives } from '../sim/fake-primitives.ts';
 import * as samples from './samples.ts';
 import { OUTSIDE, promise, TAKEN, type Target, type Verdict } from './target.ts';
+import { loadPlayedSodium } from '../router/crypto/played-primitives.ts';
 
 const passwords = [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5)];
 const SEED = 1;
@@ -51,7 +51,7 @@ function verdictOf(end: End): Verdict {
   return failure ?? TAKEN;
 }
 
-const sodium = await loadSodium();
+const sodium = await loadPlayedSodium();
 
 /** Frames that libsodium opens: each input is one after the header. */
 function secretStream(): Target {

@@ -7,10 +7,10 @@ import type { Millis } from '../../core/time.ts';
 import type { IpamRequest, IpamResult } from '../../ipam/effects.ts';
 import type { ControlEffect } from '../../router/control-effect.ts';
 import type { ControlNode } from '../../router/control-node.ts';
-import type { Primitives } from '../../router/crypto/primitives.ts';
 import { loadIdentity, type Identity } from '../../router/identity.ts';
 import type { SimHost, SimNetwork, SimStreamHandle, StreamEnd } from './network.ts';
 import type { VirtualClock } from './virtual-clock.ts';
+import type { PlayedPrimitives } from '../router/crypto/played-primitives.ts';
 
 export const PORT = 6783;
 /** For a transaction to be flushed. */
@@ -24,7 +24,7 @@ const MOST_WAKES = 1_000;
 export interface ControlWorld {
   readonly clock: VirtualClock;
   readonly network: Pick<SimNetwork, 'attach' | 'detach' | 'dial'>;
-  readonly primitives: Primitives;
+  readonly primitives: PlayedPrimitives;
   readonly seed: number;
 }
 

@@ -1,12 +1,13 @@
 import type { CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
 import { AEAD_TAG_BYTES, HASH_BYTES, KEY_BYTES, STREAM_OVERHEAD } from '../../router/crypto/primitives.ts';
-import type { Primitives, StreamOpener, StreamSealer } from '../../router/crypto/primitives.ts';
+import type { StreamOpener, StreamSealer } from '../../router/crypto/primitives.ts';
+import type { PlayedPrimitives } from '../router/crypto/played-primitives.ts';
 
 /**
  * Stand-ins for cryptography in simulations: the same sizes, the same order of messages and the same refusals, for
  * a hundredth of the cost and no secrecy at all. A wrong key, a flipped bit or another password fails like the real one.
  */
-export const fakePrimitives: Primitives = {
+export const fakePrimitives: PlayedPrimitives = {
   keyPairFromSeed: (seed) => {
     checkLength(seed, KEY_BYTES);
     return { secret: seed.slice(), public: mask(seed, KEY_PAIR_MASK) };

@@ -3,15 +3,15 @@ import { SECOND } from '../../core/time.ts';
 import { fromHex } from '../../core/bytes.ts';
 import type { Unicast } from '../../gossip/messages.ts';
 import { encodeBody } from '../../gossip/topology-codec.ts';
-import { loadSodium } from '../../router/crypto/sodium.ts';
 import { encodeCircuitMessage, parseCircuitMessage } from '../../router/link/circuit-message.ts';
 import type { CircuitMessage } from '../../router/link/circuit-message.ts';
 import { encodeEnvelope, parseEnvelope } from '../../router/link/offer-envelope.ts';
 import type { OfferEnvelope } from '../../router/link/offer-envelope.ts';
 import { OutgoingOffer } from '../../router/link/offer-handshake.ts';
 import type { Attack, HostileRelay, RelayedDatagram } from './hostile-relay.ts';
+import { loadPlayedSodium } from '../router/crypto/played-primitives.ts';
 
-const sodium = await loadSodium();
+const sodium = await loadPlayedSodium();
 
 /** An attack, and the count at one of the ends that shows that it was met; none if it leaves no trace there. */
 export interface CountedAttack extends Attack {

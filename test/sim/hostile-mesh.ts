@@ -1,16 +1,16 @@
 import { SeededRandom } from '../../core/random.ts';
 import { SECOND, type Millis } from '../../core/time.ts';
 import type { ControlStatus } from '../../router/control-status.ts';
-import { loadSodium } from '../../router/crypto/sodium.ts';
 import { BROADCAST, frameOf } from './frames.ts';
 import { HostileRelay, type Attack } from './hostile-relay.ts';
 import { SimNetwork } from './network.ts';
 import { SimNode } from './sim-node.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { worldOf } from './world.ts';
+import { loadPlayedSodium } from '../router/crypto/played-primitives.ts';
 
 /** The stand-ins of other simulations hide nothing: here the cryptography is real. */
-const sodium = await loadSodium();
+const sodium = await loadPlayedSodium();
 
 const MARKER = Buffer.from('no relay shall see this');
 const FRAME_BYTES = 200;

@@ -5,10 +5,11 @@ import type { RandomSource } from '../../core/random.ts';
 import type { Millis } from '../../core/time.ts';
 import { encodeMessage, parseMessage, type Message, type Unicast } from '../../gossip/messages.ts';
 import { decodeDelta, encodeDelta, type EncodedEntry } from '../../gossip/topology-codec.ts';
-import type { Primitives, StreamOpener, StreamSealer } from '../../router/crypto/primitives.ts';
+import type { StreamOpener, StreamSealer } from '../../router/crypto/primitives.ts';
 import type { DatagramCipher } from '../../router/engine/datagram-cipher.ts';
 import type { SimHost, SimNetwork } from './network.ts';
 import type { SimWorld } from './sim-node.ts';
+import type { PlayedPrimitives } from '../router/crypto/played-primitives.ts';
 
 /** What a hostile relay does with what it is trusted to carry. What it leaves out it carries honestly. */
 export interface Attack {
@@ -77,7 +78,7 @@ export class HostileRelay {
     };
   }
 
-  #wrapPrimitives(primitives: Primitives): Primitives {
+  #wrapPrimitives(primitives: PlayedPrimitives): PlayedPrimitives {
     return {
       ...primitives,
       sealStream: (key, header) => this.#wrapSealer(primitives.sealStream(key, header)),

@@ -1,13 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import { argv, cpuUsage, exit, stderr, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
-import { loadSodium } from '../../router/crypto/sodium.ts';
 import { fakePrimitives } from './fake-primitives.ts';
 import { formatReport } from './scale/scale-report.ts';
 import { ScaleRun } from './scale/scale-run.ts';
 import { SCALE_SCENARIOS } from './scale/scale-scenarios.ts';
 import { runScenario, type ScenarioOptions } from './scenario.ts';
 import { SMALL_NODES, smallKind } from './small.ts';
+import { loadPlayedSodium } from '../router/crypto/played-primitives.ts';
 
 /**
  * Whole nodes in virtual time.
@@ -57,7 +57,7 @@ async function runSeeds(
 ): Promise<boolean> {
   const nodes = whole('nodes', values.nodes ?? nodesUnlessGiven);
   const count = whole('count', values.count ?? countUnlessGiven);
-  const primitives = values.real ? await loadSodium() : fakePrimitives;
+  const primitives = values.real ? await loadPlayedSodium() : fakePrimitives;
   let failed = 0;
   for (let seed = first; seed < first + count; seed++) {
     const began = cpuUsage().user;

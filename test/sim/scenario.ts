@@ -1,11 +1,11 @@
 import { randomBelow, randomFraction } from '../../core/random.ts';
 import { SECOND } from '../../core/time.ts';
 import type { Millis } from '../../core/time.ts';
-import type { Primitives } from '../../router/crypto/primitives.ts';
 import { unconverged } from './convergence.ts';
 import type { NetworkTerms } from './network.ts';
 import { SimMesh } from './sim-mesh.ts';
 import type { SimNode } from './sim-node.ts';
+import type { PlayedPrimitives } from '../router/crypto/played-primitives.ts';
 
 const RANGE = '10.32.0.0/22';
 const RANGE_ADDRESSES = 1_024;
@@ -31,7 +31,7 @@ const ROUGH: NetworkTerms = { loss: 0.05, duplication: 0.02, leastDelay: 1, most
 export interface ScenarioOptions {
   readonly seed: number;
   readonly nodes: number;
-  readonly primitives: Primitives;
+  readonly primitives: PlayedPrimitives;
   /** True unless given: everybody connects to everybody. Else connections are those of the start, about two a node. */
   readonly discovery?: boolean;
   /** With more nodes than this, links are for neighbours and for whoever has frames to send. 80 unless given. */

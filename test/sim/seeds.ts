@@ -1,7 +1,7 @@
 import type { ExecutionContext } from 'ava';
-import { loadSodium } from '../../router/crypto/sodium.ts';
 import { fakePrimitives } from './fake-primitives.ts';
 import { runScenario } from './scenario.ts';
+import { loadPlayedSodium } from '../router/crypto/played-primitives.ts';
 
 const SEEDS = 200;
 const NODES = 20;
@@ -20,7 +20,7 @@ const SPARSE = { discovery: false, fullMeshLimit: 8 };
 /** Runs the seeds `first`, `first + step`, ... up to {@link SEEDS}; what went wrong is told with its seed. */
 export async function runSeeds(t: ExecutionContext, first: number, step: number): Promise<void> {
   t.timeout(10 * 60_000);
-  const sodium = await loadSodium();
+  const sodium = await loadPlayedSodium();
   for (let seed = first; seed <= SEEDS; seed += step) {
     const primitives = seed % REAL_EVERY === 1 ? sodium : fakePrimitives;
     const { faults } = runScenario({ seed, nodes: NODES, primitives, ...kindOf(seed) });

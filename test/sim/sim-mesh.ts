@@ -1,19 +1,19 @@
 import { randomBelow, randomFraction, SeededRandom } from '../../core/random.ts';
 import { SECOND, type Millis } from '../../core/time.ts';
 import type { InitMode } from '../../ipam/init-mode.ts';
-import type { Primitives } from '../../router/crypto/primitives.ts';
 import { AddressBook } from './address-book.ts';
 import { EXPERIMENTAL_ETHERTYPE, macOf } from './frames.ts';
 import { SimNetwork, type NetworkTerms } from './network.ts';
 import { SimNode } from './sim-node.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { worldOf } from './world.ts';
+import type { PlayedPrimitives } from '../router/crypto/played-primitives.ts';
 
 export interface SimMeshOptions {
   readonly seed: number;
   readonly nodes: number;
   readonly terms: NetworkTerms;
-  readonly primitives: Primitives;
+  readonly primitives: PlayedPrimitives;
   readonly init?: InitMode;
   readonly range?: string;
   readonly discovery?: boolean;

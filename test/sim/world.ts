@@ -1,6 +1,6 @@
-import type { Primitives } from '../../router/crypto/primitives.ts';
 import type { DatagramCipher } from '../../router/engine/datagram-cipher.ts';
 import type { SimWorld } from './sim-node.ts';
+import type { PlayedPrimitives } from '../router/crypto/played-primitives.ts';
 
 /** What makes one simulated world another than the next. */
 export interface WorldOptions
@@ -24,7 +24,7 @@ export function worldOf(options: WorldOptions): SimWorld {
 }
 
 /** The datagrams' AEAD on the same primitives as everything else: nonce = 4 zero bytes | counter u64 LE. */
-function cipherOf(primitives: Primitives): DatagramCipher {
+function cipherOf(primitives: PlayedPrimitives): DatagramCipher {
   const nonce = new Uint8Array(12);
   const view = new DataView(nonce.buffer);
   const nothing = new Uint8Array(0);

@@ -12,7 +12,6 @@ import { generator, sampleScalar } from '../../router/crypto/cpace.ts';
 import { SealedFrames } from '../../router/crypto/frame-stream.ts';
 import { linkPrologue, rekeyPrologue } from '../../router/crypto/noise-prologue.ts';
 import { encodePreamble } from '../../router/crypto/preamble.ts';
-import { loadSodium } from '../../router/crypto/sodium.ts';
 import { MemoryEngine } from '../../router/engine/memory.ts';
 import { SOURCE_SCRATCH, SendPlan } from '../../router/engine/port.ts';
 import { encodeCircuitMessage, type CircuitMessage } from '../../router/link/circuit-message.ts';
@@ -31,6 +30,7 @@ import {
   type LinkMessage,
 } from '../../router/wire/inner.ts';
 import { chacha } from '../router/engine/chacha.ts';
+import { loadPlayedSodium } from '../router/crypto/played-primitives.ts';
 
 /**
  * The protocol on fixed inputs, as the product computes it. test/vectors/protocol.json holds the same, for programs that
@@ -38,7 +38,7 @@ import { chacha } from '../router/engine/chacha.ts';
  */
 export type Vector = string | number | boolean | readonly Vector[] | { readonly [name: string]: Vector };
 
-const sodium = await loadSodium();
+const sodium = await loadPlayedSodium();
 
 /** `length` bytes that begin with `first` and count up: nothing random, and easy to tell apart. */
 export function bytesFrom(first: number, length: number): Uint8Array {

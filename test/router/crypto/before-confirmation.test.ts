@@ -5,8 +5,8 @@ import type { CryptoJob, CryptoResult } from '../../../gossip/secure-channel.ts'
 import { CHANNEL_ID, connectionId } from '../../../router/crypto/channel-keys.ts';
 import { associatedB, tagsOf, type ExchangeContext } from '../../../router/crypto/password-exchange.ts';
 import { encodePreamble } from '../../../router/crypto/preamble.ts';
-import type { Primitives } from '../../../router/crypto/primitives.ts';
 import { End, allPrimitives, type Role } from './channel-pair.ts';
+import type { PlayedPrimitives } from './played-primitives.ts';
 
 const [, sodium] = allPrimitives[0]!;
 const PREAMBLE = 44;
@@ -17,7 +17,7 @@ const HELD = ['correct horse', 'battery staple'];
 /** An end that holds the first `count` passwords, and every job it had done. */
 function victim(role: Role, count: number) {
   const jobs: { readonly job: CryptoJob; readonly result: CryptoResult }[] = [];
-  const primitives: Primitives = {
+  const primitives: PlayedPrimitives = {
     ...sodium,
     runJob: (job) => {
       const result = sodium.runJob(job);

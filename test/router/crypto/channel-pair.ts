@@ -1,15 +1,14 @@
 import { concatBytes } from '../../../core/bytes.ts';
 import { SeededRandom } from '../../../core/random.ts';
 import type { SecureChannel, SecureChannelEffect } from '../../../gossip/secure-channel.ts';
-import type { Primitives } from '../../../router/crypto/primitives.ts';
 import { createSecureChannel } from '../../../router/crypto/secure-channel.ts';
 import type { SecureChannelOptions } from '../../../router/crypto/secure-channel.ts';
-import { loadSodium } from '../../../router/crypto/sodium.ts';
 import { fakePrimitives } from '../../sim/fake-primitives.ts';
+import { loadPlayedSodium, type PlayedPrimitives } from './played-primitives.ts';
 
 /** Both kinds of primitives, for tests that must hold for either. */
-export const allPrimitives: readonly (readonly [name: string, primitives: Primitives])[] = [
-  ['libsodium', await loadSodium()],
+export const allPrimitives: readonly (readonly [name: string, primitives: PlayedPrimitives])[] = [
+  ['libsodium', await loadPlayedSodium()],
   ['the fake', fakePrimitives],
 ];
 
@@ -31,9 +30,9 @@ export class End {
   readonly channel: SecureChannel;
   readonly writes: Uint8Array[] = [];
   readonly reports: Report[] = [];
-  readonly #primitives: Primitives;
+  readonly #primitives: PlayedPrimitives;
 
-  constructor(role: Role, primitives: Primitives, options: EndOptions, seed: number) {
+  constructor(role: Role, primitives: PlayedPrimitives, options: EndOptions, seed: number) {
     this.role = role;
     this.#primitives = primitives;
     this.channel = createSecureChannel({ ...options, role, primitives, random: new SeededRandom(seed) }, 0);
@@ -80,7 +79,13 @@ export class ChannelPair {
   readonly acceptor: End;
   readonly #wire: Wire;
 
-  constructor(primitives: Primitives, dialler: EndOptions, acceptor: EndOptions, wire = direct, seed = 1) {
+  constructor(
+    primitives: PlayedPrimitives,
+    dialler: EndOptions,
+    acceptor: EndOptions,
+    wire = direct,
+    seed = 1,
+  ) {
     this.dialler = new End('dialler', primitives, dialler, seed);
     this.acceptor = new End('acceptor', primitives, acceptor, seed + 1_000);
     this.#wire = wire;

@@ -3,10 +3,10 @@ import { concatBytes, fromHex, utf8 } from '../../../core/bytes.ts';
 import { SeededRandom } from '../../../core/random.ts';
 import type { CryptoResult } from '../../../gossip/secure-channel.ts';
 import { NoiseIkInitiator, NoiseIkResponder } from '../../../router/crypto/noise-ik.ts';
-import { loadSodium } from '../../../router/crypto/sodium.ts';
 import { End } from './channel-pair.ts';
+import { loadPlayedSodium } from './played-primitives.ts';
 
-const sodium = await loadSodium();
+const sodium = await loadPlayedSodium();
 
 /** RFC 9496, appendix A.3, and the two encodings of the identity: 0 and p. */
 const BAD_RISTRETTO = {

@@ -5,13 +5,12 @@ import { concatBytes, fromHex, toHex, utf8 } from '../../../core/bytes.ts';
 import { SeededRandom } from '../../../core/random.ts';
 import { sampleScalar, sessionKey, sharedElement } from '../../../router/crypto/cpace.ts';
 import { confirmationTags, streamKeys } from '../../../router/crypto/channel-keys.ts';
-import type { Primitives } from '../../../router/crypto/primitives.ts';
-import { loadSodium } from '../../../router/crypto/sodium.ts';
 import { ChannelPair, type EndOptions } from './channel-pair.ts';
 import { cpaceIsk, cpaceKeys, cpaceSid, iskOf, type CpaceOracleInputs } from './cpace-oracle.ts';
 import { SecretStreamOracle, hchacha20, poly1305 } from './secret-stream-oracle.ts';
+import { loadPlayedSodium, type PlayedPrimitives } from './played-primitives.ts';
 
-const sodium = await loadSodium();
+const sodium = await loadPlayedSodium();
 const PREAMBLE = 44;
 const ELEMENT = 32;
 const TAG = 64;
@@ -50,7 +49,7 @@ test('any sequence of messages on a secret stream is sealed as the oracle seals 
 /** A conversation in the clear of its observer: every byte, and the secrets of the acceptor's jobs. */
 function observe(seed: number, dialler: EndOptions, acceptor: EndOptions) {
   const answers: { isk: Uint8Array; shared: Uint8Array }[] = [];
-  const recording: Primitives = {
+  const recording: PlayedPrimitives = {
     ...sodium,
     runJob: (job) => {
       const shared =

@@ -3,11 +3,11 @@ import test from 'ava';
 import { concatBytes, toHex, utf8 } from '../../../core/bytes.ts';
 import { SeededRandom } from '../../../core/random.ts';
 import { equalTags } from '../../../router/crypto/primitives.ts';
-import { loadSodium } from '../../../router/crypto/sodium.ts';
 import { allPrimitives } from './channel-pair.ts';
 import { chachaPoly, publicOf, x25519 } from './noise-oracle.ts';
+import { loadPlayedSodium } from './played-primitives.ts';
 
-const sodium = await loadSodium();
+const sodium = await loadPlayedSodium();
 const random = new SeededRandom(4);
 
 test("libsodium's results are those of node:crypto", (t) => {

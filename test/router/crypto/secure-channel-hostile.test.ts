@@ -1,10 +1,10 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { concatBytes, utf8 } from '../../../core/bytes.ts';
-import type { Primitives } from '../../../router/crypto/primitives.ts';
 import { fakePrimitives } from '../../sim/fake-primitives.ts';
 import { ChannelPair, End, allPrimitives } from './channel-pair.ts';
 import type { EndOptions, Role, Wire } from './channel-pair.ts';
+import type { PlayedPrimitives } from './played-primitives.ts';
 
 const secret: EndOptions = { passwords: [utf8('secret'), utf8('older')] };
 const open: EndOptions = { passwords: [] };
@@ -17,7 +17,7 @@ const anyRole = fc.constantFrom(...roles);
 const anyPassword = fc.constantFrom(secret, open);
 
 /** A conversation with a few messages each way over this wire, as far as it gets. */
-function converse(primitives: Primitives, password: EndOptions, wire?: Wire): ChannelPair {
+function converse(primitives: PlayedPrimitives, password: EndOptions, wire?: Wire): ChannelPair {
   const pair = new ChannelPair(primitives, password, password, wire).run();
   for (const message of messages) {
     for (const end of [pair.dialler, pair.acceptor]) if (end.opened) end.channel.send(message);
@@ -52,7 +52,7 @@ function failsProperly(end: End): boolean {
 /** Preamble, count and first offer come before the second offer, which nobody uses where the first one fits. */
 const UNUSED_OFFER = { from: 8 * (44 + 1 + 96), to: 8 * (44 + 1 + 2 * 96) };
 
-function flipFails(primitives: Primitives, role: Role, bit: number): boolean {
+function flipFails(primitives: PlayedPrimitives, role: Role, bit: number): boolean {
   if (role === 'acceptor' && bit >= UNUSED_OFFER.from && bit < UNUSED_OFFER.to) return true;
   const pair = converse(primitives, secret, flipper(role, bit));
   const [sender, receiver] = [role === 'dialler' ? pair.dialler : pair.acceptor, other(pair, role)];

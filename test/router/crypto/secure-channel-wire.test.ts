@@ -2,15 +2,15 @@ import { createHash, createHmac } from 'node:crypto';
 import test from 'ava';
 import { concatBytes, toHex, utf8 } from '../../../core/bytes.ts';
 import type { CryptoJob } from '../../../gossip/secure-channel.ts';
-import type { Primitives } from '../../../router/crypto/primitives.ts';
 import { ChannelPair, allPrimitives } from './channel-pair.ts';
+import type { PlayedPrimitives } from './played-primitives.ts';
 
 const [, sodium] = allPrimitives[0]!;
 
 test('every byte of a connection is where the protocol says, with the values that it says', (t) => {
   const isks: Uint8Array[] = [];
   const jobs: CryptoJob[] = [];
-  const recording: Primitives = {
+  const recording: PlayedPrimitives = {
     ...sodium,
     runJob: (job) => {
       const result = sodium.runJob(job);

@@ -42,6 +42,7 @@ const REPORTED_WITHIN: Millis = 1 * MINUTE;
 /** Error messages that say what the design cannot exclude. */
 const REPORTS = /rolled back|belong to another peer/;
 const TWO_CLUSTERS = 'two clusters share this network';
+const DUPLICATE = 'another live peer uses our name';
 const ANSWERED_WITHIN: Millis = 70 * SECOND;
 const MAX_FAULTS = 10;
 /** As a set of bits. */
@@ -80,6 +81,10 @@ class IpamRun implements IpamWorld {
   readonly #snapshots = new Map<number, Map<string, Uint8Array>>();
   readonly #killed = new Set<number>();
   readonly #resetting = new Set<number>();
+  /** Have logged, since they started, that there are two clusters. */
+  readonly #toldOfTwo = new Set<number>();
+  /** Whose state directory was lost or rolled back. */
+  readonly #forgetful = new Set<number>();
   readonly #watch: TakeOverWatch;
   readonly #weather: Weather;
   /** Since when addresses are seen to have two holders. */
@@ -162,13 +167,17 @@ class IpamRun implements IpamWorld {
   onCrash(node: IpamNode): void {
     const { number } = node;
     this.#weather.onChange(node, this.clock.now);
+    this.#toldOfTwo.delete(number);
     this.#resetting.delete(number);
     for (const [id, { node: asked }] of this.#open) if (asked === number) this.#open.delete(id);
   }
 
   onProblem({ number }: IpamNode, problem: string): void {
     this.count(`reported: ${problem.slice(0, 30)}`);
+    if (problem.startsWith(TWO_CLUSTERS)) this.#toldOfTwo.add(number);
     if (this.#mayBeTwoClusters() && problem.startsWith(TWO_CLUSTERS)) return;
+    // Without its incarnation it overtakes each of the last entries of its former life that somebody still passes on.
+    if (problem === DUPLICATE && this.#forgetful.has(number)) return;
     if (this.#scenario.risk !== 'none' && REPORTS.test(problem)) return;
     this.fault('problem', `node ${number} reports: ${problem}`);
   }
@@ -293,6 +302,7 @@ class IpamRun implements IpamWorld {
     node.crash(true);
     this.onCrash(node);
     node.store.clear();
+    this.#forgetful.add(node.number);
     this.#watch.onReplaced(node);
     this.#reference.onReplaced(node.number, node.store);
     this.#start(node);
@@ -359,6 +369,7 @@ class IpamRun implements IpamWorld {
     if (snapshot === undefined || this.#killed.has(node.number)) return false;
     const before = [...owned(node, node.name), ...stored(node)];
     const hadVoted = this.#hasVoted(node);
+    this.#forgetful.add(node.number);
     node.crash(false);
     this.onCrash(node);
     node.store.clear();
@@ -461,7 +472,8 @@ class IpamRun implements IpamWorld {
     const holds = this.#reference.holdersOf(address);
     const holders = holds.map(({ node }) => this.#node(node));
     if (new Set(holds.map(({ cluster }) => cluster)).size > 1) {
-      return holders.every(({ ipam }) => ipam?.status().detail?.startsWith(TWO_CLUSTERS) === true);
+      // The status names one thing, which may be a more urgent one.
+      return holders.every(({ number }) => this.#toldOfTwo.has(number));
     }
     const reports = this.#live().flatMap(({ ipam }) => ipam?.status().conflicts ?? []);
     return holders.some(({ name }) => reports.some((one) => one.address === address && one.user === name));
@@ -541,7 +553,8 @@ class IpamRun implements IpamWorld {
   /** Every usable address can be handed out, once; the next request is refused. */
   #handOutTheRest(): void {
     const usable = this.settings.range.size - 2;
-    for (let i = this.#reference.size; i < usable; i++) {
+    // What an id held that was released on a full disk may only be let go now.
+    for (let i = 0; this.#reference.size < usable; i++) {
       // What was granted to a peer may still be under way to it on a connection that was cut until a moment ago.
       while (!this.#askAndWait(`rest-${i}`)) {
         if (this.#weather.isCalm(this.clock.now)) {

@@ -6,7 +6,7 @@ import type { Owner, RingEntry } from '../../../ipam/entries.ts';
 import type { TakeOver as StoredTakeOver } from '../../../ipam/quarantine.ts';
 import type { AddressRange } from '../../../ipam/range.ts';
 import { compareValues, valueAt, type Ring, type RingValue } from '../../../ipam/ring.ts';
-import { readStored, RING_KEY } from '../../../ipam/stored-state.ts';
+import { META_KEY, readStored, RING_KEY } from '../../../ipam/stored-state.ts';
 import type { IpamNode } from './ipam-node.ts';
 import type { Excuse, Reference } from './reference.ts';
 
@@ -347,6 +347,8 @@ export class TakeOverWatch {
     if (entry?.clusterId !== clusterId) return false;
     const value = valueAt(entry.ring, offset);
     if (value?.owner !== taker.name || value.epoch !== values.get(offset)?.epoch) return false;
+    // What a former life of it owns, that of a state that was rolled back, it has to take over anew.
+    if (value.generation !== generationOf(taker)) return false;
     const gift = given.get(offset);
     return gift === undefined || compareValues(value, gift) < 0;
   }
@@ -383,6 +385,11 @@ export function ringOf({ store }: IpamNode): RingEntry | undefined {
   const entry = decoded.get(bytes) ?? readStored(new Map([[RING_KEY, bytes]])).ring!;
   decoded.set(bytes, entry);
   return entry;
+}
+
+function generationOf({ store }: IpamNode): string | undefined {
+  const meta = store.get(META_KEY);
+  return meta && readStored(new Map([[META_KEY, meta]])).owner?.generation;
 }
 
 /** Has it a ring, or is it about to store one, of that cluster? Its disk may be full. */

@@ -2,8 +2,8 @@ import { MINUTE, type Millis } from '../../../core/time.ts';
 import { NO_NOISE, type Noise } from './faulty-ipam.ts';
 import type { IpamNode } from './ipam-node.ts';
 
-/** After trouble, connections are made again and digests compared within this long. */
-const CALM_AFTER: Millis = 2 * MINUTE;
+/** After trouble, connections are made again and digests compared within this long: dials back off up to 3 min. */
+const CALM_AFTER: Millis = 4 * MINUTE;
 
 /** Whether all nodes have been up, connected and able to write for a while, as they really are. */
 export class Weather {
