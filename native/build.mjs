@@ -2,7 +2,8 @@
  * Builds the addon with the C compiler alone: `node native/build.mjs [--sanitize]`.
  * Node carries OpenSSL and libuv and ships their headers beside its own, so there is nothing to link.
  * `--sanitize` builds native/build/weave_ts.asan.node for AddressSanitizer and UndefinedBehaviorSanitizer.
- * `--counter-limit N FILE` builds one for tests to FILE, whose keys seal N datagrams.
+ * `--counter-limit N FILE` builds one for tests to FILE, whose keys seal N datagrams; `--cipher-by-evp FILE` one that does
+ * without what some builds of Node hide.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
@@ -12,6 +13,8 @@ import { fail, here, nodeHeaders, warnings } from './toolchain.mjs';
 const sanitize = process.argv.includes('--sanitize');
 const limitAt = process.argv.indexOf('--counter-limit');
 const [counterLimit, limitedOutput] = limitAt < 0 ? [] : process.argv.slice(limitAt + 1);
+const evpAt = process.argv.indexOf('--cipher-by-evp');
+const evpOutput = evpAt < 0 ? undefined : process.argv[evpAt + 1];
 const compiler = process.env.CC ?? 'cc';
 const mode = sanitize
   ? [
@@ -31,7 +34,8 @@ if (spawnSync(compiler, ['--version']).error !== undefined) {
 }
 
 const sources = readdirSync(join(here, 'src')).filter((name) => name.endsWith('.c'));
-const output = limitedOutput ?? join(here, 'build', sanitize ? 'weave_ts.asan.node' : 'weave_ts.node');
+const output =
+  limitedOutput ?? evpOutput ?? join(here, 'build', sanitize ? 'weave_ts.asan.node' : 'weave_ts.node');
 const unfinished = `${output}.${process.pid}`;
 mkdirSync(dirname(output), { recursive: true });
 const { status } = spawnSync(
@@ -46,6 +50,7 @@ const { status } = spawnSync(
     '-fvisibility=hidden',
     '-DNAPI_VERSION=8',
     ...(counterLimit === undefined ? [] : [`-DCOUNTER_LIMIT=${counterLimit}`]),
+    ...(evpOutput === undefined ? [] : ['-DCIPHER_BY_EVP']),
     // Not ours to warn about.
     '-isystem',
     nodeHeaders(),

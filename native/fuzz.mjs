@@ -43,6 +43,8 @@ function seeds() {
   const macs = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
   const v4 = [...macs, 8, 0, 0x45, 0, 0, 120, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, ...tcp];
   const v6 = [...macs, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 100, 6, 64, ...Array(32).fill(1), ...tcp];
+  const udp = [0, 80, 0, 53, 0, 28, 0, 0, ...Array(20).fill(5)];
+  const datagram = [...macs, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 28, 17, 64, ...Array(32).fill(1), ...udp];
   const tagged = [...macs, 0x81, 0, 0, 5, ...v6.slice(12)];
   const sealed = [1, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, ...Array(40).fill(0)];
   const plain = [
@@ -77,7 +79,7 @@ function seeds() {
     return [...arrival, ...decision, ...arrival, ...arrival];
   };
   return [
-    ...[v4, v6, tagged].flatMap((frame) => [
+    ...[v4, v6, tagged, datagram].flatMap((frame) => [
       [0, 0, 90, ...frame],
       [1, 1, 0, frame.length, ...frame, 1, 0, frame.length, ...frame],
     ]),

@@ -12,7 +12,7 @@
 #define AEAD_MARGIN 64
 
 /* One key and direction. */
-typedef struct aead aead;
+typedef struct cipher_parts aead;
 
 /* Null if no memory is left. The caller wipes `key`. */
 aead *aead_new(const uint8_t key[AEAD_KEY]);

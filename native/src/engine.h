@@ -85,6 +85,8 @@ typedef struct {
   stand_in stand_in;
   int socket;
   int family;
+  /* How many messages the next recvmmsg asks for beyond one: none is looked for where they come one by one. */
+  uint32_t further_slots;
   watcher *socket_watch;
   bool socket_broken;
   int tap;

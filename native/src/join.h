@@ -1,7 +1,7 @@
 /*
- * Joins TCP segments that follow one another into one super-frame, by the rules of the kernel's own TCP GRO
- * (net/ipv4/tcp_offload.c): the same headers, contiguous sequence, equal sizes but the last. Nothing is trusted to
- * belong together.
+ * Joins TCP segments that follow one another, or UDP datagrams of one flow, into one super-frame, by the rules of the
+ * kernel's own GRO (net/ipv4/tcp_offload.c, udp_offload.c): the same headers, contiguous sequence, equal sizes but the
+ * last. Nothing is trusted to belong together. Datagrams stay datagrams: who is to have them one by one gets them so.
  */
 #ifndef WEAVE_JOIN_H
 #define WEAVE_JOIN_H
@@ -22,6 +22,8 @@ typedef struct {
   uint32_t count;
   /* No further segment may join. */
   bool closed;
+  /* Datagrams are not to be joined. */
+  bool tcp_only;
   frame_layout layout;
   uint32_t payload;
   /* Payload bytes of every segment but the last. */
@@ -33,7 +35,7 @@ typedef struct {
 
 /*
  * Begins with a frame whose bytes stay in place until the joined one is taken. False if it is none that others can
- * join: it must be TCP with payload and a partial checksum, unremarkable but for PSH, FIN and CWR.
+ * join: it must have payload and a partial checksum, and be UDP, or TCP that is unremarkable but for PSH, FIN and CWR.
  */
 bool join_begin(joiner *self, const uint8_t *frame, uint32_t length, uint8_t flags);
 

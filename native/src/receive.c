@@ -20,6 +20,7 @@ typedef struct {
 } receive_control;
 
 static int receive_slots(engine *self, struct mmsghdr *slots, socket_address *from, receive_control *controls);
+static uint32_t further_slots(uint32_t asked, uint32_t filled);
 static uint32_t read_control(engine *self, struct msghdr *message);
 static void take_slot(engine *self, uint8_t *bytes, uint32_t length, uint32_t segment, const endpoint *from);
 static void take(engine *self, const arrival *datagram);
@@ -61,7 +62,8 @@ void engine_fill_messages(engine *self) {
 /* Returns the number of filled slots. */
 static int receive_slots(engine *self, struct mmsghdr *slots, socket_address *from, receive_control *controls) {
   struct iovec parts[RECEIVE_SLOTS];
-  for (size_t i = 0; i < RECEIVE_SLOTS; i++) {
+  uint32_t asked = 1 + self->further_slots;
+  for (size_t i = 0; i < asked; i++) {
     parts[i] = (struct iovec){self->messages.data + i * SLOT_BYTES, SLOT_BYTES};
     slots[i].msg_hdr = (struct msghdr){
         .msg_name = &from[i],
@@ -73,10 +75,18 @@ static int receive_slots(engine *self, struct mmsghdr *slots, socket_address *fr
     };
   }
   int count;
-  do count = recvmmsg(self->socket, slots, RECEIVE_SLOTS, MSG_DONTWAIT, NULL);
+  do count = recvmmsg(self->socket, slots, asked, MSG_DONTWAIT, NULL);
   while (count < 0 && errno == EINTR);
   if (count < 0 && (errno == EBADF || errno == ENOTSOCK)) self->socket_broken = true;
-  return count < 0 ? 0 : count;
+  if (count < 0) count = 0;
+  self->further_slots = further_slots(asked, (uint32_t)count);
+  return count;
+}
+
+/* As many as came, or twice as many if there may have been more. */
+static uint32_t further_slots(uint32_t asked, uint32_t filled) {
+  if (filled < asked) return filled > 1 ? filled - 1 : 0;
+  return (2 * asked < RECEIVE_SLOTS ? 2 * asked : RECEIVE_SLOTS) - 1;
 }
 
 /* The size of the datagrams that the kernel has joined, or 0 if there is but one. */

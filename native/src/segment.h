@@ -1,4 +1,4 @@
-/* The TCP segments that a super-frame consists of: what cutting and joining have in common. */
+/* The TCP segments or UDP datagrams that a super-frame consists of: what cutting and joining have in common. */
 #ifndef WEAVE_SEGMENT_H
 #define WEAVE_SEGMENT_H
 
@@ -25,6 +25,8 @@
 #define TCP_AT_CHECKSUM 16
 #define TCP_AT_OPTIONS 20
 
+#define UDP_AT_LENGTH 4
+
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
@@ -32,12 +34,12 @@
 #define TCP_URG 0x20
 #define TCP_CWR 0x80
 
-/* Whether the length in the IP header is that of the frame: no padding, nothing cut off. */
+/* Whether the lengths in the headers are those of the frame: no padding, nothing cut off. */
 bool segment_length_agrees(const uint8_t *frame, uint32_t length, const frame_layout *layout);
 
 /*
- * After the payload became `payload` bytes long: writes the IP length, the IPv4 header checksum and the partial TCP
- * checksum. The headers lie at `headers`, the payload wherever.
+ * After the payload became `payload` bytes long: writes the lengths, the IPv4 header checksum and the partial checksum of
+ * the transport. The headers lie at `headers`, the payload wherever.
  */
 void segment_set_length(uint8_t *headers, const frame_layout *layout, uint32_t payload);
 

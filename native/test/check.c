@@ -5,6 +5,8 @@
 #include "../src/frame_layout.h"
 #include "../src/join.h"
 #include "../src/replay_window.h"
+#include "../src/tap_device.h"
+#include "../src/tap_writer.h"
 #include "../src/u32_map.h"
 
 #include <stdio.h>
@@ -166,7 +168,71 @@ static void check_flows(void) {
   CHECK(kept > FLOW_SLOTS / 5);
 }
 
+/* A TAP that knows joined datagrams or refuses them; it remembers what was written, without the virtio-net header. */
+static struct {
+  bool knows_datagrams;
+  uint32_t singly, joined, refused;
+  uint32_t bytes;
+  uint8_t written[4 * LONGEST_SAMPLE];
+} tap;
+
+static void note_written(const void *bytes, size_t length) {
+  CHECK(tap.bytes + length <= sizeof tap.written);
+  memcpy(tap.written + tap.bytes, bytes, length);
+  tap.bytes += (uint32_t)length;
+}
+
+tap_write_result tap_device_write(int fd, const uint8_t *frame, size_t length, uint8_t flags) {
+  CHECK(fd == 5 && flags == FLAG_CHECKSUM_PARTIAL);
+  note_written(frame, length);
+  tap.singly++;
+  return TAP_WRITTEN;
+}
+
+tap_write_result tap_device_write_parts(int fd, const struct iovec *parts, int count) {
+  CHECK(fd == 5);
+  const struct virtio_net_hdr *header = parts[0].iov_base;
+  if (!tap.knows_datagrams && header->gso_type != VIRTIO_NET_HDR_GSO_NONE) {
+    tap.refused++;
+    return TAP_REFUSED;
+  }
+  for (int i = 1; i < count; i++) note_written(parts[i].iov_base, parts[i].iov_len);
+  tap.joined++;
+  return TAP_WRITTEN;
+}
+
+/* Where the kernel takes no joined datagrams they all arrive, in order and each by itself, and it is asked but once. */
+static void check_refused_datagrams(void) {
+  enum { PAYLOAD = 20, HEADERS = ETHERNET_HEADER + 40 + 8, FRAME = HEADERS + PAYLOAD };
+  uint8_t frames[3][FRAME] = {{0}};
+  for (uint8_t i = 0; i < 3; i++) {
+    uint8_t *ip = frames[i] + ETHERNET_HEADER, *udp = ip + 40;
+    put_be16(ip - 2, 0x86dd);
+    ip[0] = 0x60;
+    put_be16(ip + 4, 8 + PAYLOAD);
+    ip[6] = PROTOCOL_UDP;
+    put_be16(udp + 4, 8 + PAYLOAD);
+    memset(udp + 8, i, PAYLOAD);
+  }
+  for (int knows = 0; knows < 2; knows++) {
+    static tap_writer writer;
+    writer = (tap_writer){0};
+    memset(&tap, 0, sizeof tap);
+    tap.knows_datagrams = knows == 1;
+    for (int round = 0; round < 2; round++) {
+      for (int i = 0; i < 3; i++) tap_writer_add(&writer, 5, frames[i], FRAME, FLAG_CHECKSUM_PARTIAL);
+      tap_writer_end(&writer, 5);
+    }
+    CHECK(writer.refused == 0 && writer.crowded_out == 0);
+    CHECK(tap.singly == (knows ? 0 : 6) && tap.joined == (knows ? 2 : 0));
+    CHECK(tap.refused == (knows ? 0 : 1));
+    CHECK(tap.bytes == (knows ? 2 * (HEADERS + 3 * PAYLOAD) : 6 * FRAME));
+    if (!knows) CHECK(memcmp(tap.written, frames, sizeof frames) == 0);
+  }
+}
+
 int main(void) {
+  check_refused_datagrams();
   check_hostile_frames();
   check_replay_window();
   check_map();

@@ -327,7 +327,7 @@ static void fuzz_flows(const uint8_t *data, size_t size) {
 
 /* The stand-ins. A tag that begins with a 0 is valid; opening reads and writes what the real one does. */
 
-struct aead {
+struct cipher_parts {
   uint8_t key[AEAD_KEY];
 };
 
@@ -382,8 +382,13 @@ tap_write_result tap_device_write(int fd, const uint8_t *frame, size_t length, u
 
 tap_write_result tap_device_write_parts(int fd, const struct iovec *parts, int count) {
   (void)fd;
-  for (int i = 0; i < count; i++) free(exact(parts[i].iov_base, parts[i].iov_len));
-  return TAP_WRITTEN;
+  uint32_t bytes = 0;
+  for (int i = 0; i < count; i++) {
+    free(exact(parts[i].iov_base, parts[i].iov_len));
+    bytes += (uint32_t)parts[i].iov_len;
+  }
+  /* As kernels that do not know joined datagrams do. */
+  return bytes % 4 == 0 ? TAP_REFUSED : TAP_WRITTEN;
 }
 
 /* What is relayed leaves at once. */

@@ -1,5 +1,5 @@
 import { concatBytes, secretCopy, utf8 } from '../../core/bytes.ts';
-import { lengthPrefixed } from './cpace.ts';
+import { lengthPrefixed } from './length-prefixed.ts';
 import { KEY_BYTES } from './primitives.ts';
 import type { Primitives } from './primitives.ts';
 

@@ -1,6 +1,7 @@
 import { sha512 } from '@noble/hashes/sha2.js';
 import { concatBytes, secretCopy, utf8 } from '../../core/bytes.ts';
 import type { CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
+import { leb128, lengthPrefixed } from './length-prefixed.ts';
 import { multiplied, pointFromHash, reducedScalar } from './ristretto.ts';
 
 /**
@@ -36,14 +37,6 @@ export function runCpaceJob(job: CryptoJob): CryptoResult {
       return shared === undefined ? refused : { type: 'cpace-finished', isk: lastKey(shared, job) };
     }
   }
-}
-
-/** Overwrites what a job and its result hold of secrets; neither is of use afterwards. */
-export function wipeCpace({ job, result }: { job?: CryptoJob; result?: CryptoResult }): void {
-  if (job?.type === 'cpace-finish') job.scalar.fill(0);
-  else for (const secret of [job?.password, job?.seed]) secret?.fill(0);
-  if (result?.type === 'cpace-started') result.scalar.fill(0);
-  else if (result !== undefined && result.type !== 'refused') result.isk.fill(0);
 }
 
 function ownElement(
@@ -112,21 +105,8 @@ export function sessionKey(shared: Uint8Array, transcript: CpaceTranscript): Uin
   return isk;
 }
 
-/** lv_cat: each part after its length in LEB128. */
-export function lengthPrefixed(...parts: readonly Uint8Array[]): Uint8Array {
-  return concatBytes(...parts.flatMap((part) => [leb128(part.length), part]));
-}
-
 function generatorString(password: Uint8Array, channelId: Uint8Array, sid: Uint8Array): Uint8Array {
   const used = [DSI, password].reduce((sum, { length }) => sum + leb128(length).length + length, 0);
   const padding = new Uint8Array(Math.max(0, BLOCK_BYTES - 1 - used));
   return lengthPrefixed(DSI, password, padding, channelId, sid);
-}
-
-function leb128(value: number): Uint8Array {
-  const out: number[] = [];
-  let rest = value;
-  for (; rest > 127; rest >>>= 7) out.push((rest & 127) | 128);
-  out.push(rest);
-  return Uint8Array.from(out);
 }

@@ -5,7 +5,7 @@ import type { Millis } from '../../core/time.ts';
 import type { ControlEffect } from '../control-effect.ts';
 import type { ControlNode } from '../control-node.ts';
 import { wipeIdentity } from '../identity.ts';
-import { wipeCpace } from '../crypto/cpace.ts';
+import { wipeCpace } from '../crypto/cpace-secrets.ts';
 import { wipeKeys } from '../node-messages.ts';
 import type { ToControl } from '../node-messages.ts';
 import type { CryptoThreadJob, CryptoThreadResult } from './crypto-thread.ts';

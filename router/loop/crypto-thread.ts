@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import type { CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
-import { runCpaceJob, wipeCpace } from '../crypto/cpace.ts';
+import { runCpaceJob } from '../crypto/cpace.ts';
+import { wipeCpace } from '../crypto/cpace-secrets.ts';
 
 /** The crypto thread: public-key work that would otherwise hold up the control plane for milliseconds. */
 export interface CryptoThreadJob {

@@ -15,6 +15,7 @@ const SOURCES = [
   'join',
   'replay_window',
   'segment',
+  'tap_writer',
   'u32_map',
 ];
 

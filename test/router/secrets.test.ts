@@ -1,6 +1,7 @@
 import test from 'ava';
 import { toHex, utf8 } from '../../core/bytes.ts';
-import { runCpaceJob, wipeCpace } from '../../router/crypto/cpace.ts';
+import { runCpaceJob } from '../../router/crypto/cpace.ts';
+import { wipeCpace } from '../../router/crypto/cpace-secrets.ts';
 import { spellings } from '../spellings.ts';
 import { ControlNet } from './control-net.ts';
 import type { TestNode } from './control-net.ts';

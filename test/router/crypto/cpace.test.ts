@@ -6,13 +6,13 @@ import { SeededRandom } from '../../../core/random.ts';
 import type { CryptoJob, CryptoResult } from '../../../gossip/secure-channel.ts';
 import {
   generator,
-  lengthPrefixed,
   publicElement,
   runCpaceJob,
   sampleScalar,
   sessionKey,
   sharedElement,
 } from '../../../router/crypto/cpace.ts';
+import { lengthPrefixed } from '../../../router/crypto/length-prefixed.ts';
 import { allPrimitives } from './channel-pair.ts';
 
 interface Vectors {

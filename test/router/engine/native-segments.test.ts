@@ -19,7 +19,11 @@ const VIRTIO_HEADER = 10;
 const NEEDS_CHECKSUM = 1;
 const GSO_TCPV4 = 1;
 const GSO_TCPV6 = 4;
+const GSO_UDP = 5;
 const GSO_ECN = 0x80;
+const UDP_CHECKSUM_AT = 6;
+const UDP_HEADER = 8;
+const DONT_FRAGMENT = 0x40;
 const FIN = 0x01;
 const SYN = 0x02;
 const RST = 0x04;
@@ -39,11 +43,28 @@ const flows = fc.record({
   id: fc.integer({ min: 0, max: 0xffff }),
 });
 
-function networkOf({ tags }: Flow): number {
+/** A flow of UDP datagrams. `id` counts, unless none may be fragmented. */
+interface DatagramFlow {
+  readonly family: 4 | 6;
+  readonly tags: number;
+  readonly id: number;
+  readonly dontFragment: boolean;
+}
+
+const DATAGRAMS: DatagramFlow = { family: 4, tags: 0, id: 7, dontFragment: false };
+
+const datagramFlows = fc.record({
+  family: fc.constantFrom(4 as const, 6 as const),
+  tags: fc.integer({ min: 0, max: 2 }),
+  id: fc.integer({ min: 0, max: 0xffff }),
+  dontFragment: fc.boolean(),
+});
+
+function networkOf({ tags }: Pick<Flow, 'tags'>): number {
   return 14 + 4 * tags;
 }
 
-function transportOf(flow: Flow): number {
+function transportOf(flow: Pick<Flow, 'tags' | 'family'>): number {
   return networkOf(flow) + (flow.family === 4 ? 20 : 40);
 }
 
@@ -58,26 +79,70 @@ function sum16(bytes: Uint8Array, initial = 0): number {
   return sum;
 }
 
-/** The frame of one segment, field by field: the oracle. Its checksum is partial. */
-function frameOf(flow: Flow, payload: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(headersOf(flow) + payload.length);
-  const view = new DataView(frame.buffer);
+/** Ethernet and IP, field by field, before `length` bytes of the protocol. */
+function networkFrame(
+  flow: Pick<Flow, 'family' | 'tags' | 'id'>,
+  protocol: number,
+  fragmentBits: number,
+  length: number,
+): Uint8Array {
   const network = networkOf(flow);
   const transport = transportOf(flow);
-  const tcpLength = frame.length - transport;
+  const frame = new Uint8Array(transport + length);
+  const view = new DataView(frame.buffer);
   frame.set([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2]);
   for (let tag = 0; tag < flow.tags; tag++) view.setUint32(12 + 4 * tag, 0x81000000 + 5 + tag);
   view.setUint16(network - 2, flow.family === 4 ? 0x0800 : 0x86dd);
   if (flow.family === 4) {
-    frame.set([0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 32, 0, 1, 10, 32, 0, 2], network);
+    const addresses = [10, 32, 0, 1, 10, 32, 0, 2];
+    frame.set([0x45, 0, 0, 0, 0, 0, fragmentBits, 0, 64, protocol, 0, 0, ...addresses], network);
     view.setUint16(network + 2, frame.length - network);
     view.setUint16(network + 4, flow.id);
     view.setUint16(network + 10, 0xffff - sum16(frame.subarray(network, transport)));
   } else {
-    frame.set([0x60, 1, 2, 3, 0, 0, 6, 64], network);
-    view.setUint16(network + 4, tcpLength);
+    frame.set([0x60, 1, 2, 3, 0, 0, protocol, 64], network);
+    view.setUint16(network + 4, length);
     for (let i = 0; i < 32; i++) frame[network + 8 + i] = 0x20 + i;
   }
+  return frame;
+}
+
+/** Of the addresses, the protocol and the length: what a partial checksum stands for. */
+function pseudoSum(flow: Pick<Flow, 'family' | 'tags'>, protocol: number, frame: Uint8Array): number {
+  const transport = transportOf(flow);
+  const addresses = frame.subarray(networkOf(flow) + (flow.family === 4 ? 12 : 8), transport);
+  return sum16(addresses, protocol + frame.length - transport);
+}
+
+/** The frame of one datagram: the oracle. Its checksum is partial. */
+function datagramOf(flow: DatagramFlow, payload: Uint8Array): Uint8Array {
+  const bits = flow.dontFragment ? DONT_FRAGMENT : 0;
+  const frame = networkFrame(flow, 17, bits, UDP_HEADER + payload.length);
+  const transport = transportOf(flow);
+  const view = new DataView(frame.buffer);
+  view.setUint16(transport, 40_000);
+  view.setUint16(transport + 2, 53);
+  view.setUint16(transport + 4, UDP_HEADER + payload.length);
+  view.setUint16(transport + UDP_CHECKSUM_AT, pseudoSum(flow, 17, frame));
+  frame.set(payload, transport + UDP_HEADER);
+  return frame;
+}
+
+/** Datagrams of `chunk` bytes each; only the last may be shorter. */
+function datagramsOf(flow: DatagramFlow, payload: Uint8Array, chunk: number): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  for (let at = 0; at < payload.length; at += chunk) {
+    const id = flow.dontFragment ? flow.id : (flow.id + frames.length) % 2 ** 16;
+    frames.push(datagramOf({ ...flow, id }, payload.subarray(at, at + chunk)));
+  }
+  return frames;
+}
+
+/** The frame of one segment, field by field: the oracle. Its checksum is partial. */
+function frameOf(flow: Flow, payload: Uint8Array): Uint8Array {
+  const transport = transportOf(flow);
+  const frame = networkFrame(flow, 6, DONT_FRAGMENT, 20 + flow.options + payload.length);
+  const view = new DataView(frame.buffer);
   view.setUint16(transport, 40_000);
   view.setUint16(transport + 2, 5_001);
   view.setUint32(transport + 4, flow.sequence);
@@ -85,8 +150,7 @@ function frameOf(flow: Flow, payload: Uint8Array): Uint8Array {
   frame[transport + 12] = (5 + flow.options / 4) << 4;
   frame[transport + 13] = flow.flags;
   view.setUint16(transport + 14, 501);
-  const addresses = frame.subarray(network + (flow.family === 4 ? 12 : 8), transport);
-  view.setUint16(transport + 16, sum16(addresses, 6 + tcpLength));
+  view.setUint16(transport + 16, pseudoSum(flow, 6, frame));
   for (let i = 0; i < flow.options; i++) frame[transport + 20 + i] = i;
   frame.set(payload, headersOf(flow));
   return frame;
@@ -139,11 +203,13 @@ function join(frames: readonly Uint8Array[], flags = FLAG_CHECKSUM_PARTIAL): Joi
   return { count, header: out.slice(0, VIRTIO_HEADER), frame: out.slice(VIRTIO_HEADER, end) };
 }
 
-/** Of a frame made by {@link frameOf}. */
+/** Of a frame made by {@link frameOf} or {@link datagramOf}. */
 function payloadLength(frame: Uint8Array): number {
   let network = 14;
   while (frame[network - 2] === 0x81) network += 4;
-  const transport = network + (frame[network]! >> 4 === 4 ? 20 : 40);
+  const v4 = frame[network]! >> 4 === 4;
+  const transport = network + (v4 ? 20 : 40);
+  if (frame[network + (v4 ? 9 : 6)] === 17) return frame.length - transport - UDP_HEADER;
   return frame.length - transport - (frame[transport + 12]! >> 4) * 4;
 }
 
@@ -219,7 +285,14 @@ const TWO = segmentsOf(PLAIN, bytesOf(2_000), 1_000);
 
 /** The second of two segments with some of its bytes changed and the IPv4 header checksum right again. */
 function second(flow: Flow, change: (frame: Uint8Array) => void): Uint8Array[] {
-  const [first, next] = segmentsOf(flow, bytesOf(2_000), 1_000);
+  return secondChanged(flow, segmentsOf(flow, bytesOf(2_000), 1_000), change);
+}
+
+function secondChanged(
+  flow: Pick<Flow, 'family' | 'tags'>,
+  [first, next]: readonly Uint8Array[],
+  change: (frame: Uint8Array) => void,
+): Uint8Array[] {
   change(next!);
   if (flow.family === 4) {
     const header = next!.subarray(networkOf(flow), transportOf(flow));
@@ -287,6 +360,75 @@ test('nothing is joined after PSH, FIN or a shorter segment, nor what is longer'
   const short = frameOf({ ...PLAIN, sequence: 2_000, id: 8 }, bytesOf(999));
   t.is(join([first, short, frameOf({ ...PLAIN, sequence: 2_999, id: 9 }, bytesOf(1_000))]).count, 2);
   t.is(join([first, frameOf({ ...PLAIN, sequence: 2_000, id: 8 }, bytesOf(1_001))]).count, 1);
+});
+
+test('datagrams of one flow are joined into one that says how long each is', (t) => {
+  fc.assert(
+    fc.property(
+      datagramFlows,
+      fc.integer({ min: 2, max: 64 }),
+      fc.integer({ min: 1, max: 1_000 }),
+      fc.integer({ min: 1, max: 1_000 }),
+      (flow, count, chunk, tail) => {
+        const payload = bytesOf((count - 1) * chunk + Math.min(tail, chunk));
+        const frames = datagramsOf(flow, payload, chunk);
+        const joined = join(frames);
+        t.is(joined.count, frames.length);
+        t.deepEqual(joined.frame, datagramOf(flow, payload));
+        const header = new DataView(joined.header.buffer);
+        t.is(header.getUint8(0), NEEDS_CHECKSUM);
+        t.is(header.getUint8(1), GSO_UDP);
+        t.is(header.getUint16(2, true), transportOf(flow) + UDP_HEADER);
+        t.is(header.getUint16(4, true), chunk);
+        t.is(header.getUint16(6, true), transportOf(flow));
+        t.is(header.getUint16(8, true), UDP_CHECKSUM_AT);
+      },
+    ),
+    { numRuns: 150 },
+  );
+});
+
+const strangeDatagrams: readonly { what: string; flow?: DatagramFlow; at: number; bits: number }[] = [
+  { what: 'another type of service', at: 14 + 1, bits: 4 },
+  { what: 'an identification that does not count on', at: 14 + 5, bits: 4 },
+  {
+    what: 'leave to be fragmented',
+    flow: { ...DATAGRAMS, dontFragment: true },
+    at: 14 + 6,
+    bits: DONT_FRAGMENT,
+  },
+  { what: 'another time to live', at: 14 + 8, bits: 1 },
+  { what: 'another destination address', at: 14 + 19, bits: 1 },
+  { what: 'another source port', at: 34 + 1, bits: 1 },
+  { what: 'another destination port', at: 34 + 3, bits: 1 },
+  { what: 'a length that is not its own', at: 34 + 5, bits: 1 },
+  { what: 'another flow label', flow: { ...DATAGRAMS, family: 6 }, at: 14 + 3, bits: 1 },
+  { what: 'another IPv6 address', flow: { ...DATAGRAMS, family: 6 }, at: 14 + 39, bits: 1 },
+];
+
+for (const { what, flow = DATAGRAMS, at, bits } of strangeDatagrams) {
+  test(`a datagram with ${what} is not joined to the one before`, (t) => {
+    const two = (change: (frame: Uint8Array) => void) =>
+      join(secondChanged(flow, datagramsOf(flow, bytesOf(200), 100), change)).count;
+    t.is(
+      two(() => undefined),
+      2,
+    );
+    t.is(
+      two((frame) => (frame[at]! ^= bits)),
+      1,
+    );
+  });
+}
+
+test('a datagram is not joined after a shorter one, nor what is longer, nor what is complete', (t) => {
+  const [first, next] = datagramsOf(DATAGRAMS, bytesOf(200), 100) as [Uint8Array, Uint8Array];
+  const short = datagramOf({ ...DATAGRAMS, id: 8 }, bytesOf(99));
+  t.is(join([first, short, datagramOf({ ...DATAGRAMS, id: 9 }, bytesOf(99))]).count, 2);
+  t.is(join([first, datagramOf({ ...DATAGRAMS, id: 8 }, bytesOf(101))]).count, 1);
+  t.is(join([first, next], 0).count, 0);
+  t.is(join([first, frameOf({ ...PLAIN, id: 8 }, bytesOf(100))]).count, 1);
+  t.is(join([datagramOf(DATAGRAMS, bytesOf(0))]).count, 0);
 });
 
 test('a frame is joined from at most 64 segments and 65,535 bytes of IP', (t) => {

@@ -28,23 +28,33 @@ engineContract('native to portable', () => udpNet(native, portable), { tap: fals
 engineContract('portable to native', () => udpNet(portable, native), { tap: false });
 wireContract('native', () => udpNet(native, native));
 
-const limitedAddon = new Promise<Addon>((resolve, reject) => {
-  const folder = mkdtempSync(join(tmpdir(), 'weave-limited-'));
-  const file = join(folder, 'addon.node');
-  const build = fileURLToPath(new URL('../../../../native/build.mjs', import.meta.url));
-  run([process.execPath, build, '--counter-limit', '2', file])
-    .then(({ code, stderr }) => {
-      if (code !== 0) throw new Error(stderr);
-      resolve(createRequire(import.meta.url)(file) as Addon);
-    })
-    .catch(reject)
-    .finally(() => rmSync(folder, { recursive: true, force: true }));
-});
+/** An addon that is built for tests alone. */
+async function builtAddon(...options: readonly string[]): Promise<Addon> {
+  const folder = mkdtempSync(join(tmpdir(), 'weave-addon-'));
+  try {
+    const file = join(folder, 'addon.node');
+    const build = fileURLToPath(new URL('../../../../native/build.mjs', import.meta.url));
+    const { code, stderr } = await run([process.execPath, build, ...options, file]);
+    if (code !== 0) throw new Error(stderr);
+    return createRequire(import.meta.url)(file) as Addon;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const limitedAddon = builtAddon('--counter-limit', '2');
+const addonByEvp = builtAddon('--cipher-by-evp');
 
 exhaustionContract('native', async () => {
   const addon = await limitedAddon;
   const limited = (): NativeEngine => new NativeEngine(addon);
   return udpNet(limited, limited);
+});
+
+wireContract('native where Node hides its cipher', async () => {
+  const addon = await addonByEvp;
+  const byEvp = (): NativeEngine => new NativeEngine(addon);
+  return udpNet(byEvp, byEvp);
 });
 
 test('a port that is in use is named in the error', async (t) => {
