@@ -84,9 +84,19 @@ export function withinRange(entry: Entry, clusterId: string | undefined, { size 
   return { ...entry, conflicts: clipSpans(entry.conflicts, { start: 0, end: size }) };
 }
 
-/** Orders what one generation of a peer said. */
-export function compareMembers(a: MemberEntry, b: MemberEntry): number {
-  return a.life - b.life || a.version - b.version || (a.run < b.run ? -1 : a.run > b.run ? 1 : 0);
+/** What stands for the run once two were seen. */
+export const TWO_RUNS = 'ffffffffffffffff';
+
+/**
+ * What is known of one generation of a peer after both were said; `a` itself if `b` adds nothing. The later life stays,
+ * of one life the higher version. That two runs share a life is kept, whichever of them said more: its writer has to
+ * learn of it. So this is a least upper bound, and the order in which entries arrive does not matter.
+ */
+export function joinMembers(a: MemberEntry, b: MemberEntry): MemberEntry {
+  if (a.life !== b.life) return a.life > b.life ? a : b;
+  const later = a.version > b.version || (a.version === b.version && a.run >= b.run) ? a : b;
+  const run = a.run === b.run ? a.run : TWO_RUNS;
+  return later.run === run ? later : { ...later, run };
 }
 
 export function compareBallots(a: Ballot, b: Ballot): number {

@@ -5,7 +5,7 @@ import type { Millis } from '../core/time.ts';
 import { MINUTE } from '../core/time.ts';
 import type { ChannelDigest } from '../gossip/channel.ts';
 import type { Entry, HintEntry, MemberEntry, RingEntry, VoterEntry } from './entries.ts';
-import { compareMembers } from './entries.ts';
+import { joinMembers } from './entries.ts';
 import type { Ring, Segment } from './ring.ts';
 import { MAX_SEGMENTS, mergeRings, newsIn } from './ring.ts';
 
@@ -203,11 +203,12 @@ export class SharedState {
     return [entry];
   }
 
-  #mergeMember(entry: MemberEntry): Entry[] {
-    const key = memberKey(entry);
+  #mergeMember(said: MemberEntry): Entry[] {
+    const key = memberKey(said);
     const before = this.#members.get(key);
-    if (before === undefined ? this.#members.size >= MAX_MEMBERS : compareMembers(before, entry) >= 0)
-      return [];
+    if (before === undefined && this.#members.size >= MAX_MEMBERS) return [];
+    const entry = before === undefined ? said : joinMembers(before, said);
+    if (entry === before) return [];
     this.#members.set(key, entry);
     if (entry.conflicts.length === 0) this.#conflicted.delete(key);
     else this.#conflicted.add(key);

@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { parseCidr } from '../../core/address.ts';
 import { encodeEntries } from '../../ipam/delta-codec.ts';
-import type { Entry } from '../../ipam/entries.ts';
+import { TWO_RUNS, type Entry, type MemberEntry } from '../../ipam/entries.ts';
 import { AddressRange } from '../../ipam/range.ts';
 import { initialRing } from '../../ipam/ring.ts';
 import { SharedState } from '../../ipam/shared-state.ts';
@@ -19,11 +19,31 @@ function ringEntry(cluster: number, owners: number, version = 1): Entry {
   return { type: 'ring', clusterId: cluster.toString(16).padStart(32, '0'), range, ring };
 }
 
+const member: MemberEntry = {
+  type: 'member',
+  name: peer(1),
+  generation: '00000000000000aa',
+  life: 1,
+  run: '0000000000000001',
+  version: 1,
+  nickname: 'nick',
+  clusterId: '1'.padStart(32, '0'),
+  conflicts: [],
+};
+
 const entry: fc.Arbitrary<Entry> = fc.oneof(
   fc.tuple(fc.nat(3), fc.integer({ min: 1, max: 20 }), fc.nat(4)).map(([a, b, c]) => ringEntry(a, b, c)),
   fc
     .tuple(fc.integer({ min: 1, max: 9 }), fc.nat(9))
     .map(([n, version]) => ({ type: 'hint', name: peer(n), version, free: version }) as const),
+  fc
+    .record({
+      name: fc.integer({ min: 1, max: 2 }).map(peer),
+      life: fc.integer({ min: 1, max: 2 }),
+      run: fc.constantFrom('0000000000000001', '0000000000000002', TWO_RUNS),
+      version: fc.integer({ min: 1, max: 3 }),
+    })
+    .map((rest) => ({ ...member, ...rest })),
 );
 
 test('states that merged the same entries in any order have the same digest', (t) => {
@@ -38,6 +58,37 @@ test('states that merged the same entries in any order have the same digest', (t
     { numRuns: 50 },
   );
   t.pass();
+});
+
+test('that two runs share a life stays known, whichever says more', (t) => {
+  const other = { ...member, run: '0000000000000002' };
+  for (const versions of [
+    [1, 1],
+    [1, 2],
+    [2, 1],
+  ] as const) {
+    const [one, two] = [
+      { ...member, version: versions[0] },
+      { ...other, version: versions[1] },
+    ];
+    for (const order of [
+      [one, two],
+      [two, one],
+    ]) {
+      const state = new SharedState();
+      state.merge(order);
+      t.deepEqual(
+        [...state.members()].map(({ run }) => run),
+        [TWO_RUNS],
+      );
+      t.deepEqual(state.merge(order), []);
+      t.is(state.merge([{ ...member, life: 2 }]).length, 1);
+      t.deepEqual(
+        [...state.members()].map(({ run }) => run),
+        [member.run],
+      );
+    }
+  }
 });
 
 test('exchanging the buckets that differ makes two states equal', (t) => {

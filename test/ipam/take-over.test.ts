@@ -12,8 +12,8 @@ const [A, B, C, D] = [peer(1), peer(2), peer(3), peer(4)];
 const MINUTE = 60_000;
 
 /** Peers that share the range evenly, in order. */
-function mesh(names: readonly PeerName[], range = '10.32.0.0/26'): Network {
-  const network = new Network(parseIpamSettings(range, undefined) as IpamSettings, 1);
+function mesh(names: readonly PeerName[], range = '10.32.0.0/26', seed = 1): Network {
+  const network = new Network(parseIpamSettings(range, undefined) as IpamSettings, seed);
   for (const name of names) network.add(name, { type: 'consensus', voters: names.length });
   network.request(A, 9_000, { type: 'prime' });
   network.run(3_000);
@@ -363,6 +363,24 @@ test('a state directory that was rolled back is detected at the first contact an
   network.start(A);
   network.run(5_000);
   t.is(network.nodes.get(A)!.announced.generation, generation);
+});
+
+test('it is detected, too, if both runs of one life have said as much, whichever has the higher number', (t) => {
+  for (let seed = 1; seed <= 12; seed++) {
+    const network = mesh([A, B], undefined, seed);
+    const snapshot = new Map(network.nodes.get(A)!.store);
+    network.crash(A);
+    network.start(A);
+    network.run(2_000);
+    network.crash(A);
+    network.restore(A, snapshot);
+    network.start(A);
+    network.run(40_000);
+    t.true(
+      network.logs.some((line) => line.startsWith(A) && line.includes('was rolled back')),
+      `seed ${seed}`,
+    );
+  }
 });
 
 for (const [what, args, error] of [
