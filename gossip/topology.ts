@@ -227,8 +227,9 @@ export class Topology implements Channel<readonly PeerName[]> {
   /** Someone tells of us what we did not say: an earlier run, or another process under our name. */
   #overtake(foreign: TopologyEntry, now: Millis): void {
     const self = this.#entries.get(this.#self)!;
-    const past = stampPast(foreign);
-    if (past === undefined || (foreign.uid !== self.entry.uid && this.#isLiveDuplicate(now))) {
+    const isOurs = foreign.uid === self.entry.uid;
+    const past = isOurs ? stampPast(foreign) : stampPastAll(foreign);
+    if (past === undefined || (!isOurs && this.#isLiveDuplicate(now))) {
       this.#duplicate = true;
       return;
     }
@@ -282,6 +283,11 @@ function assertAcceptable(encoded: EncodedEntry): void {
 function stampPast(stamp: EntryStamp): Pick<EntryStamp, 'incarnation' | 'version'> | undefined {
   if (stamp.version < MAX_VERSION) return { incarnation: stamp.incarnation, version: stamp.version + 1 };
   return stamp.incarnation < MAX_INCARNATION ? { incarnation: stamp.incarnation + 1, version: 1 } : undefined;
+}
+
+/** A stamp after all that the process of `stamp` has said: several of its entries may still be under way. */
+function stampPastAll({ incarnation }: EntryStamp): Pick<EntryStamp, 'incarnation' | 'version'> | undefined {
+  return incarnation < MAX_INCARNATION ? { incarnation: incarnation + 1, version: 1 } : undefined;
 }
 
 /** Incarnation and version as 8 bytes each, and the uid: equal for equal entries only. */
