@@ -396,6 +396,7 @@ class IpamRun implements IpamWorld {
     // What an id holds is certain only if it is asked for one thing at a time.
     if (this.#open.has(id) || this.#resetting.has(node.number)) return false;
     if (type === 'release') this.#reference.onRelease(node.number, id);
+    else this.#reference.onAsk(node.number, id);
     this.#open.set(id, { node: node.number, id, number: -1 });
     const number = node.ask(request, (result) => {
       this.#open.delete(id);

@@ -31,7 +31,10 @@ interface Table {
   readonly held: Map<string, readonly string[]>;
   /** Answered: id to the addresses that whoever asked relies on. */
   readonly promised: Map<string, Set<string>>;
-  /** Promised before a release or a reset was asked for, of which nobody has heard whether it was carried out. */
+  /**
+   * Given once more, perhaps: promised before a release or a reset of which nobody has heard whether it was carried out, or
+   * stored for a request that had no answer.
+   */
   readonly doubtful: Map<string, Set<string>>;
 }
 
@@ -117,6 +120,13 @@ export class Reference {
       this.#judge.fault('not durable', `${id} was given ${address}, which its node has not stored`);
     }
     table.promised.set(id, promised.add(address));
+  }
+
+  /** An address is asked for: what the id has already, whether anybody was told or not, it may be given again. */
+  onAsk(node: number, id: string): void {
+    const { held, doubtful } = this.#table(node);
+    const left = held.get(id);
+    if (left !== undefined) doubtful.set(id, new Set([...(doubtful.get(id) ?? []), ...left]));
   }
 
   /** A release is asked for: until it is answered, it may have happened or not. */
