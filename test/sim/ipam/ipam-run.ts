@@ -434,11 +434,14 @@ class IpamRun implements IpamWorld {
       node.isDiskFull = false;
       if (!node.alive) this.#start(node);
     }
-    // Somebody has to want addresses, or there is no ring.
+    // Somebody has to want addresses, or there is no ring; a host that is being reset is not asked.
     const [first] = this.#live();
-    this.#ask(first!, { type: 'allocate', id: `${first!.number}-0` });
+    const id = `${first!.number}-0`;
+    const askOnce = (): boolean => this.#open.has(id) || this.#ask(first!, { type: 'allocate', id });
+    let isAsked = askOnce();
     let problems: string[] = [];
     const isWhole = (): boolean => {
+      isAsked ||= askOnce();
       this.#look();
       return (problems = this.#problems()).length === 0;
     };
