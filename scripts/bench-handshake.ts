@@ -8,6 +8,7 @@ import type { Primitives } from '../router/crypto/primitives.ts';
 import { loadSodium } from '../router/crypto/sodium.ts';
 import { NoiseIkInitiator, NoiseIkResponder } from '../router/crypto/noise-ik.ts';
 import { OutgoingOffer, openOffer, type LocalEnd } from '../router/link/offer-handshake.ts';
+import { MOST_LANES } from '../router/wire/lanes.ts';
 
 /**
  * What handshakes cost: CPU ms per side, warm, the median of many. A control connection counts from the first byte to
@@ -117,11 +118,11 @@ const remote = ({ name, uid, staticKey }: LocalEnd) => {
 };
 
 const offerRound: Round = (one, other) => {
-  const outgoing = one.run(() => new OutgoingOffer(a, remote(b), 1, 1));
+  const outgoing = one.run(() => new OutgoingOffer(a, remote(b), 1, MOST_LANES));
   const answer = other.run(() => {
     const opened = openOffer(b, remote(a), 1, outgoing.message!);
     if (typeof opened === 'string') throw new Error(opened);
-    return opened.answer(2)!;
+    return opened.answer(2 * MOST_LANES)!;
   });
   one.run(() => outgoing.readAnswer(answer.message));
 };

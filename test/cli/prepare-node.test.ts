@@ -5,6 +5,7 @@ import { checkSettings } from '../../cli/settings.ts';
 import { targetsChange } from '../../router/stored-targets.ts';
 import { fakePrimitives } from '../sim/fake-primitives.ts';
 import { MemoryStore } from '../plugin/host/host-fakes.ts';
+import { standardFlags } from './standard-flags.ts';
 
 const surroundings = { hostName: 'here', socket: '/run/weave-ts/api.sock', passwordFile: undefined };
 
@@ -15,21 +16,7 @@ for (const [resume, expected] of [
   test(`a start ${resume ? 'with' : 'without'} --resume connects to ${expected.join(' and ')}`, async (t) => {
     const store = new MemoryStore();
     await store.commit([targetsChange({ targets: ['192.0.2.1', 'host2.example:7000'], candidates: [] })]);
-    const flags = {
-      port: '6783',
-      ipallocRange: '10.32.0.0/12',
-      discovery: true,
-      connLimit: '0',
-      bridge: 'weave',
-      stateDir: '/var/lib/weave-ts',
-      engine: 'auto',
-      workers: '1',
-      fullMeshLimit: '80',
-      hostFirewall: true,
-      logLevel: 'info',
-      resume,
-    };
-    const settings = checkSettings(flags, ['192.0.2.1'], surroundings);
+    const settings = checkSettings({ ...standardFlags, resume }, ['192.0.2.1'], surroundings);
     const tools = { primitives: fakePrimitives, random: new SeededRandom(1) };
     t.deepEqual(prepareNode(settings, [], store, tools).targets, expected);
   });

@@ -1,26 +1,13 @@
 import { dirname, join } from 'node:path';
 import test from 'ava';
 import { BadValue } from '../../cli/exit.ts';
-import { checkSettings, peerValue, type LaunchFlags } from '../../cli/settings.ts';
+import { checkSettings, peerValue } from '../../cli/settings.ts';
+import { standardFlags } from './standard-flags.ts';
 
-const standard: LaunchFlags = {
-  port: '6783',
-  ipallocRange: '10.32.0.0/12',
-  discovery: true,
-  connLimit: '0',
-  bridge: 'weave',
-  stateDir: '/var/lib/weave-ts',
-  engine: 'auto',
-  workers: '1',
-  fullMeshLimit: '80',
-  hostFirewall: true,
-  logLevel: 'info',
-  resume: false,
-};
 const surroundings = { hostName: 'here', socket: '/run/weave-ts/api.sock', passwordFile: undefined };
 
 test('standard flags give a full set of settings', (t) => {
-  const settings = checkSettings(standard, ['192.0.2.1'], surroundings);
+  const settings = checkSettings(standardFlags, ['192.0.2.1'], surroundings);
   t.is(settings.nickname, 'here');
   t.is(settings.range, '10.32.0.0/12');
   t.is(settings.defaultSubnet, '10.32.0.0/12');
@@ -30,7 +17,7 @@ test('standard flags give a full set of settings', (t) => {
 
 test('paths are those of the directory in which the command was given', (t) => {
   const relative = { hostName: 'here', socket: 'api.sock', passwordFile: '../password' };
-  const settings = checkSettings({ ...standard, stateDir: 'state' }, [], relative);
+  const settings = checkSettings({ ...standardFlags, stateDir: 'state' }, [], relative);
   t.is(settings.socket, join(process.cwd(), 'api.sock'));
   t.is(settings.passwordFile, join(dirname(process.cwd()), 'password'));
   t.is(settings.stateDir, join(process.cwd(), 'state'));
@@ -65,7 +52,7 @@ for (const [flags, pattern] of [
   [{ trustedSubnets: '10.0.0.0/8,x' }, /--trusted-subnets "x"/],
 ] as const) {
   test(`${JSON.stringify(flags)} is refused with the value and what would be right`, (t) => {
-    const error = t.throws(() => checkSettings({ ...standard, ...flags }, [], surroundings), {
+    const error = t.throws(() => checkSettings({ ...standardFlags, ...flags }, [], surroundings), {
       instanceOf: BadValue,
     });
     t.regex(error.message, pattern);
