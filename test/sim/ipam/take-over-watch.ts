@@ -38,8 +38,6 @@ interface TakeOver {
   readonly restsUntil: Millis;
   /** Who has to acknowledge it, by the taker's store. */
   waiting: readonly Owner[];
-  /** By offset: the first value by which somebody else gave the address to the taker, who owns it by that from then on. */
-  readonly given: Map<number, RingValue>;
   /** Offsets that the victim has claimed back: whoever gets them from it need not wait. */
   readonly returned: Set<number>;
   /** Who had it on disk at some time. */
@@ -63,6 +61,8 @@ export class TakeOverWatch {
   /** The taker has lost its record of them: whatever it owns by them is excused, or taken over anew. */
   readonly #forgotten = new Set<TakeOver>();
   readonly #byRecord = new Map<string, TakeOver>();
+  /** "CLUSTER OWNER GENERATION OFFSET EPOCH": the first value by which somebody else gave the owner that, who owns it by that from then on. */
+  readonly #given = new Map<string, RingValue>();
   /** "NODE OFFSET" */
   readonly #everHeld = new Set<string>();
   /** Began from a seed list, perhaps anew, where they may have reached nobody who knew what they gave away since (E3). */
@@ -246,18 +246,19 @@ export class TakeOverWatch {
   }
 
   /**
-   * Two that take over the same do so at one epoch: the loser of them may be given some of it by the winner. Whoever
-   * writes a value has it on disk before others do.
+   * Two that take over the same do so at one epoch: the loser of them may be given some of it by the winner, even before
+   * its own take-over is on disk. Whoever writes a value has it on disk before others do, and a take-over writes version 1.
    */
   #noteGifts(node: IpamNode, after: RingEntry | undefined): void {
-    for (const { taker, clusterId, values, given } of this.#all) {
-      if (taker === node || after?.clusterId !== clusterId) continue;
-      for (const [offset, { epoch }] of values) {
-        const value = valueAt(after.ring, offset);
-        if (given.has(offset) || value?.owner !== taker.name || value.epoch !== epoch) continue;
-        const own = valueAt(ringOf(taker)?.ring ?? [], offset);
-        if (own !== undefined && compareValues(own, value) < 0) given.set(offset, value);
-      }
+    if (after === undefined) return;
+    const others = after.ring.filter(
+      ({ epoch, version, owner }) => epoch > 0 && version > 1 && owner !== node.name,
+    );
+    for (const [offset, value] of spelledOut(others)) {
+      const key = giftOf(after.clusterId, value, offset);
+      if (this.#given.has(key)) continue;
+      const own = valueAt(ringOf(this.#nodeOf(value.owner))?.ring ?? [], offset);
+      if (own === undefined || compareValues(own, value) < 0) this.#given.set(key, value);
     }
   }
 
@@ -287,7 +288,6 @@ export class TakeOverWatch {
       record,
       restsUntil,
       waiting,
-      given: new Map(),
       returned: new Set<number>(),
       knew: new Set([taker]),
       unaware: new Map(),
@@ -373,14 +373,14 @@ export class TakeOverWatch {
   }
 
   /** Does the taker still own this address by its take-over? */
-  #isHeld({ taker, clusterId, values, given }: TakeOver, offset: number): boolean {
+  #isHeld({ taker, clusterId, values }: TakeOver, offset: number): boolean {
     const entry = ringOf(taker);
     if (entry?.clusterId !== clusterId) return false;
     const value = valueAt(entry.ring, offset);
     if (value?.owner !== taker.name || value.epoch !== values.get(offset)?.epoch) return false;
     // What a former life of it owns, that of a state that was rolled back, it has to take over anew.
     if (value.generation !== generationOf(taker)) return false;
-    const gift = given.get(offset);
+    const gift = this.#given.get(giftOf(clusterId, value, offset));
     return gift === undefined || compareValues(value, gift) < 0;
   }
 
@@ -421,6 +421,10 @@ export function ringOf({ store }: IpamNode): RingEntry | undefined {
 function generationOf({ store }: IpamNode): string | undefined {
   const meta = store.get(META_KEY);
   return meta && readStored(new Map([[META_KEY, meta]])).owner?.generation;
+}
+
+function giftOf(clusterId: string, { owner, generation, epoch }: RingValue, offset: number): string {
+  return `${clusterId} ${owner} ${generation} ${offset} ${epoch}`;
 }
 
 /** Has it a ring, or is it about to store one, of that cluster? Its disk may be full. */
