@@ -2,6 +2,7 @@ import { formatIp } from '../../../core/address.ts';
 import type { PeerName } from '../../../core/peer-name.ts';
 import type { StoreChange } from '../../../core/store.ts';
 import { MINUTE, type Millis } from '../../../core/time.ts';
+import type { IpamTopologyView } from '../../../ipam/effects.ts';
 import type { Owner, RingEntry } from '../../../ipam/entries.ts';
 import type { TakeOver as StoredTakeOver } from '../../../ipam/quarantine.ts';
 import type { AddressRange } from '../../../ipam/range.ts';
@@ -46,6 +47,13 @@ interface TakeOver {
   readonly unaware: Map<IpamNode, Excuse>;
 }
 
+/** What a node that starts has to wait for before it gives anything out, while it does. */
+interface Awaited {
+  /** Of each neighbour, what it had stored when it became one. */
+  readonly rings: ReadonlyMap<PeerName, RingEntry | undefined>;
+  readonly isConnecting: boolean;
+}
+
 /**
  * Watches what nodes store of take-overs. It tells under which conditions two holders of an address cannot be excluded:
  * one of them got it from a ring that lacks a take-over, on a node that the taker could not be made to wait for. And it
@@ -65,8 +73,10 @@ export class TakeOverWatch {
   readonly #given = new Map<string, RingValue>();
   /** "NODE OFFSET" */
   readonly #everHeld = new Set<string>();
-  /** Began from a seed list, perhaps anew, where they may have reached nobody who knew what they gave away since (E3). */
+  /** Began from a seed list, perhaps anew: they may have reached nobody who knew what they gave away since (E3). */
   readonly #seededAlone = new Set<IpamNode>();
+  /** Since the last start: what was awaited last. */
+  readonly #awaited = new Map<IpamNode, Awaited>();
   /** What nodes that were rolled back may give out once more. */
   readonly #rolledBack = new Set<string>();
 
@@ -97,6 +107,22 @@ export class TakeOverWatch {
   onReplaced(node: IpamNode): void {
     this.#rings.set(node, ringOf(node));
     for (const takeOver of this.#all) if (takeOver.taker === node) this.#forgotten.add(takeOver);
+    for (const [other, awaited] of this.#awaited) {
+      const rings = new Map([...awaited.rings].filter(([name]) => name !== node.name));
+      this.#awaited.set(other, { ...awaited, rings });
+    }
+  }
+
+  /** A node that gives nothing out yet after its start sees this of the mesh. */
+  onAwaited(node: IpamNode, { peers, connecting }: IpamTopologyView): void {
+    const before = this.#awaited.get(node)?.rings;
+    const neighbours = peers.filter(
+      (one) => one.reachable && one.neighbour === true && one.generation !== '',
+    );
+    const rings = new Map(
+      neighbours.map(({ name }) => [name, before?.has(name) ? before.get(name) : ringOf(this.#nodeOf(name))]),
+    );
+    this.#awaited.set(node, { rings, isConnecting: connecting === true });
   }
 
   /** The taker reports that it waits no longer for `peer`, which is out of reach. */
@@ -115,6 +141,7 @@ export class TakeOverWatch {
   onStart(node: IpamNode, reaches: boolean): void {
     const why = this.#mesh.isKilled(node) ? 'E1' : reaches && this.#mesh.isCalm(node) ? undefined : 'E3';
     const hasRing = ringOf(node) !== undefined;
+    this.#awaited.delete(node);
     if (hasRing || why === undefined) this.#seededAlone.delete(node);
     else this.#seededAlone.add(node);
     for (const takeOver of this.#all) {
@@ -147,11 +174,13 @@ export class TakeOverWatch {
   /** See Judge. */
   whyOf(node: IpamNode, address: string): Excuse | undefined {
     if (this.#rolledBack.has(address)) return 'E4';
-    if (this.#seededAlone.has(node) && this.#isBehind(node, address)) return 'E3';
+    const wasTold = this.#wasTold(node, address);
+    if (this.#seededAlone.has(node) && !wasTold && this.#isBehind(node, address)) return 'E3';
     for (const takeOver of this.#of(address)) {
       const { unaware, waiting } = takeOver;
       if (unaware.size === 0 || this.#knows(node, takeOver)) continue;
       const own = unaware.get(node);
+      if (own === 'E3' && wasTold) continue;
       if (own !== undefined) return own;
       // It has its ring from one of those, and nobody waits for it.
       if (waiting.every(({ owner }) => owner !== node.name)) return [...unaware.values()][0]!;
@@ -168,13 +197,23 @@ export class TakeOverWatch {
 
   /** Has somebody stored a later value of it? */
   #isBehind(node: IpamNode, address: string): boolean {
+    return this.#mesh.nodes.some((other) => this.#isLater(ringOf(other), node, address));
+  }
+
+  /** After its start, did it reach somebody who knew a later value of it, or was it about to reach somebody? */
+  #wasTold(node: IpamNode, address: string): boolean {
+    const awaited = this.#awaited.get(node);
+    if (awaited === undefined) return false;
+    return (
+      awaited.isConnecting || [...awaited.rings.values()].some((ring) => this.#isLater(ring, node, address))
+    );
+  }
+
+  #isLater(ring: RingEntry | undefined, node: IpamNode, address: string): boolean {
     const [offset, entry] = [this.#offsets.get(address)!, ringOf(node)];
     const own = valueAt(entry?.ring ?? [], offset);
-    return this.#mesh.nodes.some((other) => {
-      const ring = ringOf(other);
-      const value = ring?.clusterId === entry?.clusterId ? valueAt(ring?.ring ?? [], offset) : undefined;
-      return value !== undefined && (own === undefined || compareValues(value, own) > 0);
-    });
+    const value = ring?.clusterId === entry?.clusterId ? valueAt(ring?.ring ?? [], offset) : undefined;
+    return value !== undefined && (own === undefined || compareValues(value, own) > 0);
   }
 
   /** A node hands out an address: not one that was taken over and is not free yet. */
