@@ -106,6 +106,7 @@ export class TakeOverWatch {
   /** The node has other state than it had: none, or that of a while ago. */
   onReplaced(node: IpamNode): void {
     this.#rings.set(node, ringOf(node));
+    this.#awaited.delete(node);
     for (const takeOver of this.#all) if (takeOver.taker === node) this.#forgotten.add(takeOver);
     for (const [other, awaited] of this.#awaited) {
       const rings = new Map([...awaited.rings].filter(([name]) => name !== node.name));
@@ -216,10 +217,13 @@ export class TakeOverWatch {
     return value !== undefined && (own === undefined || compareValues(value, own) > 0);
   }
 
-  /** A node hands out an address: not one that was taken over and is not free yet. */
+  /** A node hands out an address: not one that was taken over and is not free yet, nor before it may after its start. */
   onHold(node: IpamNode, address: string): void {
     const offset = this.#offsets.get(address);
     if (offset === undefined) return;
+    if (this.#awaited.get(node)?.isConnecting === true) {
+      this.#mesh.fault('too soon', `node ${node.number} gives ${address} out while it is being connected`);
+    }
     for (const takeOver of this.#of(address)) {
       if (!this.#isByThisTakeOver(takeOver, node, offset)) continue;
       const { waiting, restsUntil } = takeOver;
