@@ -207,7 +207,7 @@ test('a launch that is broken off leaves nothing behind but its log', async (t) 
   const place = { hostName: 'host1', socket: host.socket, passwordFile: undefined };
   const flags = { ...standardFlags, stateDir: join(host.dir, 'state') };
   const input = { settings: checkSettings(flags, [], place), passwords: [] };
-  const child = spawn('ip', ['netns', 'exec', host.netns, process.execPath, DAEMON], {
+  const child = spawn('nsenter', [`--net=/run/netns/${host.netns}`, process.execPath, DAEMON], {
     stdio: ['pipe', 'ignore', 'ignore', 'pipe'],
   });
   // Who launched it is gone: nobody will read what it reports.
