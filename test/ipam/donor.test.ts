@@ -3,6 +3,7 @@ import { parseCidr } from '../../core/address.ts';
 import { CommitQueue } from '../../ipam/commit-queue.ts';
 import { Donor } from '../../ipam/donor.ts';
 import type { Deferred } from '../../ipam/effects.ts';
+import type { MemberEntry } from '../../ipam/entries.ts';
 import { Holdings } from '../../ipam/holdings.ts';
 import type { Message } from '../../ipam/messages.ts';
 import { AddressRange } from '../../ipam/range.ts';
@@ -14,14 +15,15 @@ const other = { owner: peer(2), generation: '00000000000000bb' };
 const clusterId = '01'.repeat(16);
 const range = new AddressRange(parseCidr('10.32.0.0/27')!);
 
-function donor(): { donor: Donor; holdings: Holdings } {
+/** `users` = who uses addresses that it lost. */
+function donor(users: readonly MemberEntry[] = []): { donor: Donor; holdings: Holdings } {
   const holdings = new Holdings(range, self, [], new CommitQueue<Deferred>());
   holdings.enter(clusterId);
   holdings.merge(initialRing(range.size, [self]));
   return {
     donor: new Donor(
       holdings,
-      () => [],
+      () => users,
       () => [],
     ),
     holdings,
@@ -99,4 +101,37 @@ test('resting addresses are donated only when nothing else is free', (t) => {
       : answer.reason,
   );
   t.deepEqual(given, [30, 21, 'none']);
+});
+
+test('of what an asker claims back it gets neither what another peer uses nor what is handed out here', (t) => {
+  const user: MemberEntry = {
+    type: 'member',
+    name: peer(3),
+    generation: '00000000000000cc',
+    life: 1,
+    run: '00000000000000cc',
+    version: 1,
+    nickname: 'nick-3',
+    clusterId,
+    conflicts: [{ start: 4, end: 6 }],
+  };
+  const { donor: d, holdings } = donor([
+    user,
+    { ...user, name: other.owner, conflicts: [{ start: 3, end: 8 }] },
+  ]);
+  holdings.mark('web', parseCidr('10.32.0.7/27')!);
+  const span = { start: 3, end: 8 };
+  t.like(d.answer(other.owner, request(1, { want: 'back', span }), true, 0), { type: 'granted' });
+  const owners = Array.from({ length: 5 }, (_, i) => holdings.ownerOf(3 + i)?.owner);
+  t.deepEqual(owners, [other.owner, self.owner, self.owner, other.owner, self.owner]);
+  t.like(d.answer(other.owner, request(2, { want: 'back', span: { start: 4, end: 5 } }), true, 0), {
+    type: 'denied',
+    reason: 'in-use',
+    holder: 'nick-3',
+  });
+  t.like(d.answer(other.owner, request(3, { want: 'exact', span: { start: 4, end: 5 } }), true, 0), {
+    type: 'denied',
+    reason: 'in-use',
+    holder: 'nick-3',
+  });
 });

@@ -7,6 +7,7 @@ import { encodeMessage } from '../../ipam/messages.ts';
 import { seedRing } from '../../ipam/seed.ts';
 import type { IpamSettings } from '../../ipam/settings.ts';
 import { parseIpamSettings } from '../../ipam/settings.ts';
+import { LoneIpam } from './lone-ipam.ts';
 import { Network, peer } from './network.ts';
 
 const [A, B, C] = [peer(1), peer(2), peer(3)];
@@ -308,6 +309,19 @@ test('a restarted peer gives nothing out before its neighbours answered, or 5 s 
   t.is(network.reply(A, 2), undefined);
   network.run(200);
   t.is(network.reply(A, 2), '10.32.0.2/27');
+});
+
+test('a peer whose connection is not accepted yet gives nothing out, however long that takes', (t) => {
+  const lone = new LoneIpam(A, '00000000000000aa', [A, B], '10.32.0.0/27');
+  lone.topology([], true);
+  t.is(lone.request(1, { type: 'allocate', id: 'a' }), undefined);
+  lone.run(30_000);
+  t.true(lone.ipam.awaitsNeighbours);
+  lone.topology([]);
+  lone.run(4_900);
+  t.is(lone.replies.get(1), undefined);
+  lone.run(200);
+  t.like(lone.replies.get(1), { type: 'addresses' });
 });
 
 test('a host that lost its disk, and whose seed list names only itself, gives out nothing that it gave to others', (t) => {

@@ -30,8 +30,8 @@ export class LoneIpam {
     this.#carryOut();
   }
 
-  topology(peers: readonly IpamPeer[]): void {
-    this.ipam.onTopology({ self: this.#name, peers }, this.now);
+  topology(peers: readonly IpamPeer[], connecting = false): void {
+    this.ipam.onTopology({ self: this.#name, peers, connecting }, this.now);
     this.#carryOut();
   }
 

@@ -329,6 +329,13 @@ test('an address that another peer still uses is withheld, also from a claim, un
   network.request(A, 4, { type: 'claim', id: 'again', cidr: parseCidr('10.32.0.40/26')! });
   network.run(100);
   t.regex(network.reply(A, 4)!, /in use on nick-2 .* which lost it to this node/);
+  // Nothing else is left, and that would be used otherwise although it was released a moment ago.
+  t.is(drainOf(network, A, 100).length, 61);
+  network.crash(B);
+  network.run(9 * MINUTE);
+  t.deepEqual(drainOf(network, A, 200), []);
+  network.run(2 * MINUTE);
+  t.deepEqual(drainOf(network, A, 300), ['10.32.0.40/26']);
 });
 
 test('a peer takes over what its own name owns under another generation', (t) => {

@@ -1,6 +1,7 @@
 import type { PeerName } from '../../../core/peer-name.ts';
 import { randomFraction, type RandomSource } from '../../../core/random.ts';
 import type { Millis } from '../../../core/time.ts';
+import type { IpamTopologyView } from '../../../ipam/effects.ts';
 import type { IpamConfig, IpamDependencies } from '../../../ipam/ipam-config.ts';
 import { Ipam } from '../../../ipam/ipam.ts';
 
@@ -19,6 +20,8 @@ export interface FaultyWorld {
   readonly random: RandomSource;
   /** Runs `act` in `delay` ms and then lets the node go on, unless it has ended by then. */
   readonly later: (delay: Millis, act: (now: Millis) => void) => void;
+  /** What is seen while nothing is given out yet after the start. */
+  readonly onAwaited: (view: IpamTopologyView) => void;
   /** A fault happened. */
   readonly count: (what: string) => void;
 }
@@ -33,6 +36,11 @@ export class FaultyIpam extends Ipam {
   constructor(config: IpamConfig, deps: IpamDependencies, now: Millis, world: FaultyWorld) {
     super(config, deps, now);
     this.#world = world;
+  }
+
+  override onTopology(view: IpamTopologyView, now: Millis): void {
+    if (this.awaitsNeighbours) this.#world.onAwaited(view);
+    super.onTopology(view, now);
   }
 
   override onUnicast(from: PeerName, bytes: Uint8Array, now: Millis): void {

@@ -2,6 +2,7 @@ import type { PeerName } from '../../../core/peer-name.ts';
 import type { StoreChange } from '../../../core/store.ts';
 import type { Millis } from '../../../core/time.ts';
 import type { InitMode } from '../../../ipam/init-mode.ts';
+import type { IpamTopologyView } from '../../../ipam/effects.ts';
 import type { Ipam } from '../../../ipam/ipam.ts';
 import type { IpamSettings } from '../../../ipam/settings.ts';
 import { ControlNode } from '../../../router/control-node.ts';
@@ -27,6 +28,8 @@ export interface IpamWorld extends ControlWorld {
   /** The node crashed at a step that it was armed for. */
   onCrash(node: IpamNode): void;
   onProblem(node: IpamNode, problem: string): void;
+  /** The node, which gives nothing out yet after its start, sees this of the mesh. */
+  onAwaited(node: IpamNode, view: IpamTopologyView): void;
   /** The node waits for an acknowledgement no longer, as `peer` is out of reach. */
   onGivenUp(node: IpamNode, peer: PeerName, victim: PeerName): void;
 }
@@ -141,6 +144,7 @@ export class IpamNode extends ControlHost {
       },
       random: this.random,
       later: (delay, act) => this.tellLater(delay, (_control, now) => act(now)),
+      onAwaited: (view) => world.onAwaited(this, view),
       count: (what) => world.count(what),
     });
     return this.ipam;

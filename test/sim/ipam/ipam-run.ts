@@ -3,7 +3,7 @@ import type { PeerName } from '../../../core/peer-name.ts';
 import { randomBelow, SeededRandom } from '../../../core/random.ts';
 import type { StoreChange } from '../../../core/store.ts';
 import { MINUTE, SECOND, type Millis } from '../../../core/time.ts';
-import type { IpamRequest, IpamResult } from '../../../ipam/effects.ts';
+import type { IpamRequest, IpamResult, IpamTopologyView } from '../../../ipam/effects.ts';
 import type { InitMode } from '../../../ipam/init-mode.ts';
 import { parseIpamSettings, type IpamSettings } from '../../../ipam/settings.ts';
 import type { IpamStatus } from '../../../ipam/status.ts';
@@ -91,6 +91,8 @@ class IpamRun implements IpamWorld {
   readonly #contestedSince = new Map<string, Millis>();
   /** By id: who waits for an answer. */
   readonly #open = new Map<string, OpenRequest>();
+  /** Who has taken part in an election, and not given up its outcome since. */
+  readonly #voted = new Set<number>();
   /** A state directory from before the first ring came back: with its vote forgotten there may be another outcome (E4). */
   #isVoteForgotten = false;
   #step = 'start';
@@ -155,8 +157,20 @@ class IpamRun implements IpamWorld {
   }
 
   onStored(node: IpamNode, changes: readonly StoreChange[]): void {
+    if (changes.some(({ key, value }) => key === RING_KEY && value === undefined)) this.#onRingGivenUp(node);
+    if (this.#hasVoted(node)) this.#voted.add(node.number);
     this.#watch.onStored(node, changes);
     this.#reference.onStored(node.number, changes);
+  }
+
+  onAwaited(node: IpamNode, view: IpamTopologyView): void {
+    this.#watch.onAwaited(node, view);
+  }
+
+  /** By `reset --force`, alone: with hosts that never had a ring a voter that knows nothing of its vote may make another. */
+  #onRingGivenUp(node: IpamNode): void {
+    if (!this.#voted.delete(node.number)) return;
+    this.#isVoteForgotten ||= this.#nodes.some((other) => other !== node && ringOf(other) === undefined);
   }
 
   onGivenUp(node: IpamNode, peer: PeerName, victim: PeerName): void {

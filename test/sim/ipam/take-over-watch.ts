@@ -2,6 +2,7 @@ import { formatIp } from '../../../core/address.ts';
 import type { PeerName } from '../../../core/peer-name.ts';
 import type { StoreChange } from '../../../core/store.ts';
 import { MINUTE, type Millis } from '../../../core/time.ts';
+import type { IpamTopologyView } from '../../../ipam/effects.ts';
 import type { Owner, RingEntry } from '../../../ipam/entries.ts';
 import type { TakeOver as StoredTakeOver } from '../../../ipam/quarantine.ts';
 import type { AddressRange } from '../../../ipam/range.ts';
@@ -38,14 +39,19 @@ interface TakeOver {
   readonly restsUntil: Millis;
   /** Who has to acknowledge it, by the taker's store. */
   waiting: readonly Owner[];
-  /** By offset: the first value by which somebody else gave the address to the taker, who owns it by that from then on. */
-  readonly given: Map<number, RingValue>;
   /** Offsets that the victim has claimed back: whoever gets them from it need not wait. */
   readonly returned: Set<number>;
   /** Who had it on disk at some time. */
   readonly knew: Set<IpamNode>;
   /** Who may have gone on without knowing of it, which cannot be excluded, and why. */
   readonly unaware: Map<IpamNode, Excuse>;
+}
+
+/** What a node that starts has to wait for before it gives anything out, while it does. */
+interface Awaited {
+  /** Of each neighbour, what it had stored when it became one. */
+  readonly rings: ReadonlyMap<PeerName, RingEntry | undefined>;
+  readonly isConnecting: boolean;
 }
 
 /**
@@ -63,10 +69,14 @@ export class TakeOverWatch {
   /** The taker has lost its record of them: whatever it owns by them is excused, or taken over anew. */
   readonly #forgotten = new Set<TakeOver>();
   readonly #byRecord = new Map<string, TakeOver>();
+  /** "CLUSTER OWNER GENERATION OFFSET EPOCH": the first value by which somebody else gave the owner that, who owns it by that from then on. */
+  readonly #given = new Map<string, RingValue>();
   /** "NODE OFFSET" */
   readonly #everHeld = new Set<string>();
-  /** Began from a seed list, perhaps anew, where they may have reached nobody who knew what they gave away since (E3). */
+  /** Began from a seed list, perhaps anew: they may have reached nobody who knew what they gave away since (E3). */
   readonly #seededAlone = new Set<IpamNode>();
+  /** Since the last start: what was awaited last. */
+  readonly #awaited = new Map<IpamNode, Awaited>();
   /** What nodes that were rolled back may give out once more. */
   readonly #rolledBack = new Set<string>();
 
@@ -97,6 +107,22 @@ export class TakeOverWatch {
   onReplaced(node: IpamNode): void {
     this.#rings.set(node, ringOf(node));
     for (const takeOver of this.#all) if (takeOver.taker === node) this.#forgotten.add(takeOver);
+    for (const [other, awaited] of this.#awaited) {
+      const rings = new Map([...awaited.rings].filter(([name]) => name !== node.name));
+      this.#awaited.set(other, { ...awaited, rings });
+    }
+  }
+
+  /** A node that gives nothing out yet after its start sees this of the mesh. */
+  onAwaited(node: IpamNode, { peers, connecting }: IpamTopologyView): void {
+    const before = this.#awaited.get(node)?.rings;
+    const neighbours = peers.filter(
+      (one) => one.reachable && one.neighbour === true && one.generation !== '',
+    );
+    const rings = new Map(
+      neighbours.map(({ name }) => [name, before?.has(name) ? before.get(name) : ringOf(this.#nodeOf(name))]),
+    );
+    this.#awaited.set(node, { rings, isConnecting: connecting === true });
   }
 
   /** The taker reports that it waits no longer for `peer`, which is out of reach. */
@@ -115,6 +141,7 @@ export class TakeOverWatch {
   onStart(node: IpamNode, reaches: boolean): void {
     const why = this.#mesh.isKilled(node) ? 'E1' : reaches && this.#mesh.isCalm(node) ? undefined : 'E3';
     const hasRing = ringOf(node) !== undefined;
+    this.#awaited.delete(node);
     if (hasRing || why === undefined) this.#seededAlone.delete(node);
     else this.#seededAlone.add(node);
     for (const takeOver of this.#all) {
@@ -147,11 +174,13 @@ export class TakeOverWatch {
   /** See Judge. */
   whyOf(node: IpamNode, address: string): Excuse | undefined {
     if (this.#rolledBack.has(address)) return 'E4';
-    if (this.#seededAlone.has(node) && this.#isBehind(node, address)) return 'E3';
+    const wasTold = this.#wasTold(node, address);
+    if (this.#seededAlone.has(node) && !wasTold && this.#isBehind(node, address)) return 'E3';
     for (const takeOver of this.#of(address)) {
       const { unaware, waiting } = takeOver;
       if (unaware.size === 0 || this.#knows(node, takeOver)) continue;
       const own = unaware.get(node);
+      if (own === 'E3' && wasTold) continue;
       if (own !== undefined) return own;
       // It has its ring from one of those, and nobody waits for it.
       if (waiting.every(({ owner }) => owner !== node.name)) return [...unaware.values()][0]!;
@@ -168,13 +197,23 @@ export class TakeOverWatch {
 
   /** Has somebody stored a later value of it? */
   #isBehind(node: IpamNode, address: string): boolean {
+    return this.#mesh.nodes.some((other) => this.#isLater(ringOf(other), node, address));
+  }
+
+  /** After its start, did it reach somebody who knew a later value of it, or was it about to reach somebody? */
+  #wasTold(node: IpamNode, address: string): boolean {
+    const awaited = this.#awaited.get(node);
+    if (awaited === undefined) return false;
+    return (
+      awaited.isConnecting || [...awaited.rings.values()].some((ring) => this.#isLater(ring, node, address))
+    );
+  }
+
+  #isLater(ring: RingEntry | undefined, node: IpamNode, address: string): boolean {
     const [offset, entry] = [this.#offsets.get(address)!, ringOf(node)];
     const own = valueAt(entry?.ring ?? [], offset);
-    return this.#mesh.nodes.some((other) => {
-      const ring = ringOf(other);
-      const value = ring?.clusterId === entry?.clusterId ? valueAt(ring?.ring ?? [], offset) : undefined;
-      return value !== undefined && (own === undefined || compareValues(value, own) > 0);
-    });
+    const value = ring?.clusterId === entry?.clusterId ? valueAt(ring?.ring ?? [], offset) : undefined;
+    return value !== undefined && (own === undefined || compareValues(value, own) > 0);
   }
 
   /** A node hands out an address: not one that was taken over and is not free yet. */
@@ -246,18 +285,19 @@ export class TakeOverWatch {
   }
 
   /**
-   * Two that take over the same do so at one epoch: the loser of them may be given some of it by the winner. Whoever
-   * writes a value has it on disk before others do.
+   * Two that take over the same do so at one epoch: the loser of them may be given some of it by the winner, even before
+   * its own take-over is on disk. Whoever writes a value has it on disk before others do, and a take-over writes version 1.
    */
   #noteGifts(node: IpamNode, after: RingEntry | undefined): void {
-    for (const { taker, clusterId, values, given } of this.#all) {
-      if (taker === node || after?.clusterId !== clusterId) continue;
-      for (const [offset, { epoch }] of values) {
-        const value = valueAt(after.ring, offset);
-        if (given.has(offset) || value?.owner !== taker.name || value.epoch !== epoch) continue;
-        const own = valueAt(ringOf(taker)?.ring ?? [], offset);
-        if (own !== undefined && compareValues(own, value) < 0) given.set(offset, value);
-      }
+    if (after === undefined) return;
+    const others = after.ring.filter(
+      ({ epoch, version, owner }) => epoch > 0 && version > 1 && owner !== node.name,
+    );
+    for (const [offset, value] of spelledOut(others)) {
+      const key = giftOf(after.clusterId, value, offset);
+      if (this.#given.has(key)) continue;
+      const own = valueAt(ringOf(this.#nodeOf(value.owner))?.ring ?? [], offset);
+      if (own === undefined || compareValues(own, value) < 0) this.#given.set(key, value);
     }
   }
 
@@ -287,7 +327,6 @@ export class TakeOverWatch {
       record,
       restsUntil,
       waiting,
-      given: new Map(),
       returned: new Set<number>(),
       knew: new Set([taker]),
       unaware: new Map(),
@@ -373,14 +412,14 @@ export class TakeOverWatch {
   }
 
   /** Does the taker still own this address by its take-over? */
-  #isHeld({ taker, clusterId, values, given }: TakeOver, offset: number): boolean {
+  #isHeld({ taker, clusterId, values }: TakeOver, offset: number): boolean {
     const entry = ringOf(taker);
     if (entry?.clusterId !== clusterId) return false;
     const value = valueAt(entry.ring, offset);
     if (value?.owner !== taker.name || value.epoch !== values.get(offset)?.epoch) return false;
     // What a former life of it owns, that of a state that was rolled back, it has to take over anew.
     if (value.generation !== generationOf(taker)) return false;
-    const gift = given.get(offset);
+    const gift = this.#given.get(giftOf(clusterId, value, offset));
     return gift === undefined || compareValues(value, gift) < 0;
   }
 
@@ -421,6 +460,10 @@ export function ringOf({ store }: IpamNode): RingEntry | undefined {
 function generationOf({ store }: IpamNode): string | undefined {
   const meta = store.get(META_KEY);
   return meta && readStored(new Map([[META_KEY, meta]])).owner?.generation;
+}
+
+function giftOf(clusterId: string, { owner, generation, epoch }: RingValue, offset: number): string {
+  return `${clusterId} ${owner} ${generation} ${offset} ${epoch}`;
 }
 
 /** Has it a ring, or is it about to store one, of that cluster? Its disk may be full. */
