@@ -57,7 +57,10 @@ test('a host that has no address for a while is back within two seconds of getti
   const { mesh, nodes } = settled(6, 4);
   const mover = nodes[2]!;
   mesh.move(mover, '203.0.113.99');
-  mesh.partition([mover], nodes.filter((node) => node !== mover));
+  mesh.partition(
+    [mover],
+    nodes.filter((node) => node !== mover),
+  );
   mesh.run(20 * SECOND);
   t.true(mover.gossip.connectionsStatus(mesh.now).some(({ state }) => state === 'retrying'));
   mesh.heal();
