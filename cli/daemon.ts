@@ -128,8 +128,8 @@ export interface DaemonEdge {
   stopped(): Promise<Readonly<Record<string, number>>>;
   /** Reads the password file again and tells the node; throws one sentence, having changed nothing. */
   rotate(): RotateResult;
-  /** Begins to end the daemon. */
-  stop(clean: boolean): void;
+  /** As {@link Daemon.stop}. */
+  stop(clean: boolean): Promise<void>;
   cni(body: Buffer, signal: AbortSignal): Promise<CniAnswer>;
   cniInstall(settings: InstallSettings): Promise<void>;
 }
@@ -186,8 +186,7 @@ export class RunningDaemon implements Daemon {
   }
 
   stop(clean: boolean): Promise<void> {
-    this.#edge.stop(clean);
-    return Promise.resolve();
+    return this.#edge.stop(clean);
   }
 
   connect(peers: readonly string[], replace: boolean): Promise<void> {

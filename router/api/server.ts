@@ -63,9 +63,12 @@ export class ApiServer {
     });
   }
 
-  /** Answers what has been asked, and no more. */
+  /** What is answered already gets out. Whoever still waits, or has asked nothing yet, is cut off. */
   close(): Promise<void> {
-    return new Promise((resolve) => this.#server.close(() => resolve()));
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      setImmediate(() => this.#server.closeAllConnections());
+    });
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
