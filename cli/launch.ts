@@ -2,6 +2,7 @@ import { randomFillSync } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { checkSocketPath, createApi, listenOnSocket, type ApiServer } from '../router/api/server.ts';
+import { formatIp, type Endpoint, type IpAddress } from '../core/address.ts';
 import { secretRoom } from '../core/bytes.ts';
 import type { Log } from '../core/log.ts';
 import type { RandomSource } from '../core/random.ts';
@@ -18,6 +19,7 @@ import { wipeIdentity } from '../router/identity.ts';
 import { loadAddon } from '../router/engine/addon.ts';
 import { loadSodium } from '../router/crypto/sodium.ts';
 import { ControlLoop } from '../router/loop/control-loop.ts';
+import { AddressWatch } from '../router/loop/address-watch.ts';
 import { startDataPlane, type DataPlane } from '../router/loop/data-plane.ts';
 import { monotonicNow } from '../router/loop/deadline-timer.ts';
 import { CniService } from './cni-service.ts';
@@ -110,6 +112,7 @@ class DaemonProcess {
   readonly #log: Log;
   readonly #requests = new Requests();
   readonly #began = monotonicNow();
+  #addressWatch: AddressWatch | undefined;
   #data: DataPlane | undefined;
   #loop: ControlLoop | undefined;
   #attachments: Attachments | undefined;
@@ -179,6 +182,7 @@ class DaemonProcess {
   }
 
   async #closeParts(): Promise<void> {
+    this.#addressWatch?.close();
     this.#attachments?.close();
     this.#cni?.close();
     // It would put back what is removed meanwhile.
@@ -211,13 +215,28 @@ class DaemonProcess {
 
   #makeNode(): ControlNode {
     const { config, deps } = this.#prepared;
-    const { addresses, network } = this.#host;
+    const { bridge, mtu: bridgeMtu } = this.#host.network.settings;
+    const watch = new AddressWatch({ bridge, onChange: (now, gone) => this.#onAddresses(now, gone) });
+    this.#addressWatch = watch;
+    const addresses = this.#endpoints(watch.addresses);
     try {
-      return new ControlNode({ ...config, bridgeMtu: network.settings.mtu, addresses }, deps, monotonicNow());
+      return new ControlNode({ ...config, bridgeMtu, addresses }, deps, monotonicNow());
     } catch (error) {
       if (!(error instanceof DamagedState)) throw error;
       throw new BadValue(damagedStore(this.#settings.stateDir, error.message));
     }
+  }
+
+  #onAddresses(addresses: readonly IpAddress[], gone: readonly IpAddress[]): void {
+    const fields = { addresses: addresses.map(formatIp).join(' '), gone: gone.map(formatIp).join(' ') };
+    this.#log.log('info', 'the addresses of this host changed', fields);
+    this.#loop?.onAddresses(this.#endpoints(addresses), gone);
+  }
+
+  /** Where others may reach us; only at `--host` where it is given. */
+  #endpoints(addresses: readonly IpAddress[]): Endpoint[] {
+    const { listen } = this.#prepared;
+    return (listen === undefined ? addresses : [listen]).map((ip) => ({ ip, port: this.#settings.port }));
   }
 
   #makeAttachments(network: HostNetwork, addresses: NodeAddresses, data: DataPlane): Attachments {
