@@ -20,12 +20,28 @@ function report(message: DaemonReport): void {
   closeSync(REPORT_DESCRIPTOR);
 }
 
+/** Whoever breaks a launch off does not want the daemon. */
+function reportReady(name: string): void {
+  try {
+    report({ ready: name });
+  } catch {
+    throw new BadValue('nobody waits for the daemon any more: the launch was broken off');
+  }
+}
+
+function reportFailure(failed: string): void {
+  try {
+    report({ failed });
+  } catch {
+    // Nobody waits for it: the log has it.
+  }
+}
+
 try {
   process.title = 'weave-ts';
   const input = parseInput(readFileSync(0, 'utf8'));
-  const name = await runDaemon(input.settings, input.passwords, { foreground: false });
-  report({ ready: name });
+  await runDaemon(input.settings, input.passwords, { foreground: false, onReady: reportReady });
 } catch (error) {
-  report({ failed: error instanceof Error ? error.message : String(error) });
+  reportFailure(error instanceof Error ? error.message : String(error));
   process.exit(1);
 }

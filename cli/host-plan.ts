@@ -1,5 +1,4 @@
-import { networkInterfaces } from 'node:os';
-import { parseIp, type Endpoint } from '../core/address.ts';
+import { parseIp } from '../core/address.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { IpamSettings } from '../ipam/settings.ts';
 import { tapName } from '../plugin/host/bridge.ts';
@@ -14,11 +13,9 @@ export interface HostPlan {
   /** No bridge of a former run is there: whatever appears is ours to remove if the start fails. */
   readonly isFresh: boolean;
   readonly hasTap: boolean;
-  /** Where others may reach us. */
-  readonly addresses: readonly Endpoint[];
 }
 
-/** Checks the host and decides MTU, names and addresses. Throws a sentence naming what is missing or collides. */
+/** Checks the host and decides MTU and names. Throws a sentence naming what is missing or collides. */
 export async function planHost(
   settings: LaunchSettings,
   name: PeerName,
@@ -40,18 +37,5 @@ export async function planHost(
     network,
     isFresh: !state.links.some(({ name: found }) => found === names.bridge),
     hasTap: state.links.some(({ name: found }) => found === names.tap),
-    addresses: ownAddresses(settings),
   };
-}
-
-/** Global addresses of this host's interfaces, the bridge's left out; only `--host` where it is given. */
-function ownAddresses(settings: LaunchSettings): Endpoint[] {
-  const listen = settings.host === undefined ? undefined : parseIp(settings.host);
-  if (listen !== undefined) return [{ ip: listen, port: settings.port }];
-  return Object.entries(networkInterfaces())
-    .filter(([name]) => name !== settings.bridge)
-    .flatMap(([, addresses]) => addresses ?? [])
-    .filter(({ internal, address }) => !internal && !address.startsWith('fe80:'))
-    .flatMap(({ address }) => parseIp(address) ?? [])
-    .map((ip) => ({ ip, port: settings.port }));
 }

@@ -80,6 +80,8 @@ async function launch(peers: string[], flags: AllFlags, terminal: Terminal): Pro
   if (flags.foreground === true) {
     // Every other command starts without loading the daemon, several times faster.
     const { runDaemon } = await import('./launch.ts');
+    // The network goes on when nobody reads its log any more, or the disk is full.
+    process.stdout.removeAllListeners('error').on('error', () => undefined);
     await runDaemon(settings, passwords.accepted, { foreground: true });
   } else terminal.out((await startDetached(settings, passwords.accepted)) + '\n');
   // After the start, so that a refusal stays one line.

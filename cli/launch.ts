@@ -2,6 +2,7 @@ import { randomFillSync } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { checkSocketPath, createApi, listenOnSocket, type ApiServer } from '../router/api/server.ts';
+import { formatIp, type Endpoint, type IpAddress } from '../core/address.ts';
 import { secretRoom } from '../core/bytes.ts';
 import type { Log } from '../core/log.ts';
 import type { RandomSource } from '../core/random.ts';
@@ -9,6 +10,7 @@ import { damagedStore } from '../ipam/lmdb-store.ts';
 import { DamagedState } from '../ipam/stored-state.ts';
 import type { StorePort } from '../core/store.ts';
 import { Attachments } from '../plugin/host/attachments.ts';
+import { messageOf } from '../plugin/host/host-error.ts';
 import type { HostNetwork } from '../plugin/host/host-network.ts';
 import type { RotateResult } from '../router/api/daemon.ts';
 import { ControlNode } from '../router/control-node.ts';
@@ -17,6 +19,7 @@ import { wipeIdentity } from '../router/identity.ts';
 import { loadAddon } from '../router/engine/addon.ts';
 import { loadSodium } from '../router/crypto/sodium.ts';
 import { ControlLoop } from '../router/loop/control-loop.ts';
+import { AddressWatch } from '../router/loop/address-watch.ts';
 import { startDataPlane, type DataPlane } from '../router/loop/data-plane.ts';
 import { monotonicNow } from '../router/loop/deadline-timer.ts';
 import { CniService } from './cni-service.ts';
@@ -38,22 +41,31 @@ import { VERSION } from './version.ts';
 
 /** What is left of SIGTERM's five seconds when the parts do not end by themselves. */
 const STOP_LIMIT_MS = 4_500;
+/** The kernel takes some 10 ms for each interface that is removed, and there may be hundreds. */
+const CLEAN_LIMIT_MS = 60_000;
+
+/** Who is to hear of the start. */
+export interface DaemonStarter {
+  readonly foreground: boolean;
+  /** Told the daemon's name once its API answers. If it throws, the start is undone. */
+  onReady?(name: string): void;
+}
 
 const random: RandomSource = { bytes: (length) => randomFillSync(secretRoom(length)) };
 
 /**
- * Starts the daemon in this process and resolves with its name once its API answers; the process then lives until
- * `stop` or a signal. Rejects with one sentence if it cannot start, and undoes what it had begun.
+ * Starts the daemon in this process and resolves once its API answers; the process then lives until `stop` or a signal.
+ * Rejects with one sentence if it cannot start, and undoes what it had begun.
  */
 export async function runDaemon(
   settings: LaunchSettings,
   passwords: readonly string[],
-  { foreground }: { readonly foreground: boolean },
-): Promise<string> {
+  starter: DaemonStarter,
+): Promise<void> {
   const hangUps = new HangUps(process);
   await checkSocketPath(settings.socket);
   const files = filesBeside(settings.socket);
-  const log = createLog(settings.logLevel, foreground ? process.stdout : new RotatingLog(files.log));
+  const log = createLog(settings.logLevel, starter.foreground ? process.stdout : new RotatingLog(files.log));
   const undo: (() => unknown)[] = [];
   try {
     const state = await openState(settings.stateDir);
@@ -68,12 +80,24 @@ export async function runDaemon(
     const daemon = new DaemonProcess(settings, prepared, host, state.store, log);
     undo.push(() => daemon.close());
     await daemon.start(hangUps);
+    const removePid = () => rmSync(files.pid, { force: true });
+    undo.push(removePid);
     writeFileSync(files.pid, `${process.pid}\n`, { mode: 0o600 });
-    daemon.onEnd = () => state.close().then(() => rmSync(files.pid, { force: true }));
-    return prepared.identity.name;
+    daemon.onEnd = () => state.close().then(removePid);
+    starter.onReady?.(prepared.identity.name);
   } catch (error) {
-    for (const step of undo.reverse()) await Promise.resolve(step()).catch(() => undefined);
+    if (!starter.foreground) log.log('error', 'the daemon did not start', { error: messageOf(error) });
+    await undoAll(undo, log);
     throw error;
+  }
+}
+
+/** The last step first; one that fails is logged and keeps none from being done. */
+async function undoAll(steps: (() => unknown)[], log: Log): Promise<void> {
+  for (const step of steps.reverse()) {
+    await Promise.resolve()
+      .then(step)
+      .catch((error: unknown) => log.log('warn', 'a start could not be undone', { error: messageOf(error) }));
   }
 }
 
@@ -88,11 +112,14 @@ class DaemonProcess {
   readonly #log: Log;
   readonly #requests = new Requests();
   readonly #began = monotonicNow();
+  #addressWatch: AddressWatch | undefined;
   #data: DataPlane | undefined;
   #loop: ControlLoop | undefined;
   #attachments: Attachments | undefined;
   #cni: CniService | undefined;
   #api: ApiServer | undefined;
+  /** Settles once what was attached in a former run is taken up. */
+  #readopted: Promise<void> | undefined;
   #ending = false;
 
   constructor(settings: LaunchSettings, prepared: PreparedNode, host: HostPlan, store: StorePort, log: Log) {
@@ -129,7 +156,7 @@ class DaemonProcess {
       tapLosses: () => tapLosses.drops(),
       stopped: () => network.stopped(),
       rotate: () => this.#rotate(node, loop),
-      stop: (clean) => void this.#end(clean, 0),
+      stop: (clean) => this.#stop(clean),
       cni: (body, signal) => cni.call(body, signal),
       cniInstall: (wanted) => cni.install(wanted),
     });
@@ -138,7 +165,7 @@ class DaemonProcess {
     await listenOnSocket(this.#api, this.#settings.socket);
     this.#obeySignals(hangUps, () => this.#rotate(node, loop));
     loop.tell((now) => node.connect(this.#prepared.targets, true, now));
-    void attachments
+    this.#readopted = attachments
       .readopt()
       .catch((error: unknown) => this.#report('attachments not taken up', error))
       .then(() => cni.start());
@@ -150,11 +177,18 @@ class DaemonProcess {
 
   /** Ends all parts that run, in the order in which they depend on one another. */
   async close(): Promise<void> {
+    await this.#closeParts();
+    await this.#api?.close();
+  }
+
+  async #closeParts(): Promise<void> {
+    this.#addressWatch?.close();
     this.#attachments?.close();
     this.#cni?.close();
+    // It would put back what is removed meanwhile.
+    await this.#readopted;
     await this.#loop?.stop();
     await this.#data?.close();
-    await this.#api?.close();
   }
 
   async #startData(): Promise<DataPlane> {
@@ -181,13 +215,28 @@ class DaemonProcess {
 
   #makeNode(): ControlNode {
     const { config, deps } = this.#prepared;
-    const { addresses, network } = this.#host;
+    const { bridge, mtu: bridgeMtu } = this.#host.network.settings;
+    const watch = new AddressWatch({ bridge, onChange: (now, gone) => this.#onAddresses(now, gone) });
+    this.#addressWatch = watch;
+    const addresses = this.#endpoints(watch.addresses);
     try {
-      return new ControlNode({ ...config, bridgeMtu: network.settings.mtu, addresses }, deps, monotonicNow());
+      return new ControlNode({ ...config, bridgeMtu, addresses }, deps, monotonicNow());
     } catch (error) {
       if (!(error instanceof DamagedState)) throw error;
       throw new BadValue(damagedStore(this.#settings.stateDir, error.message));
     }
+  }
+
+  #onAddresses(addresses: readonly IpAddress[], gone: readonly IpAddress[]): void {
+    const fields = { addresses: addresses.map(formatIp).join(' '), gone: gone.map(formatIp).join(' ') };
+    this.#log.log('info', 'the addresses of this host changed', fields);
+    this.#loop?.onAddresses(this.#endpoints(addresses), gone);
+  }
+
+  /** Where others may reach us; only at `--host` where it is given. */
+  #endpoints(addresses: readonly IpAddress[]): Endpoint[] {
+    const { listen } = this.#prepared;
+    return (listen === undefined ? addresses : [listen]).map((ip) => ({ ip, port: this.#settings.port }));
   }
 
   #makeAttachments(network: HostNetwork, addresses: NodeAddresses, data: DataPlane): Attachments {
@@ -237,7 +286,8 @@ class DaemonProcess {
   }
 
   #obeySignals(hangUps: HangUps, rotate: () => RotateResult): void {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void this.#end(false, 0));
+    for (const signal of ['SIGTERM', 'SIGINT'] as const)
+      process.on(signal, () => void this.#end(false, 0, signal));
     hangUps.obey(() => {
       try {
         for (const note of rotate().notes) this.#log.log('warn', note);
@@ -252,29 +302,45 @@ class DaemonProcess {
 
   #fail(error: Error): void {
     this.#report('the daemon cannot go on', error);
-    void this.#end(false, 1);
+    void this.#end(false, 1, 'failure');
   }
 
   #report(what: string, error: unknown): void {
-    this.#log.log('error', what, { error: error instanceof Error ? error.message : String(error) });
+    this.#log.log('error', what, { error: messageOf(error) });
   }
 
-  async #end(clean: boolean, code: number): Promise<void> {
-    if (this.#ending) return;
+  /** Whoever wants the host clean waits until it is, and hears what could not be removed. */
+  async #stop(clean: boolean): Promise<void> {
+    const ended = this.#end(clean, 0, clean ? 'stop --clean' : 'stop');
+    const problem = clean ? await ended : undefined;
+    if (problem !== undefined) {
+      throw new BadValue(`the daemon stops, but not all that it made could be removed: ${problem}`);
+    }
+  }
+
+  /** Ends the process. Resolves shortly before, when nothing but the API is left, with what went wrong. */
+  async #end(clean: boolean, code: number, why: string): Promise<string | undefined> {
+    if (this.#ending) return undefined;
     this.#ending = true;
-    setTimeout(() => process.exit(code), STOP_LIMIT_MS);
+    this.#log.log('info', 'the daemon stops', { why });
+    setTimeout(() => process.exit(code), clean ? CLEAN_LIMIT_MS : STOP_LIMIT_MS);
     try {
-      this.#attachments?.close();
-      this.#cni?.close();
-      await this.#loop?.stop();
-      await this.#data?.close();
+      await this.#closeParts();
       if (clean) await this.#cni?.uninstall();
       if (clean) await this.#host.network.clean();
-      await this.#api?.close();
       await this.onEnd();
+      void this.#leave(code);
+      return undefined;
     } catch (error) {
       this.#report('the end was not orderly', error);
+      void this.#leave(code === 0 ? 1 : code);
+      return messageOf(error);
     }
+  }
+
+  /** The API goes last: once it does not answer, the next daemon finds ports, interfaces and state free. */
+  async #leave(code: number): Promise<void> {
+    await this.#api?.close();
     process.exit(code);
   }
 }

@@ -3,30 +3,61 @@ import { closeSync, existsSync, fstatSync, openSync, renameSync, writeSync } fro
 const ROTATE_AT_BYTES = 10 << 20;
 const KEPT = 3;
 
-/** A log file that is renamed to FILE.1 at 10 MiB; three old ones are kept. Writes are synchronous, so a crash loses none. */
+/**
+ * A log file that is renamed to FILE.1 at 10 MiB; three old ones are kept. Writes are synchronous, so a crash loses none.
+ * Those that fail, as on a full disk, are passed over and counted: no daemon ends because of its log.
+ */
 export class RotatingLog {
   readonly #path: string;
+  readonly #append: (descriptor: number, text: string) => number;
   #descriptor: number;
   #size: number;
+  #lost = 0;
 
-  constructor(path: string) {
+  /** `append` writes what it can and returns how many bytes, or throws; another one than writeSync in tests. */
+  constructor(path: string, append: (descriptor: number, text: string) => number = writeSync) {
     this.#path = path;
+    this.#append = append;
     this.#descriptor = openSync(path, 'a', 0o600);
     this.#size = fstatSync(this.#descriptor).size;
   }
 
+  /** Never throws. */
   write(line: string): void {
     if (this.#size >= ROTATE_AT_BYTES) this.#rotate();
-    this.#size += writeSync(this.#descriptor, line);
+    const text = this.#lost === 0 ? line : lossText(this.#lost) + line;
+    if (this.#wrote(text)) this.#lost = 0;
+    else this.#lost++;
   }
 
-  #rotate(): void {
-    closeSync(this.#descriptor);
-    for (let i = KEPT - 1; i >= 1; i--) {
-      if (existsSync(`${this.#path}.${i}`)) renameSync(`${this.#path}.${i}`, `${this.#path}.${i + 1}`);
+  #wrote(text: string): boolean {
+    try {
+      const written = this.#append(this.#descriptor, text);
+      this.#size += written;
+      return written === Buffer.byteLength(text);
+    } catch {
+      return false;
     }
-    renameSync(this.#path, `${this.#path}.1`);
-    this.#descriptor = openSync(this.#path, 'a', 0o600);
-    this.#size = 0;
   }
+
+  /** What cannot be renamed grows on. */
+  #rotate(): void {
+    try {
+      for (let i = KEPT - 1; i >= 1; i--) {
+        if (existsSync(`${this.#path}.${i}`)) renameSync(`${this.#path}.${i}`, `${this.#path}.${i + 1}`);
+      }
+      renameSync(this.#path, `${this.#path}.1`);
+      const fresh = openSync(this.#path, 'a', 0o600);
+      closeSync(this.#descriptor);
+      this.#descriptor = fresh;
+      this.#size = 0;
+    } catch {
+      return;
+    }
+  }
+}
+
+/** In the form of the other lines, before one that has the time; the first line end ends one that was cut off. */
+function lossText(lines: number): string {
+  return `\n${JSON.stringify({ level: 40, lines, msg: 'lines of this log could not be written' })}\n`;
 }

@@ -1,4 +1,4 @@
-import type { Endpoint } from '../core/address.ts';
+import { formatIp, type Endpoint, type IpAddress } from '../core/address.ts';
 import { CachedDeadline } from '../core/cached-deadline.ts';
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
@@ -56,6 +56,8 @@ export interface Candidate {
 export interface Dial {
   readonly conn: number;
   readonly address: DialAddress;
+  /** Whom we hope to find there. */
+  readonly peer: PeerName | undefined;
   readonly passwordIndex: number;
 }
 
@@ -181,12 +183,13 @@ export class ConnectionMaker {
     return dials;
   }
 
-  /** Both ends said hello, whoever dialled. */
-  onRegistered(conn: number, peer: PeerName, now: Millis): void {
+  /** Both ends said hello, whoever dialled; `ip`: where the other one is. */
+  onRegistered(conn: number, peer: PeerName, ip: IpAddress, now: Millis): void {
     this.#deadline.invalidate();
     this.#connected.add(peer);
     const discovered = this.#targets.get(peer);
     discovered?.resetBackOff(now);
+    discovered?.preferHost(formatIp(ip));
     if (discovered?.candidateUntil !== undefined) discovered.candidateUntil = undefined;
     const target = this.#byConn.get(conn);
     if (target === undefined) return;
@@ -219,6 +222,12 @@ export class ConnectionMaker {
   tryPassword(conn: number, index: number, now: Millis): void {
     this.#deadline.invalidate();
     this.#release(conn)?.tryPassword(index, now);
+  }
+
+  /** What failed may succeed now, as this host is somewhere else. */
+  onMoved(now: Millis): void {
+    this.#deadline.invalidate();
+    for (const target of this.#targets.values()) target.resetBackOff(now);
   }
 
   /** `added`: there is one that was not held before, so that what failed is tried again at once. */
@@ -328,7 +337,7 @@ export class ConnectionMaker {
   #dial(target: Target): Dial {
     const { conn, address, passwordIndex } = target.begin(this.#options.newConn());
     this.#byConn.set(conn, target);
-    return { conn, address, passwordIndex };
+    return { conn, address, peer: target.peer, passwordIndex };
   }
 
   #release(conn: number): Target | undefined {

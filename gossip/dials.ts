@@ -3,6 +3,8 @@ import type { Dial } from './connection-maker.ts';
 export interface DialUnderWay extends Dial {
   /** The sid of the connection that it is to replace, or empty. */
   readonly replaces: Uint8Array;
+  /** That connection serves, and this dial is no target's. */
+  readonly remakes: boolean;
 }
 
 /** Of a dial whose next password is to be the first. */

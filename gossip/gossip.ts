@@ -153,6 +153,18 @@ export class Gossip implements Machine<GossipEffect> {
     return error;
   }
 
+  /**
+   * The host has these addresses from now on; the connections that began at one that is gone have been closed. Whoever
+   * is not connected is tried at once.
+   */
+  onAddresses(addresses: readonly Endpoint[], now: Millis): void {
+    if (this.#addresses.replace(addresses)) {
+      for (const neighbour of this.#neighbourhood.neighbours.values()) this.#noteSeenBy(neighbour);
+    }
+    this.#neighbourhood.maker.onMoved(now);
+    this.#touch(now);
+  }
+
   /** Whether the UDP link to `peer` is up, and whether on a direct path. */
   onLinkChanged(peer: PeerName, { up, direct }: { up: boolean; direct: boolean }, now: Millis): void {
     if (!up && this.#up.has(peer)) this.#onPathLost(peer, now);
@@ -309,11 +321,13 @@ export class Gossip implements Machine<GossipEffect> {
   }
 
   #onUp(neighbour: Neighbour, mutual: boolean, now: Millis): void {
-    const { seenAt } = neighbour.hello;
-    const port = neighbour.connection.outbound ? this.#config.port : seenAt.port;
-    this.#addresses.onSeen({ ip: seenAt.ip, port });
+    this.#noteSeenBy(neighbour);
     this.#channels.addNeighbour(neighbour, mutual, now);
     this.#touch(now);
+  }
+
+  #noteSeenBy({ hello: { seenAt }, connection }: Neighbour): void {
+    this.#addresses.onSeen({ ip: seenAt.ip, port: connection.outbound ? this.#config.port : seenAt.port });
   }
 
   #onDown(neighbour: Neighbour, now: Millis): void {

@@ -10,6 +10,7 @@ import { Connections, type Incident } from './connections.ts';
 import { Dials, type DialUnderWay } from './dials.ts';
 import type { ConnectionEffect, LogEffect } from './gossip-effect.ts';
 import { HandshakeLimits, limitSentence, type LimitReason } from './handshake-limits.ts';
+import { LostConnections } from './lost-connections.ts';
 import { encodeMessage, type Hello, type Message, type NeighbourMessage } from './messages.ts';
 import { NameContests } from './name-contests.ts';
 import { Neighbour } from './neighbour.ts';
@@ -81,6 +82,7 @@ export class Neighbourhood {
   readonly #contests = new NameContests();
   readonly #limits: HandshakeLimits;
   readonly #remakes: Remakes;
+  readonly #lost = new LostConnections();
   #events: NeighbourhoodEvent[] = [];
   /** Even, so that the edge may number what it accepts with odd ones. */
   #nextConn = 2;
@@ -220,7 +222,8 @@ export class Neighbourhood {
     for (const conn of this.#contests.onTimeout(now)) this.#acceptContested(conn, now);
     for (const { connection } of this.#remakes.onTimeout(now)) this.#endOrphan(connection, now);
     this.maker.allowDials(!this.#isFull());
-    for (const dial of this.maker.onTimeout(now)) this.#dial({ ...dial, replaces: NONE });
+    for (const dial of this.maker.onTimeout(now))
+      this.#dial({ ...dial, replaces: this.#lost.sidOf(dial.peer), remakes: false });
   }
 
   drain(now: Millis): NeighbourhoodEvent[] {
@@ -235,9 +238,10 @@ export class Neighbourhood {
     this.#events.push({ type: 'dial', conn: dial.conn, ...dial.address });
   }
 
-  #redial({ connection }: Neighbour): void {
+  #redial({ connection, name: peer }: Neighbour): void {
     const address = this.maker.targetOf(connection.conn)?.address ?? dialAddress(connection.remote);
-    this.#dial({ conn: this.#newConn(), address, passwordIndex: 0, replaces: connection.sid });
+    const replaces = connection.sid;
+    this.#dial({ conn: this.#newConn(), address, peer, passwordIndex: 0, replaces, remakes: true });
   }
 
   #newConn(): number {
@@ -263,7 +267,7 @@ export class Neighbourhood {
 
   /** A dial that is to replace a connection is no target's: what became of it is said of that connection. */
   #endDial(conn: number, dial: DialUnderWay | undefined, error: string, now: Millis): void {
-    if (dial !== undefined && dial.replaces.length > 0) return this.#remakes.onFailed(dial.replaces, error);
+    if (dial?.remakes) return this.#remakes.onFailed(dial.replaces, error);
     this.#logTarget(conn, error);
     this.maker.onEnded(conn, error, now);
   }
@@ -375,7 +379,7 @@ export class Neighbourhood {
     );
     neighbour.isEstablished = existing?.hello.uid === hello.uid && existing.isEstablished;
     this.#neighbours.set(hello.name, neighbour);
-    this.maker.onRegistered(connection.conn, hello.name, now);
+    this.maker.onRegistered(connection.conn, hello.name, connection.remote.ip, now);
     if (existing !== undefined) {
       const error = 'another connection took its place';
       this.#end(existing.connection, { reason: 'duplicate', error, bye: true }, now);
@@ -445,6 +449,7 @@ export class Neighbourhood {
     const neighbour = this.#neighbourOf(connection);
     if (neighbour === undefined) return;
     this.#neighbours.delete(neighbour.name);
+    if (reason === 'stream' || reason === 'silent') this.#lost.add(neighbour.name, neighbour.sid, now);
     this.maker.onDisconnected(neighbour.name);
     this.#log('info', 'disconnected', { ...neighbour.logFields, reason: error });
     this.#events.push({ type: 'down', neighbour });
@@ -460,9 +465,7 @@ export class Neighbourhood {
     const next = (dial?.passwordIndex ?? 0) + 1;
     if (reason === 'password-mismatch' && next < this.#deps.passwordCount()) {
       // A dial that is to replace a connection is no target's.
-      if (dial !== undefined && dial.replaces.length > 0) {
-        return this.#dial({ ...dial, conn: this.#newConn(), passwordIndex: next });
-      }
+      if (dial?.remakes) return this.#dial({ ...dial, conn: this.#newConn(), passwordIndex: next });
       return this.maker.tryPassword(conn, next, now);
     }
     this.#endDial(conn, dial, error, now);

@@ -1,18 +1,38 @@
-import { compareIp, formatEndpoint, parseCidr, cidrContains, type Endpoint } from '../core/address.ts';
+import {
+  cidrContains,
+  compareIp,
+  equalEndpoint,
+  formatEndpoint,
+  parseCidr,
+  type Endpoint,
+} from '../core/address.ts';
 import { MAX_ADDRESSES } from './topology-entry.ts';
 
 /** Nobody can be reached at these: unspecified, multicast, broadcast. */
 const UNUSABLE = ['0.0.0.0/8', '224.0.0.0/3', '::/128', 'ff00::/8'].map((text) => parseCidr(text)!);
 
-/** The addresses that a peer publishes of itself: those it was configured with, and those that others saw it at. */
+/** The addresses that a peer publishes of itself: those that its host has, and those that others saw it at. */
 export class OwnAddresses {
-  readonly #configured: readonly Endpoint[];
+  #own: readonly Endpoint[];
   /** Least recently seen first. */
   readonly #seen = new Map<string, Endpoint>();
   #list: readonly Endpoint[] | undefined;
 
-  constructor(configured: readonly Endpoint[]) {
-    this.#configured = configured.slice(0, MAX_ADDRESSES);
+  constructor(own: readonly Endpoint[]) {
+    this.#own = own.slice(0, MAX_ADDRESSES);
+  }
+
+  /**
+   * The host has these from now on. If one of the earlier ones is gone, so may be all that was seen: true, and nothing
+   * of that is left; who still sees us has to tell again.
+   */
+  replace(own: readonly Endpoint[]): boolean {
+    const before = this.#own;
+    this.#own = own.slice(0, MAX_ADDRESSES);
+    this.#list = undefined;
+    const isGone = before.some((endpoint) => !own.some((other) => equalEndpoint(endpoint, other)));
+    if (isGone) this.#seen.clear();
+    return isGone;
   }
 
   /** A neighbour tells where it sees us. Lies cost others a failed dial. */
@@ -24,16 +44,16 @@ export class OwnAddresses {
     if (this.#seen.size > MAX_ADDRESSES) this.#seen.delete(this.#seen.keys().next().value!);
   }
 
-  /** Configured ones first, then by address, so that the order does not change with who connects when. */
+  /** The host's own first, then by address, so that the order does not change with who connects when. */
   list(): readonly Endpoint[] {
     return (this.#list ??= this.#compose());
   }
 
   #compose(): readonly Endpoint[] {
-    const configured = new Set(this.#configured.map(formatEndpoint));
+    const own = new Set(this.#own.map(formatEndpoint));
     const seen = [...this.#seen.values()]
-      .filter((endpoint) => !configured.has(formatEndpoint(endpoint)))
+      .filter((endpoint) => !own.has(formatEndpoint(endpoint)))
       .sort((a, b) => compareIp(a.ip, b.ip) || a.port - b.port);
-    return [...this.#configured, ...seen].slice(0, MAX_ADDRESSES);
+    return [...this.#own, ...seen].slice(0, MAX_ADDRESSES);
   }
 }

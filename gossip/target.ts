@@ -54,7 +54,7 @@ export class Target {
 
   /** The address of the attempt under way, or of the next one. */
   get address(): DialAddress {
-    return this.attempt?.address ?? this.addresses[this.#next % this.addresses.length]!;
+    return this.attempt?.address ?? this.#preferred;
   }
 
   get text(): string {
@@ -65,7 +65,16 @@ export class Target {
   takePublished(endpoints: readonly Endpoint[]): void {
     if (endpoints === this.#published) return;
     this.#published = endpoints;
+    const { host } = this.addresses.length > 0 ? this.#preferred : { host: '' };
     this.addresses = endpoints.map(dialAddress);
+    this.#next = 0;
+    this.preferHost(host);
+  }
+
+  /** The peer is there: it is the first of its addresses to try, should the connection end. */
+  preferHost(host: string): void {
+    const at = this.addresses.findIndex((address) => address.host === host);
+    if (at >= 0) this.#next = at;
   }
 
   begin(conn: number): Attempt {
@@ -89,7 +98,7 @@ export class Target {
     this.error = error;
     this.#passwordIndex = 0;
     this.#failures = proven ? 1 : this.#failures + 1;
-    this.#next = (this.#next + 1) % this.addresses.length;
+    if (!proven) this.#next = (this.#next + 1) % this.addresses.length;
     this.nextAttempt = now + backOff(this.#failures, randomFraction(random));
   }
 
@@ -119,5 +128,9 @@ export class Target {
     this.#failures = 0;
     // The other end may end this one before the hello of the other one has come.
     this.nextAttempt = now + AFTER_DUPLICATE;
+  }
+
+  get #preferred(): DialAddress {
+    return this.addresses[this.#next % this.addresses.length]!;
   }
 }

@@ -115,6 +115,14 @@ export class ControlNode implements Machine<ControlEffect> {
     this.#input(now, () => this.#onData(message));
   }
 
+  /** The host has these addresses from now on, best first. Streams that began at one that is gone are closed already. */
+  onAddresses(addresses: readonly Endpoint[], now: Millis): void {
+    this.#input(now, () => {
+      this.#gossip.onAddresses(addresses, now);
+      this.#toData({ type: 'moved' });
+    });
+  }
+
   /** MACs (6 bytes each, concatenated) of the local ports, whenever they change. */
   onLocalMacs(macs: Uint8Array, now: Millis): void {
     this.#input(now, () => this.#toData({ type: 'local-macs', macs }));

@@ -303,6 +303,9 @@ export class DataNode implements Machine<ToControl> {
         this.#links.onLocalMacs(message.macs, now);
         this.#tellLanes(message, 0);
         break;
+      case 'moved':
+        this.#links.onMoved(now);
+        break;
       case 'label':
         for (const change of this.#links.labels.add(message, now)) this.#queue.change(change);
         break;

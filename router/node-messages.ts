@@ -61,6 +61,8 @@ export type ToData =
   | { readonly type: 'label-removed'; readonly index: number }
   /** All MACs (6 bytes each, concatenated) of local ports; overrides whatever was learned elsewhere. */
   | { readonly type: 'local-macs'; readonly macs: Uint8Array }
+  /** The addresses of this host changed: where peers believe it to be may be wrong. */
+  | { readonly type: 'moved' }
   | { readonly type: 'report-request'; readonly request: number };
 
 /** Keys are handed over once: whoever has passed the message on, or done what it says, forgets them. */

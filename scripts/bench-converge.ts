@@ -65,7 +65,8 @@ async function measure({ hosts, dir }: Lab) {
   const began = performance.now();
   for (const host of hosts) {
     const peers = host.number === 1 ? [] : [hosts[0]!.address];
-    const flags = ['--password-file', passwordFile, '--full-mesh-limit', String(limit)];
+    const init = ['--ipalloc-init', `consensus=${count}`];
+    const flags = ['--password-file', passwordFile, '--full-mesh-limit', String(limit), ...init];
     const daemon = host.startDaemon([...flags, '--log-level', 'warn', ...peers]);
     daemon.stdout?.resume();
     daemon.stderr?.on('data', (chunk) => say(`${host.netns}: ${String(chunk).trimEnd()}`));

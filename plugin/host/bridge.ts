@@ -3,7 +3,7 @@ import type { HostCommands } from './commands.ts';
 import { HostError } from './host-error.ts';
 import { ipBatch } from './ip-batch.ts';
 import type { IpCommand } from './ip-batch.ts';
-import { findLink, listLinks } from './link-query.ts';
+import { findLink } from './link-query.ts';
 import type { Link } from './link-query.ts';
 import type { MacText } from './mac-address.ts';
 
@@ -87,16 +87,6 @@ export async function adoptTap(
     ['link', 'set', 'dev', tap, 'type', 'bridge_slave', 'hairpin', 'off', 'learning', 'on', 'flood', 'on'],
     ['link', 'set', 'dev', tap, 'up'],
   ]);
-}
-
-/** Removes the named interfaces that exist. */
-export async function removeLinks(host: HostCommands, names: readonly string[]): Promise<void> {
-  const present = new Set((await listLinks(host)).map((link) => link.name));
-  const doomed = names.filter((name) => present.has(name));
-  await ipBatch(
-    host,
-    doomed.map((name) => ['link', 'delete', 'dev', name]),
-  );
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Cidr, IpAddress } from '../../core/address.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
-import { adoptTap, asBridge, ensureBridge, isInterfaceName, removeLinks } from './bridge.ts';
+import { adoptTap, asBridge, ensureBridge, isInterfaceName } from './bridge.ts';
 import type { BridgeSettings } from './bridge.ts';
 import type { HostCommands } from './commands.ts';
 import { enableForwarding, setBridgeAddresses } from './exposure.ts';
@@ -11,7 +11,7 @@ import { Kernel, KernelError } from './kernel.ts';
 import type { KernelPort } from './kernel.ts';
 import { findLink, listAddresses, listRoutes, readHostState } from './link-query.ts';
 import type { HostState, Link, Route } from './link-query.ts';
-import { lookForLink, readLinks } from './link-requests.ts';
+import { lookForLink, readLinks, removeLink } from './link-requests.ts';
 import type { LinkPlace } from './link-requests.ts';
 import { openNamespace } from './namespace.ts';
 import type { Namespace } from './namespace.ts';
@@ -111,8 +111,9 @@ export class HostNetwork implements HostPort {
     const generation = await this.#generation();
     const isSame = generation !== undefined && generation === this.#firewallSeen;
     if (isSame && !(await usesLegacyTables(this.#host))) return;
-    this.#firewallSeen = generation;
     this.#firewallProblems = await openForwarding(this.#host, bridge, changeFirewall);
+    // What could not be read or changed may be the next time.
+    this.#firewallSeen = this.#firewallProblems.length === 0 ? generation : undefined;
   }
 
   /** What the operator has to see to, in sentences for `status`: a broken bridge, chains of others that drop our packets. */
@@ -132,7 +133,8 @@ export class HostNetwork implements HostPort {
     const ports = [...(await listPorts(this.#host))].filter(
       ([, master]) => master === bridge || master === undefined,
     );
-    await removeLinks(this.#host, [...ports.map(([name]) => name), tap, bridge]);
+    const doomed = [...ports.map(([name]) => name), tap, bridge];
+    await this.#kernel.run(this.#host.netns, doomed.map(removeLink));
     await closeForwarding(this.#host, bridge);
     await removeRuleset(this.#host);
   }

@@ -8,7 +8,7 @@ import type { StatusDocument } from '../status.ts';
 export interface Daemon {
   status(): Promise<StatusDocument>;
   report(): Promise<Record<string, unknown>>;
-  /** Resolves before the daemon ends, so that the answer still gets out. */
+  /** Resolves before the daemon ends, so that the answer still gets out; with `clean`, once what it made is removed. */
   stop(clean: boolean): Promise<void>;
   connect(peers: readonly string[], replace: boolean): Promise<void>;
   forget(peers: readonly string[]): Promise<void>;

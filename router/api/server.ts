@@ -63,9 +63,12 @@ export class ApiServer {
     });
   }
 
-  /** Answers what has been asked, and no more. */
+  /** What is answered already gets out. Whoever still waits, or has asked nothing yet, is cut off. */
   close(): Promise<void> {
-    return new Promise((resolve) => this.#server.close(() => resolve()));
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      setImmediate(() => this.#server.closeAllConnections());
+    });
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -77,7 +80,7 @@ export class ApiServer {
     if (body === undefined) return;
     const answer =
       body === 'too-long'
-        ? refusal(413, `a body of at most ${most} bytes`)
+        ? refusal(413, `the request is longer than ${most} bytes`)
         : await this.answer({ method, url, type: headers['content-type'], body }, gone.signal);
     send(response, answer, body === 'too-long');
   }

@@ -17,6 +17,18 @@ export interface TapHandle {
   readonly [handle]: 'tap';
 }
 
+/** The kernel tells of changed addresses while one is held. It belongs to the thread that made it. */
+export interface AddressWatchHandle {
+  readonly [handle]: 'address watch';
+}
+
+/** An address that an interface of this host has. */
+export interface InterfaceAddress {
+  readonly name: string;
+  /** IPv4 or IPv6, without a zone. */
+  readonly address: string;
+}
+
 /** Why {@link Addon.tapWriteFrames} did not write a frame, in the order of its counts. */
 export const tapDrops = ['frame-malformed', 'frame-too-long', 'tap-queue-full'] as const;
 
@@ -92,6 +104,14 @@ export interface Addon {
   kernelRun(netns: string | undefined, steps: Uint8Array): Promise<KernelOutcome>;
   /** The inode number of the network namespace at `path`; undefined if there is none. */
   networkNamespace(path: string): bigint | undefined;
+  /**
+   * Calls `onChange` from the event loop when the addresses of this host, those of a link alone apart, may have changed;
+   * several changes at once are one.
+   */
+  watchAddresses(onChange: () => void): AddressWatchHandle;
+  stopWatchingAddresses(watch: AddressWatchHandle): void;
+  /** Of all interfaces, up or down, but for the loopback; costs two dumps of the kernel's. */
+  hostAddresses(): InterfaceAddress[];
 
   /** The caller keeps `arrays` alive as long as the handle. */
   engineCreate(arrays: EngineArrays): EngineHandle;

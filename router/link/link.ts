@@ -262,6 +262,12 @@ export class Link implements Machine<LinkEffect> {
     this.onTimeout(now);
   }
 
+  /** This host may be somewhere else by now. */
+  onMoved(now: Millis): void {
+    for (const session of this.#slots.all()) session.paths.onMoved(now);
+    this.onTimeout(now);
+  }
+
   onTooBig(path: number, size: number, now: Millis): void {
     for (const session of this.#slots.all()) session.paths.onTooBig(path, size, now);
     this.#settle(now);

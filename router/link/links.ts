@@ -113,6 +113,14 @@ export class Links {
     this.#touched.add(link);
   }
 
+  /** The addresses of this host changed. */
+  onMoved(now: Millis): void {
+    for (const link of this.#inOrder()) {
+      link.onMoved(now);
+      this.#touched.add(link);
+    }
+  }
+
   onTooBig(path: number, size: number, now: Millis): void {
     for (const link of this.#inOrder()) {
       link.onTooBig(path, size, now);

@@ -135,6 +135,12 @@ export class SessionPaths {
     for (const path of this.#paths.all()) path.prober.hasten(now);
   }
 
+  /** This host may be somewhere else by now: the peer learns it from the next datagram, and what was in vain is tried again. */
+  onMoved(now: Millis): void {
+    this.#current?.liveness?.onDoubt();
+    for (const path of this.#paths.all()) path.prober.hasten(now);
+  }
+
   /** Data arrived on a circuit. */
   onArrival(circuit: number, now: Millis): void {
     const path = circuit === 0 ? undefined : this.#paths.byId(circuit);

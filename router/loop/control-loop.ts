@@ -1,4 +1,4 @@
-import type { IpAddress } from '../../core/address.ts';
+import type { Endpoint, IpAddress } from '../../core/address.ts';
 import type { Log } from '../../core/log.ts';
 import type { StoreChange, StorePort } from '../../core/store.ts';
 import type { Millis } from '../../core/time.ts';
@@ -79,6 +79,12 @@ export class ControlLoop {
       this.#owner.onFailure(error instanceof Error ? error : new Error(String(error)));
       throw error;
     }
+  }
+
+  /** Where others may reach this host from now on, and the addresses that it no longer has. */
+  onAddresses(addresses: readonly Endpoint[], gone: readonly IpAddress[]): void {
+    this.#streams.onAddressesGone(gone);
+    this.tell((now) => this.#node.onAddresses(addresses, now));
   }
 
   onDataMessages(messages: readonly ToControl[]): void {

@@ -1,6 +1,13 @@
 import { lookup } from 'node:dns/promises';
 import { createServer, Socket, type Server } from 'node:net';
-import { formatEndpoint, formatIp, parseIp, type Endpoint, type IpAddress } from '../../core/address.ts';
+import {
+  equalIp,
+  formatEndpoint,
+  formatIp,
+  parseIp,
+  type Endpoint,
+  type IpAddress,
+} from '../../core/address.ts';
 
 /** What the TCP edge tells its owner. Connection numbers are unique for the life of the process. */
 export interface StreamEvents {
@@ -13,18 +20,22 @@ export interface StreamEvents {
   onClosed(conn: number, error: string | undefined): void;
 }
 
+/** Shared by the addresses of a host name, which are tried one after the other, but none gets less than the least. */
 const DIAL_LIMIT_MS = 10_000;
+const LEAST_DIAL_LIMIT_MS = 2_000;
 /** Of one host name, tried in one dial. */
-const MOST_ADDRESSES = 4;
+const MOST_ADDRESSES = 16;
 /** What a neighbour that does not read may hold up. */
 const CLOSE_LIMIT_MS = 1_000;
 const MOST_SOCKETS = 8_192;
+const CUT_OFF = 'this host no longer has the address that the connection began at';
 
 /** The control plane's TCP sockets: one listener, and a stream for each connection number. */
 export class Streams {
   readonly #events: StreamEvents;
   readonly #sockets = new Map<number, Socket>();
-  readonly #dialling = new Set<Socket>();
+  /** With how to end each of them. */
+  readonly #dialling = new Map<Socket, (error: string) => void>();
   readonly #server: Server;
   #nextInbound = 1;
   #closed = false;
@@ -51,7 +62,8 @@ export class Streams {
   dial(conn: number, host: string, port: number): void {
     void this.#resolve(host).then(
       (ips) => {
-        if (!this.#closed) this.#connect(conn, ips, port);
+        const limit = Math.max(LEAST_DIAL_LIMIT_MS, DIAL_LIMIT_MS / ips.length);
+        if (!this.#closed) this.#connect(conn, ips, port, limit);
       },
       (error: unknown) => {
         if (this.#closed) return;
@@ -80,10 +92,25 @@ export class Streams {
     socket.once('close', () => clearTimeout(timer));
   }
 
+  /** Ends all that began at one of these addresses, which this host no longer has; it is reported as closed or failed. */
+  onAddressesGone(gone: readonly IpAddress[]): void {
+    const isCutOff = ({ localAddress }: Socket): boolean => {
+      const local = parseIp(localAddress ?? '');
+      return local !== undefined && gone.some((ip) => equalIp(ip, local));
+    };
+    for (const [socket, fail] of this.#dialling) if (isCutOff(socket)) fail(CUT_OFF);
+    for (const [conn, socket] of this.#sockets) {
+      if (!isCutOff(socket)) continue;
+      this.#sockets.delete(conn);
+      socket.destroy();
+      this.#events.onClosed(conn, CUT_OFF);
+    }
+  }
+
   /** Stops listening and closes all streams; names that are being looked up lead to none, and are not reported. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const socket of this.#dialling) socket.destroy();
+    for (const socket of this.#dialling.keys()) socket.destroy();
     this.#dialling.clear();
     for (const conn of [...this.#sockets.keys()]) this.closeStream(conn);
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -107,27 +134,30 @@ export class Streams {
     const literal = parseIp(host);
     if (literal !== undefined) return [literal];
     const found = await lookup(host, { all: true });
-    return found.flatMap(({ address }) => parseIp(address) ?? []).slice(0, MOST_ADDRESSES);
+    const ips = found.flatMap(({ address }) => parseIp(address) ?? []);
+    // What is too much for one dial gets its turn in another.
+    const first = ips.length > MOST_ADDRESSES ? Math.floor(Math.random() * ips.length) : 0;
+    return [...ips.slice(first), ...ips.slice(0, first)].slice(0, MOST_ADDRESSES);
   }
 
-  /** Tries the addresses in turn until one answers. */
-  #connect(conn: number, [ip, ...others]: readonly IpAddress[], port: number): void {
+  /** Tries the addresses in turn until one answers, each for `limit` ms. */
+  #connect(conn: number, [ip, ...others]: readonly IpAddress[], port: number, limit: number): void {
     if (ip === undefined) {
       this.#events.onDialFailed(conn, 'the name has no address');
       return;
     }
     const remote = { ip, port };
     const socket = new Socket();
-    this.#dialling.add(socket);
     const fail = (error: string) => {
       socket.removeAllListeners().on('error', () => undefined);
       socket.destroy();
       if (!this.#dialling.delete(socket)) return;
-      if (others.length > 0) this.#connect(conn, others, port);
+      if (others.length > 0) this.#connect(conn, others, port, limit);
       else this.#events.onDialFailed(conn, error);
     };
+    this.#dialling.set(socket, fail);
     socket.setNoDelay(true);
-    socket.setTimeout(DIAL_LIMIT_MS, () => fail(`no answer from ${formatEndpoint(remote)}`));
+    socket.setTimeout(limit, () => fail(`no answer from ${formatEndpoint(remote)}`));
     socket.once('error', (error) => fail(error.message));
     socket.once('connect', () => {
       socket.removeAllListeners().setTimeout(0);

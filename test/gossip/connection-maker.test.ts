@@ -58,7 +58,7 @@ test('a minute of life resets the back-off, a shorter one does not', (t) => {
   const failures = (): number => m.targets()[0]!.failures;
   const live = (duration: number): void => {
     const [dial] = m.onTimeout(now);
-    m.onRegistered(dial!.conn, peerName(2), now);
+    m.onRegistered(dial!.conn, peerName(2), endpoint('192.0.2.99').ip, now);
     now += duration;
     m.onDisconnected(peerName(2));
     m.onEnded(dial!.conn, 'lost', now);
@@ -76,7 +76,7 @@ test('a target whose peer is connected otherwise is not dialled until that ends'
   const m = maker();
   m.connect(['192.0.2.9'], false, 0);
   const [dial] = m.onTimeout(0);
-  m.onRegistered(3, peerName(2), 5);
+  m.onRegistered(3, peerName(2), endpoint('192.0.2.99').ip, 5);
   m.onDuplicate(dial!.conn, peerName(2), 10);
   t.is(m.nextTimeout(), undefined);
   t.true(m.isConnected(m.targets()[0]!));
@@ -229,7 +229,7 @@ test('who was asked for and is part of a sparse mesh by way of others is not dia
   m.serve([{ name: peerName(2), addresses: [endpoint('192.0.2.2')] }]);
   const [first, second] = m.onTimeout(0);
   t.deepEqual([first!.address.host, second!.address.host], ['192.0.2.3', 'host4.example']);
-  m.onRegistered(second!.conn, peerName(4), 10);
+  m.onRegistered(second!.conn, peerName(4), endpoint('192.0.2.99').ip, 10);
   m.onDisconnected(peerName(4));
   m.onEnded(second!.conn, 'shed', 20);
   m.serve([
@@ -251,7 +251,7 @@ test('who has eight connections dials a peer that was heard of a second later, a
     reachable: true,
   };
   const m = maker();
-  for (let i = 0; i < 8; i++) m.onRegistered(2 * i + 1, peerName(i + 2), 0);
+  for (let i = 0; i < 8; i++) m.onRegistered(2 * i + 1, peerName(i + 2), endpoint('192.0.2.99').ip, 0);
   m.discover([wanted], 5_000);
   t.is(m.nextTimeout(), 6_000);
   m.discover([], 5_500);
@@ -260,7 +260,7 @@ test('who has eight connections dials a peer that was heard of a second later, a
   m.discover([wanted], 7_900);
   t.deepEqual(dialsUntil(m, 60_000), { 8_000: 1 });
   const young = maker();
-  for (let i = 0; i < 7; i++) young.onRegistered(2 * i + 1, peerName(i + 2), 0);
+  for (let i = 0; i < 7; i++) young.onRegistered(2 * i + 1, peerName(i + 2), endpoint('192.0.2.99').ip, 0);
   young.discover([wanted], 5_000);
   t.is(young.nextTimeout(), 5_000);
 });

@@ -34,7 +34,7 @@ interface Stream {
 
 export class SimulatedNode {
   readonly name: PeerName;
-  readonly ip: string;
+  ip: string;
   readonly gossip: Gossip;
   readonly passwords: string[];
   readonly effects: GossipEffect[] = [];
@@ -156,6 +156,17 @@ export class Mesh {
   /** The machine vanishes: no FIN, nothing answers. */
   crash(node: SimulatedNode): void {
     node.alive = false;
+  }
+
+  /** The host has another address: connections that began at the old one are dead, which this end alone knows. */
+  move(node: SimulatedNode, ip: string): void {
+    node.ip = ip;
+    const cutOff = [...node.streams.keys()];
+    node.streams.clear();
+    this.act(node, (gossip, now) => {
+      for (const conn of cutOff) gossip.onClosed(conn, 'cut off', now);
+      gossip.onAddresses([endpoint(ip)], now);
+    });
   }
 
   stop(node: SimulatedNode): void {

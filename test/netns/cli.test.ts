@@ -1,6 +1,16 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { connect } from 'node:net';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
+import { checkSettings } from '../../cli/settings.ts';
 import { Lab, type LabHost } from '../../scripts/lab.ts';
 import { end, must, start } from '../../scripts/run.ts';
+import { callApi } from '../../router/api/client.ts';
+import { standardFlags } from '../cli/standard-flags.ts';
+
+const DAEMON = fileURLToPath(new URL('../../cli/daemon-process.js', import.meta.url));
 
 let labs = 0;
 
@@ -112,6 +122,15 @@ test('attach refuses what does not exist, what is attached, and addresses that a
   const taken = await host.weave(['attach', other, first.cidr]);
   t.is(taken.code, 1);
   t.true(taken.stderr.includes(first.address), taken.stderr);
+  const [{ id }] = JSON.parse(await host.mustWeave(['ps', '--json'])) as [{ id: string }];
+  await t.throwsAsync(callApi(host.socket, 'POST', '/release', { id }), {
+    message: new RegExp(`on an interface: weave-ts detach ${id} takes`),
+  });
+  await t.throwsAsync(callApi(host.socket, 'POST', '/claim', { id: 'mine', cidr: first.cidr }));
+  for (const own of ['cni:weave-ts/a/eth0', 'weave:expose', id])
+    await t.throwsAsync(callApi(host.socket, 'POST', '/allocate', { id: own }), {
+      message: /choose another/,
+    });
   t.is((await host.weave(['attach', other, 'ip:10.32.0'])).code, 1);
   t.is((await host.weave(['attach', other, 'net:192.0.2.0/24'])).code, 1);
   t.is((await must(['ip', '-n', other, '-o', 'link'])).trim().split('\n').length, 1, 'only loopback');
@@ -174,8 +193,11 @@ test('stop leaves interfaces for the next start, stop --clean removes everything
   await host.must(['iptables', '-P', 'FORWARD', 'DROP']);
   await host.launch([]);
   await host.container('a');
+  const idler = connect(host.socket).on('error', () => undefined);
+  t.teardown(() => idler.destroy());
   await host.mustWeave(['stop']);
   t.is((await host.weave(['status'])).code, 3);
+  t.is(await host.pid(), undefined, 'it ended in order, although a client had the API open');
   t.regex(await host.must(['ip', '-o', 'link']), /weave-tap/);
   await host.launch([]);
   await host.mustWeave(['expose']);
@@ -185,6 +207,26 @@ test('stop leaves interfaces for the next start, stop --clean removes everything
   t.is(after.includes('weave'), false, after);
   t.is((await host.must(['ip', '-o', 'addr'])).includes('10.3'), false);
   t.true(before.length > 0);
+});
+
+test('a launch that is broken off leaves nothing behind but its log', async (t) => {
+  const made = await lab(t, 1);
+  const host = made.hosts[0]!;
+  mkdirSync(dirname(host.socket), { recursive: true });
+  const before = await networkOf(host);
+  const place = { hostName: 'host1', socket: host.socket, passwordFile: undefined };
+  const flags = { ...standardFlags, stateDir: join(host.dir, 'state') };
+  const input = { settings: checkSettings(flags, [], place), passwords: [] };
+  const child = spawn('nsenter', [`--net=/run/netns/${host.netns}`, process.execPath, DAEMON], {
+    stdio: ['pipe', 'ignore', 'ignore', 'pipe'],
+  });
+  // Who launched it is gone: nobody will read what it reports.
+  child.stdio[3]!.destroy();
+  child.stdin!.end(JSON.stringify(input));
+  t.is(await new Promise((resolve) => child.on('close', resolve)), 1);
+  t.regex(await must(['cat', host.socket.replace('.sock', '.log')]), /the launch was broken off/);
+  t.deepEqual(readdirSync(dirname(host.socket)), ['api.log']);
+  t.is(await networkOf(host), before);
 });
 
 test('a password given on the command line or in the environment shows in no process afterwards', async (t) => {

@@ -14,7 +14,7 @@ export function unconverged(mesh: SimMesh, addresses: number): string[] {
   const views = mesh.living.flatMap((node) => viewProblem(mesh, node));
   if (views.length > 0) return views;
   // Cheap to look at; what counts is what the nodes say below.
-  const early = mesh.living.flatMap((node) => missingLinks(mesh, node));
+  const early = missingLinks(mesh);
   if (early.length > 0) return early;
   const open = mesh.addresses.open;
   if (open.length > 0) return [`requests without an answer: ${open.join(', ')}`];
@@ -61,10 +61,13 @@ function askedFor({ living, fullMeshLimit }: SimMesh, node: SimNode): SimNode[] 
   return others.filter(({ name }) => wanted.has(name));
 }
 
-function missingLinks(mesh: SimMesh, node: SimNode): string[] {
-  const missing = askedFor(mesh, node).filter((peer) => !node.up.has(peer.name));
-  if (missing.length === 0) return [];
-  return [`node ${node.number} has no link to ${missing.map(({ number }) => number).join(', ')}`];
+/** Links that the mesh asks for, by what each node sees of it now, and that are not up. */
+export function missingLinks(mesh: SimMesh): string[] {
+  return mesh.living.flatMap((node) => {
+    const missing = askedFor(mesh, node).filter((peer) => !node.up.has(peer.name));
+    if (missing.length === 0) return [];
+    return [`node ${node.number} has no link to ${missing.map(({ number }) => number).join(', ')}`];
+  });
 }
 
 function statusOf({ clock }: SimMesh, node: SimNode): ControlStatus | undefined {

@@ -1,7 +1,7 @@
 import { randomBelow, randomFraction } from '../../core/random.ts';
 import { SECOND } from '../../core/time.ts';
 import type { Millis } from '../../core/time.ts';
-import { unconverged } from './convergence.ts';
+import { missingLinks, unconverged } from './convergence.ts';
 import type { NetworkTerms } from './network.ts';
 import { SimMesh } from './sim-mesh.ts';
 import type { SimNode } from './sim-node.ts';
@@ -125,26 +125,30 @@ function judgeWholeMesh(mesh: SimMesh): void {
   addresses.audit(living);
 }
 
-/** Where connections are still being re-made, views change and trees with them: what counts is sent in between. */
+/**
+ * Where connections are still being re-made, views change and trees with them, and a link to where a new one leads takes
+ * its time: what counts is what is sent in between.
+ */
 function judgeBroadcasts(mesh: SimMesh): void {
   const { clock, living } = mesh;
   const versions = () => living.map(({ routes }) => routes?.version).join();
   for (const until = clock.now + CALM_WITHIN; clock.now < until;) {
     const before = versions();
+    const isLinked = missingLinks(mesh).length === 0;
     const senders = Array.from(
       { length: LAST_BROADCASTS },
       () => living[randomBelow(mesh.random, living.length)]!,
     );
     const numbers = senders.map((node) => mesh.broadcast(node));
     clock.runFor(BROADCAST_TAKES);
-    if (versions() !== before) continue;
+    if (!isLinked || versions() !== before) continue;
     for (const number of numbers) {
       const missing = living.length - 1 - mesh.reached(number);
       if (missing > 0) mesh.faults.push(`broadcast ${number} did not reach ${missing} nodes`);
     }
     return;
   }
-  mesh.faults.push(`no two views in a row are the same within ${CALM_WITHIN} ms`);
+  mesh.faults.push(`no two views in a row are the same, with all their links, within ${CALM_WITHIN} ms`);
 }
 
 /** Messages of the control plane that go from hop to hop arrive: each node's next hop is followed from all to all. */

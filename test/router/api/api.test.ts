@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -219,4 +219,25 @@ test('without a daemon the client says so, and a file that is no socket is left 
 test('a socket that a daemon serves is not taken from it', async (t) => {
   const socket = await serve(t, fakeDaemon([]));
   await t.throwsAsync(checkSocketPath(socket), { message: /a daemon already answers on/ });
+});
+
+test('the end of the API cuts off who waits and who has asked nothing, and frees the socket', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'weave-ts-api-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const socket = join(dir, 'api.sock');
+  let begun: (() => void) | undefined;
+  const waiting = new Promise<void>((resolve) => (begun = resolve));
+  const prime = () => {
+    begun?.();
+    return new Promise(() => undefined);
+  };
+  const api = createApi(fakeDaemon([], { prime }), silentLog);
+  await listenOnSocket(api, socket);
+  const silent = connect(socket);
+  const cutOff = new Promise((resolve) => silent.on('close', resolve));
+  const asked = t.throwsAsync(callApi(socket, 'POST', '/prime'), { message: /broke off/ });
+  await waiting;
+  await api.close();
+  await Promise.all([cutOff, asked]);
+  t.false(existsSync(socket));
 });

@@ -339,6 +339,22 @@ test('a peer that moves to another address is followed after it answers a probe 
   t.is(net.a.frames.length, came + 1);
 });
 
+test('a host that knows that it has moved says so to an idle peer at once, and lost ways are tried at once', (t) => {
+  const net = upNet();
+  net.run(14 * SECOND);
+  net.a.address = endpoint('192.0.2.77');
+  net.input(() => net.a.link.onMoved(net.now));
+  net.run(600);
+  t.deepEqual(net.b.link.report().address, endpoint('192.0.2.77'));
+  net.passes = () => false;
+  net.run(40 * SECOND);
+  net.passes = () => true;
+  net.input(() => net.a.link.onMoved(net.now));
+  net.run(500);
+  t.is(net.a.link.state, 'up');
+  t.deepEqual(net.b.link.report().address, endpoint('192.0.2.77'));
+});
+
 test('a new address that does not answer is forgotten and nothing moves', (t) => {
   const net = upNet();
   net.run(10 * SECOND);

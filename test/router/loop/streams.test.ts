@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import test from 'ava';
+import { parseIp } from '../../../core/address.ts';
 import { Streams } from '../../../router/loop/streams.ts';
 
 for (const host of ['127.0.0.1', 'localhost', 'no-such-host.invalid']) {
@@ -24,3 +25,34 @@ for (const host of ['127.0.0.1', 'localhost', 'no-such-host.invalid']) {
     t.pass();
   });
 }
+
+test('streams that begin at an address that is gone are reported as closed at once, others live on', async (t) => {
+  const said: string[] = [];
+  const note =
+    (what: string) =>
+    (...of: unknown[]) =>
+      void said.push([what, ...of.filter((each) => typeof each !== 'object')].join(' '));
+  const streams = new Streams({
+    onAccepted: note('accepted'),
+    onConnected: note('connected'),
+    onDialFailed: note('failed'),
+    onBytes: () => undefined,
+    onDrained: () => undefined,
+    onClosed: note('closed'),
+  });
+  t.teardown(() => streams.close());
+  const server = createServer().listen(0, '127.0.0.2');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  streams.dial(2, '127.0.0.2', port);
+  await once(server, 'connection');
+  while (!said.includes('connected 2')) await setTimeout(5);
+  streams.onAddressesGone([parseIp('127.0.0.2')!]);
+  t.deepEqual(said.splice(0), ['connected 2']);
+  streams.onAddressesGone([parseIp('127.0.0.1')!]);
+  const reason = 'this host no longer has the address that the connection began at';
+  t.deepEqual(said.splice(0), [`closed 2 ${reason}`]);
+  streams.onAddressesGone([parseIp('127.0.0.1')!]);
+  t.deepEqual(said, []);
+});

@@ -1,0 +1,35 @@
+import test from 'ava';
+import { formatEndpoint } from '../../core/address.ts';
+import { OwnAddresses } from '../../gossip/own-addresses.ts';
+import { endpoint } from './mesh.ts';
+
+function textOf(addresses: OwnAddresses): string[] {
+  return addresses.list().map(formatEndpoint);
+}
+
+test('what the host has comes first, then where others see it, in order and once', (t) => {
+  const addresses = new OwnAddresses([endpoint('192.0.2.9')]);
+  for (const ip of ['203.0.113.7', '192.0.2.9', '198.51.100.3', '0.0.0.0', '224.0.0.1'])
+    addresses.onSeen(endpoint(ip));
+  t.deepEqual(textOf(addresses), ['192.0.2.9:6783', '198.51.100.3:6783', '203.0.113.7:6783']);
+});
+
+test('an address that the host has lost is not published on, nor what others saw of it before', (t) => {
+  const addresses = new OwnAddresses([endpoint('192.0.2.9'), endpoint('192.0.2.10')]);
+  addresses.onSeen(endpoint('192.0.2.9'));
+  addresses.onSeen(endpoint('203.0.113.7'));
+  t.true(addresses.replace([endpoint('192.0.2.10'), endpoint('192.0.2.11')]));
+  t.deepEqual(textOf(addresses), ['192.0.2.10:6783', '192.0.2.11:6783']);
+  addresses.onSeen(endpoint('203.0.113.7'));
+  t.false(addresses.replace([endpoint('192.0.2.10'), endpoint('192.0.2.11'), endpoint('192.0.2.12')]));
+  t.is(textOf(addresses).at(-1), '203.0.113.7:6783', 'an address more leaves true what was seen');
+});
+
+test('no more than eight are published', (t) => {
+  const addresses = new OwnAddresses(Array.from({ length: 12 }, (_, i) => endpoint(`192.0.2.${i + 1}`)));
+  t.is(addresses.list().length, 8);
+  addresses.replace([endpoint('192.0.2.40')]);
+  for (let i = 0; i < 12; i++) addresses.onSeen(endpoint(`203.0.113.${i + 1}`));
+  t.is(addresses.list().length, 8);
+  t.is(textOf(addresses)[0], '192.0.2.40:6783');
+});

@@ -1,0 +1,79 @@
+import { networkInterfaces } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
+import test from 'ava';
+import { formatIp, type IpAddress } from '../../../core/address.ts';
+import { loadAddon, type AddressWatchHandle, type InterfaceAddress } from '../../../router/engine/addon.ts';
+import { AddressWatch, underlayAddresses } from '../../../router/loop/address-watch.ts';
+
+/** A host whose addresses the test changes. */
+class PlayedHost {
+  addresses: InterfaceAddress[];
+  onChange: (() => void) | undefined;
+
+  constructor(...texts: string[]) {
+    this.addresses = PlayedHost.listOf(texts);
+  }
+
+  static listOf(texts: readonly string[]): InterfaceAddress[] {
+    return texts.map((text) => {
+      const [name = '', address = ''] = text.split(' ');
+      return { name, address };
+    });
+  }
+
+  set(...texts: string[]): void {
+    this.addresses = PlayedHost.listOf(texts);
+    this.onChange?.();
+  }
+
+  hostAddresses(): InterfaceAddress[] {
+    return this.addresses;
+  }
+
+  watchAddresses(onChange: () => void): AddressWatchHandle {
+    this.onChange = onChange;
+    return {} as AddressWatchHandle;
+  }
+
+  stopWatchingAddresses(): void {
+    this.onChange = undefined;
+  }
+}
+
+test('addresses of one link and those of the bridge are no place to be reached at', (t) => {
+  const host = new PlayedHost('eth0 192.0.2.1', 'eth0 fe80::1', 'weave 10.32.0.1', 'eth1 2001:db8::1');
+  t.deepEqual(underlayAddresses('weave', host).map(formatIp), ['192.0.2.1', '2001:db8::1']);
+});
+
+test('an address that is taken away and another that is given soon after are one change', async (t) => {
+  const host = new PlayedHost('eth0 192.0.2.1', 'eth1 198.51.100.1');
+  const seen: string[] = [];
+  const onChange = (addresses: readonly IpAddress[], gone: readonly IpAddress[]) => {
+    seen.push(`${addresses.map(formatIp).join(' ')}, gone: ${gone.map(formatIp).join(' ')}`);
+  };
+  const watch = new AddressWatch({ bridge: 'weave', addon: host, onChange });
+  host.set('eth1 198.51.100.1');
+  host.set('eth0 192.0.2.2', 'eth1 198.51.100.1');
+  while (seen.length === 0) await setTimeout(20);
+  t.deepEqual(seen, ['192.0.2.2 198.51.100.1, gone: 192.0.2.1']);
+  host.set('weave 10.32.0.1', 'eth1 198.51.100.1', 'eth0 192.0.2.2', 'veth1 fe80::2');
+  await setTimeout(400);
+  t.is(seen.length, 1, 'nothing of it changed');
+  host.set('eth1 198.51.100.1');
+  watch.close();
+  await setTimeout(400);
+  t.is(seen.length, 1, 'nothing is told after the close');
+});
+
+test('the kernel names all addresses of this host that Node does, and can be asked to tell of changes', (t) => {
+  const addon = loadAddon();
+  const listed = addon.hostAddresses().map(({ name, address }) => `${name} ${address}`);
+  for (const [name, addresses] of Object.entries(networkInterfaces())) {
+    for (const { address, internal } of addresses ?? [])
+      t.is(listed.includes(`${name} ${address}`), !internal);
+  }
+  const watch = addon.watchAddresses(() => t.fail('nothing changed'));
+  addon.stopWatchingAddresses(watch);
+  addon.stopWatchingAddresses(watch);
+  t.throws(() => addon.stopWatchingAddresses({} as AddressWatchHandle));
+});
