@@ -143,8 +143,9 @@ export class TakeOverWatch {
     const why = this.#mesh.isKilled(node) ? 'E1' : reaches && this.#mesh.isCalm(node) ? undefined : 'E3';
     const hasRing = ringOf(node) !== undefined;
     this.#awaited.delete(node);
-    if (hasRing || why === undefined) this.#seededAlone.delete(node);
-    else this.#seededAlone.add(node);
+    if (!hasRing && why !== undefined) this.#seededAlone.add(node);
+    // It may have ended before it reached anybody, and be alone again.
+    else if (why === undefined || !this.#isBehindAnywhere(node)) this.#seededAlone.delete(node);
     for (const takeOver of this.#all) {
       // A seed list gives a host that had no ring what was its own at first.
       const isVictim = takeOver.taker !== node && takeOver.record.victim.owner === node.name;
@@ -199,6 +200,10 @@ export class TakeOverWatch {
   /** Has somebody stored a later value of it? */
   #isBehind(node: IpamNode, address: string): boolean {
     return this.#mesh.nodes.some((other) => this.#isLater(ringOf(other), node, address));
+  }
+
+  #isBehindAnywhere(node: IpamNode): boolean {
+    return [...this.#offsets.keys()].some((address) => this.#isBehind(node, address));
   }
 
   /** After its start, did it reach somebody who knew a later value of it, or was it about to reach somebody? */
