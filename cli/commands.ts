@@ -234,7 +234,9 @@ function addAddressCommands(program: Command, terminal: Terminal, call: Call): v
     .argument('[net]', 'net:CIDR or net:default')
     .option('--json', 'print JSON')
     .action(async (id: string, net: string | undefined, flags: JsonFlag) => {
-      if (net !== undefined && !net.startsWith('net:')) throw new UsageError(`"${net}" is not net:CIDR`);
+      if (net !== undefined && !net.startsWith('net:')) {
+        throw new BadValue(`"${net}" is not a subnet: write net:A.B.C.D/N or net:default`);
+      }
       const subnet = net === undefined || net === 'net:default' ? {} : { subnet: net.slice('net:'.length) };
       print(await call('POST', '/allocate', { id, ...subnet }), flags);
     });

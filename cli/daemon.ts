@@ -7,6 +7,7 @@ import type { TopologyEntry } from '../gossip/topology-entry.ts';
 import type { CheckOutcome, IpamRequest, IpamResult, RemovedPeer, ResetOutcome } from '../ipam/effects.ts';
 import type { InstallSettings } from '../plugin/cni/installation.ts';
 import { isSupported, SUPPORTED_VERSIONS } from '../plugin/cni/spec-version.ts';
+import { EXPOSE_ID, isOwnId } from '../plugin/host/attachment-record.ts';
 import type { AddressPort } from '../plugin/host/host-port.ts';
 import type { Attachments } from '../plugin/host/attachments.ts';
 import type {
@@ -233,17 +234,20 @@ export class RunningDaemon implements Daemon {
   }
 
   async allocate(id: string, subnet: string | undefined, signal: AbortSignal): Promise<readonly string[]> {
+    refuseOwnId(id);
     const cidr = subnet === undefined ? undefined : cidrOf(subnet);
     return [formatCidr(await this.#addresses.allocate(id, cidr, signal))];
   }
 
   async claim(id: string, cidr: string, signal: AbortSignal): Promise<readonly string[]> {
+    refuseOwnId(id);
     await this.#addresses.claim(id, cidrOf(cidr), signal);
     return [cidr];
   }
 
   async release(id: string, cidr: string | undefined): Promise<readonly string[]> {
     const wanted = cidr === undefined ? undefined : cidrOf(cidr);
+    if (this.#attachments.recordsOf(id).some((record) => record.id === id)) throw new Error(inUse(id));
     const held = await this.#addresses.lookup(id);
     await this.#addresses.release(id, wanted);
     const left = new Set((await this.#addresses.lookup(id)).map(formatCidr));
@@ -329,6 +333,17 @@ export class RunningDaemon implements Daemon {
 /** A topology entry with addresses and keys as text. */
 function printable(entry: TopologyEntry): Record<string, unknown> {
   return { ...entry, key: toHex(entry.key), addresses: entry.addresses.map(formatEndpoint) };
+}
+
+/** The daemon would take what is under it for its own, and give it back. */
+function refuseOwnId(id: string): void {
+  if (isOwnId(id)) throw new Error(`"${id}" looks like an identifier of the daemon's own: choose another`);
+}
+
+/** Its addresses are on an interface: given to somebody else, they would be in use twice. */
+function inUse(id: string): string {
+  const remedy = id === EXPOSE_ID ? 'hide' : `detach ${id}`;
+  return `the addresses of "${id}" are on an interface: weave-ts ${remedy} takes them off it and releases them`;
 }
 
 function cidrOf(text: string): Cidr {

@@ -3,8 +3,8 @@ import { BadValue } from './exit.ts';
 
 /** Every flag's environment variable is this and the flag's name: --no-discovery is WEAVE_TS_NO_DISCOVERY. */
 const PREFIX = 'WEAVE_TS_';
-/** `--version` asks for nothing that a variable could keep, and passwords have a variable of their own. */
-const WITHOUT_VARIABLE = ['--version', '--password'];
+/** The first two ask for nothing that a variable could keep, and passwords have a variable of their own. */
+const WITHOUT_VARIABLE = ['--help', '--version', '--password'];
 const YES = ['1', 'true', 'yes'];
 const NO = ['0', 'false', 'no'];
 

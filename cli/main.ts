@@ -4,7 +4,7 @@ import { NoDaemon } from '../router/api/client.ts';
 import { addCniCommands } from './cni-command.ts';
 import { addClientCommands } from './commands.ts';
 import { applyEnvironment, variableOf } from './environment.ts';
-import { EXIT_FAILED, EXIT_NO_DAEMON, EXIT_OK, EXIT_USAGE, UsageError } from './exit.ts';
+import { BadValue, EXIT_FAILED, EXIT_NO_DAEMON, EXIT_OK, EXIT_USAGE, UsageError } from './exit.ts';
 import { addLaunchCommand } from './launch-command.ts';
 import { DEFAULT_SOCKET, pathValue } from './settings.ts';
 import { VERSION } from './version.ts';
@@ -62,12 +62,22 @@ function exitCodeOf(error: unknown): number {
   return error instanceof NoDaemon ? EXIT_NO_DAEMON : EXIT_FAILED;
 }
 
+/** Whatever bytes are no UTF-8 reach us as U+FFFD, so that two words that differ would be one. Throws {@link BadValue}. */
+function checkEncoding(words: readonly string[]): void {
+  const position = words.findIndex((word) => word.includes('\uFFFD'));
+  if (position >= 0)
+    throw new BadValue(`argument ${position + 1} is not UTF-8 text: write it in that encoding`);
+}
+
+// There is nobody left to be told; the exit code still says what became of it.
+process.stderr.on('error', () => undefined);
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.stderr.write(`weave-ts: cannot write the output (${error.code ?? error.message})\n`);
   process.exit(EXIT_FAILED);
 });
 
 try {
+  checkEncoding(process.argv.slice(2));
   await buildProgram().parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOf(error);

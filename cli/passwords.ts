@@ -29,6 +29,7 @@ export function readPasswords(sources: PasswordSources): Passwords {
   ].flat();
   if (given.length > 1) throw new UsageError(`${given.join(' and ')} are both given: use one of them`);
   if (sources.file !== undefined) return readPasswordFile(sources.file);
+  if (environment?.includes('\uFFFD') === true) throw new BadValue(`WEAVE_PASSWORD ${NOT_UTF8}`);
   const single = sources.flag ?? environment;
   if (single === '') throw new BadValue('--password is empty: leave it out for a mesh without one');
   return { accepted: single === undefined ? [] : [single], warning: undefined };
@@ -66,12 +67,15 @@ export function readPasswordFile(path: string): Passwords {
   };
 }
 
+/** What stands for bad bytes would be another password, and a weaker one. */
+const NOT_UTF8 = 'is not UTF-8 text: write the password in that encoding';
+
 /** Wipes the bytes. */
 function decode(bytes: Uint8Array, path: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw new BadValue(`the password file ${path} is not UTF-8 text: write the password in that encoding`);
+    throw new BadValue(`the password file ${path} ${NOT_UTF8}`);
   } finally {
     bytes.fill(0);
   }

@@ -29,6 +29,7 @@ export class Installation {
   readonly #log: Log;
   #settings: InstallSettings | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #failure: string | undefined;
   #closed = false;
 
   /** `socket` is what the configuration must name; undefined if the plugin finds it by itself. */
@@ -57,7 +58,10 @@ export class Installation {
       if (await this.#isReady()) return await this.#write(settings);
     } catch (error) {
       const fields = { directory: settings.confDir, error: messageOf(error) };
-      this.#log.log('warn', 'the CNI configuration could not be written', fields);
+      // It is tried each second: what is said already need not be said again.
+      if (fields.error !== this.#failure)
+        this.#log.log('warn', 'the CNI configuration could not be written', fields);
+      this.#failure = fields.error;
     }
     if (!this.#closed) this.#timer = setTimeout(() => void this.start(), POLL_MS);
   }
@@ -84,6 +88,7 @@ export class Installation {
     const unfinished = `${path}.unfinished`;
     await writeFile(unfinished, conflistText({ cniVersion, socket: this.#socket, present }), { mode: 0o644 });
     await rename(unfinished, path);
+    this.#failure = undefined;
     this.#log.log('info', 'the CNI configuration is there', { path });
   }
 }

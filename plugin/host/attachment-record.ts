@@ -28,6 +28,11 @@ export const POD_PREFIX = 'cni:';
 /** Begins the identities of addresses leased to other plugins. */
 export const LEASE_PREFIX = 'cni-ipam:';
 
+/** Whether an identity is one that this daemon gives by itself; the second kind are those of namespaces. */
+export function isOwnId(id: string): boolean {
+  return ['weave:', 'netns:', POD_PREFIX, LEASE_PREFIX].some((prefix) => id.startsWith(prefix));
+}
+
 export const ATTACHMENT_KEY_PREFIX = 'attachments/';
 
 export function attachmentKey(id: string): string {

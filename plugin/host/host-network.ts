@@ -111,8 +111,9 @@ export class HostNetwork implements HostPort {
     const generation = await this.#generation();
     const isSame = generation !== undefined && generation === this.#firewallSeen;
     if (isSame && !(await usesLegacyTables(this.#host))) return;
-    this.#firewallSeen = generation;
     this.#firewallProblems = await openForwarding(this.#host, bridge, changeFirewall);
+    // What could not be read or changed may be the next time.
+    this.#firewallSeen = this.#firewallProblems.length === 0 ? generation : undefined;
   }
 
   /** What the operator has to see to, in sentences for `status`: a broken bridge, chains of others that drop our packets. */

@@ -44,16 +44,17 @@ export function runProgram(
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, [...args], { stdio: 'pipe', env: commandEnvironment() });
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      reject(new CommandError(program, startFailure(error), { errno: error.code }));
+    });
+    // It did not start; where no descriptors are left it has no pipes either.
+    if (child.pid === undefined) return;
     const output = new BoundedOutput(child, options.maxOutput ?? DEFAULT_MAX_OUTPUT);
     let failure: string | undefined;
     const timer = setTimeout(() => {
       failure = 'no answer in time';
       child.kill('SIGKILL');
     }, options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
-    child.on('error', (error: NodeJS.ErrnoException) => {
-      clearTimeout(timer);
-      reject(new CommandError(program, startFailure(error), { errno: error.code }));
-    });
     child.on('close', (code) => {
       clearTimeout(timer);
       const stderr = output.stderr();

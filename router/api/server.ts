@@ -80,7 +80,7 @@ export class ApiServer {
     if (body === undefined) return;
     const answer =
       body === 'too-long'
-        ? refusal(413, `a body of at most ${most} bytes`)
+        ? refusal(413, `the request is longer than ${most} bytes`)
         : await this.answer({ method, url, type: headers['content-type'], body }, gone.signal);
     send(response, answer, body === 'too-long');
   }

@@ -40,6 +40,7 @@ test('help and version are answers, however they are asked for', async (t) => {
   );
   t.regex(help!.stdout, /Usage: weave-ts launch/);
   t.deepEqual(help, flag);
+  t.notRegex(help!.stdout, /WEAVE_TS_(HELP|VERSION|PASSWORD)\b/, 'variables that nobody reads');
   t.deepEqual(version, versionFlag);
   t.regex(version!.stdout, /^weave-ts \d+\.\d+\.\d+\n$/);
   t.is(version!.code, 0);
@@ -58,6 +59,33 @@ test('the environment reaches the program and its commands, and a bad variable e
     stderr: 'weave-ts: WEAVE_TS_CLEAN "maybe" is neither yes nor no: write 1 or 0\n',
   });
   t.regex((await weave(['attach', '--help'])).stdout, /WEAVE_TS_DEFAULT_ROUTE/);
+});
+
+test('words that are not UTF-8 are refused by their position, as two that differ would look the same', async (t) => {
+  const shell = spawn('bash', ['-c', `exec "$0" "$1" release $'\\xff'`, process.execPath, MAIN]);
+  const ended = new Promise((resolve) => shell.on('close', resolve));
+  t.is(await text(shell.stderr), 'weave-ts: argument 2 is not UTF-8 text: write it in that encoding\n');
+  t.is(await ended, 1);
+});
+
+test('a bad subnet is a bad value, told with what would be right', async (t) => {
+  t.deepEqual(await weave(['allocate', 'a', '10.32.0.0/24']), {
+    code: 1,
+    stdout: '',
+    stderr: 'weave-ts: "10.32.0.0/24" is not a subnet: write net:A.B.C.D/N or net:default\n',
+  });
+});
+
+test('the exit code says what was wrong even where the sentence cannot be written', async (t) => {
+  const full = openSync('/dev/full', 'w');
+  t.teardown(() => closeSync(full));
+  for (const [args, code] of [
+    [['bogus'], 2],
+    [['--socket', '/nonexistent/api.sock', 'status'], 3],
+  ] as const) {
+    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', full] });
+    t.is(await new Promise((resolve) => child.on('close', resolve)), code);
+  }
 });
 
 test('output that cannot be written exits 1 with one line', async (t) => {

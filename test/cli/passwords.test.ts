@@ -51,6 +51,13 @@ test('an absent file, a directory, an empty file and one of three lines are refu
   t.throws(() => readPasswords({ ...none, flag: '' }), { instanceOf: BadValue });
 });
 
+test('a variable that is not UTF-8 is refused too', (t) => {
+  t.throws(() => readPasswords({ ...none, environment: 'p\u{fffd}ss' }), {
+    instanceOf: BadValue,
+    message: 'WEAVE_PASSWORD is not UTF-8 text: write the password in that encoding',
+  });
+});
+
 test('a file that is not UTF-8 is refused by name, whatever its bad bytes would be read as', (t) => {
   const path = file(t, '');
   for (const bytes of [[0x61, 0xff, 0x0a], [0x70, 0xe4, 0x73, 0x73], [0xc3]]) {

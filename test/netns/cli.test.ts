@@ -7,6 +7,7 @@ import test, { type ExecutionContext } from 'ava';
 import { checkSettings } from '../../cli/settings.ts';
 import { Lab, type LabHost } from '../../scripts/lab.ts';
 import { end, must, start } from '../../scripts/run.ts';
+import { callApi } from '../../router/api/client.ts';
 import { standardFlags } from '../cli/standard-flags.ts';
 
 const DAEMON = fileURLToPath(new URL('../../cli/daemon-process.js', import.meta.url));
@@ -121,6 +122,15 @@ test('attach refuses what does not exist, what is attached, and addresses that a
   const taken = await host.weave(['attach', other, first.cidr]);
   t.is(taken.code, 1);
   t.true(taken.stderr.includes(first.address), taken.stderr);
+  const [{ id }] = JSON.parse(await host.mustWeave(['ps', '--json'])) as [{ id: string }];
+  await t.throwsAsync(callApi(host.socket, 'POST', '/release', { id }), {
+    message: new RegExp(`on an interface: weave-ts detach ${id} takes`),
+  });
+  await t.throwsAsync(callApi(host.socket, 'POST', '/claim', { id: 'mine', cidr: first.cidr }));
+  for (const own of ['cni:weave-ts/a/eth0', 'weave:expose', id])
+    await t.throwsAsync(callApi(host.socket, 'POST', '/allocate', { id: own }), {
+      message: /choose another/,
+    });
   t.is((await host.weave(['attach', other, 'ip:10.32.0'])).code, 1);
   t.is((await host.weave(['attach', other, 'net:192.0.2.0/24'])).code, 1);
   t.is((await must(['ip', '-n', other, '-o', 'link'])).trim().split('\n').length, 1, 'only loopback');

@@ -98,8 +98,10 @@ test('a directory that cannot be written is told and tried again until the daemo
   const { daemon, settings, confDir, files, warnings } = bench(t);
   mkdirSync(join(confDir, '..'));
   writeFileSync(confDir, 'in the way');
-  await daemon().set(settings);
-  t.deepEqual(warnings, ['the CNI configuration could not be written']);
+  const first = daemon();
+  await first.set(settings);
+  await first.start();
+  t.deepEqual(warnings, ['the CNI configuration could not be written'], 'the same is said once');
   const ended = daemon();
   await ended.start();
   ended.close();

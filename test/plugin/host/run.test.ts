@@ -25,6 +25,19 @@ test('a program that is not there is told by name', async (t) => {
   t.like(error, { errno: 'ENOENT', message: 'wt-no-such-program: no such program' });
 });
 
+test('where no descriptors are left a program is refused, and the process goes on', async (t) => {
+  const run = new URL('../../../plugin/host/run.js', import.meta.url).href;
+  const code = `
+    import { openSync } from 'node:fs';
+    import { runProgram } from ${JSON.stringify(run)};
+    try { for (;;) openSync('/dev/null', 'r'); } catch {}
+    await runProgram('true', []).catch((error) => console.log(error.name, error.errno));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    console.log('goes on');`;
+  const few = 'ulimit -n 64; exec "$0" --input-type=module -e "$1"';
+  t.is(await runProgram('bash', ['-c', few, process.execPath, code]), 'CommandError EMFILE\ngoes on\n');
+});
+
 test('time and output are bounded', async (t) => {
   await t.throwsAsync(runProgram('sleep', ['30'], { timeoutMs: 50 }), {
     message: 'sleep: no answer in time',
