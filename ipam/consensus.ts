@@ -172,7 +172,9 @@ export class Consensus {
   #followAccepted(others: readonly VoterEntry[]): void {
     const best = highestAccepted(others);
     if (best === undefined || !this.#mayAccept(best.ballot)) return;
-    this.#write({ promised: best.ballot, accepted: best });
+    const votes = others.filter(({ accepted }) => sameBallot(accepted?.ballot, best.ballot));
+    const voters = Math.max(this.#own.voters, this.#expected, ...votes.map((entry) => entry.voters));
+    this.#write({ promised: best.ballot, accepted: best, voters });
   }
 
   /** Once a quorum promised this peer's ballot: what was accepted already, else a cluster of the voters at hand. */
@@ -181,7 +183,7 @@ export class Consensus {
     if (ballot === undefined || ballot.proposer !== this.#own.name || !this.#mayAccept(ballot)) return;
     const voters = [...others, this.#own].filter((entry) => entry.voters > 0);
     const promises = voters.filter((entry) => sameBallot(entry.promised, ballot));
-    if (promises.length < this.#standing.quorum) return;
+    if (promises.length < this.#quorumFor(promises)) return;
     const outcome = highestAccepted(voters)?.outcome ?? this.#newOutcome(voters);
     this.#write({ accepted: { ballot, outcome } });
   }
@@ -209,9 +211,14 @@ export class Consensus {
     for (const { accepted } of voters) {
       if (accepted === undefined) continue;
       const same = voters.filter((entry) => sameBallot(entry.accepted?.ballot, accepted.ballot));
-      if (same.length >= this.#standing.quorum) return accepted.outcome;
+      if (same.length >= this.#quorumFor(same)) return accepted.outcome;
     }
     return undefined;
+  }
+
+  /** Whose votes are counted, in reach or not, also say how many it takes: who knows of no other voter needs more than one. */
+  #quorumFor(votes: readonly VoterEntry[]): number {
+    return quorumOf(Math.max(this.#expected, ...votes.map(({ voters }) => voters)));
   }
 
   #mayPromise(ballot: Ballot): boolean {

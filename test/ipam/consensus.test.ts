@@ -204,6 +204,61 @@ test('a restarted peer that has promised does not elect itself alone, though it 
   t.is(again.standing.quorum, 2);
 });
 
+test('one vote of several that were expected is no outcome, for whoever hears of it before it knows the voters', (t) => {
+  const ballot = { round: 1, proposer: peer(1) };
+  const outcome = {
+    clusterId: '01'.repeat(16),
+    owners: [{ owner: peer(1), generation: '00000000000000a0' }],
+  };
+  const vote = (n: number): VoterEntry => ({
+    type: 'voter',
+    range: '10.32.0.0/12',
+    name: peer(n),
+    generation: `00000000000000a${n}`,
+    version: 3,
+    voters: 3,
+    wanted: true,
+    promised: ballot,
+    accepted: { ballot, outcome },
+  });
+  const observer = (): Consensus =>
+    new Consensus({
+      self: { owner: peer(9), generation: '00000000000000a9' },
+      range: '10.32.0.0/12',
+      voters: 0,
+      random: new SeededRandom(1),
+      restored: undefined,
+    });
+  const one = observer();
+  one.step([vote(1)], new Map(), 0);
+  t.is(one.outcome, undefined);
+  const two = observer();
+  two.step([vote(1), vote(2)], new Map(), 0);
+  t.deepEqual(two.outcome, outcome);
+});
+
+test('who accepts what a voter proposed that expects more voters says so with its vote', (t) => {
+  const election = new Election(1, [1, 5]);
+  const [a, b] = election.voters as [Voter, Voter];
+  const ballot = { round: 1, proposer: b.name };
+  const accepted = { ballot, outcome: { clusterId: '01'.repeat(16), owners: [] } };
+  a.consensus.step([{ ...b.consensus.own, promised: ballot, accepted }], new Map(), 0);
+  t.like(a.consensus.own, { accepted, voters: 5 });
+  t.is(a.consensus.outcome, undefined);
+});
+
+test('promises of a voter that expects more voters do not make a quorum of fewer, although it is out of reach by then', (t) => {
+  const election = new Election(1, [2, 2]);
+  const [a, b] = election.voters as [Voter, Voter];
+  a.consensus.want();
+  a.consensus.step([b.consensus.own], new Map([[b.name, b.generation]]), 0);
+  const promised = { ...b.consensus.own, version: 9, promised: a.consensus.own.promised };
+  a.consensus.step([{ ...promised, voters: 5 }], new Map(), 1);
+  t.is(a.consensus.own.accepted, undefined);
+  a.consensus.step([promised], new Map(), 2);
+  t.not(a.consensus.own.accepted, undefined);
+});
+
 test('any two quorums of the expected voters share one', (t) => {
   t.deepEqual([1, 2, 3, 4, 5].map(quorumOf), [1, 2, 2, 3, 3]);
 });

@@ -106,6 +106,7 @@ export class TakeOverWatch {
   /** The node has other state than it had: none, or that of a while ago. */
   onReplaced(node: IpamNode): void {
     this.#rings.set(node, ringOf(node));
+    this.#awaited.delete(node);
     for (const takeOver of this.#all) if (takeOver.taker === node) this.#forgotten.add(takeOver);
     for (const [other, awaited] of this.#awaited) {
       const rings = new Map([...awaited.rings].filter(([name]) => name !== node.name));
@@ -142,8 +143,9 @@ export class TakeOverWatch {
     const why = this.#mesh.isKilled(node) ? 'E1' : reaches && this.#mesh.isCalm(node) ? undefined : 'E3';
     const hasRing = ringOf(node) !== undefined;
     this.#awaited.delete(node);
-    if (hasRing || why === undefined) this.#seededAlone.delete(node);
-    else this.#seededAlone.add(node);
+    if (!hasRing && why !== undefined) this.#seededAlone.add(node);
+    // It may have ended before it reached anybody, and be alone again.
+    else if (why === undefined || !this.#isBehindAnywhere(node)) this.#seededAlone.delete(node);
     for (const takeOver of this.#all) {
       // A seed list gives a host that had no ring what was its own at first.
       const isVictim = takeOver.taker !== node && takeOver.record.victim.owner === node.name;
@@ -200,6 +202,10 @@ export class TakeOverWatch {
     return this.#mesh.nodes.some((other) => this.#isLater(ringOf(other), node, address));
   }
 
+  #isBehindAnywhere(node: IpamNode): boolean {
+    return [...this.#offsets.keys()].some((address) => this.#isBehind(node, address));
+  }
+
   /** After its start, did it reach somebody who knew a later value of it, or was it about to reach somebody? */
   #wasTold(node: IpamNode, address: string): boolean {
     const awaited = this.#awaited.get(node);
@@ -216,10 +222,13 @@ export class TakeOverWatch {
     return value !== undefined && (own === undefined || compareValues(value, own) > 0);
   }
 
-  /** A node hands out an address: not one that was taken over and is not free yet. */
+  /** A node hands out an address: not one that was taken over and is not free yet, nor before it may after its start. */
   onHold(node: IpamNode, address: string): void {
     const offset = this.#offsets.get(address);
     if (offset === undefined) return;
+    if (this.#awaited.get(node)?.isConnecting === true) {
+      this.#mesh.fault('too soon', `node ${node.number} gives ${address} out while it is being connected`);
+    }
     for (const takeOver of this.#of(address)) {
       if (!this.#isByThisTakeOver(takeOver, node, offset)) continue;
       const { waiting, restsUntil } = takeOver;
