@@ -314,7 +314,8 @@ class DaemonProcess {
     const ended = this.#end(clean, 0, clean ? 'stop --clean' : 'stop');
     const problem = clean ? await ended : undefined;
     if (problem !== undefined) {
-      throw new BadValue(`the daemon stops, but not all that it made could be removed: ${problem}`);
+      const what = `the daemon stops, but not all that it made could be removed (${problem})`;
+      throw new BadValue(`${what}: launch it and stop --clean again`);
     }
   }
 
@@ -325,16 +326,23 @@ class DaemonProcess {
     this.#log.log('info', 'the daemon stops', { why });
     setTimeout(() => process.exit(code), clean ? CLEAN_LIMIT_MS : STOP_LIMIT_MS);
     try {
-      await this.#closeParts();
-      if (clean) await this.#cni?.uninstall();
-      if (clean) await this.#host.network.clean();
-      await this.onEnd();
+      await this.#endAll(clean);
       void this.#leave(code);
       return undefined;
     } catch (error) {
       this.#report('the end was not orderly', error);
       void this.#leave(code === 0 ? 1 : code);
       return messageOf(error);
+    }
+  }
+
+  async #endAll(clean: boolean): Promise<void> {
+    try {
+      await this.#closeParts();
+      if (clean) await this.#cni?.uninstall();
+      if (clean) await this.#host.network.clean();
+    } finally {
+      await this.onEnd();
     }
   }
 

@@ -50,6 +50,11 @@ export function counted(count: number, one: string, many: string): string {
   return `${count} ${count === 1 ? one : many}`;
 }
 
+/** A peer for people: by its nickname, if it is known. */
+export function labelled(name: string, nickname: string): string {
+  return nickname === '' ? name : `${nickname} (${name})`;
+}
+
 function padded(cell: string, width: number): string {
   return cell + ' '.repeat(width - visibleLength(cell));
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { CheckOutcome, RemovedPeer, ResetOutcome } from '../ipam/effects.ts';
 import { BadValue } from './exit.ts';
-import { counted } from './render.ts';
+import { counted, labelled } from './render.ts';
 import type { Call, JsonFlag, Terminal } from './terminal.ts';
 import { json } from './terminal.ts';
 
@@ -111,8 +111,4 @@ function checkText({ nodes, problems, notes }: CheckOutcome): string {
     problems.length === 0 ? 'nothing is wrong' : counted(problems.length, 'problem', 'problems');
   const noted = notes.map((note) => `note: ${note}\n`);
   return `${lines.join('')}${noted.join('')}${answered} of ${counted(nodes.length, 'node', 'nodes')} answered: ${summary}\n`;
-}
-
-function labelled(name: string, nickname: string): string {
-  return nickname === '' ? name : `${nickname} (${name})`;
 }

@@ -2,7 +2,7 @@ import type { ConnectionStatus, PeerStatus, TargetStatus } from '../gossip/statu
 import type { ConflictStatus, IpamStatus, OwnedStatus, QuarantineStatus } from '../ipam/status.ts';
 import type { LinkStatus, RouterStatus, StatusDocument } from '../router/status.ts';
 import { CONNECTION_DROP } from '../router/status.ts';
-import { byteCount, counted, fields, painted, table, type Tone } from './render.ts';
+import { byteCount, counted, fields, labelled, painted, table, type Tone } from './render.ts';
 
 /** The parts of `status PART`; each knows its share of the document and how a person reads it. */
 export const STATUS_PARTS = {
@@ -108,10 +108,6 @@ function quarantineText(one: QuarantineStatus): string {
 function conflictText({ address, user, userNickname, id, owner, ownerNickname }: ConflictStatus): string {
   const holder = id === '' ? labelled(user, userNickname) : `"${id}" on this host`;
   return `${address} in use by ${holder}, belongs to ${labelled(owner, ownerNickname)}`;
-}
-
-function labelled(name: string, nickname: string): string {
-  return nickname === '' ? name : `${nickname} (${name})`;
 }
 
 const CONNECTION_TONES: Record<ConnectionStatus['state'], Tone> = {

@@ -6,9 +6,8 @@
  * without what some builds of Node hide.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fail, here, nodeHeaders, warnings } from './toolchain.mjs';
+import { join } from 'node:path';
+import { compile, fail, here, nodeHeaders } from './toolchain.mjs';
 
 const sanitize = process.argv.includes('--sanitize');
 const limitAt = process.argv.indexOf('--counter-limit');
@@ -33,36 +32,18 @@ if (spawnSync(compiler, ['--version']).error !== undefined) {
   );
 }
 
-const sources = readdirSync(join(here, 'src')).filter((name) => name.endsWith('.c'));
 const output =
   limitedOutput ?? evpOutput ?? join(here, 'build', sanitize ? 'weave_ts.asan.node' : 'weave_ts.node');
-const unfinished = `${output}.${process.pid}`;
-mkdirSync(dirname(output), { recursive: true });
-const { status } = spawnSync(
-  compiler,
-  [
-    '-std=gnu11',
-    '-D_GNU_SOURCE',
-    ...mode,
-    ...warnings,
-    '-fPIC',
-    '-shared',
-    '-fvisibility=hidden',
-    '-DNAPI_VERSION=8',
-    ...(counterLimit === undefined ? [] : [`-DCOUNTER_LIMIT=${counterLimit}`]),
-    ...(evpOutput === undefined ? [] : ['-DCIPHER_BY_EVP']),
-    // Not ours to warn about.
-    '-isystem',
-    nodeHeaders(),
-    ...sources.sort().map((name) => join(here, 'src', name)),
-    '-o',
-    unfinished,
-  ],
-  { stdio: 'inherit' },
-);
-if (status !== 0) {
-  rmSync(unfinished, { force: true });
-  fail('the addon did not compile.');
-}
-// A running process keeps the file that it has mapped.
-renameSync(unfinished, output);
+const options = [
+  ...mode,
+  '-fPIC',
+  '-shared',
+  '-fvisibility=hidden',
+  '-DNAPI_VERSION=8',
+  ...(counterLimit === undefined ? [] : [`-DCOUNTER_LIMIT=${counterLimit}`]),
+  ...(evpOutput === undefined ? [] : ['-DCIPHER_BY_EVP']),
+  // Not ours to warn about.
+  '-isystem',
+  nodeHeaders(),
+];
+compile(compiler, options, 'src', output, 'the addon');

@@ -1,5 +1,6 @@
-/** What building the addon and building its fuzz target have in common. */
-import { existsSync, readFileSync } from 'node:fs';
+/** What building the addon, the CNI program and the fuzz target have in common. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -19,6 +20,20 @@ export const warnings = [
 export function fail(sentence) {
   process.stderr.write(`native/${basename(process.argv[1])}: ${sentence}\n`);
   process.exit(1);
+}
+
+/** Makes `output`, which `what` names, of all C files in `folder`. A process that runs it keeps the file that it has mapped. */
+export function compile(compiler, options, folder, output, what) {
+  const sources = readdirSync(join(here, folder)).filter((name) => name.endsWith('.c'));
+  const paths = sources.sort().map((name) => join(here, folder, name));
+  const unfinished = `${output}.${process.pid}`;
+  mkdirSync(dirname(output), { recursive: true });
+  const all = ['-std=gnu11', '-D_GNU_SOURCE', ...warnings, ...options, ...paths, '-o', unfinished];
+  if (spawnSync(compiler, all, { stdio: 'inherit' }).status !== 0) {
+    rmSync(unfinished, { force: true });
+    fail(`${what} did not compile.`);
+  }
+  renameSync(unfinished, output);
 }
 
 /** The directory of node_api.h that belongs to the running Node. */

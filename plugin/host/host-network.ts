@@ -127,16 +127,24 @@ export class HostNetwork implements HostPort {
     return this.#bridgeProblem;
   }
 
-  /** Removes all that this daemon and its predecessors made: attached interfaces, TAP, bridge, tables, rules. */
+  /**
+   * Removes all that this daemon and its predecessors made: attached interfaces, TAP, bridge, tables, rules. What fails
+   * keeps nothing else from being removed, and is thrown in the end.
+   */
   async clean(): Promise<void> {
     const { bridge, tap } = this.settings;
     const ports = [...(await listPorts(this.#host))].filter(
       ([, master]) => master === bridge || master === undefined,
     );
     const doomed = [...ports.map(([name]) => name), tap, bridge];
-    await this.#kernel.run(this.#host.netns, doomed.map(removeLink));
-    await closeForwarding(this.#host, bridge);
-    await removeRuleset(this.#host);
+    const removals = [
+      () => this.#kernel.run(this.#host.netns, doomed.map(removeLink)),
+      () => closeForwarding(this.#host, bridge),
+      () => removeRuleset(this.#host),
+    ];
+    const failures: unknown[] = [];
+    for (const remove of removals) await remove().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Packets that our rules stopped, by counter; empty where they cannot be read. */

@@ -4,6 +4,7 @@ import { loadAddon } from '../../router/engine/addon.ts';
 import type { Addon } from '../../router/engine/addon.ts';
 import { HostError } from './host-error.ts';
 import { u32 } from './netlink-message.ts';
+import { Turns } from './turns.ts';
 
 /** One thing that the kernel is asked to do. */
 export interface KernelStep {
@@ -53,27 +54,18 @@ const AT_ONCE = 2;
 /** By the addon, on threads beside the event loop. */
 export class Kernel implements KernelPort {
   readonly #addon: KernelAddon;
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
+  readonly #turns = new Turns(AT_ONCE);
 
   constructor(addon: KernelAddon = loadAddon()) {
     this.#addon = addon;
   }
 
   async run(netns: string | undefined, steps: readonly KernelStep[]): Promise<Uint8Array> {
-    if (this.#running >= AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#running++;
-    try {
-      const outcome = await this.#addon.kernelRun(netns, encodeSteps(steps));
-      if (outcome.code === '') return outcome.replies;
-      const { code, reason, said, step } = outcome;
-      const what = steps[step]?.what ?? `enter the network namespace ${netns ?? 'of the daemon'}`;
-      throw new KernelError(what, code, `${reason} (${code}${said === '' ? '' : `: ${said}`})`, step);
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#running--;
-      else next();
-    }
+    const outcome = await this.#turns.take(() => this.#addon.kernelRun(netns, encodeSteps(steps)));
+    if (outcome.code === '') return outcome.replies;
+    const { code, reason, said, step } = outcome;
+    const what = steps[step]?.what ?? `enter the network namespace ${netns ?? 'of the daemon'}`;
+    throw new KernelError(what, code, `${reason} (${code}${said === '' ? '' : `: ${said}`})`, step);
   }
 
   namespaceNumber(path: string): bigint | undefined {

@@ -60,8 +60,13 @@ export function answers(path: string): Promise<boolean> {
       socket.destroy();
       resolve(true);
     });
-    socket.once('error', () => resolve(false));
+    // With any other error somebody is there, who may be too busy to be reached (EAGAIN).
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(!isAbsence(code)));
   });
+}
+
+function isAbsence(code: string | undefined): boolean {
+  return code === 'ENOENT' || code === 'ECONNREFUSED';
 }
 
 function settle(
@@ -87,16 +92,12 @@ function errorText(answer: unknown): string | undefined {
 }
 
 function callFailed(socketPath: string, error: NodeJS.ErrnoException): Error {
-  switch (error.code) {
-    case 'ENOENT':
-    case 'ECONNREFUSED':
-      return new NoDaemon(
-        `no daemon answers on ${socketPath}: start one with "weave-ts launch", or name its --socket`,
-      );
-    case 'EACCES':
-    case 'EPERM':
-      return new NoDaemon(`may not open ${socketPath}: run as root`);
-    default:
-      return new NoDaemon(`the daemon on ${socketPath} broke off: ${error.message}`);
+  if (isAbsence(error.code)) {
+    return new NoDaemon(
+      `no daemon answers on ${socketPath}: start one with "weave-ts launch", or name its --socket`,
+    );
   }
+  if (error.code === 'EACCES' || error.code === 'EPERM')
+    return new NoDaemon(`may not open ${socketPath}: run as root`);
+  return new NoDaemon(`the daemon on ${socketPath} broke off: ${error.message}`);
 }

@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { decodeCallBody } from '../../../plugin/cni/call-body.ts';
+import { Turns } from '../../../plugin/host/turns.ts';
 import { callCni, NETWORK, SHIM, startCni } from '../../netns/cni-lab.ts';
 import type { CniCall, CniOutcome } from '../../netns/cni-lab.ts';
 
@@ -107,21 +108,7 @@ function reply(status: string, body: string): (socket: Socket) => void {
 }
 
 /** Calls under way at once. Of more, on a busy machine, some would not get their input within their time. */
-const AT_ONCE = 4;
-const waiting: (() => void)[] = [];
-let underWay = 0;
-
-async function inTurn<T>(work: () => Promise<T>): Promise<T> {
-  if (underWay >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
-  else underWay++;
-  try {
-    return await work();
-  } finally {
-    const next = waiting.shift();
-    if (next === undefined) underWay--;
-    else next();
-  }
-}
+const turns = new Turns(4);
 
 /** None outlives its test, whatever becomes of it. */
 function started(t: ExecutionContext, call: CniCall): ReturnType<typeof startCni> {
@@ -143,7 +130,7 @@ for (const kind of Object.keys(BUILDS)) {
       config: { ...NETWORK, socket },
       ...more,
     });
-  const call = (...args: Parameters<typeof begun>): Promise<CniOutcome> => inTurn(() => begun(...args));
+  const call = (...args: Parameters<typeof begun>): Promise<CniOutcome> => turns.take(() => begun(...args));
 
   test(`${kind}: the daemon gets environment and input, and its answer is printed`, async (t) => {
     const { socket, asked } = await place(t, reply('200 OK', '{"cniVersion":"1.1.0"}'));
@@ -190,7 +177,7 @@ for (const kind of Object.keys(BUILDS)) {
 
   test(`${kind}: a daemon that comes meanwhile gets the ADD`, async (t) => {
     const { socket } = await place(t);
-    const { code } = await inTurn(async () => {
+    const { code } = await turns.take(async () => {
       const pending = begun('ADD', socket);
       await new Promise((resolve) => setTimeout(resolve, 300));
       await listen(t, socket, [], reply('200 OK', '{}'));

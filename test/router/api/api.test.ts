@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
@@ -5,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { silentLog } from '../../../core/log.ts';
-import { callApi, NoDaemon, Refused } from '../../../router/api/client.ts';
+import { answers, callApi, NoDaemon, Refused } from '../../../router/api/client.ts';
 import type { Daemon } from '../../../router/api/daemon.ts';
 import { checkSocketPath, createApi, listenOnSocket } from '../../../router/api/server.ts';
 
@@ -240,4 +242,25 @@ test('the end of the API cuts off who waits and who has asked nothing, and frees
   await api.close();
   await Promise.all([cutOff, asked]);
   t.false(existsSync(socket));
+});
+
+test('a socket whose owner is too busy to take more is not free', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'weave-ts-api-'));
+  const socket = join(dir, 'api.sock');
+  const listens = `require('net').createServer().listen({ path: process.argv[1], backlog: 1 }, () => {
+    process.stdout.write('listens');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  })`;
+  const busy = spawn(process.execPath, ['-e', listens, socket], { stdio: ['ignore', 'pipe', 'ignore'] });
+  t.teardown(() => {
+    busy.kill('SIGKILL');
+    rmSync(dir, { recursive: true });
+  });
+  await once(busy.stdout, 'data');
+  for (let i = 0; i < 4; i++) {
+    const queued = connect(socket);
+    t.teardown(() => queued.destroy());
+    await new Promise((resolve) => queued.once('connect', resolve).once('error', resolve));
+  }
+  t.true(await answers(socket));
 });
