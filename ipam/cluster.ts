@@ -94,7 +94,11 @@ export class Cluster {
     this.#merge.putOff(now);
   }
 
-  /** Gives up the ring: back to the state before there was one. Returns false, and keeps it, if there was no such state. */
+  /**
+   * Gives up the ring: back to the state before there was one. Returns false, and keeps it, if there was no such state.
+   * The vote goes with it: one that stayed would choose the same cluster again, and without a say a peer of two, whose
+   * other voter is gone for good, would never have a ring.
+   */
   forget(): boolean {
     const { ports, shared, renew, left, init } = this.#deps;
     // The same cluster would begin again, in which this peer knew nothing of what it has given away.
