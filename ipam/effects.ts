@@ -4,7 +4,7 @@ import type { PeerName } from '../core/peer-name.ts';
 import type { StoreChange } from '../core/store.ts';
 import type { Millis } from '../core/time.ts';
 import type { Allocation } from './allocations.ts';
-import type { MemberEntry, RingEntry, VoterEntry } from './entries.ts';
+import type { Entry, MemberEntry, RingEntry, VoterEntry } from './entries.ts';
 
 /** What programs and people ask of the allocator. An id is any text of 1 to 256 characters. */
 export type AddressRequest =
@@ -100,7 +100,7 @@ export type IpamEffect =
   /** One durable transaction; `onCommitted(token)` when it would survive a power cut. One at a time. */
   | { readonly type: 'commit'; readonly token: number; readonly changes: readonly StoreChange[] }
   | { readonly type: 'unicast'; readonly to: PeerName; readonly bytes: Uint8Array }
-  | { readonly type: 'publish'; readonly delta: Uint8Array }
+  | { readonly type: 'publish'; readonly news: readonly Entry[] }
   | { readonly type: 'reply'; readonly request: number; readonly result: IpamResult }
   /** These peers were removed: whoever trusts their keys should no longer. */
   | { readonly type: 'removed'; readonly names: readonly PeerName[] }

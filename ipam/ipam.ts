@@ -47,7 +47,7 @@ import { TakeOvers } from './take-overs.ts';
  * gossip channel "ipam". Nothing that it wrote itself leaves it before it is durable, so a crash at any moment neither
  * loses an address nor hands one out twice.
  */
-export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
+export class Ipam implements Machine<IpamEffect>, Channel<readonly Entry[]> {
   readonly #config: IpamConfig;
   readonly #random: RandomSource;
   readonly #queue = new CommitQueue<Deferred>();
@@ -78,7 +78,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   /** How many messages were dropped, by reason. */
   readonly drops: Partial<Record<IpamDrop, number>> = {};
   /** See {@link Channel.encode}. */
-  readonly encode = (delta: Uint8Array): Uint8Array => delta;
+  readonly encode = encodeEntries;
 
   /** Throws {@link UnusableStore} when the stored state is damaged or belongs to another peer or range. */
   constructor(config: IpamConfig, { random, stored }: IpamDependencies, now: Millis) {
@@ -204,25 +204,25 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
   }
 
   /** See {@link Channel.merge}. */
-  merge(delta: Uint8Array, now: Millis): Uint8Array | undefined {
+  merge(delta: Uint8Array, now: Millis): readonly Entry[] | undefined {
     const news = this.#mergeEntries(decodeDelta(delta), now);
     this.#settle(now);
-    return news.length === 0 ? undefined : encodeEntries(news);
+    return news.length === 0 ? undefined : news;
   }
 
   digest(): ChannelDigest {
     return this.#shared.digest();
   }
 
-  entriesOf(buckets: number): Uint8Array | undefined {
+  entriesOf(buckets: number): readonly Entry[] | undefined {
     const entries = this.#shared.entriesOf(buckets);
-    return entries.length === 0 ? undefined : encodeEntries(entries);
+    return entries.length === 0 ? undefined : entries;
   }
 
-  join(deltas: readonly Uint8Array[]): Uint8Array {
+  join(news: readonly (readonly Entry[])[]): readonly Entry[] {
     const all = new SharedState();
-    for (const delta of deltas) all.merge(decodeDelta(delta));
-    return encodeEntries(all.all());
+    for (const entries of news) all.merge(entries);
+    return all.all();
   }
 
   nextTimeout(): Millis | undefined {
@@ -387,7 +387,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<Uint8Array> {
     // A vote that was overtaken by a ring is of no use to anyone.
     const shown = entries.filter(({ type }) => type !== 'voter' || this.#cluster.electing);
     const news = this.#shared.merge(shown);
-    if (news.length > 0) this.#effects.push({ type: 'publish', delta: encodeEntries(news) });
+    if (news.length > 0) this.#effects.push({ type: 'publish', news });
   }
 
   /** May space be given out? Not before the ring is known to be recent, and not while all of it is handed on. */

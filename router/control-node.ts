@@ -341,7 +341,7 @@ export class ControlNode implements Machine<ControlEffect> {
         this.#gossip.unicast(effect.to, IPAM, effect.bytes, this.#now);
         break;
       case 'publish':
-        this.#gossip.publish(IPAM, effect.delta, this.#now);
+        this.#gossip.publish(IPAM, effect.news, this.#now);
         break;
       case 'reply':
         this.#effects.push({

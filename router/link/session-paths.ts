@@ -105,6 +105,8 @@ export class SessionPaths {
    */
   onRequest(message: PathRequest, circuit: number, source: () => Endpoint, now: Millis): void {
     const from = circuit === 0 ? source() : undefined;
+    // Without keys no engine can tell that the peer has moved: its requests alone say where it is.
+    if (from !== undefined && !this.#owner.sealed) this.onRoamed(from, now);
     const ack: PathAck = {
       kind: message.kind === 'probe' ? 'probe-ack' : 'heartbeat-ack',
       path: message.path,

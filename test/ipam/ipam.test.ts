@@ -3,6 +3,7 @@ import { formatCidr, parseCidr } from '../../core/address.ts';
 import { MalformedDelta } from '../../gossip/channel.ts';
 import type { InitMode } from '../../ipam/init-mode.ts';
 import { encodeEntries } from '../../ipam/delta-codec.ts';
+import type { Entry } from '../../ipam/entries.ts';
 import { encodeMessage } from '../../ipam/messages.ts';
 import { seedRing } from '../../ipam/seed.ts';
 import type { IpamSettings } from '../../ipam/settings.ts';
@@ -281,16 +282,17 @@ test('the list names every id in order with its addresses', (t) => {
   );
 });
 
-test('two deltas joined have the effect of both', (t) => {
+test('news joined have the effect of all of them', (t) => {
   const { ring, clusterId } = seedRing(settings().range, [A, B]);
   const { range } = settings();
-  const part = (from: number, to: number): Uint8Array =>
-    encodeEntries([{ type: 'ring', clusterId, range, ring: ring.slice(from, to) }]);
+  const part = (from: number, to: number): Entry[] => [
+    { type: 'ring', clusterId, range, ring: ring.slice(from, to) },
+  ];
   const network = threePeers();
   const [one, other] = [network.nodes.get(A)!.ipam!, network.nodes.get(B)!.ipam!];
-  one.merge(one.join([part(0, 1), part(1, 2)]), 0);
-  other.merge(part(1, 2), 0);
-  other.merge(part(0, 1), 0);
+  one.merge(encodeEntries(one.join([part(0, 1), part(1, 2)])), 0);
+  other.merge(encodeEntries(part(1, 2)), 0);
+  other.merge(encodeEntries(part(0, 1)), 0);
   t.deepEqual(
     one.status().owned.map(({ addresses }) => addresses),
     [16, 16],

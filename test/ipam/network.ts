@@ -3,6 +3,8 @@ import type { PeerName } from '../../core/peer-name.ts';
 import type { StoreChange } from '../../core/store.ts';
 import type { Millis } from '../../core/time.ts';
 import { formatIp } from '../../core/address.ts';
+import { encodeEntries } from '../../ipam/delta-codec.ts';
+import type { Entry } from '../../ipam/entries.ts';
 import type { IpamAnnouncement, IpamEffect, IpamRequest, IpamResult } from '../../ipam/effects.ts';
 import type { InitMode } from '../../ipam/init-mode.ts';
 import { Ipam } from '../../ipam/ipam.ts';
@@ -238,18 +240,18 @@ export class Network {
       const [a, b] = [mine, theirs].map(({ buckets }) => buckets.subarray(8 * i, 8 * i + 8));
       if (Buffer.compare(a!, b!) !== 0) mask |= 1 << i;
     }
-    const delta = node.ipam.entriesOf(mask);
-    const back = other.ipam.entriesOf(mask);
+    const [delta, back] = [node, other].map(({ ipam }) => encoded(ipam!.entriesOf(mask)));
     if (delta !== undefined) this.#deliver(node.name, other.name, (peer) => this.#gossip(peer, delta));
     if (back !== undefined) this.#deliver(other.name, node.name, (peer) => this.#gossip(peer, back));
   }
 
   #gossip(node: Node, delta: Uint8Array): void {
     const news = node.ipam!.merge(delta, this.now);
-    if (news !== undefined) this.#flood(node, news);
+    this.#flood(node, encoded(news));
   }
 
-  #flood(node: Node, delta: Uint8Array): void {
+  #flood(node: Node, delta: Uint8Array | undefined): void {
+    if (delta === undefined) return;
     for (const name of this.nodes.keys()) {
       if (name !== node.name) this.#deliver(node.name, name, (peer) => this.#gossip(peer, delta));
     }
@@ -288,7 +290,7 @@ export class Network {
           peer.ipam!.onUnicast(node.name, effect.bytes, this.now);
         });
       case 'publish':
-        return this.#flood(node, effect.delta);
+        return this.#flood(node, encoded(effect.news));
       case 'reply':
         this.results.set(`${node.name} ${effect.request}`, effect.result);
         return;
@@ -330,6 +332,10 @@ export class Network {
       this.#carryOut(node);
     });
   }
+}
+
+function encoded(entries: readonly Entry[] | undefined): Uint8Array | undefined {
+  return entries && encodeEntries(entries);
 }
 
 /** Peer 1, 2, ... */

@@ -81,7 +81,6 @@ test('a host gets another address: traffic goes on, its peers drop the old one, 
   });
   const [a, c] = [await first.container('a'), await mover.container('c')];
   await a.reaches(c);
-  await sleep(3_000);
 
   await readdress(mover, '192.0.2.103');
   const traffic = await a.reaches(c, TRAFFIC_LIMIT);

@@ -1,8 +1,11 @@
 import test from 'ava';
+import { parseCidr } from '../../core/address.ts';
 import { fromHex } from '../../core/bytes.ts';
 import { pack } from '../../core/msgpack.ts';
+import type { PeerName } from '../../core/peer-name.ts';
 import type { IpamEffect } from '../../ipam/effects.ts';
 import { Ipam } from '../../ipam/ipam.ts';
+import { AddressRange } from '../../ipam/range.ts';
 import type { ControlReport, ControlStatus } from '../../router/control-status.ts';
 import { ControlNet, type TestNode } from './control-net.ts';
 
@@ -68,10 +71,14 @@ test('a message that is none is counted, and changes nothing', (t) => {
 test('gossip of a ring that is none is counted, closes the connection and leaves the ring as it was', (t) => {
   const { net, victim, say } = mesh();
   const before = statusOf(net, victim);
-  const owners = [[fromHex('000000000001'), fromHex('00000000000000bb')]];
-  const overlapping = [0, 40_000, 9, 9, 0, -1, 40_000, 9, 9, 0];
-  const entry = [1, fromHex(before.ipam.clusterId), Uint8Array.of(10, 32, 0, 0), 16, owners, overlapping];
-  say({ type: 'publish', delta: pack([entry]) });
+  const owner = { owner: '00:00:00:00:00:01' as PeerName, generation: '00000000000000bb' };
+  const overlapping = [
+    { start: 0, end: 40_000, epoch: 9, version: 9, ...owner },
+    { start: 39_999, end: 65_536, epoch: 9, version: 9, ...owner },
+  ];
+  const { clusterId } = before.ipam;
+  const range = new AddressRange(parseCidr(before.ipam.range)!);
+  say({ type: 'publish', news: [{ type: 'ring', clusterId, range, ring: overlapping }] });
   victim.node.requestReport(98, net.now);
   net.settle(victim);
   net.run(10);

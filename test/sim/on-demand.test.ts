@@ -80,7 +80,7 @@ test('the first frame between two that do not reach each other directly goes thr
   t.deepEqual(mesh.faults, []);
 });
 
-test('flows lose nothing while the mesh grows out of being full and shrinks back', (t) => {
+test('flows lose neither a frame nor their links while the mesh grows out of being full and shrinks back', (t) => {
   const mesh = meshOf(14, { fullMeshLimit: 10 });
   const { clock, nodes } = mesh;
   for (const node of nodes.slice(0, 10)) node.start(nodes.slice(0, 1));
@@ -91,10 +91,13 @@ test('flows lose nothing while the mesh grows out of being full and shrinks back
     [0, 1, 2, 3, 4].flatMap((b) => (a === b ? [] : [[a, b] as const])),
   );
   const sent: { readonly number: number; readonly to: SimNode }[] = [];
+  const unlinked: string[] = [];
   const flowFor = (seconds: number) => {
     for (let i = 0; i < seconds; i++) {
       for (const [a, b] of pairs) sent.push({ number: mesh.unicast(nodes[a]!, nodes[b]!), to: nodes[b]! });
       clock.runFor(SECOND);
+      const apart = pairs.filter(([a, b]) => !linked(nodes[a]!, nodes[b]!));
+      unlinked.push(...apart.map((pair) => `${pair.join(' to ')} at ${clock.now} ms`));
     }
   };
   flowFor(5);
@@ -116,5 +119,6 @@ test('flows lose nothing while the mesh grows out of being full and shrinks back
   );
   clock.runFor(SECOND);
   t.deepEqual(sent.filter(({ number, to }) => !mesh.reachedNode(number, to)).length, 0);
+  t.deepEqual(unlinked, []);
   t.deepEqual(mesh.faults, []);
 });

@@ -357,6 +357,23 @@ function roaming(scene: DefineScene): void {
     },
   );
 
+  scene(
+    'neither a copy of the newest datagram nor a forged newer one moves the peer to where it came from',
+    async (t, { a, b, outsider, stranger, seenB }) => {
+      join(a, b);
+      const newest = craft(KEY_AB, 10, 0, INDEX_B);
+      outsider.send(b.endpoint, newest);
+      await seenB.messageCount(t, 1);
+      stranger.send(b.endpoint, newest);
+      const forged = craft(KEY_AB, 11, 0, INDEX_B);
+      forged[forged.length - 1]! ^= 1;
+      stranger.send(b.endpoint, forged);
+      await seenB.dropCount(t, 'counter-replayed');
+      await seenB.dropCount(t, 'tag-invalid');
+      t.deepEqual(roamed(seenB), [formatEndpoint(outsider.endpoint)]);
+    },
+  );
+
   scene('the direct address itself is not reported', async (t, { a, b, seenB }) => {
     join(a, b);
     sendScratch(a.engine, HELLO);

@@ -373,7 +373,12 @@ export class LinkNet {
       side.frames.push({ number: datagram.frame, plain: datagram.plain });
     }
     const direct = side.engine.directAddress.get(index.session);
-    if (index.roams && direct && formatEndpoint(direct) !== formatEndpoint(datagram.from)) {
+    if (
+      index.roams &&
+      !datagram.plain &&
+      direct &&
+      formatEndpoint(direct) !== formatEndpoint(datagram.from)
+    ) {
       side.link.onRoamed(index.session, datagram.from, this.now);
     }
     this.#pump();

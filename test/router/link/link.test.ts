@@ -701,6 +701,23 @@ test('without a password all is plain, circuits too, and every plain frame is ta
   t.is(net.b.refusedPlain, 0);
 });
 
+test('without a password a peer that moves is followed with its next heartbeat, once it answers there', (t) => {
+  const net = new LinkNet();
+  net.connect({ keys: undefined, cookies });
+  net.run(10 * SECOND);
+  net.a.address = endpoint('192.0.2.77');
+  const came = net.b.frames.length;
+  net.run(2.5 * SECOND, () => void net.sendFrame(net.a));
+  t.deepEqual(net.b.link.report().address, endpoint('192.0.2.77'));
+  t.true(net.b.frames.length > came);
+  net.run(100);
+  const back = net.a.frames.length;
+  net.sendFrame(net.b);
+  net.run(100);
+  t.is(net.a.frames.length, back + 1);
+  t.is(net.a.link.state, 'up');
+});
+
 test('a message that came plain in a sealed session is ignored', (t) => {
   const net = upNet();
   const arrival = { session: 1, tag: 0, phase: 0, plain: true, wireLength: 60, source: () => net.b.address };

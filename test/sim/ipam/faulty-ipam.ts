@@ -2,6 +2,7 @@ import type { PeerName } from '../../../core/peer-name.ts';
 import { randomFraction, type RandomSource } from '../../../core/random.ts';
 import type { Millis } from '../../../core/time.ts';
 import type { IpamTopologyView } from '../../../ipam/effects.ts';
+import type { Entry } from '../../../ipam/entries.ts';
 import type { IpamConfig, IpamDependencies } from '../../../ipam/ipam-config.ts';
 import { Ipam } from '../../../ipam/ipam.ts';
 
@@ -58,7 +59,7 @@ export class FaultyIpam extends Ipam {
     }
   }
 
-  override merge(delta: Uint8Array, now: Millis): Uint8Array | undefined {
+  override merge(delta: Uint8Array, now: Millis): readonly Entry[] | undefined {
     const { noise } = this.#world;
     // The exchange of digests brings it later.
     if (this.#happens(noise.loss, 'lost gossip')) return undefined;
