@@ -14,6 +14,7 @@ import { SimNetwork } from '../network.ts';
 import { VirtualClock } from '../virtual-clock.ts';
 import { rangeOf, type Action, type Scenario } from './actions.ts';
 import { NO_NOISE } from './faulty-ipam.ts';
+import { ForeignUseWatch } from './foreign-use-watch.ts';
 import { IpamNode, type IpamWorld } from './ipam-node.ts';
 import { owned, ringOf, stored, TakeOverWatch } from './take-over-watch.ts';
 import { Reference } from './reference.ts';
@@ -86,6 +87,7 @@ class IpamRun implements IpamWorld {
   /** Whose state directory was lost or rolled back. */
   readonly #forgetful = new Set<number>();
   readonly #watch: TakeOverWatch;
+  readonly #users: ForeignUseWatch;
   readonly #weather: Weather;
   /** Since when addresses are seen to have two holders. */
   readonly #contestedSince = new Map<string, Millis>();
@@ -117,7 +119,10 @@ class IpamRun implements IpamWorld {
       isRightful: (number, address) => this.#watch.isRightful(this.#node(number), address),
       clusterOf: (number) => ringOf(this.#node(number))?.clusterId ?? '',
       mayBeApart: () => this.#mayBeTwoClusters(),
-      onHold: (number, address) => this.#watch.onHold(this.#node(number), address),
+      onHold: (number, address) => {
+        this.#watch.onHold(this.#node(number), address);
+        this.#users.onHold(this.#node(number), address);
+      },
     });
     const mesh = {
       range: this.settings.range,
@@ -128,6 +133,7 @@ class IpamRun implements IpamWorld {
       fault: (kind: string, text: string) => this.fault(kind, text),
     };
     this.#watch = new TakeOverWatch(mesh, this.#reference);
+    this.#users = new ForeignUseWatch(mesh, (node) => this.#resetting.has(node.number));
   }
 
   play(): void {
@@ -161,6 +167,7 @@ class IpamRun implements IpamWorld {
     if (this.#hasVoted(node)) this.#voted.add(node.number);
     this.#watch.onStored(node, changes);
     this.#reference.onStored(node.number, changes);
+    this.#users.onStored(node, changes);
   }
 
   onAwaited(node: IpamNode, view: IpamTopologyView): void {
@@ -318,6 +325,7 @@ class IpamRun implements IpamWorld {
     node.store.clear();
     this.#forgetful.add(node.number);
     this.#watch.onReplaced(node);
+    this.#users.onReplaced(node);
     this.#reference.onReplaced(node.number, node.store);
     this.#start(node);
     return true;
@@ -354,7 +362,11 @@ class IpamRun implements IpamWorld {
       targets.some(({ alive }) => alive),
     );
     // What ran on it may still do so.
-    if (this.#killed.delete(node.number)) this.#reference.onBack(node.number, node.store);
+    if (this.#killed.delete(node.number)) {
+      this.#users.onReplaced(node);
+      this.#reference.onBack(node.number, node.store);
+    }
+    this.#users.onStart(node);
     this.#weather.onChange(node, this.clock.now);
     node.start(targets);
   }
@@ -394,6 +406,7 @@ class IpamRun implements IpamWorld {
       formatIp(this.settings.range.ipAt(i)),
     );
     this.#watch.onReplaced(node);
+    this.#users.onReplaced(node);
     this.#watch.onRolledBack(node, after.length === 0 ? all : [...before, ...after]);
     this.#reference.onReplaced(node.number, snapshot);
     return true;
