@@ -23,6 +23,7 @@ import { AddressWatch } from '../router/loop/address-watch.ts';
 import { startDataPlane, type DataPlane } from '../router/loop/data-plane.ts';
 import { monotonicNow } from '../router/loop/deadline-timer.ts';
 import { CniService } from './cni-service.ts';
+import { optimizeLater } from './compiler-pace.ts';
 import { NodeAddresses, Requests, RunningDaemon } from './daemon.ts';
 import { filesBeside } from './daemon-files.ts';
 import { BadValue } from './exit.ts';
@@ -63,6 +64,7 @@ export async function runDaemon(
   starter: DaemonStarter,
 ): Promise<void> {
   const hangUps = new HangUps(process);
+  optimizeLater();
   await checkSocketPath(settings.socket);
   const files = filesBeside(settings.socket);
   const log = createLog(settings.logLevel, starter.foreground ? process.stdout : new RotatingLog(files.log));

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { callApi } from '../router/api/client.ts';
@@ -8,6 +8,8 @@ import { builtCli } from './built-cli.ts';
 import { must, run, start, until, type Outcome, type RunOptions } from './run.ts';
 
 const CLI = builtCli();
+/** So many find room in any kernel's table of neighbours. */
+const FEW_HOSTS = 10;
 
 /** Builds a lab; what was built of one that fails is removed. */
 export async function builtOrRemoved(
@@ -42,6 +44,7 @@ export class Lab {
   /** Makes `count` hosts (at most 250) that all reach one another. What an interrupted lab of this prefix left is removed. */
   static async create(prefix: string, count: number): Promise<Lab> {
     await Lab.sweep(prefix);
+    makeRoomForNeighbours(count);
     const lab = new Lab(prefix, count);
     await builtOrRemoved(lab, () => lab.#build());
     return lab;
@@ -281,6 +284,21 @@ export class LabHost {
       return;
     }
     await until(`process ${pid} gone`, 5_000, () => Promise.resolve(!isAlive(pid)));
+  }
+}
+
+/**
+ * A kernel counts the neighbours (ARP, ND) of all its namespaces together and drops packets where they are too many, which
+ * hosts with a kernel each would not. What is raised stays raised.
+ */
+function makeRoomForNeighbours(hosts: number): void {
+  if (hosts <= FEW_HOSTS) return;
+  const wanted = 1_024 + 4 * hosts * hosts;
+  for (const family of ['ipv4', 'ipv6']) {
+    for (const threshold of ['gc_thresh3', 'gc_thresh2', 'gc_thresh1']) {
+      const file = `/proc/sys/net/${family}/neigh/default/${threshold}`;
+      if (Number(readFileSync(file, 'utf8')) < wanted) writeFileSync(file, String(wanted));
+    }
   }
 }
 

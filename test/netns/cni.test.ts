@@ -257,7 +257,7 @@ test('row 31, 32: under the bridge plugin of Debian, weave-ts-ipam gives address
   t.deepEqual(await runtime.pods(), ['cni-ipam:foreign/aaa/eth0']);
   t.regex(await inside(a, ['ping', '-c', '1', '-W', '5', '10.32.255.254']), /1 received/);
   t.is((await call('CHECK', path, { prevResult })).code, 0);
-  await host.mustWeave(['release', 'cni-ipam:foreign/aaa/eth0']);
+  await host.mustWeave(['detach', 'cni-ipam:foreign/aaa/eth0']);
   const lost = await call('CHECK', path, { prevResult });
   t.is(lost.code, 1, 'what the delegate says is passed up');
   t.like(JSON.parse(lost.stdout), { code: 103 });
