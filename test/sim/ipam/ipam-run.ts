@@ -362,10 +362,7 @@ class IpamRun implements IpamWorld {
       targets.some(({ alive }) => alive),
     );
     // What ran on it may still do so.
-    if (this.#killed.delete(node.number)) {
-      this.#users.onReplaced(node);
-      this.#reference.onBack(node.number, node.store);
-    }
+    if (this.#killed.delete(node.number)) this.#reference.onBack(node.number, node.store);
     this.#users.onStart(node);
     this.#weather.onChange(node, this.clock.now);
     node.start(targets);

@@ -48,6 +48,8 @@ export class Reference {
   readonly #holds = new Map<string, Hold[]>();
   /** Of hosts that are gone: why what they held was excused. */
   readonly #excusedThen = new Map<string, Excuse>();
+  /** A host is back with what it had handed out before. */
+  #isComingBack = false;
   /** Addresses that had two holders, and why that could not be excluded. */
   readonly doubles = new Map<string, Excuse | 'two clusters'>();
 
@@ -171,7 +173,9 @@ export class Reference {
 
   /** The host is back with the state that it had, and all that ran on it; what excused that still does. */
   onBack(node: number, store: ReadonlyMap<string, Uint8Array>): void {
+    this.#isComingBack = true;
     this.onReplaced(node, store);
+    this.#isComingBack = false;
     for (const key of this.#excusedThen.keys()) if (key.startsWith(`${node} `)) this.#excusedThen.delete(key);
   }
 
@@ -193,7 +197,7 @@ export class Reference {
     const hold = { node, id, cluster: this.#judge.clusterOf(node), why };
     const holds = [...(this.#holds.get(address) ?? []), hold];
     this.#holds.set(address, holds);
-    this.#judge.onHold(node, address);
+    if (!this.#isComingBack) this.#judge.onHold(node, address);
     if (holds.length > 1) this.#onDouble(address, holds);
   }
 
