@@ -240,9 +240,14 @@ void kernel_run(const char *netns, const uint8_t *steps, size_t length, kernel_o
     do_steps(false, steps, length, out);
     return;
   }
-  out->error = pthread_create(&thread, NULL, run_inside, &order);
-  if (out->error == 0) pthread_join(thread, NULL);
-  else out->step = UINT32_MAX;
+  /* The thread may have written its outcome before this returns. */
+  int error = pthread_create(&thread, NULL, run_inside, &order);
+  if (error == 0) {
+    pthread_join(thread, NULL);
+    return;
+  }
+  out->error = error;
+  out->step = UINT32_MAX;
 }
 
 uint64_t kernel_namespace(const char *path) {
