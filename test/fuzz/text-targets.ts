@@ -15,7 +15,7 @@ import { parsePeerName } from '../../core/peer-name.ts';
 import { formatDialAddress, parseTarget } from '../../gossip/target-address.ts';
 import { BadValue } from '../../cli/exit.ts';
 import { readPasswordFile } from '../../cli/passwords.ts';
-import { checkSettings, peerValue, type LaunchFlags } from '../../cli/settings.ts';
+import { checkSettings, peerValue } from '../../cli/settings.ts';
 import { parseInitMode } from '../../ipam/init-mode.ts';
 import { parseIpamSettings } from '../../ipam/settings.ts';
 import { decodeCallBody, encodeCallBody } from '../../plugin/cni/call-body.ts';
@@ -26,6 +26,7 @@ import { parseAddressArgument } from '../../plugin/host/address-argument.ts';
 import { HostError } from '../../plugin/host/host-error.ts';
 import type { Daemon } from '../../router/api/daemon.ts';
 import { createApi } from '../../router/api/server.ts';
+import { standardFlags } from '../cli/standard-flags.ts';
 import { OUTSIDE, promise, TAKEN, type Target, type Verdict } from './target.ts';
 
 const decoder = new TextDecoder();
@@ -59,20 +60,6 @@ function stable<T>(parse: (text: string) => T | undefined, format: (value: T) =>
   };
 }
 
-const flags: LaunchFlags = {
-  port: '6783',
-  ipallocRange: '10.32.0.0/12',
-  discovery: true,
-  connLimit: '100',
-  bridge: 'weave-ts',
-  stateDir: '/var/lib/weave-ts',
-  engine: 'auto',
-  workers: '1',
-  fullMeshLimit: '80',
-  hostFirewall: true,
-  logLevel: 'info',
-  resume: false,
-};
 const FLAGS = ['name', 'nickname', 'host', 'port', 'ipallocRange', 'ipallocDefaultSubnet', 'ipallocInit'];
 const MORE_FLAGS = [
   'trustedSubnets',
@@ -90,7 +77,7 @@ function launch(given: string): unknown {
   const [flag = '', value = ''] = given.split(/=(.*)/s);
   const known = [...FLAGS, ...MORE_FLAGS].includes(flag) ? { [flag]: value } : {};
   const surroundings = { hostName: 'host1', socket: '/run/weave-ts/api.sock', passwordFile: undefined };
-  return checkSettings({ ...flags, ...known }, flag === 'peer' ? [value] : [], surroundings);
+  return checkSettings({ ...standardFlags, ...known }, flag === 'peer' ? [value] : [], surroundings);
 }
 
 function passwordFile(): Target {
