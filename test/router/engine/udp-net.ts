@@ -1,5 +1,7 @@
+import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { parseIp, type Endpoint } from '../../../core/address.ts';
 import type { Engine } from '../../../router/engine/port.ts';
 import type { ContractEnd, ContractHost, ContractNet, ContractSocket } from './contract.ts';
@@ -54,17 +56,32 @@ async function openSocket(): Promise<ContractSocket & { close(): void }> {
   };
 }
 
-/** Below what the kernel gives out by itself; each process begins elsewhere. */
-let nextPort = 10_000 + ((process.pid * 64) % 20_000);
+/** Below what the kernel gives out by itself. */
+const FIRST_PORT = 10_000;
+const PORTS = 20_000;
 
-/** A UDP port that nobody is handed but the caller, be it by this function or by the kernel. */
+let nextPort = randomInt(PORTS);
+
+/** A UDP port that nobody is handed but the caller: not by the kernel, nor by this in any thread or process. */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 1_000; attempt++) {
-    const port = nextPort;
-    nextPort = port === 29_999 ? 10_000 : port + 1;
-    if (await isFree(port)) return port;
+    const port = FIRST_PORT + nextPort;
+    nextPort = (nextPort + 1) % PORTS;
+    if ((await reserve(port)) && (await isFree(port))) return port;
   }
   throw new Error('no UDP port is free');
+}
+
+/** An abstract name stands for the port from here until this thread ends: looking alone would not keep others away. */
+async function reserve(port: number): Promise<boolean> {
+  const name = createServer().unref();
+  try {
+    name.listen(`\0weave-ts-test-port-${port}`);
+    await once(name, 'listening');
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function isFree(port: number): Promise<boolean> {
