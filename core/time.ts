@@ -20,6 +20,14 @@ export interface Machine<Effect> {
   drain(): Effect[];
 }
 
+/**
+ * The first beat after `from` of a clock that beats every `interval`. Where many things are each due an interval after they
+ * were last done, this makes them fall together, none later than without it: one waking does them all.
+ */
+export function nextBeat(from: Millis, interval: Millis): Millis {
+  return Math.floor((from + interval) / interval) * interval;
+}
+
 /** The earlier of two deadlines, either of which may be absent. */
 export function earlier(a: Millis | undefined, b: Millis | undefined): Millis | undefined {
   if (a === undefined) return b;

@@ -1,5 +1,5 @@
 import { formatEndpoint, type Endpoint } from '../core/address.ts';
-import { earlier, SECOND, type Machine, type Millis } from '../core/time.ts';
+import { earlier, nextBeat, SECOND, type Machine, type Millis } from '../core/time.ts';
 import { encodeMessage, parseMessage, type Hello, type Message } from './messages.ts';
 import {
   MAX_PASSWORDS,
@@ -126,7 +126,7 @@ export class Connection implements Machine<ConnectionEvent> {
       case 'greeting':
         return earlier(this.#channel.nextTimeout(), this.#helloDeadline);
       case 'running': {
-        const liveness = Math.min(this.#heardAt + DEAD_AFTER, this.#sentAt + HEARTBEAT_EVERY);
+        const liveness = Math.min(this.#heardAt + DEAD_AFTER, nextBeat(this.#sentAt, HEARTBEAT_EVERY));
         return earlier(this.#channel.nextTimeout(), liveness);
       }
     }
@@ -219,7 +219,7 @@ export class Connection implements Machine<ConnectionEvent> {
   #checkLiveness(now: Millis): void {
     if (now >= this.#heardAt + DEAD_AFTER) {
       this.#fail('silent', `nothing heard from ${formatEndpoint(this.remote)} for ${DEAD_AFTER / SECOND} s`);
-    } else if (now >= this.#sentAt + HEARTBEAT_EVERY) {
+    } else if (now >= nextBeat(this.#sentAt, HEARTBEAT_EVERY)) {
       this.send(BYTES_OF_HEARTBEAT, now);
     }
   }

@@ -1,5 +1,5 @@
 import { equalBytes } from '../../core/bytes.ts';
-import { SECOND, earlier, type Millis } from '../../core/time.ts';
+import { SECOND, earlier, nextBeat, type Millis } from '../../core/time.ts';
 import type { PathQuality } from './path-quality.ts';
 
 /** A heartbeat that is unanswered for so long makes the next ones come faster. */
@@ -58,7 +58,9 @@ export class Liveness {
 
   dueAt(): Millis {
     if (this.#urgent || this.#doubted) return this.#lastSent + INTERVAL_OVERDUE;
-    const regular = this.#lastSent + (this.#sentData ? INTERVAL_SENDING : INTERVAL_IDLE);
+    const regular = this.#sentData
+      ? this.#lastSent + INTERVAL_SENDING
+      : nextBeat(this.#lastSent, INTERVAL_IDLE);
     const oldest = this.#open[0];
     if (oldest === undefined) return regular;
     const hurried = Math.max(this.#lastSent + INTERVAL_OVERDUE, oldest.sentAt + OVERDUE_AFTER);
