@@ -1,7 +1,7 @@
 import type { Endpoint } from '../../core/address.ts';
 import { toHex } from '../../core/bytes.ts';
 import type { PeerName } from '../../core/peer-name.ts';
-import type { RandomSource } from '../../core/random.ts';
+import { randomBelow, type RandomSource } from '../../core/random.ts';
 import type { Millis } from '../../core/time.ts';
 import { encodeMessage, parseMessage, type Message, type Unicast } from '../../gossip/messages.ts';
 import { decodeDelta, encodeDelta, type EncodedEntry } from '../../gossip/topology-codec.ts';
@@ -142,7 +142,11 @@ export class HostileRelay {
       return encodeMessage({ ...message, delta: this.#onDelta(message.delta, this.attack.onEntry) });
     }
     const isSpare = message.type === 'heartbeat' || message.type === 'digest';
-    const injected = isSpare ? this.injections.shift() : undefined;
+    // Heartbeats of all connections leave together: by lot, or each injection would always take the same way.
+    const injected =
+      isSpare && this.injections.length > 0 && randomBelow(this.random, 2) === 0
+        ? this.injections.shift()
+        : undefined;
     if (injected === undefined) return bytes;
     this.touched++;
     return encodeMessage(injected);
