@@ -75,7 +75,8 @@ export class HostileMesh {
   /** Host `number` misses its relay for so long that it says so in its entry. */
   disturb(number: number): void {
     this.network.cut(this.node(3).endpoint.ip, this.node(number).endpoint.ip);
-    this.clock.runFor(10 * SECOND);
+    // An idle path is missed after 14 s at the latest.
+    this.clock.runFor(15 * SECOND);
     this.network.heal();
     this.#applyCuts();
     this.clock.runFor(30 * SECOND);
