@@ -3,6 +3,7 @@ import type { Millis } from '../core/time.ts';
 import { earlier } from '../core/time.ts';
 import { ClusterMerge } from './cluster-merge.ts';
 import { Departure, ownQuarantine } from './departure.ts';
+import type { Deferred } from './effects.ts';
 import type { Outcome, RingEntry } from './entries.ts';
 import { FirstRing } from './first-ring.ts';
 import type { InitMode } from './init-mode.ts';
@@ -105,6 +106,8 @@ export class Cluster {
     if (init.type === 'seed') return false;
     const { clusterId, range } = ports.holdings;
     if (clusterId !== undefined) shared.forgetRing(clusterId, range.text);
+    // Parts of it that are yet to be shown would come back as a ring that lacks the rest.
+    ports.queue.drop((output) => isPartOf(output, clusterId));
     this.#departure = undefined;
     left();
     ports.holdings.leave(renew());
@@ -190,4 +193,8 @@ export class Cluster {
     }
     this.#reported = other;
   }
+}
+
+function isPartOf(output: Deferred, clusterId: string | undefined): boolean {
+  return output.type === 'show' && output.entry.type === 'ring' && output.entry.clusterId === clusterId;
 }

@@ -86,6 +86,16 @@ export class CommitQueue<Output> {
     return taken;
   }
 
+  /** Drops what waits for any transaction and `accept` says. */
+  drop(accept: (output: Output) => boolean): void {
+    this.#waiting = this.#waiting.filter((output) => !accept(output));
+    if (this.#underWay === undefined) return;
+    this.#underWay = {
+      ...this.#underWay,
+      outputs: this.#underWay.outputs.filter((output) => !accept(output)),
+    };
+  }
+
   /** When a transaction that failed is to be tried again. */
   nextTimeout(): Millis | undefined {
     return this.#writes.size > 0 && this.#underWay === undefined ? this.#notBefore : undefined;

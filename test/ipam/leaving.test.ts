@@ -110,6 +110,24 @@ test('reset without another peer in reach is refused and changes nothing; with -
   t.is(net.reply(A, 4), '10.32.0.2/26');
 });
 
+test('what a peer took over a moment before it gave the ring up is not shown once it has the ring again', (t) => {
+  const net = mesh([A, B, C]);
+  net.crash(B);
+  net.setCut(A, C, true);
+  const [prompt, slow] = [net.faults, { ...net.faults, delay: 300 }];
+  net.faults = slow;
+  net.request(A, 1, { type: 'remove-peers', peers: [B], now: false, strict: false });
+  net.faults = prompt;
+  net.request(A, 2, { type: 'reset', force: true });
+  net.setCut(A, C, false);
+  net.run(20_000);
+  t.deepEqual(resetOf(net, A, 2), { addresses: 32, heir: '', nickname: '', released: 0 });
+  t.deepEqual(sharesAt(net, A), sharesAt(net, C));
+  net.start(B);
+  net.run(20_000);
+  t.deepEqual(sharesAt(net, A), sharesAt(net, B));
+});
+
 test('reset --force alone with a seed list releases, and keeps the ring, which says what was given away', (t) => {
   const net = network();
   for (const name of [A, B]) net.add(name, { type: 'seed', names: [A, B] });
