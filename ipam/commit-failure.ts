@@ -16,16 +16,18 @@ export function refuseOutputs(
   queue: CommitQueue<Deferred>,
   now: Millis,
 ): IpamEffect[] {
+  const kept: Deferred[] = [];
   const refused: Deferred[] = [];
   const released: Granted[] = [];
   for (const output of outputs) {
-    if (output.type === 'show' || output.effect.type === 'announce') queue.defer(output);
+    if (output.type === 'show' || output.effect.type === 'announce') kept.push(output);
     else if (output.effect.type === 'reply') {
       refused.push(output);
       const granted = output.asked?.granted;
       if (granted !== undefined && holdings.release(granted.id, granted.address, now)) released.push(granted);
     }
   }
+  queue.deferAgain(kept);
   // A repeat that came during the transaction found the address held, and waits for the next one.
   refused.push(...queue.withdraw((output) => released.some((one) => tellsOf(output, one))));
   return refused.flatMap((output) => refusal(output, error));

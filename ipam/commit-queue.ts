@@ -39,6 +39,11 @@ export class CommitQueue<Output> {
     else this.#waiting.push(output);
   }
 
+  /** What waited for a transaction that failed waits for the next one, ahead of all that was deferred since. */
+  deferAgain(outputs: readonly Output[]): void {
+    this.#waiting.unshift(...outputs);
+  }
+
   /** Outputs that need not wait for anything. */
   ready(): Output[] {
     if (this.#writes.size > 0 || this.#underWay !== undefined) return [];

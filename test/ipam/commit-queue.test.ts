@@ -60,3 +60,30 @@ test('what a failed transaction would have written goes into the next one, a sec
   ]);
   t.is(queue.nextTimeout(), undefined);
 });
+
+test('what waited for a failed transaction keeps its place before what was deferred since', (t) => {
+  const queue = new CommitQueue<string>();
+  queue.write('x', bytes(1));
+  queue.defer('first');
+  queue.defer('second');
+  const one = queue.begin(0)!;
+  queue.write('y', bytes(2));
+  queue.defer('third');
+  queue.deferAgain(queue.failed(one.token, 0));
+  const two = queue.begin(1_000)!;
+  t.deepEqual(queue.committed(two.token), ['first', 'second', 'third']);
+});
+
+test('what is dropped is released by no transaction, whether one is under way for it or not', (t) => {
+  const queue = new CommitQueue<string>();
+  queue.write('x', bytes(1));
+  queue.defer('old, under way');
+  queue.defer('other, under way');
+  const one = queue.begin(0)!;
+  queue.write('y', bytes(2));
+  queue.defer('old, waiting');
+  queue.defer('other, waiting');
+  queue.drop((output) => output.startsWith('old'));
+  t.deepEqual(queue.committed(one.token), ['other, under way']);
+  t.deepEqual(queue.committed(queue.begin(0)!.token), ['other, waiting']);
+});

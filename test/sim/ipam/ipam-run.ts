@@ -320,6 +320,7 @@ class IpamRun implements IpamWorld {
     const others = this.#live().filter((other) => other !== node);
     const areReady = others.length > 0 && others.every(hasRing);
     if (!areReady || this.#killed.has(node.number)) return false;
+    this.#isVoteForgotten ||= this.#hasVoted(node) && this.#mayElectWithout(node);
     node.crash(true);
     this.onCrash(node);
     node.store.clear();
@@ -410,6 +411,11 @@ class IpamRun implements IpamWorld {
   }
 
   /** Has it promised something in an election, or does it know the outcome of one? */
+  /** Somebody else's ring is not durable yet: after a crash there may be another election. */
+  #mayElectWithout(node: IpamNode): boolean {
+    return this.#nodes.some((other) => other !== node && other.store.size > 0 && !other.store.has(RING_KEY));
+  }
+
   #hasVoted({ store }: IpamNode): boolean {
     if (this.#scenario.init !== 'consensus') return false;
     return store.has(RING_KEY) || readStored(store).voter?.promised !== undefined;
