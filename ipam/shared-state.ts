@@ -6,6 +6,7 @@ import { MINUTE } from '../core/time.ts';
 import type { ChannelDigest } from '../gossip/channel.ts';
 import type { Entry, HintEntry, MemberEntry, RingEntry, VoterEntry } from './entries.ts';
 import { joinMembers } from './entries.ts';
+import { ABSENT_USER } from './foreign-users.ts';
 import type { Ring, Segment } from './ring.ts';
 import { MAX_SEGMENTS, mergeRings, newsIn } from './ring.ts';
 
@@ -15,7 +16,7 @@ const MAX_HINTS = 10_000;
 const MAX_VOTERS = 10_000;
 const MAX_MEMBERS = 10_000;
 
-/** Hints and votes of a peer are kept for this long after it was last known. */
+/** What a peer said is kept for this long after it was last known. */
 const ABSENCE: Millis = 1 * MINUTE;
 
 /**
@@ -131,7 +132,9 @@ export class SharedState {
       owners ??= this.#owners();
       const since = this.#absentSince.get(key) ?? now;
       this.#absentSince.set(key, since);
-      if (owners.has(key) || now < since + ABSENCE) continue;
+      // What it uses of others' space is withheld for longer than it is remembered else.
+      const kept = entry.conflicts.length > 0 ? ABSENT_USER : ABSENCE;
+      if (owners.has(key) || now < since + kept) continue;
       this.#absentSince.delete(key);
       this.#members.delete(key);
       this.#conflicted.delete(key);

@@ -26,6 +26,8 @@ export class ForeignUseWatch {
   readonly #isLeaving: (node: IpamNode) => boolean;
   /** As of the last transaction: what is decided together with the news of a use may have come before it. */
   readonly #uses = new Map<IpamNode, Uses>();
+  /** What was deleted of them: it may come back from somebody who deletes it a moment later, and is then no news. */
+  readonly #deleted = new Map<IpamNode, Uses>();
   readonly #rings = new Map<IpamNode, ReturnType<typeof ringOf>>();
 
   constructor(mesh: WatchedMesh, isLeaving: (node: IpamNode) => boolean) {
@@ -36,12 +38,14 @@ export class ForeignUseWatch {
   /** A node is about to start from its store. */
   onStart(node: IpamNode): void {
     this.#rings.set(node, ringOf(node));
+    this.#deleted.delete(node);
     this.#uses.set(node, this.#read(node, NONE));
   }
 
   /** The node has other state than it had. */
   onReplaced(node: IpamNode): void {
     this.#rings.delete(node);
+    this.#deleted.delete(node);
     this.#uses.delete(node);
   }
 
@@ -64,7 +68,9 @@ export class ForeignUseWatch {
       if (!this.#isLeaving(node)) this.#judgeGrants(node, before);
       this.#rings.set(node, ringOf(node));
     }
-    this.#uses.set(node, this.#read(node, before));
+    const isDeletion = changes.some(({ key, value }) => key.startsWith(MEMBER_KEY) && value === undefined);
+    if (isDeletion) this.#deleted.set(node, before);
+    this.#uses.set(node, this.#read(node, before, this.#deleted.get(node)));
   }
 
   #judgeGrants(node: IpamNode, uses: Uses): void {
@@ -102,8 +108,8 @@ export class ForeignUseWatch {
     return found?.[0];
   }
 
-  /** What the node has stored of uses; times are those of `before` where there was one. */
-  #read(node: IpamNode, before: Uses): Uses {
+  /** What the node has stored of uses; times are those of `before`, or of `deleted`, where there was one. */
+  #read(node: IpamNode, before: Uses, deleted = NONE): Uses {
     const clusterId = ringOf(node)?.clusterId;
     const uses = new Map<number, Map<PeerName, Millis>>();
     const stored = new Map([...node.store].filter(([key]) => key.startsWith(MEMBER_KEY)));
@@ -111,7 +117,8 @@ export class ForeignUseWatch {
       if (member.name === node.name || member.clusterId !== clusterId) continue;
       for (let offset = 0; offset < this.#mesh.range.size; offset++) {
         if (!spansHave(member.conflicts, offset)) continue;
-        const since = before.get(offset)?.get(member.name) ?? this.#mesh.now();
+        const known = before.get(offset)?.get(member.name) ?? deleted.get(offset)?.get(member.name);
+        const since = known ?? this.#mesh.now();
         uses.set(offset, (uses.get(offset) ?? new Map<PeerName, Millis>()).set(member.name, since));
       }
     }

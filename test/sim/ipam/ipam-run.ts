@@ -587,7 +587,8 @@ class IpamRun implements IpamWorld {
   /** Every usable address can be handed out, once; the next request is refused. */
   #handOutTheRest(): void {
     const usable = this.settings.range.size - 2;
-    // What an id held that was released on a full disk may only be let go now.
+    // What was released on a full disk is let go when the next transaction is tried, after a second.
+    this.clock.runFor(2 * SECOND);
     for (let i = 0; this.#reference.size < usable; i++) {
       // What was granted to a peer may be under way to it: for long on a connection that was cut until a moment ago.
       for (let refusals = 1; !this.#askAndWait(`rest-${i}`); refusals++) {
