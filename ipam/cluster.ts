@@ -106,8 +106,8 @@ export class Cluster {
     if (init.type === 'seed') return false;
     const { clusterId, range } = ports.holdings;
     if (clusterId !== undefined) shared.forgetRing(clusterId, range.text);
-    // Parts of it that are yet to be shown would come back as a ring that lacks the rest.
-    ports.queue.drop((output) => isPartOf(output, clusterId));
+    // Parts of it that are yet to be told would come back as a ring that lacks the rest, and votes as those of another voter.
+    ports.queue.drop(isTold);
     this.#departure = undefined;
     left();
     ports.holdings.leave(renew());
@@ -195,6 +195,7 @@ export class Cluster {
   }
 }
 
-function isPartOf(output: Deferred, clusterId: string | undefined): boolean {
-  return output.type === 'show' && output.entry.type === 'ring' && output.entry.clusterId === clusterId;
+/** Others would learn of it. */
+function isTold(output: Deferred): boolean {
+  return output.type === 'show' || output.effect.type === 'unicast';
 }

@@ -104,7 +104,7 @@ export class SharedState {
   /**
    * Drops hints and votes of peers that are not in `known` (names with their generations) and have not been for a
    * while: they may arrive before the topology tells of their writer. Returns the members that were dropped: those that
-   * are not known in that generation, and own nothing of any ring.
+   * are not known in that generation, own nothing of any ring, and have no conflicts that others have to heed.
    */
   retainPeers(known: ReadonlyMap<PeerName, string>, now: Millis): MemberEntry[] {
     this.#retainNames(known, now);
@@ -132,7 +132,6 @@ export class SharedState {
       owners ??= this.#owners();
       const since = this.#absentSince.get(key) ?? now;
       this.#absentSince.set(key, since);
-      // What it uses of others' space is withheld for longer than it is remembered else.
       const kept = entry.conflicts.length > 0 ? ABSENT_USER : ABSENCE;
       if (owners.has(key) || now < since + kept) continue;
       this.#absentSince.delete(key);
@@ -212,6 +211,8 @@ export class SharedState {
     if (before === undefined && this.#members.size >= MAX_MEMBERS) return [];
     const entry = before === undefined ? said : joinMembers(before, said);
     if (entry === before) return [];
+    // What it says only now is heeded as long as that of one who has just left.
+    this.#absentSince.delete(key);
     this.#members.set(key, entry);
     if (entry.conflicts.length === 0) this.#conflicted.delete(key);
     else this.#conflicted.add(key);

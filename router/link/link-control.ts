@@ -153,7 +153,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
         this.#offers.onNeed(message.peer, now);
         break;
       case 'session-live':
-        this.#offers.onSessionLive(message.peer, now);
+        this.#offers.onSessionLive(message.peer);
         this.#rekeys.onSessionLive(message.peer, message.id);
         break;
       case 'indexes-released':

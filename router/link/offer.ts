@@ -5,7 +5,6 @@ import { compareNames } from '../../core/peer-name.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import { MINUTE, SECOND, earlier } from '../../core/time.ts';
 import type { Machine, Millis } from '../../core/time.ts';
-import { AnswerTimes } from './answer-times.ts';
 import { backOffAfter } from './back-off.ts';
 import type { IndexAllocator } from './index-allocator.ts';
 import { encodeEnvelope, parseEnvelope } from './offer-envelope.ts';
@@ -104,7 +103,6 @@ export class Offers implements Machine<OfferEffect> {
   readonly #deadline = new CachedDeadline(() => this.#findDeadline());
   /** The peers that this node keeps a link to, traffic or not. */
   #mesh: ReadonlySet<PeerName> = new Set();
-  readonly #answerTimes = new AnswerTimes();
   #lastOffer = 0;
   #lastSession = 0;
   #effects: OfferEffect[] = [];
@@ -169,11 +167,9 @@ export class Offers implements Machine<OfferEffect> {
     if (state !== undefined) state.unused = true;
   }
 
-  onSessionLive(peer: PeerName, now: Millis): void {
+  onSessionLive(peer: PeerName): void {
     const state = this.#peers.get(peer);
-    if (state === undefined) return;
-    state.attempts = state.answers = 0;
-    if (state.sessionUid !== undefined) this.#answerTimes.onAnswered(now - state.madeAt);
+    if (state !== undefined) state.attempts = state.answers = 0;
   }
 
   /** The data plane has no session with the peer any more. */
@@ -203,12 +199,8 @@ export class Offers implements Machine<OfferEffect> {
       this.#options.counters.add('answer-unexpected');
     } else {
       const made = state.outgoing.readAnswer(envelope.bytes);
-      if (typeof made === 'string') {
-        this.#onAnswerFault(state, made);
-      } else {
-        this.#answerTimes.onAnswered(now - state.sentAt);
-        this.#finish(state, made, now);
-      }
+      if (typeof made === 'string') this.#onAnswerFault(state, made);
+      else this.#finish(state, made, now);
     }
   }
 
@@ -305,7 +297,7 @@ export class Offers implements Machine<OfferEffect> {
   #offer(state: PeerState, now: Millis): void {
     this.#withdraw(state, now);
     state.attempts++;
-    state.notBefore = now + this.#waitAfter(state.attempts);
+    state.notBefore = now + backOffAfter(state.attempts);
     if (!this.#checkPin(state)) return;
     const index = this.#options.indexes.allocate(now);
     const outgoing = new OutgoingOffer(this.#options.local, state.remote, ++this.#lastOffer, index);
@@ -382,13 +374,8 @@ export class Offers implements Machine<OfferEffect> {
     state.unused = false;
     state.neededUntil = now;
     state.attempts = Math.max(state.attempts, 1);
-    state.notBefore = Math.max(state.notBefore, now + this.#waitAfter(1));
+    state.notBefore = Math.max(state.notBefore, now + backOffAfter(1));
     this.#effects.push({ type: 'session', peer: state.remote.name, id: ++this.#lastSession, made });
-  }
-
-  /** No try is given up that may only be slow. */
-  #waitAfter(attempts: number): Millis {
-    return Math.max(this.#answerTimes.patience(), backOffAfter(attempts));
   }
 
   #hold(envelope: OfferEnvelope, now: Millis): void {
@@ -403,7 +390,7 @@ export class Offers implements Machine<OfferEffect> {
   }
 
   #courtesy(peer: PeerName): Millis {
-    return this.#self < peer ? 0 : Math.max(COURTESY, this.#answerTimes.patience());
+    return this.#self < peer ? 0 : COURTESY;
   }
 
   #send(

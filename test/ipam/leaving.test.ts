@@ -128,6 +128,21 @@ test('what a peer took over a moment before it gave the ring up is not shown onc
   t.deepEqual(sharesAt(net, A), sharesAt(net, B));
 });
 
+test('who has no ring yet is not told a part of one that was given up a moment ago', (t) => {
+  const net = mesh([A, B]);
+  for (const name of [A, B]) net.setCut(name, C, true);
+  net.add(C, { type: 'observer' });
+  net.run(1_000);
+  net.crash(B);
+  net.setCut(A, C, false);
+  net.request(A, 1, { type: 'remove-peers', peers: [B], now: false, strict: false });
+  net.request(A, 2, { type: 'reset', force: true });
+  net.run(20_000);
+  t.deepEqual(resetOf(net, A, 2), { addresses: 64, heir: '', nickname: '', released: 0 });
+  t.like(statusOf(net, A), { clusterId: '', owned: [] });
+  t.like(statusOf(net, C), { clusterId: '', owned: [] });
+});
+
 test('reset --force alone with a seed list releases, and keeps the ring, which says what was given away', (t) => {
   const net = network();
   for (const name of [A, B]) net.add(name, { type: 'seed', names: [A, B] });

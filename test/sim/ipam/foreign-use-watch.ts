@@ -2,6 +2,7 @@ import { formatIp } from '../../../core/address.ts';
 import type { PeerName } from '../../../core/peer-name.ts';
 import type { StoreChange } from '../../../core/store.ts';
 import type { Millis } from '../../../core/time.ts';
+import type { MemberEntry } from '../../../ipam/entries.ts';
 import { ABSENT_USER } from '../../../ipam/foreign-users.ts';
 import { spansHave } from '../../../ipam/range.ts';
 import { compareValues, valueAt } from '../../../ipam/ring.ts';
@@ -26,8 +27,8 @@ export class ForeignUseWatch {
   readonly #isLeaving: (node: IpamNode) => boolean;
   /** As of the last transaction: what is decided together with the news of a use may have come before it. */
   readonly #uses = new Map<IpamNode, Uses>();
-  /** What was deleted of them: it may come back from somebody who deletes it a moment later, and is then no news. */
-  readonly #deleted = new Map<IpamNode, Uses>();
+  /** When each entry was first stored: deleted, it may come back from somebody who deletes it later, and is then no news. */
+  readonly #firstStored = new Map<IpamNode, Map<string, Millis>>();
   readonly #rings = new Map<IpamNode, ReturnType<typeof ringOf>>();
 
   constructor(mesh: WatchedMesh, isLeaving: (node: IpamNode) => boolean) {
@@ -38,14 +39,14 @@ export class ForeignUseWatch {
   /** A node is about to start from its store. */
   onStart(node: IpamNode): void {
     this.#rings.set(node, ringOf(node));
-    this.#deleted.delete(node);
+    this.#firstStored.delete(node);
     this.#uses.set(node, this.#read(node, NONE));
   }
 
   /** The node has other state than it had. */
   onReplaced(node: IpamNode): void {
     this.#rings.delete(node);
-    this.#deleted.delete(node);
+    this.#firstStored.delete(node);
     this.#uses.delete(node);
   }
 
@@ -68,9 +69,7 @@ export class ForeignUseWatch {
       if (!this.#isLeaving(node)) this.#judgeGrants(node, before);
       this.#rings.set(node, ringOf(node));
     }
-    const isDeletion = changes.some(({ key, value }) => key.startsWith(MEMBER_KEY) && value === undefined);
-    if (isDeletion) this.#deleted.set(node, before);
-    this.#uses.set(node, this.#read(node, before, this.#deleted.get(node)));
+    this.#uses.set(node, this.#read(node, before));
   }
 
   #judgeGrants(node: IpamNode, uses: Uses): void {
@@ -108,8 +107,8 @@ export class ForeignUseWatch {
     return found?.[0];
   }
 
-  /** What the node has stored of uses; times are those of `before`, or of `deleted`, where there was one. */
-  #read(node: IpamNode, before: Uses, deleted = NONE): Uses {
+  /** What the node has stored of uses; times are those of `before` where there was one. */
+  #read(node: IpamNode, before: Uses): Uses {
     const clusterId = ringOf(node)?.clusterId;
     const uses = new Map<number, Map<PeerName, Millis>>();
     const stored = new Map([...node.store].filter(([key]) => key.startsWith(MEMBER_KEY)));
@@ -117,11 +116,19 @@ export class ForeignUseWatch {
       if (member.name === node.name || member.clusterId !== clusterId) continue;
       for (let offset = 0; offset < this.#mesh.range.size; offset++) {
         if (!spansHave(member.conflicts, offset)) continue;
-        const known = before.get(offset)?.get(member.name) ?? deleted.get(offset)?.get(member.name);
-        const since = known ?? this.#mesh.now();
+        const since = before.get(offset)?.get(member.name) ?? this.#firstStoredAt(node, member);
         uses.set(offset, (uses.get(offset) ?? new Map<PeerName, Millis>()).set(member.name, since));
       }
     }
     return uses;
+  }
+
+  #firstStoredAt(node: IpamNode, { name, generation, life, version, run }: MemberEntry): Millis {
+    const times = this.#firstStored.get(node) ?? new Map<string, Millis>();
+    this.#firstStored.set(node, times);
+    const key = [name, generation, life, version, run].join(' ');
+    const at = times.get(key) ?? this.#mesh.now();
+    times.set(key, at);
+    return at;
   }
 }

@@ -411,14 +411,17 @@ class IpamRun implements IpamWorld {
   }
 
   /** Has it promised something in an election, or does it know the outcome of one? */
-  /** Somebody else's ring is not durable yet: after a crash there may be another election. */
-  #mayElectWithout(node: IpamNode): boolean {
-    return this.#nodes.some((other) => other !== node && other.store.size > 0 && !other.store.has(RING_KEY));
-  }
-
   #hasVoted({ store }: IpamNode): boolean {
     if (this.#scenario.init !== 'consensus') return false;
     return store.has(RING_KEY) || readStored(store).voter?.promised !== undefined;
+  }
+
+  /** Somebody else's ring is not durable yet, or gone: after a crash there may be another election. */
+  #mayElectWithout(node: IpamNode): boolean {
+    return this.#nodes.some((other) => {
+      const hasRun = other.alive || this.#killed.has(other.number) || other.store.size > 0;
+      return other !== node && hasRun && !other.store.has(RING_KEY);
+    });
   }
 
   #ask(node: IpamNode, request: Extract<IpamRequest, { id: string }>): boolean {
@@ -588,7 +591,7 @@ class IpamRun implements IpamWorld {
   #handOutTheRest(): void {
     const usable = this.settings.range.size - 2;
     // What was released on a full disk is let go when the next transaction is tried, after a second.
-    this.clock.runFor(2 * SECOND);
+    if (this.counts.has('fill')) this.clock.runFor(2 * SECOND);
     for (let i = 0; this.#reference.size < usable; i++) {
       // What was granted to a peer may be under way to it: for long on a connection that was cut until a moment ago.
       for (let refusals = 1; !this.#askAndWait(`rest-${i}`); refusals++) {
