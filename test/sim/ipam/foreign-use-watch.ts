@@ -127,7 +127,8 @@ export class ForeignUseWatch {
     const times = this.#firstStored.get(node) ?? new Map<string, Millis>();
     this.#firstStored.set(node, times);
     const key = [name, generation, life, version, run].join(' ');
-    const at = times.get(key) ?? this.#mesh.now();
+    // Whoever is out of reach is waited for since it is known, which may be long before the disk had room for it.
+    const at = times.get(key) ?? node.failingSince ?? this.#mesh.now();
     times.set(key, at);
     return at;
   }

@@ -44,6 +44,8 @@ export class IpamNode extends ControlHost {
   armed: CrashStep | undefined;
   /** Transactions fail. */
   isDiskFull = false;
+  /** When the first of all transactions failed since one was made last: what is stored next may be known since then. */
+  failingSince: Millis | undefined;
   readonly #world: IpamWorld;
   readonly #init: InitMode;
 
@@ -89,6 +91,7 @@ export class IpamNode extends ControlHost {
     if (!this.alive) return;
     this.ipam = undefined;
     this.armed = undefined;
+    this.failingSince = undefined;
     this.end(silent);
   }
 
@@ -109,11 +112,13 @@ export class IpamNode extends ControlHost {
       const isIpam = changes.some(({ key }) => key.startsWith('ipam/'));
       if (isIpam && this.isDiskFull) {
         this.#world.count('transaction failed');
+        this.failingSince ??= now;
         control.onCommitFailed(token, 'the disk is full', now);
         return;
       }
       const step = isIpam ? this.armed : undefined;
       if (step !== 'before-write') this.write(changes);
+      if (isIpam) this.failingSince = undefined;
       if (step === undefined) control.onCommitted(token, now);
       else this.#crashAt(step, control, token, now);
     });
