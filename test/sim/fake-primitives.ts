@@ -113,12 +113,11 @@ function digest(length: number, ...parts: readonly Uint8Array[]): Uint8Array {
   let a = 0x9e3779b9;
   let b = length;
   for (const part of parts) {
-    const view = new DataView(part.buffer, part.byteOffset, part.length);
     const end = part.length - 7;
     let i = 0;
     for (; i < end; i += 8) {
-      a = Math.imul(a ^ view.getInt32(i, true), 0x85ebca6b);
-      b = Math.imul(b ^ view.getInt32(i + 4, true), 0xc2b2ae35);
+      a = Math.imul(a ^ wordAt(part, i), 0x85ebca6b);
+      b = Math.imul(b ^ wordAt(part, i + 4), 0xc2b2ae35);
       a ^= a >>> 15;
       b ^= b >>> 13;
     }
@@ -130,6 +129,11 @@ function digest(length: number, ...parts: readonly Uint8Array[]): Uint8Array {
   return expand(length, a, b);
 }
 
+/** Little-endian. A DataView would cost more than the bytes of most parts. */
+function wordAt(bytes: Uint8Array, at: number): number {
+  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
+}
+
 function expand(length: number, seedA: number, seedB: number): Uint8Array {
   const out = new Uint8Array(length);
   let a = seedA;
@@ -138,7 +142,11 @@ function expand(length: number, seedA: number, seedB: number): Uint8Array {
     a = Math.imul(a ^ (a >>> 16) ^ b, 0x85ebca6b);
     b = Math.imul(b ^ (b >>> 13) ^ a, 0xc2b2ae35) + at;
     const word = a ^ (b >>> 7);
-    for (let i = at; i < Math.min(at + 4, length); i++) out[i] = word >>> (8 * (i - at));
+    // What lies beyond the end is not written.
+    out[at] = word;
+    out[at + 1] = word >>> 8;
+    out[at + 2] = word >>> 16;
+    out[at + 3] = word >>> 24;
   }
   return out;
 }

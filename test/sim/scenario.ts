@@ -119,7 +119,7 @@ function judgeWholeMesh(mesh: SimMesh): void {
   judgeBroadcasts(mesh);
   judgeRoutes(mesh);
   judgeUnicasts(mesh);
-  clock.runFor(ANSWERED_WITHIN);
+  clock.runWhileNot(() => addresses.open.length === 0, ANSWERED_WITHIN);
   mesh.faults.push(...addresses.refusals.slice(refusals));
   for (const id of addresses.open) mesh.faults.push(`${id} got no answer`);
   addresses.audit(living);
