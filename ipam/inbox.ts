@@ -98,7 +98,7 @@ export class Inbox {
     switch (message.type) {
       case 'take-over':
         merge([message.ring], now);
-        if (!this.#holds(message.ring)) return;
+        if (!this.#holds(message.ring) && !this.#isOfAnother(message.ring)) return;
         ports.sendDurable(from, { type: 'taken', id, member: ownMember() });
         return;
       case 'taken':
@@ -120,6 +120,13 @@ export class Inbox {
     const { holdings } = this.#deps.ports;
     if (clusterId !== holdings.clusterId || range.text !== holdings.range.text) return false;
     return newsIn(holdings.ring, ring).length === 0;
+  }
+
+  /** Is it the ring of another cluster, of which nothing is given out here? */
+  #isOfAnother({ clusterId, range }: RingEntry): boolean {
+    const { holdings } = this.#deps.ports;
+    if (holdings.clusterId === undefined) return false;
+    return clusterId !== holdings.clusterId || range.text !== holdings.range.text;
   }
 
   /** Somebody hands on all that it owns: this peer, or to this peer. */

@@ -5,7 +5,6 @@ import type { RandomSource } from '../core/random.ts';
 import type { Millis } from '../core/time.ts';
 import { earlier, MINUTE, SECOND } from '../core/time.ts';
 import type { IpamPeer } from './effects.ts';
-import { isElsewhere } from './effects.ts';
 import type { Owner, RingEntry } from './entries.ts';
 import { REQUEST_ID_BYTES } from './messages.ts';
 import type { Span } from './range.ts';
@@ -58,7 +57,6 @@ export interface TakeOverStatus {
 /** What is known at the moment. */
 interface QuarantineView {
   readonly peers: ReadonlyMap<PeerName, IpamPeer>;
-  readonly clusterId: string | undefined;
   readonly ring: Ring;
   /** This peer's spans. */
   readonly own: readonly Span[];
@@ -242,14 +240,14 @@ function isEnd(verdict: Verdict): boolean {
 function verdictOf(
   { takeOver, absentSince }: Underway,
   { owner, generation }: Owner,
-  { peers, clusterId, ring }: QuarantineView,
+  { peers, ring }: QuarantineView,
   now: Millis,
 ): Verdict {
   const peer = peers.get(owner);
   if (peer?.reachable === true && peer.generation !== '') {
+    // It has to say so itself: what is known of its generation and cluster may be of an earlier life of it.
     absentSince.delete(owner);
-    // Under another generation it has to say so, too: what is known of its generation may be older than that.
-    return isElsewhere(peer, clusterId) ? 'acknowledged' : 'present';
+    return 'present';
   }
   const since = absentSince.get(owner) ?? now;
   absentSince.set(owner, since);

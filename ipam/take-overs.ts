@@ -119,7 +119,7 @@ export class TakeOvers {
     const known = new Map(peers().map((peer) => [peer.name, peer]));
     this.#forgetHeard(known);
     const isQueued = (id: string): boolean => this.#ports.queue.isQueued(takeOverChange(id, undefined).key);
-    const view = { peers: known, clusterId, ring, own, isQueued };
+    const view = { peers: known, ring, own, isQueued };
     const { send, changed, givenUp } = this.#quarantine.step(view, now);
     this.#dueAt = this.#quarantine.nextTimeout() ?? Infinity;
     for (const { id, takeOver } of changed) this.#store(id, takeOver);

@@ -310,12 +310,14 @@ export class TakeOverWatch {
     }
   }
 
+  /** By what the victim has stored, or the taker: what it gets back and gives on the victim need not have stored between. */
   #noteReturns(node: IpamNode, after: RingEntry | undefined): void {
-    for (const { clusterId, values, record, returned } of this.#all) {
-      if (record.victim.owner !== node.name || after?.clusterId !== clusterId) continue;
+    for (const { taker, clusterId, values, record, returned } of this.#all) {
+      const { owner } = record.victim;
+      if ((owner !== node.name && taker !== node) || after?.clusterId !== clusterId) continue;
       for (const [offset, { epoch }] of values) {
         const value = valueAt(after.ring, offset);
-        if (value?.owner === node.name && value.epoch === epoch) returned.add(offset);
+        if (value?.owner === owner && value.epoch === epoch) returned.add(offset);
       }
     }
   }
