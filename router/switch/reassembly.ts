@@ -17,6 +17,7 @@ export type ReassemblyDrop =
 
 /** Puts fragmented inner messages together, per peer bounded in messages, bytes and time: the oldest gives way. */
 export class Reassembly {
+  /** The messages of each peer by lane and id: the peer's workers number theirs apart from each other. */
   readonly #byPeer = new Map<PeerName, Map<number, PartialMessage>>();
   readonly #onDrop: (reason: ReassemblyDrop) => void;
 
@@ -25,16 +26,23 @@ export class Reassembly {
   }
 
   /**
-   * A fragment payload of `length` bytes at `offset`. Returns the whole inner message, the caller's own, if this was
-   * what it lacked.
+   * A fragment payload of `length` bytes at `offset`, which came on `lane`. Returns the whole inner message, the caller's
+   * own, if this was what it lacked.
    */
-  add(peer: PeerName, data: Uint8Array, offset: number, length: number, now: Millis): Uint8Array | undefined {
+  add(
+    peer: PeerName,
+    lane: number,
+    data: Uint8Array,
+    offset: number,
+    length: number,
+    now: Millis,
+  ): Uint8Array | undefined {
     if (!isFragment(data, offset, length)) {
       this.#onDrop('fragment-malformed');
       return undefined;
     }
     const messages = this.#messagesOf(peer, now);
-    const id = fragmentId(data, offset);
+    const id = laneId(lane, fragmentId(data, offset));
     const total = fragmentTotal(data, offset);
     const message = messages.get(id) ?? this.#begin(messages, id, total, now);
     const bytes = data.subarray(offset + FRAGMENT_HEADER_BYTES, offset + length);
@@ -103,6 +111,11 @@ export class Reassembly {
       this.#onDrop('reassembly-expired');
     }
   }
+}
+
+/** One number for a lane and a u32. */
+function laneId(lane: number, id: number): number {
+  return lane * 2 ** 32 + id;
 }
 
 class PartialMessage {

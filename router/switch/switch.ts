@@ -24,7 +24,7 @@ import {
   isBroadcast,
   type BroadcastHeader,
 } from '../wire/inner.ts';
-import { isLane } from '../wire/lanes.ts';
+import { isLane, laneOf } from '../wire/lanes.ts';
 import { MAC_BYTES, isGroup, isReserved, readMac, type Mac } from '../wire/mac.ts';
 import type { SwitchDrop } from './drops.ts';
 import { Flood } from './flood.ts';
@@ -246,7 +246,9 @@ export class Switch {
   }
 
   #fragmentFromPeer(batch: MessageBatch, i: number, sender: PeerName, plans: Plans, now: Millis): void {
-    const message = this.#reassembly.add(sender, batch.data, batch.offset[i]!, batch.length[i]!, now);
+    const lane = laneOf(batch.session[i]!);
+    const { data, offset, length } = batch;
+    const message = this.#reassembly.add(sender, lane, data, offset[i]!, length[i]!, now);
     if (message === undefined) return;
     const kind = message[0];
     if (kind !== KIND_FRAME && kind !== KIND_BROADCAST) return this.#onDrop('fragment-kind-unknown');

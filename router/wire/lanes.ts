@@ -43,6 +43,11 @@ export function isLane(number: number): boolean {
   return number >= LANE_STRIDE;
 }
 
+/** The lane that the number is of. */
+export function laneOf(number: number): number {
+  return Math.floor(number / LANE_STRIDE);
+}
+
 /** The session's own number, of whichever lane. */
 export function sessionOfLane(number: number): number {
   return number & (LANE_STRIDE - 1);

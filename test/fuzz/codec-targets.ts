@@ -248,7 +248,7 @@ function reassembly(): Target {
     run: (input) => {
       now += 1;
       reasons.length = 0;
-      const whole = machine.add(samples.MALLORY, input, 2, input.length - 2, now);
+      const whole = machine.add(samples.MALLORY, 0, input, 2, input.length - 2, now);
       machine.onTimeout(now);
       promise(reasons.length <= 2 * REASSEMBLY_MESSAGES, 'more was dropped than is kept');
       if (reasons[0] === 'fragment-malformed') return `${OUTSIDE}malformed`;

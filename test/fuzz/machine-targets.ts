@@ -322,7 +322,7 @@ class HostilePeer {
 
   #isHeld(fragment: Uint8Array): boolean {
     this.#refused = false;
-    const whole = this.#fragments.add(samples.MALLORY, fragment, 2, fragment.length - 2, this.#now);
+    const whole = this.#fragments.add(samples.MALLORY, 0, fragment, 2, fragment.length - 2, this.#now);
     this.#fragments.onTimeout(this.#now);
     return whole === undefined && !this.#refused;
   }

@@ -27,7 +27,7 @@ function bench(peer = PEER): Bench {
     drops,
     add: (id, start, total, bytes, now = 0) => {
       const payload = fragment(id, start, total, bytes);
-      return reassembly.add(peer, payload, 0, payload.length, now);
+      return reassembly.add(peer, 0, payload, 0, payload.length, now);
     },
   };
 }
@@ -70,15 +70,33 @@ test('messages of different peers and ids do not mix', (t) => {
   t.is(add(1, 0, 4, Uint8Array.of(1, 1)), undefined);
   t.is(add(2, 0, 4, Uint8Array.of(1, 2)), undefined);
   const foreign = fragment(1, 2, 4, Uint8Array.of(9, 9));
-  t.is(reassembly.add(OTHER, foreign, 0, foreign.length, 0), undefined);
+  t.is(reassembly.add(OTHER, 0, foreign, 0, foreign.length, 0), undefined);
   t.deepEqual(add(2, 2, 4, Uint8Array.of(3, 4)), Uint8Array.of(1, 2, 3, 4));
   t.deepEqual(add(1, 2, 4, Uint8Array.of(5, 6)), Uint8Array.of(1, 1, 5, 6));
+});
+
+test('messages of one peer on different lanes do not mix, nor do they get room of their own', (t) => {
+  const { reassembly, add, drops } = bench();
+  const onLane = (lane: number, id: number, start: number, bytes: Uint8Array) => {
+    const payload = fragment(id, start, 4, bytes);
+    return reassembly.add(PEER, lane, payload, 0, payload.length, 0);
+  };
+  add(1, 0, 4, Uint8Array.of(1, 1));
+  t.is(onLane(1, 1, 2, Uint8Array.of(7, 8)), undefined);
+  t.deepEqual(onLane(1, 1, 0, Uint8Array.of(1, 2)), Uint8Array.of(1, 2, 7, 8));
+  t.deepEqual(add(1, 2, 4, Uint8Array.of(5, 6)), Uint8Array.of(1, 1, 5, 6));
+  t.deepEqual(drops, []);
+  for (let lane = 0; lane < 16; lane++) onLane(lane, 0xffff_ffff, 0, Uint8Array.of(1, 1));
+  onLane(15, 1, 0, Uint8Array.of(1, 1));
+  t.deepEqual(drops, ['reassembly-full']);
+  reassembly.forgetPeer(PEER);
+  t.is(reassembly.nextTimeout(), undefined);
 });
 
 test('a malformed fragment is counted and changes nothing', (t) => {
   const { reassembly, add, drops } = bench();
   add(1, 0, 4, Uint8Array.of(1, 1));
-  t.is(reassembly.add(PEER, new Uint8Array(5), 0, 5, 0), undefined);
+  t.is(reassembly.add(PEER, 0, new Uint8Array(5), 0, 5, 0), undefined);
   t.deepEqual(drops, ['fragment-malformed']);
   t.truthy(add(1, 2, 4, Uint8Array.of(5, 6)));
 });

@@ -11,6 +11,7 @@ import {
 import type { LinkRoute } from '../../../router/switch/link-view.ts';
 import { Plans } from '../../../router/switch/plans.ts';
 import { Switch } from '../../../router/switch/switch.ts';
+import { sessionOfLane } from '../../../router/wire/lanes.ts';
 import { peerAt, routesOf } from './routes.ts';
 
 export const FAR_MTU = 1_388;
@@ -45,7 +46,10 @@ export class SwitchBench {
     this.switch = new Switch({
       route: (peer) => this.routes.get(peer),
       hold: (peer, message) => void this.held.push({ peer, message }),
-      sender: (batch, i) => (batch.session[i]! < PEERS ? peerAt(batch.session[i]!) : undefined),
+      sender: (batch, i) => {
+        const peer = sessionOfLane(batch.session[i]!);
+        return peer < PEERS ? peerAt(peer) : undefined;
+      },
     });
     const execute = {
       send: (plan: SendPlan) => this.#onSend(plan),
@@ -75,7 +79,7 @@ export class SwitchBench {
     this.plans.flush();
   }
 
-  /** Whole inner messages from peer `from`. */
+  /** Whole inner messages from peer `from`, or on a lane of its session: {@link laneSession}. */
   fromPeer(now: number, from: number, ...messages: readonly Uint8Array[]): void {
     const { data, offsets } = joined(messages);
     this.#received = data;

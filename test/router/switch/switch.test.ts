@@ -13,6 +13,7 @@ import {
   writeBroadcastPrefix,
   writeFragmentPrefix,
 } from '../../../router/wire/inner.ts';
+import { laneSession } from '../../../router/wire/lanes.ts';
 import { BROADCAST_MAC, macOfName, writeMac } from '../../../router/wire/mac.ts';
 import { ethernet, ipv4, ipv6 } from '../wire/frames.ts';
 import { peerAt, routesOf } from './routes.ts';
@@ -447,6 +448,24 @@ test('fragments of two frames in flight do not mix', (t) => {
   const receiver = new SwitchBench(1);
   receiver.fromPeer(1, 0, pieces[0]!, pieces[2]!, pieces[1]!, pieces[3]!);
   t.deepEqual(receiver.takeWritten(), frames);
+});
+
+test('fragments of two lanes of a peer do not mix, though each lane counts its ids from 0', (t) => {
+  const send = (fill: number) => {
+    const sender = learned();
+    const payload = ipv4(new Uint8Array(2_000).fill(fill), { df: false });
+    const bytes = ethernet(THERE, HERE, 0x0800, payload);
+    sender.fromHost(1, { bytes });
+    return { bytes, pieces: sender.takeSent().map(({ message }) => message) };
+  };
+  const lane0 = send(1);
+  const lane1 = send(2);
+  const receiver = new SwitchBench(1);
+  receiver.fromPeer(1, 0, lane0.pieces[0]!);
+  receiver.fromPeer(1, laneSession(0, 1), ...lane1.pieces);
+  t.deepEqual(receiver.takeWritten(), [lane1.bytes]);
+  receiver.fromPeer(1, 0, lane0.pieces[1]!);
+  t.deepEqual(receiver.takeWritten(), [lane0.bytes]);
 });
 
 test('an originator that was gone for a while begins anew', (t) => {
