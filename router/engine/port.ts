@@ -157,7 +157,10 @@ export interface FrameBatch {
   readonly offset: Uint32Array;
   /** Of the whole frame, up to 65,557 bytes for a super-frame. */
   readonly length: Uint32Array;
-  /** Length of the largest frame it will be cut into; equals `length` unless it is a super-frame. */
+  /**
+   * Length of the largest frame it will be cut into; equals `length` unless it is a super-frame, which is TCP: whoever
+   * plans it may lower this, and the engine cuts it so.
+   */
   readonly segment: Uint32Array;
   /** Inner flags for the prefix: 0 or FLAG_CHECKSUM_PARTIAL. */
   readonly flags: Uint8Array;

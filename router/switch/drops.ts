@@ -20,7 +20,6 @@ export type SwitchDrop =
   /** Longer than fragments can carry. */
   | 'frame-too-long'
   | 'super-frame-flooded'
-  | 'super-frame-too-big'
   | 'super-frame-unlinked'
   | 'routes-unknown'
   | 'flood-limited'

@@ -68,10 +68,16 @@ export class Forwarder {
   }
 
   #sendTooBig(frame: FrameRef, route: LinkRoute, plans: Plans, now: Millis): void {
-    const mtu = mtuToAnswer(frame.data, frame.offset, frame.length, route.innerMtu);
+    const mtu = mtuToAnswer(frame.data, frame.offset, frame.length, route.innerMtu, frame.segment);
     if (mtu > 0) this.#answer(frame, mtu, plans, now);
-    else if (frame.isSuperFrame) this.#onDrop('super-frame-too-big');
+    else if (frame.isSuperFrame) this.#sendSmaller(frame, route, plans);
     else this.#sendFragments(frame, route, plans);
+  }
+
+  /** Every super-frame is TCP, whose bytes may be cut anywhere: IPv6 at its least MTU on a link that carries less. */
+  #sendSmaller(frame: FrameRef, route: LinkRoute, plans: Plans): void {
+    frame.segment -= frame.packetBytes - route.innerMtu;
+    this.#sendWhole(frame, route, plans, 0);
   }
 
   #answer(frame: FrameRef, mtu: number, plans: Plans, now: Millis): void {

@@ -10,7 +10,7 @@ export class FrameRef {
   item = 0;
   offset = 0;
   length = 0;
-  /** Length of the largest frame that it will be cut into. */
+  /** Length of the largest frame that it will be cut into: a link may want less than the host did. */
   segment = 0;
   flags = 0;
   readonly #macs = new RecentMacs();

@@ -81,6 +81,8 @@ export class Switch {
     for (let i = 0; i < batch.count; i++) {
       this.#frame.set(data, SOURCE_TAP, i, offset[i]!, length[i]!, segment[i]!, flags[i]!);
       this.#fromHost(plans, now);
+      // A link may want it cut smaller, and the engine looks here.
+      segment[i] = this.#frame.segment;
     }
   }
 

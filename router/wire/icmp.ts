@@ -52,15 +52,22 @@ export const LONGEST_ANSWER = 22 + IPV6_LEAST_MTU;
 
 /**
  * Whether the sender of a frame that does not fit `mtu` (largest IP packet, bytes) is to be told so, and the MTU to
- * tell; 0 = carry it in pieces instead: it may be cut, is not IP, or is of a sort that is never answered.
+ * tell; 0 = carry it in pieces instead: it may be cut, is not IP, or is of a sort that is never answered. `segment`:
+ * length of the largest frame that a super-frame will be cut into.
  */
-export function mtuToAnswer(data: Uint8Array, at: number, length: number, mtu: number): number {
+export function mtuToAnswer(
+  data: Uint8Array,
+  at: number,
+  length: number,
+  mtu: number,
+  segment = length,
+): number {
   if (!isFrame(length) || isGroup(frameDestination(data, at))) return 0;
   const header = frameHeaderBytes(data, at, length);
   const type = payloadType(data, at, header);
   if (type === TYPE_IPV4) return mustTellIpv4(data, at + header, length - header) ? mtu : 0;
   // No IPv6 sender goes below 1,280 bytes: up to there the link has to carry what comes.
-  if (type !== TYPE_IPV6 || length - header <= IPV6_LEAST_MTU) return 0;
+  if (type !== TYPE_IPV6 || segment - header <= IPV6_LEAST_MTU) return 0;
   return mustTellIpv6(data, at + header, length - header) ? Math.max(mtu, IPV6_LEAST_MTU) : 0;
 }
 

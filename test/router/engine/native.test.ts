@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join as joinPath } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { parseIp } from '../../../core/address.ts';
@@ -13,10 +13,11 @@ import type { EngineArrays } from '../../../router/engine/native-layout.ts';
 import { NativeEngine } from '../../../router/engine/native.ts';
 import { bufferCipher } from '../../../router/engine/datagram-cipher.ts';
 import { PortableEngine } from '../../../router/engine/portable.ts';
-import { EngineError } from '../../../router/engine/port.ts';
+import { EngineError, SendPlan, SOURCE_TAP } from '../../../router/engine/port.ts';
 import { run } from '../../../scripts/run.ts';
 import { chacha } from './chacha.ts';
-import { engineContract } from './contract.ts';
+import { INDEX_B, KEY_AB, PATH, addEntry, engineContract, join, received, scenesOf } from './contract.ts';
+import { TCP_HEADERS, tcpFrame, tcpSegments } from './tcp-frames.ts';
 import { freePort, udpNet } from './udp-net.ts';
 import { exhaustionContract, wireContract } from './wire-contract.ts';
 
@@ -30,9 +31,9 @@ wireContract('native', () => udpNet(native, native));
 
 /** An addon that is built for tests alone. */
 async function builtAddon(...options: readonly string[]): Promise<Addon> {
-  const folder = mkdtempSync(join(tmpdir(), 'weave-addon-'));
+  const folder = mkdtempSync(joinPath(tmpdir(), 'weave-addon-'));
   try {
-    const file = join(folder, 'addon.node');
+    const file = joinPath(folder, 'addon.node');
     const build = fileURLToPath(new URL('../../../../native/build.mjs', import.meta.url));
     const { code, stderr } = await run([process.execPath, build, ...options, file]);
     if (code !== 0) throw new Error(stderr);
@@ -55,6 +56,24 @@ wireContract('native where Node hides its cipher', async () => {
   const addon = await addonByEvp;
   const byEvp = (): NativeEngine => new NativeEngine(addon);
   return udpNet(byEvp, byEvp);
+});
+
+const scene = scenesOf('native', () => udpNet(native, native));
+
+scene('a super-frame leaves in smaller segments where its plan says so', async (t, { a, b, outsider }) => {
+  join(a, b);
+  a.engine.configure([{ type: 'path', path: PATH, to: outsider.endpoint, sendIndex: INDEX_B }]);
+  const frame = tcpFrame(26_001);
+  const frames = a.engine.adoptFrames([{ bytes: frame, segment: TCP_HEADERS + 1_300, flags: 1 }]);
+  frames.segment[0] = TCP_HEADERS + 1_100;
+  const plan = new SendPlan(1, 0);
+  addEntry(plan, SOURCE_TAP, frames.offset[0]!, frames.length[0]!, Uint8Array.of(1, 1));
+  a.engine.send(plan);
+  const datagrams = await received(t, outsider, 24);
+  t.deepEqual(
+    datagrams.map((datagram, i) => chacha.open(KEY_AB, i, datagram.subarray(16))),
+    tcpSegments(frame, 1_100).map((segment) => Uint8Array.of(1, 1, ...segment)),
+  );
 });
 
 test('a port that is in use is named in the error', async (t) => {

@@ -7,7 +7,6 @@ import { openEngine } from '../../../router/engine/choose.ts';
 import { bufferCipher } from '../../../router/engine/datagram-cipher.ts';
 import { PortableEngine } from '../../../router/engine/portable.ts';
 import { EngineError, SendPlan, SOURCE_TAP } from '../../../router/engine/port.ts';
-import { loadAddon } from '../../../router/engine/addon.ts';
 import { chacha } from './chacha.ts';
 import {
   addEntry,
@@ -23,6 +22,7 @@ import {
   type ContractEnd,
 } from './contract.ts';
 import { FakeTap } from './fake-tap.ts';
+import { TCP_HEADERS, tcpFrame, tcpSegments } from './tcp-frames.ts';
 import { freePort, udpNet } from './udp-net.ts';
 import { exhaustionContract, wireContract } from './wire-contract.ts';
 
@@ -79,33 +79,19 @@ test('the portable engine is opened by name', async (t) => {
 
 const scene = scenesOf('portable', () => udpNet(makeWithTap, makeWithTap));
 const PAYLOAD = 1_300;
-const HEADERS = 14 + 20 + 20;
-
-/** TCP over IPv4 with a partial checksum. */
-function tcpFrame(payload: number): Uint8Array {
-  const frame = new Uint8Array(HEADERS + payload);
-  frame.set([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0]);
-  const bytes = frame.length - 14;
-  frame.set([0x45, 0, bytes >> 8, bytes & 255, 0, 7, 0x40, 0, 64, 6, 0, 0, 10, 32, 0, 1, 10, 32, 0, 2], 14);
-  frame.set([0x9c, 0x40, 0x13, 0x89, 0, 0, 3, 0xe8, 0, 0, 0, 1, 0x50, 0x18], 34);
-  for (let i = 0; i < payload; i++) frame[HEADERS + i] = i % 251;
-  return frame;
-}
-
-/** What the addon alone makes of a super-frame. */
-function segmentsOf(frame: Uint8Array): Uint8Array[] {
-  const out = new Uint8Array(1 << 17);
-  const lengths = new Uint32Array(64);
-  const count = loadAddon().cutFrame(frame, HEADERS + PAYLOAD, out, lengths);
-  let at = 0;
-  return [...lengths.subarray(0, count)].map((length) => out.slice(at, (at += length)));
-}
-
-/** Reads the one frame that the host has sent and plans it for the other end, whole or the last `length` bytes of it. */
-async function forwardTo(t: ExecutionContext, end: ContractEnd, length?: number): Promise<void> {
+/**
+ * Reads the one frame that the host has sent and plans it for the other end, whole or the last `length` bytes of it, to be
+ * cut into frames of `segment` bytes if that is given.
+ */
+async function forwardTo(
+  t: ExecutionContext,
+  end: ContractEnd,
+  { length, segment }: { readonly length?: number; readonly segment?: number } = {},
+): Promise<void> {
   let frames = end.engine.readFrames();
   await eventually(t, 'a frame', () => frames.count > 0 || (frames = end.engine.readFrames()).count > 0);
   const whole = frames.length[0]!;
+  if (segment !== undefined) frames.segment[0] = segment;
   const plan = new SendPlan(1, 0);
   const bytes = length ?? whole;
   addEntry(plan, SOURCE_TAP, frames.offset[0]! + whole - bytes, bytes, Uint8Array.of(1, frames.flags[0]!));
@@ -116,12 +102,25 @@ scene('a super-frame leaves as its segments, each with the prefix', async (t, { 
   join(a, b);
   a.engine.configure([{ type: 'path', path: PATH, to: outsider.endpoint, sendIndex: INDEX_B }]);
   const frame = tcpFrame(20 * PAYLOAD + 1);
-  (a.host as FakeTap).sends(frame, HEADERS + PAYLOAD);
+  (a.host as FakeTap).sends(frame, TCP_HEADERS + PAYLOAD);
   await forwardTo(t, a);
   const datagrams = await received(t, outsider, 21);
   t.deepEqual(
     datagrams.map((datagram, i) => chacha.open(KEY_AB, i, datagram.subarray(16))),
-    segmentsOf(frame).map((segment) => Uint8Array.of(1, 1, ...segment)),
+    tcpSegments(frame, PAYLOAD).map((segment) => Uint8Array.of(1, 1, ...segment)),
+  );
+});
+
+scene('a super-frame leaves in smaller segments where its plan says so', async (t, { a, b, outsider }) => {
+  join(a, b);
+  a.engine.configure([{ type: 'path', path: PATH, to: outsider.endpoint, sendIndex: INDEX_B }]);
+  const frame = tcpFrame(20 * PAYLOAD + 1);
+  (a.host as FakeTap).sends(frame, TCP_HEADERS + PAYLOAD);
+  await forwardTo(t, a, { segment: TCP_HEADERS + 1_100 });
+  const datagrams = await received(t, outsider, 24);
+  t.deepEqual(
+    datagrams.map((datagram, i) => chacha.open(KEY_AB, i, datagram.subarray(16))),
+    tcpSegments(frame, 1_100).map((segment) => Uint8Array.of(1, 1, ...segment)),
   );
 });
 
@@ -129,8 +128,8 @@ scene('part of a super-frame is sent as it is', async (t, { a, b, outsider }) =>
   join(a, b);
   a.engine.configure([{ type: 'path', path: PATH, to: outsider.endpoint, sendIndex: INDEX_B }]);
   const frame = tcpFrame(2 * PAYLOAD);
-  (a.host as FakeTap).sends(frame, HEADERS + PAYLOAD);
-  await forwardTo(t, a, 1_000);
+  (a.host as FakeTap).sends(frame, TCP_HEADERS + PAYLOAD);
+  await forwardTo(t, a, { length: 1_000 });
   const [datagram] = await received(t, outsider, 1);
   const opened = chacha.open(KEY_AB, 0, datagram!.subarray(16));
   t.deepEqual(opened, Uint8Array.of(1, 1, ...frame.subarray(-1_000)));
@@ -140,7 +139,7 @@ scene('a super-frame that cannot be cut is dropped and counted', async (t, { a, 
   join(a, b);
   const frame = tcpFrame(3 * PAYLOAD);
   frame[23] = 17;
-  (a.host as FakeTap).sends(frame, HEADERS + PAYLOAD);
+  (a.host as FakeTap).sends(frame, TCP_HEADERS + PAYLOAD);
   await forwardTo(t, a);
   await seenA.dropCount(t, 'frame-malformed');
 });

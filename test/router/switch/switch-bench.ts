@@ -35,12 +35,15 @@ export class SwitchBench {
   readonly sent: Sent[] = [];
   /** Of all entries of both plans. */
   readonly repeats: number[] = [];
+  /** Of entries for frames of the host: the length of what the engine cuts them into. */
+  readonly segments: number[] = [];
   readonly held: { peer: PeerName; message: Uint8Array | undefined }[] = [];
   readonly routes = new Map<PeerName, LinkRoute>();
   readonly switch: Switch;
   readonly plans: Plans;
   #received = new Uint8Array(0);
   #fromHost = new Uint8Array(0);
+  #segment: FrameBatch['segment'] = new Uint32Array(0);
 
   constructor(self: number, edges: readonly (readonly [number, number])[] = FULL_MESH, entries = 8) {
     this.switch = new Switch({
@@ -75,6 +78,7 @@ export class SwitchBench {
       segment: Uint32Array.from(frames, ({ bytes, segment }) => segment ?? bytes.length),
       flags: Uint8Array.from(frames, ({ flags }) => flags ?? 0),
     };
+    this.#segment = batch.segment;
     this.switch.planFrames(batch, this.plans, now);
     this.plans.flush();
   }
@@ -126,6 +130,7 @@ export class SwitchBench {
       const peer = plan.session[i]!;
       if (plan.path[i] !== 100 + peer) throw new Error('Session and path are of different links.');
       this.repeats.push(plan.repeat[i]!);
+      if (plan.source[i] === SOURCE_TAP) this.segments.push(this.#segment[plan.item[i]!]!);
       this.sent.push({ peer, plain: plan.plain[i] === 1, message });
     }
   }

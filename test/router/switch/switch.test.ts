@@ -384,15 +384,34 @@ test('a frame with DF that does not fit is answered to its sender, a hundred tim
   t.deepEqual(bench.switch.drops.toObject(), { 'frame-too-big': 100, 'icmp-limited': 10 });
 });
 
-test('a super-frame whose segments do not fit is answered if it may be, else dropped', (t) => {
+test('a super-frame whose segments do not fit is answered if it may be, else cut smaller', (t) => {
   const bench = learned();
-  const segment = 14 + FAR_MTU + 1;
-  bench.fromHost(1, { bytes: ethernet(THERE, HERE, 0x0800, ipv4(new Uint8Array(5_000))), segment });
+  const segment = 18 + FAR_MTU + 1;
+  const tagged = (df: boolean) => ethernet(THERE, HERE, 0x0800, ipv4(new Uint8Array(5_000), { df }), 1);
+  bench.fromHost(1, { bytes: tagged(true), segment });
   t.is(bench.takeWritten().length, 1);
-  const may = ipv4(new Uint8Array(5_000), { df: false });
-  bench.fromHost(1, { bytes: ethernet(THERE, HERE, 0x0800, may), segment });
+  t.deepEqual(bench.takeSent(), []);
+  bench.takeRepeats();
+  bench.fromHost(1, { bytes: tagged(false), segment });
   t.is(bench.takeWritten().length, 0);
-  t.is(bench.switch.drops.get('super-frame-too-big'), 1);
+  t.deepEqual(bench.takeSent()[0]!.message, frameMessage(tagged(false)));
+  t.deepEqual(bench.segments, [18 + FAR_MTU]);
+  t.deepEqual(bench.takeRepeats(), [0], 'the next one may be larger than what was decided on');
+});
+
+test('IPv6 in segments of its least MTU passes a smaller path, and longer ones are told of that', (t) => {
+  const bench = learned();
+  bench.link(1, 1_168);
+  const bytes = ethernet(THERE, HERE, 0x86dd, ipv6(new Uint8Array(5_000)));
+  bench.fromHost(1, { bytes, segment: 14 + 1_280 }, { bytes, segment: 14 + 1_281 });
+  t.deepEqual(
+    bench.takeSent().map(({ message }) => message),
+    [frameMessage(bytes)],
+  );
+  t.deepEqual(bench.segments, [14 + 1_168]);
+  const [answer, ...others] = bench.takeWritten();
+  t.deepEqual(others, []);
+  t.deepEqual(answer!.subarray(58, 62), Uint8Array.of(0, 0, 1_280 >> 8, 1_280 & 0xff));
 });
 
 for (const [what, payload, mtu] of [
