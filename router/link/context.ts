@@ -10,6 +10,8 @@ import type { Numbers } from './numbers.ts';
 /** What a link wants done, in this order. */
 export type LinkEffect =
   | { readonly type: 'configure'; readonly change: EngineChange }
+  /** The engine has forgotten what had this number, by the changes before: any link may take it now. */
+  | { readonly type: 'released'; readonly of: 'paths' | 'sessions'; readonly number: number }
   /** A session with these lanes is about to be configured. */
   | { readonly type: 'lanes'; readonly lanes: SessionLanes }
   /** Keys of a lane above 0; `session` in it is that of lane 0. */

@@ -170,6 +170,10 @@ export class Links {
         this.#engine.change(effect.change);
         this.#mirror.onChange(effect.change);
         break;
+      case 'released':
+        // Not before: effects wait link by link, and another one that took it would be undone by the removal.
+        this.#environment[effect.of].release(effect.number);
+        break;
       case 'lanes':
         this.#mirror.onSession(link.peer, effect.lanes);
         break;

@@ -75,7 +75,7 @@ export class PathTable {
   remove(path: LinkPath): void {
     this.#paths = this.#paths.filter((other) => other !== path);
     if (path.endpoint) this.#configure({ type: 'path-removed', path: path.id });
-    this.#context.paths.release(path.id);
+    this.#context.emit({ type: 'released', of: 'paths', number: path.id });
     if (path.circuit) this.#endCircuit(path.circuit);
   }
 

@@ -54,7 +54,7 @@ export class LinkSession {
     this.paths.removeAll();
     this.#configure({ type: 'receive-index-removed', index: this.#localIndex });
     this.#configure({ type: 'session-removed', session: this.number });
-    this.#context.sessions.release(this.number);
+    this.#context.emit({ type: 'released', of: 'sessions', number: this.number });
     const indexes = [this.#localIndex];
     this.#context.emit({ type: 'control', message: { type: 'indexes-released', indexes } });
   }

@@ -93,6 +93,7 @@ class EngineModel {
 
 export class Side {
   readonly engine = new EngineModel();
+  readonly numbers = { paths: new Numbers(), sessions: new Numbers() };
   readonly control: { at: number; message: ToControl }[] = [];
   readonly macs: Uint8Array[] = [];
   /** Numbers of the frames that came, and whether they came plain. */
@@ -118,8 +119,7 @@ export class Side {
         bridgeMtu: options.bridgeMtu ?? 1388,
         trustedSubnets: options.trusted ?? [],
         random: new SeededRandom(seed),
-        paths: new Numbers(),
-        sessions: new Numbers(),
+        ...this.numbers,
         directEndpoint: (hop) => (hop === RELAY && this.relayReachable ? RELAY_ADDRESS : undefined),
       },
       options.macs ?? new Uint8Array(0),
@@ -285,6 +285,9 @@ export class LinkNet {
     switch (effect.type) {
       case 'configure':
         side.engine.configure(effect.change);
+        break;
+      case 'released':
+        side.numbers[effect.of].release(effect.number);
         break;
       case 'send':
         this.#transmit(side, effect.session, effect.path, {
