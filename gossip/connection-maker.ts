@@ -187,11 +187,12 @@ export class ConnectionMaker {
   onRegistered(conn: number, peer: PeerName, ip: IpAddress, now: Millis): void {
     this.#deadline.invalidate();
     this.#connected.add(peer);
+    const target = this.#byConn.get(conn);
     const discovered = this.#targets.get(peer);
-    discovered?.resetBackOff(now);
+    // Its own attempt has yet to live for a while: the other end may say hello, and then refuse us.
+    if (discovered !== target) discovered?.resetBackOff(now);
     discovered?.preferHost(formatIp(ip));
     if (discovered?.candidateUntil !== undefined) discovered.candidateUntil = undefined;
-    const target = this.#byConn.get(conn);
     if (target === undefined) return;
     target.peer = peer;
     target.error = undefined;

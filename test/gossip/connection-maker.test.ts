@@ -84,6 +84,35 @@ test('a target whose peer is connected otherwise is not dialled until that ends'
   t.is(m.onTimeout(5_000).length, 1);
 });
 
+test('a peer that was heard of, says hello and refuses us is dialled less and less often', (t) => {
+  const m = maker();
+  const peer = peerName(2);
+  m.discover([{ name: peer, addresses: [endpoint('192.0.2.9')], mayDialUs: false, reachable: true }], 0);
+  let dials = 0;
+  for (let now = m.nextTimeout()!; now < 10 * MINUTE; now = m.nextTimeout()!) {
+    for (const { conn } of m.onTimeout(now)) {
+      dials++;
+      m.onRegistered(conn, peer, endpoint('192.0.2.9').ip, now);
+      m.onDisconnected(peer);
+      m.onEnded(conn, 'connection limit reached (2)', now);
+    }
+  }
+  t.true(dials < 25, `${dials} dials`);
+});
+
+test('a peer that dials us is dialled at once should that connection end', (t) => {
+  const m = maker();
+  const peer = peerName(2);
+  m.discover([{ name: peer, addresses: [endpoint('192.0.2.9')], mayDialUs: false, reachable: true }], 0);
+  let now = 0;
+  for (let i = 0; i < 10; i++) {
+    for (const { conn } of m.onTimeout((now = m.nextTimeout()!))) m.onEnded(conn, 'no', now);
+  }
+  m.onRegistered(1, peer, endpoint('192.0.2.9').ip, now);
+  m.onDisconnected(peer);
+  t.is(m.nextTimeout(), now);
+});
+
 test('of two peers that discover each other the lower name dials at once and the higher waits', (t) => {
   const wanted = (index: number, mayDialUs: boolean): Parameters<ConnectionMaker['discover']>[0] => [
     { name: peerName(index), addresses: [endpoint('192.0.2.9')], mayDialUs, reachable: true },
