@@ -221,11 +221,11 @@ export class Offers implements Machine<OfferEffect> {
     this.#deadline.invalidate();
     const expired = this.#held.expire(now);
     if (expired > 0) this.#options.counters.add('offer-early', expired);
-    const due = [...this.#peers.values()].filter((state) => state.notBefore <= now && isBusy(state, now));
+    const due = [...this.#peers.values()].filter((state) => state.notBefore <= now && isBusy(state));
     due.sort((a, b) => compareNames(a.remote.name, b.remote.name));
     for (const state of due) {
       if (isWanted(state, now)) this.#offer(state, now);
-      else this.#withdraw(state, now);
+      else this.#giveUp(state, now);
     }
   }
 
@@ -243,7 +243,7 @@ export class Offers implements Machine<OfferEffect> {
   #findDeadline(): Millis | undefined {
     let next = this.#held.nextTimeout();
     for (const state of this.#peers.values()) {
-      if (isBusy(state, state.notBefore)) next = earlier(next, state.notBefore);
+      if (isBusy(state)) next = earlier(next, state.notBefore);
     }
     return next;
   }
@@ -382,6 +382,12 @@ export class Offers implements Machine<OfferEffect> {
     if (!this.#held.hold(envelope, now)) this.#options.counters.add('offer-early');
   }
 
+  /** The wish ended while its next offer was due: a later wish begins anew. */
+  #giveUp(state: PeerState, now: Millis): void {
+    this.#withdraw(state, now);
+    state.neededUntil = Number.NEGATIVE_INFINITY;
+  }
+
   #withdraw(state: PeerState, now: Millis): void {
     if (state.outgoing === undefined) return;
     state.outgoing.wipe();
@@ -411,9 +417,12 @@ function isWanted(state: PeerState, now: Millis): boolean {
   return isMissing || state.neededUntil > now;
 }
 
-/** Whether something is to be done once `notBefore` has come: offer afresh, or give up. */
-function isBusy(state: PeerState, now: Millis): boolean {
-  return state.outgoing !== undefined || isWanted(state, now);
+/**
+ * Whether something is to be done once `notBefore` has come: offer afresh, or give up. It is the same question however
+ * late the timer fires, or what is due would stay due.
+ */
+function isBusy(state: PeerState): boolean {
+  return state.outgoing !== undefined || isWanted(state, state.notBefore);
 }
 
 function newState(remote: RemoteEnd, now: Millis): PeerState {

@@ -12,6 +12,7 @@ import { fakePrimitives } from '../sim/fake-primitives.ts';
 import { PlainChannel } from './plain-channel.ts';
 
 const PORT = 6783;
+const MAX_WAKES_AT_ONCE = 10;
 
 export interface NodeOptions extends Partial<GossipConfig> {
   readonly passwords?: readonly string[];
@@ -42,6 +43,8 @@ export class SimulatedNode {
   alive = true;
   nextAccepted = 1;
   wakeAt: number | undefined;
+  wokenAt: number | undefined;
+  wakes = 0;
   bytesWritten = 0;
   writes = 0;
   dials = 0;
@@ -213,6 +216,10 @@ export class Mesh {
     if (node.wakeAt !== at) return;
     node.wakeAt = undefined;
     if (!node.alive) return;
+    // What a timer brings about may be due at once, such as a dial, but not for ever.
+    node.wakes = node.wokenAt === this.now ? node.wakes + 1 : 1;
+    node.wokenAt = this.now;
+    if (node.wakes > MAX_WAKES_AT_ONCE) throw new Error(`${node.name} spins: due since ${at}`);
     node.gossip.onTimeout(this.now);
     this.settle(node);
   }

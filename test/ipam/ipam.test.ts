@@ -326,6 +326,17 @@ test('a peer whose connection is not accepted yet gives nothing out, however lon
   t.like(lone.replies.get(1), { type: 'addresses' });
 });
 
+test('a take-over in another cluster is acknowledged: nothing of it is given out here', (t) => {
+  const lone = new LoneIpam(A, '00000000000000aa', [A], '10.32.0.0/27');
+  lone.topology([]);
+  const { range } = lone.settings;
+  const taken = { start: 0, end: 8, epoch: 1, version: 1, owner: B, generation: '00000000000000bb' };
+  const ring = { type: 'ring', clusterId: '02'.repeat(16), range, ring: [taken] } as const;
+  lone.tell(B, { type: 'take-over', id: '00000000000000cc', ring });
+  t.like(lone.last('taken'), { id: '00000000000000cc' });
+  t.is(lone.ipam.status().owned.find(({ name }) => name === A)!.addresses, 32);
+});
+
 test('a host that lost its disk, and whose seed list names only itself, gives out nothing that it gave to others', (t) => {
   const network = new Network(settings(), 1);
   network.add(A, { type: 'seed', names: [A] });

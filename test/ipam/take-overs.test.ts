@@ -87,6 +87,20 @@ test('a take-over is told to nobody before it is recorded', (t) => {
   t.is(sent.length, 1);
 });
 
+test('a peer that seems to be of another cluster is waited for until it says so itself', (t) => {
+  const situation = begun([second], { now: true, strict: false });
+  const { takeOvers, sent, peers } = situation;
+  commit(situation);
+  peers[0] = { ...peers[0]!, generation: '00000000000000ff', clusterId: '02'.repeat(16) };
+  takeOvers.step(0);
+  takeOvers.step(100_000);
+  t.deepEqual(takeOvers.spans, [{ start: 48, end: 64 }]);
+  t.deepEqual(sent.at(-1)!.to, [second.owner]);
+  takeOvers.onTaken(second.owner, sent[0]!.message.id);
+  takeOvers.step(100_001);
+  t.deepEqual(takeOvers.spans, []);
+});
+
 test('a take-over that cannot be recorded begins anew, with those that are in reach by then', (t) => {
   const situation = begun([], { now: true, strict: false });
   const { queue, takeOvers, sent, peers } = situation;

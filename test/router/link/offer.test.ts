@@ -471,3 +471,30 @@ test('a peer that gave an unused link up is not pressed before a frame waits, or
     t.is(low.take().length, 1, what);
   }
 });
+
+test('a wish that ends before a late timer fires is given up once, and a new one begins anew', (t) => {
+  const [low] = pair();
+  // Offers at 0, 2, 6, 14, 30 and 60 s; the next would leave at 90 s, the wish ends at 90.3 s.
+  for (const now of [2_000, 6_000, 14_000, 30_000]) low.offers.onTimeout(now);
+  low.offers.onNeed(HIGH, 30_300);
+  low.offers.onTimeout(60_000);
+  t.is(low.take().length, 6);
+  t.is(low.offers.nextTimeout(), 90_000);
+  low.offers.onTimeout(90_500);
+  t.is(low.offers.nextTimeout(), undefined);
+  t.deepEqual([low.take().length, low.indexes.used], [0, 0]);
+  low.offers.onNeed(HIGH, 91_000);
+  low.offers.onTimeout(91_000);
+  t.is(low.take().length, 1);
+});
+
+test('a peer whose key changed leaves no timer behind that is due for ever', (t) => {
+  const [low, high] = pair();
+  low.take();
+  low.offers.onPeer({ ...high.remote, uid: new Uint8Array(8), staticKey: new Uint8Array(32).fill(9) }, 100);
+  low.offers.onNeed(HIGH, 400);
+  for (const now of [2_100, 6_100, 14_100, 30_100]) low.offers.onTimeout(now);
+  t.is(low.offers.nextTimeout(), 60_100);
+  low.offers.onTimeout(60_500);
+  t.is(low.offers.nextTimeout(), undefined);
+});
