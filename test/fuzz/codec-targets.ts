@@ -359,8 +359,8 @@ const targets = codec({
   samples: [
     targetsChange({
       targets: ['192.0.2.1', 'host:7000'],
-      candidates: [{ name: samples.MALLORY, addresses: [{ host: '192.0.2.66', port: 6783 }] as never, remaining: 1 }],
-        { name: samples.MALLORY, addresses: [{ host: '192.0.2.66', port: 6783, remaining: 1 }] as never },
+      candidates: [
+        { name: samples.MALLORY, addresses: [{ host: '192.0.2.66', port: 6783 }] as never, remaining: 1 },
       ],
     }).value!,
     utf8(
