@@ -61,7 +61,10 @@ test('a damaged identity is an error, never a new one', (t) => {
 
 test('targets and candidates are read back as they were stored', (t) => {
   const name = parsePeerName('::1')!;
-  const targets = { targets: ['host:1'], candidates: [{ name, addresses: ['192.0.2.1:6783'], remaining: 7 }] };
+  const targets = {
+    targets: ['host:1'],
+    candidates: [{ name, addresses: ['192.0.2.1:6783'], remaining: 7 }],
+  };
   const { key, value } = targetsChange(targets);
   t.deepEqual(loadTargets(new Map([[key, value!]])), targets);
 });
