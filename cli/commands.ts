@@ -49,11 +49,13 @@ function addStatusCommands(program: Command, terminal: Terminal, call: Call): vo
     .command('report')
     .description('print everything that the daemon knows of itself, as JSON without secrets')
     .option('--json', 'the default and only form')
+    .addHelpText('after', '\nExample:\n  weave-ts report > report.json')
     .action(async () => terminal.out(json(await call('GET', '/report'))));
   program
     .command('ps')
-    .description('list what is attached where, with addresses')
+    .description('list what is attached where, and what else holds addresses')
     .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  weave-ts ps\n  weave-ts ps --json')
     .action(async (flags: JsonFlag) => {
       const { attachments } = (await call('GET', '/ps')) as { attachments: AttachmentRow[] };
       terminal.out(flags.json === true ? json(attachments) : psText(attachments));
@@ -61,7 +63,14 @@ function addStatusCommands(program: Command, terminal: Terminal, call: Call): vo
 }
 
 function psText(attachments: readonly AttachmentRow[]): string {
-  return table(attachments.map((a) => [a.id, a.target, a.interface, a.mac, a.addresses.join(' '), a.state]));
+  return table(
+    attachments.map(({ id, target, interface: name, mac, addresses, state }) => [
+      id,
+      ...[target, name, mac].map((cell) => (cell === '' ? '-' : cell)),
+      addresses.join(' '),
+      state,
+    ]),
+  );
 }
 
 function addMeshCommands(program: Command, terminal: Terminal, call: Call): void {
@@ -69,6 +78,7 @@ function addMeshCommands(program: Command, terminal: Terminal, call: Call): void
     .command('stop')
     .description('stop the daemon; interfaces and attached namespaces stay, so that a restart finds them')
     .option('--clean', 'remove bridge, TAP, host rules and attached interfaces too')
+    .addHelpText('after', '\nExamples:\n  weave-ts stop\n  weave-ts stop --clean')
     .action(async (flags: { clean?: boolean }) => {
       await call('POST', '/stop', { clean: flags.clean ?? false });
       await untilGone(terminal.socket());
@@ -86,6 +96,7 @@ function addMeshCommands(program: Command, terminal: Terminal, call: Call): void
     .command('forget')
     .description('stop connecting to peers')
     .argument('<peer...>', 'as given to launch or connect')
+    .addHelpText('after', '\nExample:\n  weave-ts forget 192.0.2.7')
     .action(async (peers: string[]) => {
       await call('POST', '/forget', { peers: peers.map(peerValue) });
     });
@@ -125,10 +136,12 @@ function rekeyText(peers: readonly PeerRef[]): string {
 }
 
 const ROTATE_HELP = `
-The file holds one password or two, a line each. The first is dialled with, both are accepted. To change the password
-without an interruption, do each step on all hosts before the next: add the new one as the second line (status
-of every host must show 2 passwords before you swap on any), then swap the lines, then drop the old one. Connections made with a dropped password are re-made; a host that knows no other is out
-within a minute.
+The file holds one password or two, a line each. The first is dialled with, both
+are accepted. To change the password without an interruption, do each step on
+all hosts before the next: add the new one as the second line (status of every
+host must show 2 passwords before you swap on any), then swap the lines, then
+drop the old one. Connections made with a dropped password are re-made; a host
+that knows no other is out within a minute.
 
 Example:
   printf 'old\\nnew\\n' > /etc/weave-password && weave-ts rotate`;
@@ -182,6 +195,7 @@ function addAttachCommands(program: Command, terminal: Terminal, call: Call): vo
     .argument('<target>', 'as given to attach')
     .argument('[addr...]', 'only these addresses')
     .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  weave-ts detach web\n  weave-ts detach web 10.40.0.7/16')
     .action(async (target: string, addresses: string[], flags: JsonFlag) => {
       const answer = (await call('POST', '/detach', { target, addresses })) as { addresses: string[] };
       terminal.out(flags.json === true ? json(answer) : lines(answer.addresses));
@@ -201,6 +215,10 @@ function addExposeCommands(program: Command, terminal: Terminal, call: Call): vo
     .argument('[addr...]', ADDRESS_HELP)
     .option('--without-masquerade', 'do not translate what leaves the mesh through this host')
     .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  weave-ts expose\n  weave-ts expose net:10.40.0.0/16 --without-masquerade',
+    )
     .action(async (addresses: string[], flags: JsonFlag & { withoutMasquerade?: boolean }) => {
       const body = { addresses, masquerade: flags.withoutMasquerade !== true };
       printAttached((await call('POST', '/expose', body)) as AttachResult, flags, terminal);
@@ -210,11 +228,14 @@ function addExposeCommands(program: Command, terminal: Terminal, call: Call): vo
     .description("take this host's addresses off the mesh")
     .argument('[addr...]', 'only these addresses')
     .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  weave-ts hide\n  weave-ts hide 10.32.0.1/12')
     .action(async (addresses: string[], flags: JsonFlag) => {
       const answer = (await call('POST', '/hide', { addresses })) as { addresses: string[] };
       terminal.out(flags.json === true ? json(answer) : lines(answer.addresses));
     });
 }
+
+const ID_HELP = 'whatever names the holder, up to 256 characters';
 
 function addAddressCommands(program: Command, terminal: Terminal, call: Call): void {
   const print = (answer: unknown, flags: JsonFlag) => {
@@ -224,17 +245,22 @@ function addAddressCommands(program: Command, terminal: Terminal, call: Call): v
   program
     .command('prime')
     .description('wait until the address range is divided among the peers')
+    .addHelpText('after', '\nExample:\n  weave-ts prime && weave-ts attach web')
     .action(async () => {
       await call('POST', '/prime');
     });
   program
     .command('allocate')
     .description('hand out an address to an identifier of your own')
-    .argument('<id>')
+    .argument('<id>', ID_HELP)
     .argument('[net]', 'net:CIDR or net:default')
     .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  weave-ts allocate printer\n  weave-ts allocate printer net:10.40.0.0/16',
+    )
     .action(async (id: string, net: string | undefined, flags: JsonFlag) => {
-      if (net !== undefined && !net.startsWith('net:')) {
+      if (net !== undefined && (!net.startsWith('net:') || net === 'net:')) {
         throw new BadValue(`"${net}" is not a subnet: write net:A.B.C.D/N or net:default`);
       }
       const subnet = net === undefined || net === 'net:default' ? {} : { subnet: net.slice('net:'.length) };
@@ -243,18 +269,20 @@ function addAddressCommands(program: Command, terminal: Terminal, call: Call): v
   program
     .command('claim')
     .description('take a certain address for an identifier')
-    .argument('<id>')
-    .argument('<cidr>')
+    .argument('<id>', ID_HELP)
+    .argument('<cidr>', 'the address with the length of its subnet')
     .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  weave-ts claim printer 10.32.0.9/12')
     .action(async (id: string, cidr: string, flags: JsonFlag) => {
       print(await call('POST', '/claim', { id, cidr }), flags);
     });
   program
     .command('release')
     .description('give the addresses of an identifier back')
-    .argument('<id>')
-    .argument('[cidr]')
+    .argument('<id>', ID_HELP)
+    .argument('[cidr]', 'only this address')
     .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  weave-ts release printer\n  weave-ts release printer 10.32.0.9/12')
     .action(async (id: string, cidr: string | undefined, flags: JsonFlag) => {
       print(await call('POST', '/release', { id, ...(cidr === undefined ? {} : { cidr }) }), flags);
     });

@@ -4,6 +4,7 @@ import { toHex } from '../core/bytes.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { Millis } from '../core/time.ts';
 import type { TopologyEntry } from '../gossip/topology-entry.ts';
+import type { Allocation } from '../ipam/allocations.ts';
 import type { CheckOutcome, IpamRequest, IpamResult, RemovedPeer, ResetOutcome } from '../ipam/effects.ts';
 import type { InstallSettings } from '../plugin/cni/installation.ts';
 import { isSupported, SUPPORTED_VERSIONS } from '../plugin/cni/spec-version.ts';
@@ -109,6 +110,11 @@ export class NodeAddresses implements AddressPort {
       });
     });
   }
+}
+
+function allocatedRow({ id, addresses }: Allocation): AttachmentRow {
+  const row = { id, target: '', interface: '', mac: '', state: 'allocated' };
+  return { ...row, addresses: addresses.map(formatCidr) };
 }
 
 function firstAddress(result: IpamResult): Cidr {
@@ -225,8 +231,13 @@ export class RunningDaemon implements Daemon {
     return this.#attachments.hide(addresses);
   }
 
-  ps(): Promise<readonly AttachmentRow[]> {
-    return this.#attachments.ps();
+  /** Addresses that something else than an attachment holds are rows, too: whoever forgot an id finds it here. */
+  async ps(): Promise<readonly AttachmentRow[]> {
+    const rows = await this.#attachments.ps();
+    const held = await this.#addresses.ask({ type: 'list' });
+    const attached = new Set(rows.map(({ id }) => id));
+    const others = held.type === 'allocations' ? held.allocations : [];
+    return [...rows, ...others.filter(({ id }) => !attached.has(id)).map(allocatedRow)];
   }
 
   async prime(signal: AbortSignal): Promise<void> {

@@ -3,12 +3,13 @@ import { Command, CommanderError, Help, type Option } from 'commander';
 import { NoDaemon } from '../router/api/client.ts';
 import { addCniCommands } from './cni-command.ts';
 import { addClientCommands } from './commands.ts';
+import { commandWords, hintFor, refuseEmpty } from './command-words.ts';
 import { applyEnvironment, variableOf } from './environment.ts';
 import { BadValue, EXIT_FAILED, EXIT_NO_DAEMON, EXIT_OK, EXIT_USAGE, UsageError } from './exit.ts';
 import { addLaunchCommand } from './launch-command.ts';
 import { DEFAULT_SOCKET, pathValue } from './settings.ts';
 import { VERSION } from './version.ts';
-import type { Terminal } from './terminal.ts';
+import { json, type JsonFlag, type Terminal } from './terminal.ts';
 
 function buildProgram(): Command {
   const program = new Command('weave-ts')
@@ -16,10 +17,10 @@ function buildProgram(): Command {
     .option('--socket <path>', "the daemon's API socket", DEFAULT_SOCKET)
     .version(`weave-ts ${VERSION}`)
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
     .configureHelp({ optionDescription: (flag) => describedFlag(flag) })
     .hook('preAction', (_program, command) => {
       for (const level of [program, command]) applyEnvironment(level, process.env);
+      refuseEmpty(command);
     });
   const terminal: Terminal = {
     out: (text) => process.stdout.write(text),
@@ -34,10 +35,18 @@ function buildProgram(): Command {
     .command('version')
     .description('print the version')
     .option('--json', 'print JSON')
-    .action(({ json }: { json?: boolean }) => {
-      terminal.out(json === true ? JSON.stringify({ version: VERSION }) + '\n' : `weave-ts ${VERSION}\n`);
+    .addHelpText('after', '\nExamples:\n  weave-ts version\n  weave-ts version --json')
+    .action((flags: JsonFlag) => {
+      terminal.out(flags.json === true ? json({ version: VERSION }) : `weave-ts ${VERSION}\n`);
     });
+  giveHints(program);
   return program;
+}
+
+/** Each command's usage errors end with where its own flags are listed. */
+function giveHints(command: Command): void {
+  command.configureOutput({ outputError: (text, write) => write(usageLine(text, hintFor(command))) });
+  for (const each of command.commands) giveHints(each);
 }
 
 function describedFlag(flag: Option): string {
@@ -47,12 +56,12 @@ function describedFlag(flag: Option): string {
 }
 
 /** commander adds its guesses ("Did you mean ...") on lines of their own. */
-function usageLine(text: string): string {
+function usageLine(text: string, hint: string): string {
   const sentence = text
     .replace(/^error: /, '')
     .trim()
     .replaceAll(/\s*\n\s*/g, ' ');
-  return `weave-ts: ${sentence} (weave-ts --help lists commands and flags)\n`;
+  return `weave-ts: ${sentence} (${hint})\n`;
 }
 
 /** commander's own errors are usage errors; its help and version "errors" are not. */
@@ -77,8 +86,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  checkEncoding(process.argv.slice(2));
-  await buildProgram().parseAsync();
+  const words = process.argv.slice(2);
+  checkEncoding(words);
+  const program = buildProgram();
+  await program.parseAsync(commandWords(program, words), { from: 'user' });
 } catch (error) {
   process.exitCode = exitCodeOf(error);
   if (!(error instanceof CommanderError)) {

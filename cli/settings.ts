@@ -132,7 +132,9 @@ function nameValue(text: string): string {
 
 function nicknameValue(text: string): string {
   if (text === '' || text.length > LONGEST_NICKNAME || /\p{Cc}/u.test(text)) {
-    throw new BadValue(`--nickname must be 1 to ${LONGEST_NICKNAME} printable characters`);
+    throw new BadValue(
+      `--nickname ${JSON.stringify(text)} is not a nickname: give 1 to ${LONGEST_NICKNAME} printable characters`,
+    );
   }
   return text;
 }

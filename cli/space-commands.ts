@@ -30,8 +30,9 @@ function addRmpeer(program: Command, terminal: Terminal, call: Call): void {
 }
 
 const RMPEER_HELP = `
-Refused for a peer that is in reach. The addresses are given out once every peer that is in reach has acknowledged it
-and 10 minutes have passed; status ipam shows what is waited for. It may be run on several hosts, and repeated.
+Refused for a peer that is in reach. The addresses are given out once every peer
+that is in reach has acknowledged it and 10 minutes have passed; status ipam
+shows what is waited for. It may be run on several hosts, and repeated.
 
 Examples:
   weave-ts rmpeer host3
@@ -72,8 +73,9 @@ function addReset(program: Command, terminal: Terminal, call: Call): void {
 }
 
 const RESET_HELP = `
-The daemon goes on and owns nothing; the next address that is asked of it comes from another peer. To take a host out
-of the mesh: weave-ts reset && weave-ts stop --clean
+The daemon goes on and owns nothing; the next address that is asked of it comes
+from another peer. To take a host out of the mesh:
+weave-ts reset && weave-ts stop --clean
 
 Example:
   weave-ts reset`;

@@ -110,6 +110,11 @@ function conflictText({ address, user, userNickname, id, owner, ownerNickname }:
   return `${address} in use by ${holder}, belongs to ${labelled(owner, ownerNickname)}`;
 }
 
+/** Names have one length, so that nicknames begin in one column; that of a peer that has left is not known any more. */
+function peerCell(name: string, nickname: string): string {
+  return nickname === '' ? name : `${name} (${nickname})`;
+}
+
 const CONNECTION_TONES: Record<ConnectionStatus['state'], Tone> = {
   connecting: 'waiting',
   established: 'good',
@@ -122,7 +127,7 @@ function connectionsText(connections: readonly ConnectionStatus[], colour: boole
     c.outbound ? '->' : '<-',
     c.address,
     painted(c.state, CONNECTION_TONES[c.state], colour),
-    c.peer === '' ? '-' : `${c.peer} (${c.nickname})`,
+    c.peer === '' ? '-' : peerCell(c.peer, c.nickname),
     [c.error, c.retryInSeconds === undefined ? undefined : `next try in ${c.retryInSeconds} s`]
       .filter((part) => part !== undefined)
       .join('; '),
@@ -139,11 +144,13 @@ const LINK_TONES: Record<LinkStatus['state'], Tone> = {
 };
 
 function linksText(links: readonly LinkStatus[], colour: boolean): string {
+  const nicknames = new Map(links.map(({ peer, nickname }) => [peer, nickname]));
   const rows = links.map((link) => [
-    `${link.peer} (${link.nickname})`,
+    peerCell(link.peer, link.nickname),
     painted(link.state, LINK_TONES[link.state], colour),
-    link.path === 'relay' ? `relay via ${link.via ?? '?'}` : `direct ${link.address ?? '-'}`,
-    link.encrypted ? 'encrypted' : 'plain',
+    link.path === 'relay' ? `relay via ${viaText(link.via, nicknames)}` : `direct ${link.address ?? '-'}`,
+    // Before it is up nothing passes that could be either.
+    link.state === 'up' ? (link.encrypted ? 'encrypted' : 'plain') : '-',
     `mtu ${link.mtu}`,
     link.rttMs === null ? 'rtt -' : `rtt ${link.rttMs.toFixed(2)} ms`,
     `sent ${byteCount(link.sentBytes)}`,
@@ -153,6 +160,10 @@ function linksText(links: readonly LinkStatus[], colour: boolean): string {
     link.error ?? '',
   ]);
   return table(rows);
+}
+
+function viaText(via: string | undefined, nicknames: ReadonlyMap<string, string>): string {
+  return via === undefined ? '?' : peerCell(via, nicknames.get(via) ?? '');
 }
 
 function targetsText(targets: readonly TargetStatus[]): string {

@@ -47,8 +47,8 @@ function parseSeed(argument: string | undefined): InitMode | { error: string } {
   for (const text of texts) {
     const name = parsePeerName(text);
     if (name === undefined)
-      return { error: `seed=: "${text}" is not a peer name such as 7a:01:02:03:04:05 or ::1` };
-    if (names.has(name)) return { error: `seed=: the peer name ${name} is given twice` };
+      return { error: `seed=${argument}: "${text}" is not a peer name such as 7a:01:02:03:04:05 or ::1` };
+    if (names.has(name)) return { error: `seed=${argument}: the peer name ${name} is given twice` };
     names.add(name);
   }
   return { type: 'seed', names: [...names].sort(compareNames) };

@@ -443,6 +443,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<readonly Entry[]> {
       ownFacts: () => this.#situation.facts,
       reply: (request, result) => this.#reply(request, result),
       describe: () => this.#situation.detail,
+      otherRanges: () => this.#reports.otherRanges,
       removed: (names) => this.#effects.push({ type: 'removed', names }),
     });
   }
@@ -459,6 +460,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<readonly Entry[]> {
       catchUp: this.#catchUp,
       removed: () => this.#operator.removed,
       isLeaving: () => this.#departure() !== undefined,
+      otherRanges: () => this.#reports.otherRanges,
     });
   }
 

@@ -28,6 +28,8 @@ interface OperatorDependencies {
   /** Answers once all that is queued for the store is durable. */
   readonly reply: (request: number, result: IpamResult) => void;
   readonly describe: () => string | undefined;
+  /** That others have spoken of, as text. */
+  readonly otherRanges: () => readonly string[];
   readonly removed: (names: readonly PeerName[]) => void;
 }
 
@@ -185,7 +187,7 @@ export class Operator {
   }
 
   #outcome({ answers }: Survey, silent: readonly NamedPeer[]): CheckOutcome {
-    const { ports, directory, ownFacts } = this.#deps;
+    const { ports, directory, ownFacts, otherRanges } = this.#deps;
     const names = directory();
     const others = [...answers]
       .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -194,7 +196,7 @@ export class Operator {
     const nodes = [own, ...others];
     const { range, ring, clusterId = '' } = ports.holdings;
     const nicknameOf = (name: PeerName): string => names.nicknameOf(name);
-    const facts = { range, clusterId, ring, nodes, silent, nicknameOf };
+    const facts = { range, otherRanges: otherRanges(), clusterId, ring, nodes, silent, nicknameOf };
     const row =
       (answered: boolean) =>
       ({ name, nickname }: NamedPeer) => ({ name, nickname, answered });

@@ -8,6 +8,7 @@ const MAX_REPORTED = 1_000;
 export class PeerReports {
   readonly #log: IpamPorts['log'];
   readonly #reported = new Set<string>();
+  readonly #otherRanges = new Set<string>();
 
   constructor(log: IpamPorts['log']) {
     this.#log = log;
@@ -18,7 +19,14 @@ export class PeerReports {
   }
 
   otherRange(range: string, ours: string): void {
-    if (this.#isNew(`range ${range}`)) this.#log('warn', 'peers use another address range', { range, ours });
+    if (!this.#isNew(`range ${range}`)) return;
+    this.#otherRanges.add(range);
+    this.#log('warn', 'peers use another address range', { range, ours });
+  }
+
+  /** Ranges that others have spoken of since the start, as text. */
+  get otherRanges(): readonly string[] {
+    return [...this.#otherRanges].sort();
   }
 
   /** What was said of the ring could not be merged: see SharedState.refused. */

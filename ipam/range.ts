@@ -1,5 +1,5 @@
 import type { Cidr, Family, IpAddress } from '../core/address.ts';
-import { addressBits, cidrContains, formatCidr, networkOf } from '../core/address.ts';
+import { addressBits, cidrContains, formatCidr, networkOf, parseCidr } from '../core/address.ts';
 
 /** A half-open run of addresses, as offsets from the first address of a range. Never empty. */
 export interface Span {
@@ -48,8 +48,28 @@ export class AddressRange {
   }
 }
 
+/** What no host may have as its own address (RFC 6890, RFC 4291). */
+const RESERVED = [
+  ['0.0.0.0/8', '"this network"'],
+  ['127.0.0.0/8', 'loopback'],
+  ['224.0.0.0/4', 'multicast'],
+  ['240.0.0.0/4', 'reserved addresses'],
+  ['::/8', 'loopback and reserved addresses'],
+  ['fe80::/10', 'link-local addresses'],
+  ['ff00::/8', 'multicast'],
+].map(([text, use]) => ({ block: parseCidr(text!)!, use: use! }));
+
+function shareAddresses(a: Cidr, b: Cidr): boolean {
+  return a.ip.family === b.ip.family && (cidrContains(a, b.ip) || cidrContains(b, a.ip));
+}
+
 /** Why `range` cannot be shared; undefined if it can. */
 export function rangeProblem(range: Cidr): string | undefined {
+  const reserved = RESERVED.find(({ block }) => shareAddresses(block, range));
+  if (reserved !== undefined) {
+    const block = `${formatCidr(reserved.block)} (${reserved.use})`;
+    return `${formatCidr(range)} cannot be shared: it has addresses of ${block}, which no host may have`;
+  }
   const bits = addressBits(range.ip.family) - range.prefix;
   if (bits < MIN_SUBNET_BITS) {
     return `${formatCidr(range)} is too small: an address range needs at least 4 addresses (/30 or /126)`;

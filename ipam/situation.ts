@@ -28,6 +28,8 @@ interface SituationParts {
   readonly removed: () => readonly NamedPeer[];
   /** Is everything handed on to another peer? */
   readonly isLeaving: () => boolean;
+  /** That others have spoken of, as text. */
+  readonly otherRanges: () => readonly string[];
 }
 
 /** How things stand with the allocator, in words and figures, for whoever asks: people, programs and other peers. */
@@ -56,11 +58,20 @@ export class Situation {
   /** What is waited for, or what is amiss; undefined if nothing is. */
   get detail(): string | undefined {
     const { ports, cluster, catchUp, takeOvers, requests, isLeaving } = this.#parts;
-    if (cluster.electing) return cluster.detail;
+    if (cluster.electing) return this.#electionDetail;
     if (catchUp.gated) return 'awaiting the rings of the neighbours after the start';
     if (isLeaving()) return 'handing all addresses of this host on to another peer';
     const resting = takeOvers.holdAll ? 'all addresses of this host are in quarantine' : undefined;
     return requests.awaiting(ports.peers()) ?? cluster.detail ?? resting;
+  }
+
+  /** Peers of another range take no part in it, and nobody would know why it does not end. */
+  get #electionDetail(): string | undefined {
+    const { cluster, otherRanges, ports } = this.#parts;
+    const others = otherRanges();
+    if (others.length === 0 || cluster.detail === undefined) return cluster.detail;
+    const own = ports.holdings.range.text;
+    return `${cluster.detail}; peers use another address range: ${others.join(', ')}, not ${own}`;
   }
 
   /** What this peer holds. */

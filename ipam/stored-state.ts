@@ -85,16 +85,17 @@ export function readStored(stored: ReadonlyMap<string, Uint8Array>): StoredState
  */
 export function storeMismatch(stored: StoredState, owner: StoreOwner): string | undefined {
   if (!isForeign(stored, owner) || stored.allocations.length === 0) return undefined;
-  const held = `${stored.allocations.length} allocations are recorded`;
+  const count = stored.allocations.length;
+  const held = count === 1 ? 'one allocation is recorded' : `${count} allocations are recorded`;
   if (stored.owner!.range !== owner.range) {
     return (
       `the stored address range is ${stored.owner!.range}, this launch says ${owner.range}, and ${held}: ` +
-      `launch with --ipalloc-range ${stored.owner!.range} or reset first`
+      `launch with --ipalloc-range ${stored.owner!.range}, and reset before it is changed`
     );
   }
   return (
     `the stored peer name is ${stored.owner!.name}, this launch says ${owner.name}, and ${held}: ` +
-    `launch with --name ${stored.owner!.name} or reset first`
+    `launch with --name ${stored.owner!.name}, and reset before it is changed`
   );
 }
 

@@ -24,6 +24,8 @@ export interface NodeFacts extends NamedPeer {
 
 export interface SurveyFacts {
   readonly range: AddressRange;
+  /** That others have spoken of since the start, as text. */
+  readonly otherRanges: readonly string[];
   readonly clusterId: string;
   readonly ring: Ring;
   /** This node first. */
@@ -69,6 +71,7 @@ export function surveyProblems(facts: SurveyFacts): CheckProblem[] {
       problem: `${labelled(peer)} is in reach and does not answer`,
       remedy: 'look at its log; run ipam check again',
     })),
+    ...otherRanges(facts),
     ...otherClusters(facts),
     ...(facts.clusterId !== '' && !isComplete(ring, range.size)
       ? [
@@ -84,7 +87,19 @@ export function surveyProblems(facts: SurveyFacts): CheckProblem[] {
   ];
 }
 
-function otherClusters({ nodes, clusterId }: SurveyFacts): CheckProblem[] {
+function otherRanges({ range, otherRanges: others }: SurveyFacts): CheckProblem[] {
+  if (others.length === 0) return [];
+  return [
+    {
+      problem: `peers use another address range: ${others.join(', ')}, this host ${range.text}`,
+      remedy: 'launch all hosts with one --ipalloc-range (reset those that have another one first)',
+    },
+  ];
+}
+
+/** Those of another range never join. */
+function otherClusters({ nodes, clusterId, otherRanges: ranges }: SurveyFacts): CheckProblem[] {
+  if (ranges.length > 0) return [];
   const others = nodes.filter((node) => node.clusterId !== '' && node.clusterId !== clusterId);
   if (others.length === 0) return [];
   return [

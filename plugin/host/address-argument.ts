@@ -48,7 +48,8 @@ function reservedUse(cidr: Cidr): string | undefined {
   const { family, value } = cidr.ip;
   const bits = family === 4 ? 32 : 128;
   if (value === 0n) return 'the unspecified address';
-  if (value >> BigInt(bits - 8) === (family === 4 ? 127n : 0n)) return 'a loopback or reserved address';
+  const first = value >> BigInt(bits - 8);
+  if (first === 0n || (family === 4 && first === 127n)) return 'a loopback or reserved address';
   if (isMulticast(cidr)) return 'a multicast or reserved address';
   if (cidr.prefix === 0) return 'without a subnet (prefix 0)';
   if (cidr.prefix >= bits - 1) return undefined;

@@ -101,6 +101,7 @@ export interface AttachResult {
   readonly notes: readonly string[];
 }
 
+/** Where nothing is attached, only addresses are held, target, interface and mac are empty and the state is "allocated". */
 export interface AttachmentRow {
   readonly id: string;
   readonly target: string;

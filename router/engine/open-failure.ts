@@ -7,7 +7,7 @@ export function bindFailure(error: unknown, address: IpAddress | undefined, port
   switch (codeOf(error)) {
     case 'EADDRINUSE':
       return new EngineError(
-        `port ${port} is in use (UDP): stop the program that has it, or choose another port`,
+        `port ${port} is in use (UDP): stop what listens there, or choose another --port`,
       );
     case 'EADDRNOTAVAIL':
       return new EngineError(`this host does not have the address ${where}`);

@@ -67,7 +67,7 @@ export class Streams {
       },
       (error: unknown) => {
         if (this.#closed) return;
-        this.#events.onDialFailed(conn, error instanceof Error ? error.message : String(error));
+        this.#events.onDialFailed(conn, lookupFailure(host, error));
       },
     );
   }
@@ -158,7 +158,7 @@ export class Streams {
     this.#dialling.set(socket, fail);
     socket.setNoDelay(true);
     socket.setTimeout(limit, () => fail(`no answer from ${formatEndpoint(remote)}`));
-    socket.once('error', (error) => fail(error.message));
+    socket.once('error', (error) => fail(dialFailure(remote, error)));
     socket.once('connect', () => {
       socket.removeAllListeners().setTimeout(0);
       this.#dialling.delete(socket);
@@ -184,6 +184,31 @@ export class Streams {
 
   #ifOpen(conn: number, act: () => void): void {
     if (this.#sockets.has(conn)) act();
+  }
+}
+
+const DIAL_FAILURES: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'refuses connections: nothing listens there',
+  ECONNRESET: 'reset the connection',
+  EHOSTUNREACH: 'is unreachable (EHOSTUNREACH)',
+  ENETUNREACH: 'is unreachable: this host has no route there',
+  ETIMEDOUT: 'does not answer',
+};
+
+function dialFailure(remote: Endpoint, error: NodeJS.ErrnoException): string {
+  const known = DIAL_FAILURES[error.code ?? ''];
+  return known === undefined ? error.message : `${formatEndpoint(remote)} ${known}`;
+}
+
+function lookupFailure(host: string, error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  switch (code) {
+    case 'ENOTFOUND':
+      return `there is no host name "${host}"`;
+    case 'EAI_AGAIN':
+      return `the host name "${host}" cannot be looked up now: no name server answers`;
+    default:
+      return message;
   }
 }
 

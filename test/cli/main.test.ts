@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 
 const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
-const HINT = '(weave-ts --help lists commands and flags)';
+const GENERAL = 'weave-ts --help lists commands and flags';
 
 interface Outcome {
   readonly code: number;
@@ -22,17 +22,39 @@ async function weave(args: readonly string[], environment: NodeJS.ProcessEnv = {
   return { code, stdout, stderr };
 }
 
-for (const [args, sentence] of [
-  [['bogus'], "unknown command 'bogus'"],
-  [['statsu'], "unknown command 'statsu' (Did you mean status?)"],
-  [['status', '--bogus'], "unknown option '--bogus'"],
-  [['attach'], "missing required argument 'target'"],
-  [['ps', 'surplus'], "too many arguments for 'ps'. Expected 0 arguments but got 1."],
+for (const [args, sentence, hint] of [
+  [['bogus'], "unknown command 'bogus'", GENERAL],
+  [['bogus', '--help'], "unknown command 'bogus'", GENERAL],
+  [['help', 'bogus'], "unknown command 'bogus'", GENERAL],
+  [[], 'weave-ts: a command is missing', GENERAL],
+  [['statsu'], "unknown command 'statsu' (Did you mean status?)", GENERAL],
+  [['cni', 'bogus', '-h'], "unknown command 'bogus'", 'weave-ts cni --help lists commands and flags'],
+  [
+    ['--socket', '/x', 'ipam'],
+    'weave-ts ipam: a command is missing',
+    'weave-ts ipam --help lists commands and flags',
+  ],
+  [['status', '--bogus'], "unknown option '--bogus'", 'weave-ts status --help lists its arguments and flags'],
+  [['attach'], "missing required argument 'target'", 'weave-ts attach --help lists its arguments and flags'],
+  [
+    ['ps', 'surplus'],
+    "too many arguments for 'ps'. Expected 0 arguments but got 1.",
+    'weave-ts ps --help lists its arguments and flags',
+  ],
 ] as const) {
   test(`"${args.join(' ')}" exits 2 with one line: ${sentence}`, async (t) => {
-    t.deepEqual(await weave(args), { code: 2, stdout: '', stderr: `weave-ts: ${sentence} ${HINT}\n` });
+    t.deepEqual(await weave(args), { code: 2, stdout: '', stderr: `weave-ts: ${sentence} (${hint})\n` });
   });
 }
+
+test('an empty argument exits 1 and is named', async (t) => {
+  const empty = await weave(['rmpeer', 'host1', '']);
+  t.deepEqual(empty, {
+    code: 1,
+    stdout: '',
+    stderr: 'weave-ts: the argument "peer" is empty: name it, or leave it out\n',
+  });
+});
 
 test('help and version are answers, however they are asked for', async (t) => {
   const [help, flag, version, versionFlag] = await Promise.all(

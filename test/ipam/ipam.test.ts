@@ -326,6 +326,19 @@ test('a peer whose connection is not accepted yet gives nothing out, however lon
   t.like(lone.replies.get(1), { type: 'addresses' });
 });
 
+test('whoever awaits an election is told of peers that use another address range', (t) => {
+  const network = new Network(settings(), 1);
+  network.add(A, { type: 'consensus', voters: 2 });
+  network.request(A, 1, { type: 'allocate', id: 'a' });
+  const { range } = settings('10.96.0.0/27');
+  const entry = { type: 'ring', range, ...seedRing(range, [B]) } as const;
+  network.nodes.get(A)!.ipam!.merge(encodeEntries([entry]), 0);
+  t.regex(
+    network.nodes.get(A)!.ipam!.status().detail!,
+    /quorum 2.*; peers use another address range: 10\.96\.0\.0\/27, not 10\.32\.0\.0\/27$/,
+  );
+});
+
 test('a take-over in another cluster is acknowledged: nothing of it is given out here', (t) => {
   const lone = new LoneIpam(A, '00000000000000aa', [A], '10.32.0.0/27');
   lone.topology([]);

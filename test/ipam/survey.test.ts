@@ -21,7 +21,7 @@ function node(n: number, used: readonly Span[]): NodeFacts {
 function facts(nodes: readonly NodeFacts[]): SurveyFacts {
   const owners = nodes.map(({ name: owner, generation }) => ({ owner, generation }));
   const ring = initialRing(range.size, owners);
-  return { range, clusterId, ring, nodes, silent: [], nicknameOf: () => '' };
+  return { range, otherRanges: [], clusterId, ring, nodes, silent: [], nicknameOf: () => '' };
 }
 
 function shared(nodes: readonly NodeFacts[]): string[] {
@@ -29,6 +29,14 @@ function shared(nodes: readonly NodeFacts[]): string[] {
     .map(({ problem }) => problem)
     .filter((problem) => problem.includes('handed out by both'));
 }
+
+test('peers of another address range are named as such, not as a cluster that could join', (t) => {
+  const stranger = { ...node(2, []), clusterId: '02'.repeat(16) };
+  const seen = { ...facts([node(1, []), stranger]), otherRanges: ['10.96.0.0/12'] };
+  const problems = surveyProblems(seen).map(({ problem }) => problem);
+  t.is(problems[0], 'peers use another address range: 10.96.0.0/12, this host 10.32.0.0/12');
+  t.false(problems.some((problem) => problem.startsWith('two clusters')));
+});
 
 test('addresses of several nodes are told pair by pair, however their spans lie', (t) => {
   const nodes = [

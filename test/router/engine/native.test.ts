@@ -65,7 +65,7 @@ test('a port that is in use is named in the error', async (t) => {
   const options = { tap: undefined, address: undefined, port, onReady: () => undefined };
   await t.throwsAsync(native().open(options), {
     instanceOf: EngineError,
-    message: `port ${port} is in use (UDP): stop the program that has it, or choose another port`,
+    message: `port ${port} is in use (UDP): stop what listens there, or choose another --port`,
   });
   socket.close();
 });
@@ -85,7 +85,7 @@ test('a port that engines of another daemon share is in use, and free when they 
   await second.open(shared(port, 1));
   await t.throwsAsync(stranger.open(shared(port, 0)), {
     instanceOf: EngineError,
-    message: `port ${port} is in use (UDP): stop the program that has it, or choose another port`,
+    message: `port ${port} is in use (UDP): stop what listens there, or choose another --port`,
   });
   await first.close();
   await second.close();

@@ -47,7 +47,7 @@ test('a port that is in use is named in the error', async (t) => {
   const options = { tap: undefined, address: parseIp('127.0.0.1'), port, onReady: () => undefined };
   await t.throwsAsync(make().open(options), {
     instanceOf: EngineError,
-    message: `port ${port} is in use (UDP): stop the program that has it, or choose another port`,
+    message: `port ${port} is in use (UDP): stop what listens there, or choose another --port`,
   });
   socket.close();
 });

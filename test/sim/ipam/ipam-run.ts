@@ -4,6 +4,7 @@ import { randomBelow, SeededRandom } from '../../../core/random.ts';
 import type { StoreChange } from '../../../core/store.ts';
 import { MINUTE, SECOND, type Millis } from '../../../core/time.ts';
 import type { IpamRequest, IpamResult, IpamTopologyView } from '../../../ipam/effects.ts';
+import { ABSENT_USER } from '../../../ipam/foreign-users.ts';
 import type { InitMode } from '../../../ipam/init-mode.ts';
 import { parseIpamSettings, type IpamSettings } from '../../../ipam/settings.ts';
 import type { IpamStatus } from '../../../ipam/status.ts';
@@ -595,7 +596,8 @@ class IpamRun implements IpamWorld {
     for (let i = 0; this.#reference.size < usable; i++) {
       // What was granted to a peer may be under way to it: for long on a connection that was cut until a moment ago.
       for (let refusals = 1; !this.#askAndWait(`rest-${i}`); refusals++) {
-        if (refusals > 1 && this.#weather.isCalm(this.clock.now)) {
+        const isWaitedFor = this.#isWithheld() && refusals < ABSENT_USER / LOOK_EVERY + 1;
+        if (refusals > 1 && !isWaitedFor && this.#weather.isCalm(this.clock.now)) {
           return this.fault('space', `rest-${i} of ${usable} was refused: space is lost`);
         }
         this.clock.runFor(LOOK_EVERY);
@@ -605,6 +607,13 @@ class IpamRun implements IpamWorld {
       this.fault('space', `${this.#reference.size} of ${usable} addresses are handed out`);
     }
     if (this.#askAndWait('one-too-many')) this.fault('space', 'one address too many was handed out');
+  }
+
+  /** Who got an address from somebody who no longer keeps it for a user out of reach may have heard of the user later. */
+  #isWithheld(): boolean {
+    const live = this.#live();
+    const isGone = (name: string): boolean => live.every((node) => node.name !== name);
+    return live.some(({ ipam }) => ipam!.status().conflicts.some(({ user }) => isGone(user)));
   }
 
   /** Whether it was given an address. */
