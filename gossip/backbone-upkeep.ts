@@ -42,17 +42,17 @@ export class Backbone {
     if (this.#sparse) this.#shedAt ??= now + SHED_EVERY;
     else this.#shedAt = undefined;
     const chosen = this.#sparse ? this.#choose(peers) : undefined;
+    const isReachable = (name: PeerName) => this.#topology.isReachable(name);
     const wanted = peers
       .filter(({ name, acceptsInbound }) => acceptsInbound && (chosen?.has(name) ?? true))
       .map(({ name, addresses }) => ({
         name,
         addresses,
         mayDialUs: this.#config.acceptsInbound,
-        reachable: this.#topology.isReachable(name),
+        reachable: isReachable(name),
       }));
-    this.#neighbourhood.maker.discover(wanted, now);
-    const isServed = ({ name }: TopologyEntry) => this.#topology.isReachable(name);
-    this.#neighbourhood.maker.serve(this.#sparse ? peers.filter(isServed) : []);
+    this.#neighbourhood.maker.discover(wanted, isReachable, now);
+    this.#neighbourhood.maker.serve(this.#sparse ? peers.filter(({ name }) => isReachable(name)) : []);
   }
 
   nextTimeout(): Millis | undefined {

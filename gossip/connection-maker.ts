@@ -7,8 +7,12 @@ import { dialAddress, formatDialAddress, parseTarget, type DialAddress } from '.
 import { Target } from './target.ts';
 
 /** How long, and how many, peers that left the topology are still tried. */
-const CANDIDATE_FOR: Millis = 24 * HOUR;
+export const CANDIDATE_FOR: Millis = 24 * HOUR;
 const MAX_CANDIDATES = 1_024;
+/** What is left of their time is persisted so often. */
+const PERSIST_EVERY: Millis = HOUR;
+/** Peers that are remembered to have been connected. */
+const MAX_MET = 8_192;
 const MAX_GIVEN = 1_024;
 /** Attempts under way at once. */
 const MAX_DIALS = 64;
@@ -51,6 +55,8 @@ export interface WantedPeer {
 export interface Candidate {
   readonly name: PeerName;
   readonly addresses: readonly string[];
+  /** Time for which it is still to be tried. */
+  readonly remaining: Millis;
 }
 
 export interface Dial {
@@ -68,11 +74,14 @@ export class ConnectionMaker {
   readonly #targets = new Map<string, Target>();
   readonly #byConn = new Map<number, Target>();
   readonly #connected = new Set<PeerName>();
+  /** Peers that were connected once, in order of when they last were; the way to one of the others leads by way of these. */
+  readonly #met = new Set<PeerName>();
   readonly #deadline = new CachedDeadline(() => this.#findDeadline());
   /** No dials while false: the connection limit is reached. */
   #mayDial = true;
   /** When the last one that was deferred is due. */
   #deferredUntil: Millis = Number.NEGATIVE_INFINITY;
+  #persistAt: Millis | undefined;
 
   constructor(options: ConnectionMakerOptions) {
     this.#options = options;
@@ -102,10 +111,19 @@ export class ConnectionMaker {
     return [...this.#targets].flatMap(([key, target]) => (target.given ? [key] : [])).sort();
   }
 
-  candidates(): Candidate[] {
-    return this.#others()
-      .filter(([, target]) => target.candidateUntil !== undefined)
-      .map(([name, target]) => ({ name, addresses: target.addresses.map(formatDialAddress) }));
+  /** When the candidates are to be persisted: they changed, or what is left of their time did by an hour. */
+  get persistAt(): Millis | undefined {
+    return this.#persistAt;
+  }
+
+  /** The candidates to be persisted, ascending. */
+  takeCandidates(now: Millis): Candidate[] {
+    const candidates = this.#others().flatMap(([name, { addresses, candidateUntil: until }]) => {
+      if (until === undefined) return [];
+      return { name, addresses: addresses.map(formatDialAddress), remaining: Math.max(0, until - now) };
+    });
+    this.#persistAt = candidates.length > 0 ? now + PERSIST_EVERY : undefined;
+    return candidates;
   }
 
   /** Given targets in order of address, then the others in order of peer. */
@@ -122,14 +140,18 @@ export class ConnectionMaker {
     return this.#byConn.get(conn);
   }
 
-  /** Takes over which peers discovery wants; what it no longer wants is dropped. */
-  discover(wanted: readonly WantedPeer[], now: Millis): void {
+  /**
+   * Takes over which peers discovery wants. What it no longer wants is dropped, and so is a candidate that is reachable
+   * by way of others and not wanted.
+   */
+  discover(wanted: readonly WantedPeer[], isReachable: (name: PeerName) => boolean, now: Millis): void {
     this.#deadline.invalidate();
     const names = new Set<string>(wanted.map(({ name }) => name));
-    for (const [name, target] of this.#others()) {
-      if (!names.has(name) && target.candidateUntil === undefined && target.attempt === undefined) {
-        this.#targets.delete(name);
-      }
+    for (const [key, target] of this.#targets) {
+      if (target.given) continue;
+      target.wanted = names.has(key);
+      if (!target.wanted && isReachable(key as PeerName)) this.#endCandidacy(target, now);
+      this.#dropUnneeded(target);
     }
     for (const peer of wanted) this.#want(peer, now);
   }
@@ -146,15 +168,22 @@ export class ConnectionMaker {
     for (const target of given) target.served = target.peer !== undefined && names.has(target.peer);
   }
 
-  /** A peer left the topology: it is tried for another 24 h. */
-  addCandidate(name: PeerName, addresses: readonly DialAddress[], now: Millis): void {
-    this.#deadline.invalidate();
+  /**
+   * A peer left the topology. If it was connected once it is tried for another 24 h; the others were reached by way of
+   * such peers, and will be again.
+   */
+  onGone(name: PeerName, addresses: readonly DialAddress[], now: Millis): void {
+    if (!this.#met.has(name) || addresses.length === 0) return;
+    this.#addCandidate(name, addresses, CANDIDATE_FOR, now);
+    this.#persistAt = now;
+  }
+
+  /** A candidate of an earlier run, to be tried for another `remaining`. */
+  restore(name: PeerName, addresses: readonly DialAddress[], remaining: Millis, now: Millis): void {
     if (addresses.length === 0) return;
-    const target = this.#targets.get(name) ?? new Target(addresses, false, now);
-    target.peer = name;
-    target.candidateUntil = now + CANDIDATE_FOR;
-    this.#targets.set(name, target);
-    this.#dropOldestCandidates();
+    this.#meet(name);
+    this.#addCandidate(name, addresses, Math.min(remaining, CANDIDATE_FOR), now);
+    this.#persistAt ??= now + PERSIST_EVERY;
   }
 
   /** Sets whether new dials may begin. */
@@ -171,9 +200,7 @@ export class ConnectionMaker {
   onTimeout(now: Millis): Dial[] {
     if (!this.#deadline.isDue(now)) return [];
     this.#deadline.invalidate();
-    for (const [name, target] of this.#others()) {
-      if (target.candidateUntil !== undefined && now >= target.candidateUntil) this.#remove(name);
-    }
+    this.#endOldCandidacies(now);
     const dials: Dial[] = [];
     for (const target of this.targets()) {
       if (!this.#isIdle(target) || target.nextAttempt > now) continue;
@@ -187,11 +214,12 @@ export class ConnectionMaker {
   onRegistered(conn: number, peer: PeerName, ip: IpAddress, now: Millis): void {
     this.#deadline.invalidate();
     this.#connected.add(peer);
-    const discovered = this.#targets.get(peer);
-    discovered?.resetBackOff(now);
-    discovered?.preferHost(formatIp(ip));
-    if (discovered?.candidateUntil !== undefined) discovered.candidateUntil = undefined;
+    this.#meet(peer);
     const target = this.#byConn.get(conn);
+    const discovered = this.#targets.get(peer);
+    // Its own attempt has yet to live for a while: the other end may say hello, and then refuse us.
+    if (discovered !== target) discovered?.resetBackOff(now);
+    discovered?.preferHost(formatIp(ip));
     if (target === undefined) return;
     target.peer = peer;
     target.error = undefined;
@@ -207,7 +235,10 @@ export class ConnectionMaker {
   /** A dial failed or its connection ended. */
   onEnded(conn: number, error: string | undefined, now: Millis): void {
     this.#deadline.invalidate();
-    this.#release(conn)?.onEnded(error, now, this.#options.random);
+    const target = this.#release(conn);
+    if (target === undefined) return;
+    target.onEnded(error, now, this.#options.random);
+    this.#dropUnneeded(target);
   }
 
   onDuplicate(conn: number, peer: PeerName, now: Millis): void {
@@ -216,6 +247,7 @@ export class ConnectionMaker {
     if (target === undefined) return;
     target.peer = peer;
     target.onDuplicate(now);
+    this.#dropUnneeded(target);
   }
 
   /** Dials again at once with another password. */
@@ -280,13 +312,47 @@ export class ConnectionMaker {
 
   #give(address: DialAddress, now: Millis): void {
     const key = formatDialAddress(address);
-    const target = this.#targets.get(key) ?? new Target([address], true, now);
+    const target = this.#targets.get(key) ?? new Target(key, [address], now, true);
     target.resetBackOff(now);
     this.#targets.set(key, target);
   }
 
   #forgetAllBut(keys: ReadonlySet<string>): void {
     for (const key of this.given()) if (!keys.has(key)) this.#remove(key);
+  }
+
+  #meet(name: PeerName): void {
+    this.#met.delete(name);
+    this.#met.add(name);
+    if (this.#met.size > MAX_MET) this.#met.delete(this.#met.keys().next().value!);
+  }
+
+  #addCandidate(name: PeerName, addresses: readonly DialAddress[], remaining: Millis, now: Millis): void {
+    this.#deadline.invalidate();
+    const target = this.#targets.get(name) ?? new Target(name, addresses, now);
+    target.peer = name;
+    target.candidateUntil = now + remaining;
+    this.#targets.set(name, target);
+    this.#dropOldestCandidates();
+  }
+
+  #endCandidacy(target: Target, now: Millis): void {
+    if (target.candidateUntil === undefined) return;
+    target.candidateUntil = undefined;
+    this.#persistAt = now;
+  }
+
+  #endOldCandidacies(now: Millis): void {
+    for (const target of this.#targets.values()) {
+      if (target.candidateUntil === undefined || now < target.candidateUntil) continue;
+      this.#endCandidacy(target, now);
+      this.#dropUnneeded(target);
+    }
+  }
+
+  #dropUnneeded(target: Target): void {
+    const isNeeded = target.given || target.wanted || target.candidateUntil !== undefined;
+    if (!isNeeded && target.attempt === undefined) this.#targets.delete(target.key);
   }
 
   #remove(key: string): void {
@@ -305,11 +371,12 @@ export class ConnectionMaker {
     const yields = peer.mayDialUs && peer.name < this.#options.self;
     const patience = this.#connected.size < ENOUGH ? 0 : PATIENCE;
     const soon = now + (yields ? YIELD : patience);
-    const target = this.#targets.get(peer.name) ?? new Target([], false, soon);
+    const target = this.#targets.get(peer.name) ?? new Target(peer.name, [], soon);
     const isBack = peer.reachable && !target.reachable;
     if (isBack || target.candidateUntil !== undefined) target.resetBackOff(soon);
     target.takePublished(peer.addresses);
-    target.candidateUntil = undefined;
+    this.#endCandidacy(target, now);
+    target.wanted = true;
     target.reachable = peer.reachable;
     target.peer = peer.name;
     this.#targets.set(peer.name, target);

@@ -88,7 +88,7 @@ export class Gossip implements Machine<GossipEffect> {
     this.#repairAt = now + REPAIR_EVERY * randomFraction(deps.random);
     for (const candidate of config.discovery ? config.candidates : []) {
       const addresses = candidateAddresses(candidate, config.port);
-      this.#neighbourhood.maker.addCandidate(candidate.name, addresses, now);
+      this.#neighbourhood.maker.restore(candidate.name, addresses, candidate.remaining, now);
     }
   }
 
@@ -142,14 +142,14 @@ export class Gossip implements Machine<GossipEffect> {
    */
   connect(targets: readonly string[], replace: boolean, now: Millis): string | undefined {
     const error = this.#neighbourhood.maker.connect(targets, replace, now);
-    if (error === undefined) this.#persistTargets();
+    if (error === undefined) this.#persistTargets(now);
     return error;
   }
 
   /** Removes targets; connections that they led to live on. Errors as in {@link connect}. */
-  forget(targets: readonly string[]): string | undefined {
+  forget(targets: readonly string[], now: Millis): string | undefined {
     const error = this.#neighbourhood.maker.forget(targets);
-    if (error === undefined) this.#persistTargets();
+    if (error === undefined) this.#persistTargets(now);
     return error;
   }
 
@@ -225,7 +225,8 @@ export class Gossip implements Machine<GossipEffect> {
   nextTimeout(): Millis | undefined {
     if (this.#stopped) return undefined;
     const due = earlier(this.#flushAt, earlier(this.#repairAt, this.#backbone.nextTimeout()));
-    const own = earlier(due, this.#direct.nextTimeout());
+    const toPersist = this.#neighbourhood.maker.persistAt;
+    const own = earlier(earlier(due, toPersist), this.#direct.nextTimeout());
     return earlier(own, earlier(this.#topology.nextTimeout(), this.#neighbourhood.nextTimeout()));
   }
 
@@ -235,11 +236,14 @@ export class Gossip implements Machine<GossipEffect> {
     this.#pump(now);
     this.#topology.onTimeout(now);
     this.#report(now);
+    if (this.#topology.revision !== this.#revision) this.#touch(now);
     if (this.#direct.onTimeout(now)) this.#touch(now);
     if (this.#flushAt !== undefined && now >= this.#flushAt) this.#flush(now);
     if (now >= this.#repairAt) this.#repair(now);
     this.#backbone.onTimeout(now);
     this.#pump(now);
+    const { persistAt } = this.#neighbourhood.maker;
+    if (persistAt !== undefined && now >= persistAt) this.#persistTargets(now);
   }
 
   drain(): GossipEffect[] {
@@ -428,11 +432,8 @@ export class Gossip implements Machine<GossipEffect> {
     for (const entry of changed) this.#effects.push({ type: 'peer-changed', entry });
     for (const { name, addresses } of gone) {
       this.#effects.push({ type: 'peer-gone', name });
-      if (this.#config.discovery) {
-        this.#neighbourhood.maker.addCandidate(name, addresses.map(dialAddress), now);
-      }
+      if (this.#config.discovery) this.#neighbourhood.maker.onGone(name, addresses.map(dialAddress), now);
     }
-    if (gone.length > 0) this.#persistTargets();
     if (duplicate) {
       const fields = { name: this.#config.name };
       this.#effects.push({ type: 'log', level: 'error', message: 'another live peer uses our name', fields });
@@ -444,8 +445,9 @@ export class Gossip implements Machine<GossipEffect> {
     this.#channels.startRepair(this.#routes.snapshot.names.length, now);
   }
 
-  #persistTargets(): void {
+  #persistTargets(now: Millis): void {
     const { maker } = this.#neighbourhood;
-    this.#effects.push({ type: 'persist-targets', targets: maker.given(), candidates: maker.candidates() });
+    const candidates = maker.takeCandidates(now);
+    this.#effects.push({ type: 'persist-targets', targets: maker.given(), candidates });
   }
 }

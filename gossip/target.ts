@@ -19,8 +19,12 @@ export interface Attempt {
 
 /** Something to stay connected to: an address that was asked for, or a peer that was heard of. */
 export class Target {
+  /** The address that was asked for, or the peer's name. */
+  readonly key: string;
   /** Asked for on the command line or by `connect`. */
-  given: boolean;
+  readonly given: boolean;
+  /** Discovery wants a connection to the peer. */
+  wanted = false;
   /** Who answered there, or whom we hope to find. */
   peer: PeerName | undefined;
   /** Kept for a peer that left the topology, until then. */
@@ -42,7 +46,8 @@ export class Target {
   #failures = 0;
   #passwordIndex = 0;
 
-  constructor(addresses: readonly DialAddress[], given: boolean, nextAttempt: Millis) {
+  constructor(key: string, addresses: readonly DialAddress[], nextAttempt: Millis, given = false) {
+    this.key = key;
     this.addresses = addresses;
     this.given = given;
     this.nextAttempt = nextAttempt;

@@ -152,7 +152,7 @@ export class ControlNode implements Machine<ControlEffect> {
 
   /** Removes targets; connections that they led to live on. Errors as in {@link connect}. */
   forget(targets: readonly string[], now: Millis): string | undefined {
-    return this.#input(now, () => this.#gossip.forget(targets));
+    return this.#input(now, () => this.#gossip.forget(targets, now));
   }
 
   /**

@@ -1,7 +1,7 @@
 import { utf8 } from '../core/bytes.ts';
 import { parsePeerName } from '../core/peer-name.ts';
 import type { StoreChange } from '../core/store.ts';
-import type { Candidate } from '../gossip/connection-maker.ts';
+import { CANDIDATE_FOR, type Candidate } from '../gossip/connection-maker.ts';
 
 const TARGETS_KEY = 'targets';
 const MAX_STORED = 1_024;
@@ -53,7 +53,12 @@ function asCandidate(value: unknown): Candidate | undefined {
   const text = isRecord(value) ? asText(value['name']) : undefined;
   const name = text === undefined ? undefined : parsePeerName(text);
   if (name === undefined || !isRecord(value)) return undefined;
-  return { name, addresses: listOf(value['addresses'], asText) };
+  const remaining = asDuration(value['remaining']) ?? CANDIDATE_FOR;
+  return { name, addresses: listOf(value['addresses'], asText), remaining };
+}
+
+function asDuration(value: unknown): number | undefined {
+  return typeof value === 'number' && value >= 0 ? value : undefined;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

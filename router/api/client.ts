@@ -12,11 +12,15 @@ export class Refused extends Error {
 }
 
 const QUERY_LIMIT_MS = 15_000;
+/** For what waits for nobody but this host's kernel. */
+const CHANGE_LIMIT_MS = 60_000;
+const WAITS_FOR_NOBODY = new Set(['/stop', '/connect', '/forget', '/rotate', '/rekey', '/cni/install']);
 const ANSWER_LIMIT_BYTES = 64 << 20;
 
 /**
- * One call of the API on the unix socket `socketPath`. Queries (GET) have 15 s; the others wait as long as the daemon
- * does: requests that block (an allocation that awaits consensus) end when the caller does.
+ * One call of the API on the unix socket `socketPath`. Queries (GET) have 15 s, changes that depend on no other host a
+ * minute; the others wait as long as the daemon does: requests that block (an allocation that awaits consensus) end when
+ * the caller does.
  */
 export function callApi(
   socketPath: string,
@@ -43,13 +47,17 @@ export function callApi(
       );
     });
     call.on('error', (error: NodeJS.ErrnoException) => reject(callFailed(socketPath, error)));
-    if (method === 'GET') {
-      call.setTimeout(QUERY_LIMIT_MS, () =>
-        call.destroy(new Error(`no answer in ${QUERY_LIMIT_MS / 1_000} s`)),
-      );
+    const limit = limitOf(method, path);
+    if (limit !== undefined) {
+      call.setTimeout(limit, () => call.destroy(new Error(`no answer in ${limit / 1_000} s`)));
     }
     call.end(payload);
   });
+}
+
+function limitOf(method: 'GET' | 'POST', path: string): number | undefined {
+  if (method === 'GET') return QUERY_LIMIT_MS;
+  return WAITS_FOR_NOBODY.has(path) ? CHANGE_LIMIT_MS : undefined;
 }
 
 /** Whether a daemon listens on the unix socket `path`. */

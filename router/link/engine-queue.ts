@@ -31,11 +31,14 @@ export class EngineQueue {
     this.#changes.push(change);
   }
 
-  send(outgoing: Outgoing): void {
+  /** Returns how many bytes of UDP payload it makes. */
+  send(outgoing: Outgoing): number {
     const { message, size } = outgoing;
     const padTo = size === undefined ? 0 : size - DATAGRAM_OVERHEAD;
     const at = this.#room(Math.max(linkMessageBytes(message), padTo));
-    this.#add(outgoing, at, writeLinkMessage(message, this.#plan.scratch, at, padTo));
+    const length = writeLinkMessage(message, this.#plan.scratch, at, padTo);
+    this.#add(outgoing, at, length);
+    return length + DATAGRAM_OVERHEAD;
   }
 
   /** Gives everything to the engine. The caller's copies of keys are wiped: the engine alone holds them now. */

@@ -289,6 +289,11 @@ export class Link implements Machine<LinkEffect> {
     return session?.paths.onDataSent(now) ?? false;
   }
 
+  /** A message of the link's own was sent: bytes of UDP payload. The other end counts what arrives of it, too. */
+  onMessageSent(bytes: number): void {
+    this.#sentBytes += bytes;
+  }
+
   /** Bytes of UDP payload that came on lanes above 0. */
   onLaneReceived(bytes: number, now: Millis): void {
     this.#receivedBytes += bytes;

@@ -180,7 +180,7 @@ export class Links {
         this.#mirror.onPhase(effect.session, effect.phase);
         break;
       case 'send':
-        this.#engine.send(effect);
+        link.onMessageSent(this.#engine.send(effect));
         break;
       case 'control':
         this.#owner.tell(effect.message);

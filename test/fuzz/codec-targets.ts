@@ -359,7 +359,9 @@ const targets = codec({
   samples: [
     targetsChange({
       targets: ['192.0.2.1', 'host:7000'],
-      candidates: [{ name: samples.MALLORY, addresses: [{ host: '192.0.2.66', port: 6783 }] as never }],
+      candidates: [
+        { name: samples.MALLORY, addresses: [{ host: '192.0.2.66', port: 6783 }] as never, remaining: 1 },
+      ],
     }).value!,
     utf8(
       '{"targets":["a","b"],"candidates":[{"name":"::1","addresses":["192.0.2.1:6783"]}],"__proto__":{"x":1}}',

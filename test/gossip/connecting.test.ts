@@ -80,7 +80,7 @@ test('forget ends retries and replace leaves only the new targets', (t) => {
   const mesh = new Mesh(5);
   const node = mesh.add(1);
   mesh.connect(node, '192.0.2.77', 'host.example:7000');
-  mesh.act(node, (gossip) => t.is(gossip.forget(['192.0.2.77']), undefined));
+  mesh.act(node, (gossip, now) => t.is(gossip.forget(['192.0.2.77'], now), undefined));
   t.deepEqual(
     node.gossip.targetsStatus().map(({ address }) => address),
     ['host.example:7000'],
@@ -92,7 +92,7 @@ test('forget ends retries and replace leaves only the new targets', (t) => {
   );
   t.deepEqual(node.of('persist-targets').at(-1)?.targets, ['[2001:db8::7]:99']);
   const dials = node.dials;
-  mesh.act(node, (gossip) => gossip.forget(['[2001:db8::7]:99']));
+  mesh.act(node, (gossip, now) => gossip.forget(['[2001:db8::7]:99'], now));
   mesh.run(10 * MINUTE);
   t.is(node.dials, dials);
 });
@@ -136,31 +136,6 @@ test('refused inbound attempts disappear after five minutes', (t) => {
   t.is(failed(), 1);
   mesh.run(70 * SECOND);
   t.is(failed(), 0);
-});
-
-test('a peer that vanished is remembered as a candidate and persisted', (t) => {
-  const mesh = new Mesh(9);
-  const [a, b] = [mesh.add(1), mesh.add(2)];
-  mesh.connect(b, '192.0.2.1');
-  mesh.run(10 * SECOND);
-  mesh.crash(b);
-  mesh.run(70 * SECOND);
-  t.deepEqual(a.of('persist-targets').at(-1), {
-    type: 'persist-targets',
-    targets: [],
-    candidates: [{ name: peerName(2), addresses: ['192.0.2.2:6783'] }],
-  });
-  mesh.add(2);
-  mesh.run(3 * MINUTE);
-  t.deepEqual(neighbours(a), [peerName(2)]);
-});
-
-test('candidates of an earlier run are tried at start', (t) => {
-  const mesh = new Mesh(10);
-  mesh.add(2);
-  const node = mesh.add(1, { candidates: [{ name: peerName(2), addresses: ['192.0.2.2:6783'] }] });
-  mesh.run(SECOND);
-  t.deepEqual(neighbours(node), [peerName(2)]);
 });
 
 test('an IPv6 underlay works and is published', (t) => {

@@ -6,6 +6,8 @@ import { formatDialAddress, parseTarget } from '../../gossip/target-address.ts';
 import { endpoint, peerName } from './mesh.ts';
 
 const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+const nobody = () => false;
 
 function maker(self = 1, discovery = true): ConnectionMaker {
   let conn = 0;
@@ -84,25 +86,62 @@ test('a target whose peer is connected otherwise is not dialled until that ends'
   t.is(m.onTimeout(5_000).length, 1);
 });
 
+test('a peer that was heard of, says hello and refuses us is dialled less and less often', (t) => {
+  const m = maker();
+  const peer = peerName(2);
+  m.discover(
+    [{ name: peer, addresses: [endpoint('192.0.2.9')], mayDialUs: false, reachable: true }],
+    nobody,
+    0,
+  );
+  let dials = 0;
+  for (let now = m.nextTimeout()!; now < 10 * MINUTE; now = m.nextTimeout()!) {
+    for (const { conn } of m.onTimeout(now)) {
+      dials++;
+      m.onRegistered(conn, peer, endpoint('192.0.2.9').ip, now);
+      m.onDisconnected(peer);
+      m.onEnded(conn, 'connection limit reached (2)', now);
+    }
+  }
+  t.true(dials < 25, `${dials} dials`);
+});
+
+test('a peer that dials us is dialled at once should that connection end', (t) => {
+  const m = maker();
+  const peer = peerName(2);
+  m.discover(
+    [{ name: peer, addresses: [endpoint('192.0.2.9')], mayDialUs: false, reachable: true }],
+    nobody,
+    0,
+  );
+  let now = 0;
+  for (let i = 0; i < 10; i++) {
+    for (const { conn } of m.onTimeout((now = m.nextTimeout()!))) m.onEnded(conn, 'no', now);
+  }
+  m.onRegistered(1, peer, endpoint('192.0.2.9').ip, now);
+  m.onDisconnected(peer);
+  t.is(m.nextTimeout(), now);
+});
+
 test('of two peers that discover each other the lower name dials at once and the higher waits', (t) => {
   const wanted = (index: number, mayDialUs: boolean): Parameters<ConnectionMaker['discover']>[0] => [
     { name: peerName(index), addresses: [endpoint('192.0.2.9')], mayDialUs, reachable: true },
   ];
   const low = maker(1);
-  low.discover(wanted(2, true), 100);
+  low.discover(wanted(2, true), nobody, 100);
   t.is(low.nextTimeout(), 100);
   const high = maker(2);
-  high.discover(wanted(1, true), 100);
+  high.discover(wanted(1, true), nobody, 100);
   t.is(high.nextTimeout(), 3_100);
   const closed = maker(2);
-  closed.discover(wanted(1, false), 100);
+  closed.discover(wanted(1, false), nobody, 100);
   t.is(closed.nextTimeout(), 100, 'unless the other cannot');
 });
 
 test('the addresses of a discovered peer are tried in turn, and it is dropped when no longer wanted', (t) => {
   const m = maker();
   const addresses = [endpoint('192.0.2.8'), endpoint('192.0.2.9')];
-  m.discover([{ name: peerName(2), addresses, mayDialUs: false, reachable: true }], 0);
+  m.discover([{ name: peerName(2), addresses, mayDialUs: false, reachable: true }], nobody, 0);
   const hosts: string[] = [];
   for (let i = 0; i < 3; i++) {
     const now = m.nextTimeout()!;
@@ -111,13 +150,13 @@ test('the addresses of a discovered peer are tried in turn, and it is dropped wh
     m.onEnded(dial!.conn, 'no', now);
   }
   t.deepEqual(hosts, ['192.0.2.8', '192.0.2.9', '192.0.2.8']);
-  m.discover([], 10_000);
+  m.discover([], nobody, 10_000);
   t.is(m.nextTimeout(), undefined);
 });
 
 test('a candidate is tried for 24 h, and its back-off is forgotten when it is heard of again', (t) => {
   const m = maker();
-  m.addCandidate(peerName(2), [{ host: '192.0.2.9', port: 1 }], 0);
+  m.restore(peerName(2), [{ host: '192.0.2.9', port: 1 }], DAY, 0);
   let dials = 0;
   let now = 0;
   for (; m.nextTimeout() !== undefined;) {
@@ -127,14 +166,15 @@ test('a candidate is tried for 24 h, and its back-off is forgotten when it is he
       m.onEnded(conn, 'no', now);
     }
   }
-  t.is(now, 24 * 60 * MINUTE);
+  t.is(now, DAY);
   t.true(dials > 700 && dials < 1_500, `${dials}`);
-  m.addCandidate(peerName(2), [{ host: '192.0.2.9', port: 1 }], now);
+  m.restore(peerName(2), [{ host: '192.0.2.9', port: 1 }], DAY, now);
   for (let i = 0; i < 20; i++) {
     for (const { conn } of m.onTimeout((now = m.nextTimeout()!))) m.onEnded(conn, 'no', now);
   }
   m.discover(
     [{ name: peerName(2), addresses: [endpoint('192.0.2.10')], mayDialUs: false, reachable: true }],
+    nobody,
     now,
   );
   t.is(m.nextTimeout(), now);
@@ -143,7 +183,11 @@ test('a candidate is tried for 24 h, and its back-off is forgotten when it is he
 test('the back-off of a peer is forgotten when there is a way to it again, not while there is none', (t) => {
   const m = maker();
   const hear = (reachable: boolean, now: number): void => {
-    m.discover([{ name: peerName(2), addresses: [endpoint('192.0.2.9')], mayDialUs: false, reachable }], now);
+    m.discover(
+      [{ name: peerName(2), addresses: [endpoint('192.0.2.9')], mayDialUs: false, reachable }],
+      nobody,
+      now,
+    );
   };
   hear(true, 0);
   let now = 0;
@@ -161,8 +205,8 @@ test('the back-off of a peer is forgotten when there is a way to it again, not w
 
 test('candidates are bounded, the oldest go first', (t) => {
   const m = maker();
-  for (let i = 0; i < 1_100; i++) m.addCandidate(peerName(i + 2), [{ host: '192.0.2.9', port: 1 }], i);
-  const names = m.candidates().map(({ name }) => name);
+  for (let i = 0; i < 1_100; i++) m.restore(peerName(i + 2), [{ host: '192.0.2.9', port: 1 }], DAY, i);
+  const names = m.takeCandidates(0).map(({ name }) => name);
   t.is(names.length, 1_024);
   t.false(names.includes(peerName(2)));
   t.true(names.includes(peerName(1_101)));
@@ -252,15 +296,15 @@ test('who has eight connections dials a peer that was heard of a second later, a
   };
   const m = maker();
   for (let i = 0; i < 8; i++) m.onRegistered(2 * i + 1, peerName(i + 2), endpoint('192.0.2.99').ip, 0);
-  m.discover([wanted], 5_000);
+  m.discover([wanted], nobody, 5_000);
   t.is(m.nextTimeout(), 6_000);
-  m.discover([], 5_500);
+  m.discover([], nobody, 5_500);
   t.is(m.nextTimeout(), undefined);
-  m.discover([wanted], 7_000);
-  m.discover([wanted], 7_900);
+  m.discover([wanted], nobody, 7_000);
+  m.discover([wanted], nobody, 7_900);
   t.deepEqual(dialsUntil(m, 60_000), { 8_000: 1 });
   const young = maker();
   for (let i = 0; i < 7; i++) young.onRegistered(2 * i + 1, peerName(i + 2), endpoint('192.0.2.99').ip, 0);
-  young.discover([wanted], 5_000);
+  young.discover([wanted], nobody, 5_000);
   t.is(young.nextTimeout(), 5_000);
 });

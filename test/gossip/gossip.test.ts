@@ -200,6 +200,23 @@ test('a crash without FIN is known to all in less than 35 s and forgotten 30 s l
   for (const node of others) t.is(node.gossip.entry(peerName(3)), undefined, 'it does not come back');
 });
 
+test('a peer that was forgotten and never met is no longer dialled, though nobody says a word', (t) => {
+  const mesh = new Mesh(19);
+  const nodes = [1, 2, 3].map((i) => mesh.add(i));
+  const [one, hub, lost] = nodes;
+  mesh.cut(one!, lost!);
+  for (const node of [one!, lost!]) mesh.connect(node, '192.0.2.2');
+  mesh.run(10 * SECOND);
+  mesh.crash(lost!);
+  mesh.crash(hub!);
+  const retried = () => one!.gossip.connectionsStatus(mesh.now).map(({ address }) => address);
+  mesh.run(20 * SECOND);
+  t.true(retried().includes('192.0.2.3:6783'));
+  while (one!.gossip.entry(lost!.name) !== undefined) mesh.run(100);
+  mesh.run(500);
+  t.false(retried().includes('192.0.2.3:6783'));
+});
+
 test('a peer that stops is known to be gone at once', (t) => {
   const mesh = new Mesh(10);
   const nodes = start(mesh, 6);

@@ -91,6 +91,15 @@ test('a lossy network with jitter loses frames but not the link, and reports the
   t.true(link.sentBytes > n * 130);
 });
 
+test('both ends of a link count the same bytes: frames, heartbeats and whatever else passes', async (t) => {
+  const { net, a, b } = await pair();
+  a.engine.hostSends(frameOf(1, 2, 1));
+  net.run(20 * SECOND);
+  const [there, back] = [net.report(a).links[0]!, net.report(b).links[0]!];
+  t.true(there.sentBytes > 0 && there.receivedBytes > 0);
+  t.deepEqual([there.sentBytes, there.receivedBytes], [back.receivedBytes, back.sentBytes]);
+});
+
 test('what the engine moved by itself counts as traffic of the link', async (t) => {
   const { net, a } = await pair();
   const before = net.report(a).links[0]!;

@@ -61,9 +61,20 @@ test('a damaged identity is an error, never a new one', (t) => {
 
 test('targets and candidates are read back as they were stored', (t) => {
   const name = parsePeerName('::1')!;
-  const targets = { targets: ['host:1'], candidates: [{ name, addresses: ['192.0.2.1:6783'] }] };
+  const targets = {
+    targets: ['host:1'],
+    candidates: [{ name, addresses: ['192.0.2.1:6783'], remaining: 7 }],
+  };
   const { key, value } = targetsChange(targets);
   t.deepEqual(loadTargets(new Map([[key, value!]])), targets);
+});
+
+test('a candidate that was stored without the time that is left has all of it', (t) => {
+  for (const remaining of ['', ',"remaining":-1', ',"remaining":"x"', ',"remaining":null']) {
+    const text = `{"targets":[],"candidates":[{"name":"::1","addresses":["h:1"]${remaining}}]}`;
+    const { candidates } = loadTargets(new Map([['targets', new TextEncoder().encode(text)]]));
+    t.deepEqual(candidates, [{ name: parsePeerName('::1')!, addresses: ['h:1'], remaining: 86_400_000 }]);
+  }
 });
 
 for (const text of ['', 'x', '7', 'null', '{}', '{"targets":7,"candidates":[1,{"name":"x"},{"name":9}]}']) {
