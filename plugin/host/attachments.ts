@@ -164,7 +164,9 @@ export class Attachments {
   expose(addresses: readonly string[], masquerade: boolean, signal?: AbortSignal): Promise<AttachmentResult> {
     return this.#gate.pass(signal, async (either) => {
       const wanted = await this.#wanted(addresses);
-      return this.#queue.run(EXPOSE_ID, () => this.#exposure.expose(wanted, masquerade, either));
+      return this.#queue.runUnless(either, EXPOSE_ID, () =>
+        this.#exposure.expose(wanted, masquerade, either),
+      );
     });
   }
 
@@ -340,7 +342,10 @@ export class Attachments {
   }
 
   #gateway(signal: AbortSignal | undefined): NonNullable<AttachOrder['gateway']> {
-    return (cidr) => this.#queue.run(EXPOSE_ID, () => this.#exposure.gatewayFor(cidr, signal));
+    return async (cidr) =>
+      // An expose that waits for an address holds its turn as long: who needs nothing new does not queue behind it.
+      this.#exposure.gatewayIn(cidr) ??
+      this.#queue.runUnless(signal, EXPOSE_ID, () => this.#exposure.gatewayFor(cidr, signal));
   }
 
   /** The host gets an address in the pod's subnet in any case, so that it reaches the pod; where it can have none, a named gateway will do. */

@@ -83,12 +83,18 @@ export class HostExposure {
     cidr: Cidr,
     signal: AbortSignal | undefined,
   ): Promise<{ ip: IpAddress; notes: readonly string[] }> {
-    const inSubnet = (own: Cidr): boolean => own.prefix === cidr.prefix && cidrContains(cidr, own.ip);
-    const existing = this.#record().addresses.find(inSubnet);
-    if (existing !== undefined) return { ip: existing.ip, notes: [] };
+    const existing = this.gatewayIn(cidr);
+    if (existing !== undefined) return existing;
     const subnet = { ip: networkOf(cidr), prefix: cidr.prefix };
     const { notes } = await this.expose([{ kind: 'allocate', subnet }], true, signal);
-    return { ip: this.#record().addresses.find(inSubnet)!.ip, notes };
+    return { ip: this.gatewayIn(cidr)!.ip, notes };
+  }
+
+  /** The host's address in the subnet of `cidr`, if it has one; may be asked while calls are under way. */
+  gatewayIn(cidr: Cidr): { ip: IpAddress; notes: readonly string[] } | undefined {
+    const inSubnet = (own: Cidr): boolean => own.prefix === cidr.prefix && cidrContains(cidr, own.ip);
+    const own = this.#record().addresses.find(inSubnet);
+    return own === undefined ? undefined : { ip: own.ip, notes: [] };
   }
 
   /** Applies what was exposed before a restart, and ends a change that the end of the daemon cut short. */

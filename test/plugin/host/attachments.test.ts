@@ -376,3 +376,28 @@ test('what takes everything off and fails lets attaches in again, even if it was
   await bench.service.attach({ target: 'red', addresses: [] });
   t.is(bench.held().length, 1);
 });
+
+test('an expose that waits for an address holds up no attach that needs none of the host, and others no longer than they want', async (t) => {
+  const bench = new Bench();
+  await bench.service.expose([], true);
+  const given = bench.addresses.allocate.bind(bench.addresses);
+  bench.addresses.allocate = (id, subnet, signal) =>
+    id !== 'weave:expose'
+      ? given(id, subnet, signal)
+      : new Promise((_resolve, reject) => {
+          signal!.addEventListener('abort', () => reject(new Error('given up')));
+        });
+  const patience = new AbortController();
+  const exposing = t.throwsAsync(bench.service.expose(['net:10.33.0.0/16'], true, patience.signal));
+  await bench.service.attach({ target: 'red', addresses: [], defaultRoute: true });
+  t.deepEqual(bench.host.plans.at(-1)?.routes[0]?.via, cidr('10.32.0.1/12').ip);
+
+  const other = new AbortController();
+  const request = { target: 'blue', addresses: ['net:10.33.0.0/16'], defaultRoute: true };
+  const attaching = bench.service.attach({ ...request, signal: other.signal });
+  setImmediate(() => other.abort());
+  await t.throwsAsync(attaching, { message: /given up before its turn/ });
+  t.deepEqual(bench.held(), ['10.32.0.1/12 weave:expose', '10.32.0.2/12 netns:1']);
+  patience.abort();
+  await exposing;
+});
