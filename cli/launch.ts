@@ -144,12 +144,12 @@ class DaemonProcess {
     await this.#store.commit(this.#prepared.changes);
     wipeIdentity(this.#prepared.changes);
     await loop.start(this.#prepared.listen, this.#settings.port);
-    await network.setUp();
+    const addresses = new NodeAddresses(node, loop, this.#requests);
+    const attachments = this.#makeAttachments(network, addresses, data);
+    await network.setUp(attachments.masqueraded());
     await network.adoptTap();
     for (const problem of network.problems()) this.#log.log('warn', problem);
     const tapLosses = new TapLosses(network.settings.tap);
-    const addresses = new NodeAddresses(node, loop, this.#requests);
-    const attachments = this.#makeAttachments(network, addresses, data);
     const daemon = new RunningDaemon(node, loop, this.#requests, addresses, attachments, {
       version: VERSION,
       engine: data.opened,

@@ -190,6 +190,11 @@ export class Attachments {
     }
   }
 
+  /** The host's own addresses whose subnets are masqueraded, as they are recorded. */
+  masqueraded(): readonly Cidr[] {
+    return this.#records.get(EXPOSE_ID)?.masquerade ?? [];
+  }
+
   /** In order of id; the exposure is a row too. */
   async ps(): Promise<AttachmentRow[]> {
     const ports = await this.#options.host.ports();

@@ -15,11 +15,6 @@ export interface RulesetState {
   readonly controlPort: number;
 }
 
-/** Brings both tables to this state in one transaction; counters and the guards of ports stay. */
-export async function applyRuleset(host: HostCommands, state: RulesetState): Promise<void> {
-  await host.run('nft', ['-f', '-'], { input: rulesetText(state) });
-}
-
 /**
  * Whether the rules are there, which another program may have flushed. One question for each table: nft 1.0.6, asked for
  * both at once, does not find the first.
@@ -62,7 +57,10 @@ export async function removeRuleset(host: HostCommands): Promise<void> {
   await host.run('nft', ['-f', '-'], { input });
 }
 
-/** The whole desired state but the guards of ports. Other tables are not mentioned. Same state, same text. */
+/**
+ * The whole desired state but the guards of ports, for one transaction; counters and guards stay. Other tables are not
+ * mentioned. Same state, same text.
+ */
 export function rulesetText(state: RulesetState): string {
   return inetTable(state) + guardRules();
 }

@@ -260,7 +260,8 @@ test('expose is idempotent, remembers who is masqueraded, and comes back after a
   ]);
   t.deepEqual(bench.host.exposure?.masquerade, [cidr('10.32.0.1/12')]);
   bench.host.exposure = undefined;
-  await bench.start().readopt();
+  t.deepEqual(bench.start().masqueraded(), [cidr('10.32.0.1/12')]);
+  await bench.service.readopt();
   t.like(bench.host.exposure, { masquerade: [cidr('10.32.0.1/12')], remove: [] });
   t.deepEqual(await bench.service.hide(['net:default']), ['10.32.0.1/12']);
   t.deepEqual(bench.held(), ['10.33.0.1/16 weave:expose']);
