@@ -73,10 +73,10 @@ export class CniService {
     await this.#installation.start();
   }
 
-  close(): void {
+  async close(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#installation.close();
+    await this.#installation.close();
   }
 
   /** Undoes {@link install}. */

@@ -185,10 +185,8 @@ class DaemonProcess {
 
   async #closeParts(): Promise<void> {
     this.#addressWatch?.close();
-    this.#attachments?.close();
-    this.#cni?.close();
-    // It would put back what is removed meanwhile.
-    await this.#readopted;
+    // They would put back what is removed meanwhile.
+    await Promise.all([this.#attachments?.close(), this.#cni?.close(), this.#readopted]);
     await this.#loop?.stop();
     await this.#data?.close();
   }

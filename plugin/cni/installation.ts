@@ -31,6 +31,7 @@ export class Installation {
   #timer: NodeJS.Timeout | undefined;
   #failure: string | undefined;
   #closed = false;
+  #starting: Promise<void> | undefined;
 
   /** `socket` is what the configuration must name; undefined if the plugin finds it by itself. */
   constructor(store: StorePort, socket: string | undefined, isReady: () => Promise<boolean>, log: Log) {
@@ -49,13 +50,20 @@ export class Installation {
     await this.start();
   }
 
-  /** Writes the file now or as soon as the daemon is ready. */
-  async start(): Promise<void> {
+  /** Writes the file now or as soon as the daemon is ready. Never rejects. */
+  start(): Promise<void> {
+    this.#starting = this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
     clearTimeout(this.#timer);
     const settings = this.#settings;
     if (settings === undefined || this.#closed) return;
     try {
-      if (await this.#isReady()) return await this.#write(settings);
+      const isReady = await this.#isReady();
+      // It may have been closed meanwhile.
+      if (isReady && !this.#closed) return await this.#write(settings);
     } catch (error) {
       const fields = { directory: settings.confDir, error: messageOf(error) };
       // It is tried each second: what is said already need not be said again.
@@ -66,9 +74,11 @@ export class Installation {
     if (!this.#closed) this.#timer = setTimeout(() => void this.start(), POLL_MS);
   }
 
-  close(): void {
+  /** Nothing is written once it has resolved. */
+  async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
+    await this.#starting;
   }
 
   /** For `stop --clean`: the file goes, so that the runtime asks nobody who is not there. */

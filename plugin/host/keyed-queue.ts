@@ -1,5 +1,3 @@
-import { HostError } from './host-error.ts';
-
 /** Runs work of the same key one after the other and work of different keys side by side. */
 export class KeyedQueue {
   readonly #tails = new Map<string, Promise<unknown>>();
@@ -16,24 +14,5 @@ export class KeyedQueue {
       if (this.#tails.get(key) === tail) this.#tails.delete(key);
     });
     return result;
-  }
-  /** As {@link run}, but gives up its turn when `signal` aborts before it has come; what has begun runs to its end. */
-  runUnless<Result>(
-    signal: AbortSignal | undefined,
-    key: string,
-    work: () => Promise<Result>,
-  ): Promise<Result> {
-    if (signal === undefined) return this.run(key, work);
-    return new Promise((resolve, reject) => {
-      const giveUp = (): void => reject(new HostError('it was given up before its turn came'));
-      if (signal.aborted) return giveUp();
-      signal.addEventListener('abort', giveUp, { once: true });
-      const begin = async (): Promise<void> => {
-        if (signal.aborted) return;
-        signal.removeEventListener('abort', giveUp);
-        await work().then(resolve, reject);
-      };
-      void this.run(key, begin);
-    });
   }
 }
