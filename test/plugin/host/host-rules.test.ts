@@ -28,7 +28,11 @@ class Nft extends HostCommands {
   }
 }
 
-const GUARD = { hostInterface: 'vethwe1234567', mac: '02:00:00:00:00:07', addresses: [cidr('10.32.0.7/12').ip] };
+const GUARD = {
+  hostInterface: 'vethwe1234567',
+  mac: '02:00:00:00:00:07',
+  addresses: [cidr('10.32.0.7/12').ip],
+};
 const NOTHING = { addresses: [], masquerade: [], remove: [] };
 
 function networkOn(nft: Nft): HostNetwork {
