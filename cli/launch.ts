@@ -267,7 +267,7 @@ class DaemonProcess {
       attachments,
       network,
       addresses,
-      defaultSubnet: this.#prepared.ipam.defaultSubnet,
+      ipam: this.#prepared.ipam,
       store: this.#store,
       socket: this.#settings.socket,
       log: this.#log,
