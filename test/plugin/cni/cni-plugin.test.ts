@@ -738,5 +738,5 @@ test('a lease for another plugin is given whatever the MTU of its interface and 
   const { failed, json } = await bench.call('ADD', { ...POD, WEAVE_TS_PROGRAM: 'weave-ts-ipam' }, config);
   t.false(failed, json?.msg ?? '');
   t.is(json?.ips?.length, 1);
-  t.is((await bench.call('ADD', POD, { ...config, type: 'weave-ts' })).json?.code, 7);
+  t.is((await bench.call('ADD', POD, { ...config, type: 'weave-ts' })).json?.code, 101);
 });
