@@ -1,8 +1,9 @@
-import { access, constants, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { access, constants, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../../core/log.ts';
 import { pack, unpack } from '../../core/msgpack.ts';
 import type { StorePort } from '../../core/store.ts';
+import { makeDirectory } from '../../router/api/make-directory.ts';
 import { messageOf } from '../host/host-error.ts';
 import { CHAINED_PLUGINS, CONFLIST_NAME, conflistText } from './conflist.ts';
 import { isSupported } from './spec-version.ts';
@@ -92,7 +93,7 @@ export class Installation {
   async #write({ binDir, confDir, cniVersion }: InstallSettings): Promise<void> {
     const present = new Set<string>();
     for (const name of CHAINED_PLUGINS) if (await isExecutable(join(binDir, name))) present.add(name);
-    await mkdir(confDir, { recursive: true });
+    makeDirectory(confDir);
     const path = join(confDir, CONFLIST_NAME);
     // Runtimes read only names that end in .conflist and the like.
     const unfinished = `${path}.unfinished`;
