@@ -30,10 +30,21 @@ export async function hasRuleset(host: HostCommands): Promise<boolean> {
   }
 }
 
+/** Whether a table of ours is there; as if it were, where that cannot be told. */
+export async function hasTables(host: HostCommands): Promise<boolean> {
+  return host.run('nft', ['list', 'tables']).then(
+    (tables) => /^table \w+ weave-ts$/m.test(tables),
+    () => true,
+  );
+}
+
+/** Whoever asks for the status does not wait for a firewall that does not answer. */
+const COUNTERS_LIMIT_MS = 2_000;
+
 /** Packets that our rules dropped, by counter; empty if they are not there. */
 export async function readCounters(host: HostCommands): Promise<Record<string, number>> {
   try {
-    return parseCounters(await host.run('nft', ['-j', 'list', 'counters']));
+    return parseCounters(await host.run('nft', ['-j', 'list', 'counters'], { timeoutMs: COUNTERS_LIMIT_MS }));
   } catch (error) {
     if (error instanceof CommandError) return {};
     throw error;
