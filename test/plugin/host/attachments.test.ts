@@ -541,13 +541,19 @@ test('addresses of a pod that is added while strays are looked for are kept', as
     pod,
     signal: undefined,
   } as const;
-  bench.addresses.ids = async () => {
-    await bench.service.attachPod(request);
-    return [pod.id];
-  };
-  // The ADD comes when the stray has been seen and its turn has not come.
-  const release = bench.service.releaseStrayAddresses();
-  await release;
+  const release = bench.addresses.release.bind(bench.addresses);
+  let goOn: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (goOn = resolve));
+  bench.addresses.release = (id, address) => held.then(() => release(id, address));
+  bench.addresses.ids = () => Promise.resolve([pod.id]);
+  // A DEL of what is not there has its turn, then the ADD, and then the stray that was seen before it.
+  const deleted = bench.service.removePod(pod.id);
+  const added = bench.service.attachPod(request);
+  await new Promise(setImmediate);
+  const released = bench.service.releaseStrayAddresses();
+  await new Promise(setImmediate);
+  goOn();
+  await Promise.all([deleted, added, released]);
   t.is(bench.held().filter((line) => line.endsWith(pod.id)).length, 1);
 });
 
