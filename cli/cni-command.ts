@@ -1,10 +1,11 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { isSupported, SUPPORTED_VERSIONS } from '../plugin/cni/spec-version.ts';
 import { callApi } from '../router/api/client.ts';
 import type { Terminal } from './terminal.ts';
+import { makeDirectory } from '../router/api/make-directory.ts';
 import { BadValue } from './exit.ts';
 import { pathValue } from './settings.ts';
 
@@ -49,7 +50,7 @@ export function addCniCommands(program: Command, terminal: Terminal): void {
 function installProgram(path: string, name: string, node: boolean): void {
   const unfinished = `${path}.${process.pid}`;
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeDirectory(dirname(path));
     if (node) writeFileSync(unfinished, nodeWrapper(name));
     else copyFileSync(shimPath(), unfinished);
     chmodSync(unfinished, 0o755);

@@ -1,4 +1,3 @@
-import type { Cidr } from '../core/address.ts';
 import type { Log } from '../core/log.ts';
 import type { StorePort } from '../core/store.ts';
 import { CniPlugin } from '../plugin/cni/cni-plugin.ts';
@@ -10,6 +9,8 @@ import type { Attachments } from '../plugin/host/attachments.ts';
 import { messageOf } from '../plugin/host/host-error.ts';
 import type { HostNetwork } from '../plugin/host/host-network.ts';
 import type { AddressPort } from '../plugin/host/host-port.ts';
+import { subnetProblem } from '../ipam/settings.ts';
+import type { IpamSettings } from '../ipam/settings.ts';
 import type { IpamStatus } from '../ipam/status.ts';
 import { filesBeside } from './daemon-files.ts';
 import { DEFAULT_SOCKET } from './settings.ts';
@@ -18,7 +19,7 @@ interface CniParts {
   readonly attachments: Attachments;
   readonly network: HostNetwork;
   readonly addresses: AddressPort;
-  readonly defaultSubnet: Cidr;
+  readonly ipam: IpamSettings;
   readonly store: StorePort;
   readonly socket: string;
   readonly log: Log;
@@ -37,13 +38,14 @@ export class CniService {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(parts: CniParts) {
-    const { attachments, network, addresses, defaultSubnet, log, socket } = parts;
+    const { attachments, network, addresses, ipam, log, socket } = parts;
     const { bridge, mac, mtu } = network.settings;
     this.#parts = parts;
     this.#plugin = new CniPlugin({
       attachments,
       bridge: { name: bridge, mac, mtu },
-      defaultSubnet,
+      defaultSubnet: ipam.defaultSubnet,
+      subnetProblem: (subnet) => subnetProblem(subnet, ipam.range),
       podState: async (record, netns) => ({
         ...(await network.podState(record, netns)),
         allocated: await addresses.lookup(record.id),
@@ -73,10 +75,10 @@ export class CniService {
     await this.#installation.start();
   }
 
-  close(): void {
+  async close(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#installation.close();
+    await this.#installation.close();
   }
 
   /** Undoes {@link install}. */

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { HostCommands } from '../plugin/host/commands.ts';
 import { checkHost } from '../plugin/host/preflight.ts';
+import { makeDirectory } from '../router/api/make-directory.ts';
 import { BadValue } from './exit.ts';
 import { filesBeside } from './daemon-files.ts';
 import type { LaunchSettings } from './settings.ts';
@@ -28,7 +30,7 @@ export type DaemonReport = { readonly ready: string } | { readonly failed: strin
 export async function startDetached(settings: LaunchSettings, passwords: readonly string[]): Promise<string> {
   await checkHost(new HostCommands());
   const files = filesBeside(settings.socket);
-  mkdirSync(dirname(settings.socket), { recursive: true, mode: 0o700 });
+  makeDirectory(dirname(settings.socket), 0o700);
   const log = openSync(files.log, 'a', 0o600);
   const child = spawn(process.execPath, [fileURLToPath(new URL('daemon-process.js', import.meta.url))], {
     detached: true,
@@ -36,6 +38,8 @@ export async function startDetached(settings: LaunchSettings, passwords: readonl
     cwd: '/',
   });
   closeSync(log);
+  const failed = startFailure(child);
+  if (child.pid === undefined) return failed;
   const input: DaemonInput = { settings, passwords };
   (child.stdin as Writable).on('error', () => undefined).end(JSON.stringify(input));
   const giveUp = setTimeout(() => child.kill('SIGKILL'), READY_LIMIT_MS);
@@ -45,6 +49,18 @@ export async function startDetached(settings: LaunchSettings, passwords: readonl
   if (report === undefined) throw new BadValue(`the daemon ended before it was ready: see ${files.log}`);
   if ('failed' in report) throw new BadValue(report.failed);
   return report.ready;
+}
+
+/** Rejects, if it does not start, with one sentence. */
+function startFailure(child: ChildProcess): Promise<never> {
+  const failure = new Promise<never>((_resolve, reject) => {
+    child.on('error', ({ message }) =>
+      reject(new BadValue(`the daemon's process cannot be started: ${message}`)),
+    );
+  });
+  // One that runs may still be told what it does not hear.
+  failure.catch(() => undefined);
+  return failure;
 }
 
 async function readReport(stream: Readable): Promise<DaemonReport | undefined> {

@@ -4,13 +4,15 @@ import type { IpamSettings } from '../ipam/settings.ts';
 import { tapName } from '../plugin/host/bridge.ts';
 import { HostCommands } from '../plugin/host/commands.ts';
 import { defaultBridgeMtu, HostNetwork, preflight } from '../plugin/host/host-network.ts';
-import { bridgeMac } from '../plugin/host/mac-address.ts';
+import type { HostState } from '../plugin/host/link-query.ts';
+import { bridgeMac, HOST_INTERFACE_PREFIX } from '../plugin/host/mac-address.ts';
+import { hasTables } from '../plugin/host/nftables.ts';
 import type { LaunchSettings } from './settings.ts';
 
 /** What is to be set up on this host; nothing of it has been yet. */
 export interface HostPlan {
   readonly network: HostNetwork;
-  /** No bridge of a former run is there: whatever appears is ours to remove if the start fails. */
+  /** Nothing of a former run is there: whatever appears is ours to remove if the start fails. */
   readonly isFresh: boolean;
   readonly hasTap: boolean;
 }
@@ -35,7 +37,12 @@ export async function planHost(
   });
   return {
     network,
-    isFresh: !state.links.some(({ name: found }) => found === names.bridge),
+    isFresh: isFresh(state, settings.bridge, await hasTables(commands)),
     hasTap: state.links.some(({ name: found }) => found === names.tap),
   };
+}
+
+/** Of another bridge name's daemon the ports and tables would be there without the bridge, and are not ours to remove. */
+export function isFresh({ links }: Pick<HostState, 'links'>, bridge: string, hasTables: boolean): boolean {
+  return !hasTables && !links.some(({ name }) => name === bridge || name.startsWith(HOST_INTERFACE_PREFIX));
 }

@@ -26,6 +26,7 @@ import { CniService } from './cni-service.ts';
 import { optimizeLater } from './compiler-pace.ts';
 import { NodeAddresses, Requests, RunningDaemon } from './daemon.ts';
 import { filesBeside } from './daemon-files.ts';
+import { Ending } from './ending.ts';
 import { BadValue } from './exit.ts';
 import { HangUps } from './hang-ups.ts';
 import { planHost, type HostPlan } from './host-plan.ts';
@@ -94,6 +95,14 @@ export async function runDaemon(
   }
 }
 
+/** Resolves when `work` has ended either way, or after so many milliseconds. */
+async function settledOrLate(work: Promise<unknown>, limitMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, limitMs)));
+  await Promise.race([Promise.allSettled([work]), late]);
+  clearTimeout(timer);
+}
+
 /** The last step first; one that fails is logged and keeps none from being done. */
 async function undoAll(steps: (() => unknown)[], log: Log): Promise<void> {
   for (const step of steps.reverse()) {
@@ -122,7 +131,9 @@ class DaemonProcess {
   #api: ApiServer | undefined;
   /** Settles once what was attached in a former run is taken up. */
   #readopted: Promise<void> | undefined;
-  #ending = false;
+  readonly #ending = new Ending();
+  /** Ends the start that is under way with a failure. */
+  #failStart: ((error: Error) => void) | undefined;
 
   constructor(settings: LaunchSettings, prepared: PreparedNode, host: HostPlan, store: StorePort, log: Log) {
     this.#settings = settings;
@@ -132,7 +143,21 @@ class DaemonProcess {
     this.#log = log;
   }
 
+  /** Rejects with what broke meanwhile, once nothing of the start is under way that would make anew what is undone. */
   async start(hangUps: HangUps): Promise<void> {
+    const failed = new Promise<never>((_resolve, reject) => (this.#failStart = reject));
+    const starting = this.#start(hangUps);
+    try {
+      await Promise.race([starting, failed]);
+    } catch (error) {
+      await settledOrLate(starting, STOP_LIMIT_MS);
+      throw error;
+    } finally {
+      this.#failStart = undefined;
+    }
+  }
+
+  async #start(hangUps: HangUps): Promise<void> {
     const { network } = this.#host;
     const data = await this.#startData();
     const node = this.#makeNode();
@@ -144,12 +169,12 @@ class DaemonProcess {
     await this.#store.commit(this.#prepared.changes);
     wipeIdentity(this.#prepared.changes);
     await loop.start(this.#prepared.listen, this.#settings.port);
-    await network.setUp();
+    const addresses = new NodeAddresses(node, loop, this.#requests);
+    const attachments = this.#makeAttachments(network, addresses, data);
+    await network.setUp(attachments.masqueraded());
     await network.adoptTap();
     for (const problem of network.problems()) this.#log.log('warn', problem);
     const tapLosses = new TapLosses(network.settings.tap);
-    const addresses = new NodeAddresses(node, loop, this.#requests);
-    const attachments = this.#makeAttachments(network, addresses, data);
     const daemon = new RunningDaemon(node, loop, this.#requests, addresses, attachments, {
       version: VERSION,
       engine: data.opened,
@@ -185,10 +210,8 @@ class DaemonProcess {
 
   async #closeParts(): Promise<void> {
     this.#addressWatch?.close();
-    this.#attachments?.close();
-    this.#cni?.close();
-    // It would put back what is removed meanwhile.
-    await this.#readopted;
+    // They would put back what is removed meanwhile.
+    await Promise.all([this.#attachments?.close(), this.#cni?.close(), this.#readopted]);
     await this.#loop?.stop();
     await this.#data?.close();
   }
@@ -269,7 +292,7 @@ class DaemonProcess {
       attachments,
       network,
       addresses,
-      defaultSubnet: this.#prepared.ipam.defaultSubnet,
+      ipam: this.#prepared.ipam,
       store: this.#store,
       socket: this.#settings.socket,
       log: this.#log,
@@ -302,7 +325,9 @@ class DaemonProcess {
     );
   }
 
+  /** While the daemon starts, whoever starts it undoes what was begun. */
   #fail(error: Error): void {
+    if (this.#failStart !== undefined) return this.#failStart(error);
     this.#report('the daemon cannot go on', error);
     void this.#end(false, 1, 'failure');
   }
@@ -313,6 +338,7 @@ class DaemonProcess {
 
   /** Whoever wants the host clean waits until it is, and hears what could not be removed. */
   async #stop(clean: boolean): Promise<void> {
+    if (clean) this.#ending.refuseClean();
     const ended = this.#end(clean, 0, clean ? 'stop --clean' : 'stop');
     const problem = clean ? await ended : undefined;
     if (problem !== undefined) {
@@ -322,9 +348,11 @@ class DaemonProcess {
   }
 
   /** Ends the process. Resolves shortly before, when nothing but the API is left, with what went wrong. */
-  async #end(clean: boolean, code: number, why: string): Promise<string | undefined> {
-    if (this.#ending) return undefined;
-    this.#ending = true;
+  #end(clean: boolean, code: number, why: string): Promise<string | undefined> {
+    return this.#ending.begin(clean, () => this.#endNow(clean, code, why));
+  }
+
+  async #endNow(clean: boolean, code: number, why: string): Promise<string | undefined> {
     this.#log.log('info', 'the daemon stops', { why });
     setTimeout(() => process.exit(code), clean ? CLEAN_LIMIT_MS : STOP_LIMIT_MS);
     try {

@@ -24,7 +24,9 @@ export async function claimNamespace(): Promise<Server> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
     const holder = await holderOfClaim();
-    throw new BadValue(`${holder} is the weave-ts daemon of this network namespace already: stop it first`);
+    throw new BadValue(
+      `the socket @weave-ts of this network namespace is taken, by ${holder}: stop the weave-ts daemon that runs here first`,
+    );
   }
 }
 
@@ -35,6 +37,10 @@ function holderOfClaim(): Promise<string> {
     socket.setTimeout(ANSWER_LIMIT_MS, () => socket.destroy());
     socket.on('data', (chunk) => (text += String(chunk)));
     socket.on('error', () => undefined);
-    socket.on('close', () => resolve(/^\d+$/.test(text) ? `process ${text}` : 'another process'));
+    socket.on('close', () =>
+      resolve(
+        /^\d{1,10}$/.test(text) ? `process ${text} as it says itself` : 'a process that does not say which',
+      ),
+    );
   });
 }

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { MAX_PASSWORDS } from '../gossip/secure-channel.ts';
 import { BadValue, UsageError } from './exit.ts';
 
@@ -41,11 +41,30 @@ export function readPasswords(sources: PasswordSources): Passwords {
  * lines, or the same one twice.
  */
 export function readPasswordFile(path: string): Passwords {
+  return passwordsIn(path, (name) => openSync(name, 'r'));
+}
+
+/** As {@link readPasswordFile}, for a daemon, which may not wait: what is no regular file, such as a pipe, is refused. */
+export function readRegularPasswordFile(path: string): Passwords {
+  return passwordsIn(path, (name) => {
+    const descriptor = openSync(name, constants.O_RDONLY | constants.O_NONBLOCK);
+    if (fstatSync(descriptor).isFile()) return descriptor;
+    closeSync(descriptor);
+    throw new Error('it is no regular file, and a daemon does not wait for what comes through a pipe');
+  });
+}
+
+function passwordsIn(path: string, openFile: (path: string) => number): Passwords {
   let bytes: Uint8Array;
   let mode: number;
   try {
-    bytes = readFileSync(path);
-    mode = statSync(path).mode;
+    const descriptor = openFile(path);
+    try {
+      bytes = readFileSync(descriptor);
+      mode = fstatSync(descriptor).mode;
+    } finally {
+      closeSync(descriptor);
+    }
   } catch (error) {
     throw new BadValue(`cannot read the password file "${path}": ${whyUnreadable(error)}`);
   }

@@ -10,15 +10,24 @@ const KEPT = 3;
 export class RotatingLog {
   readonly #path: string;
   readonly #append: (descriptor: number, text: string) => number;
+  readonly #open: () => number;
   #descriptor: number;
   #size: number;
   #lost = 0;
 
-  /** `append` writes what it can and returns how many bytes, or throws; another one than writeSync in tests. */
-  constructor(path: string, append: (descriptor: number, text: string) => number = writeSync) {
+  /**
+   * `append` writes what it can and returns how many bytes, or throws; another one than writeSync in tests, as is `open`,
+   * which returns a descriptor.
+   */
+  constructor(
+    path: string,
+    append: (descriptor: number, text: string) => number = writeSync,
+    open: () => number = () => openSync(path, 'a', 0o600),
+  ) {
     this.#path = path;
     this.#append = append;
-    this.#descriptor = openSync(path, 'a', 0o600);
+    this.#open = open;
+    this.#descriptor = open();
     this.#size = fstatSync(this.#descriptor).size;
   }
 
@@ -43,17 +52,22 @@ export class RotatingLog {
   /** What cannot be renamed grows on. */
   #rotate(): void {
     try {
-      for (let i = KEPT - 1; i >= 1; i--) {
-        if (existsSync(`${this.#path}.${i}`)) renameSync(`${this.#path}.${i}`, `${this.#path}.${i + 1}`);
-      }
-      renameSync(this.#path, `${this.#path}.1`);
-      const fresh = openSync(this.#path, 'a', 0o600);
+      // It is missing if the last try got no further, as no descriptor was left: what was to be moved is.
+      if (existsSync(this.#path)) this.#shift();
+      const fresh = this.#open();
       closeSync(this.#descriptor);
       this.#descriptor = fresh;
       this.#size = 0;
     } catch {
       return;
     }
+  }
+
+  #shift(): void {
+    for (let i = KEPT - 1; i >= 1; i--) {
+      if (existsSync(`${this.#path}.${i}`)) renameSync(`${this.#path}.${i}`, `${this.#path}.${i + 1}`);
+    }
+    renameSync(this.#path, `${this.#path}.1`);
   }
 }
 

@@ -2,7 +2,7 @@ import { secretUtf8 } from '../core/bytes.ts';
 import type { RotateResult } from '../router/api/daemon.ts';
 import type { Rotation } from '../router/control-node.ts';
 import { BadValue } from './exit.ts';
-import { readPasswordFile } from './passwords.ts';
+import { readRegularPasswordFile } from './passwords.ts';
 
 /**
  * Reads the password file again and hands its passwords to `apply`, which returns a sentence if it refuses them.
@@ -14,7 +14,7 @@ export function rotatePasswords(
   apply: (passwords: readonly Uint8Array[]) => Rotation | string,
 ): RotateResult {
   if (file === undefined) throw new BadValue(encrypted ? WITHOUT_FILE : WITHOUT_PASSWORD);
-  const { accepted, warning } = readPasswordFile(file);
+  const { accepted, warning } = readRegularPasswordFile(file);
   const rotation = apply(accepted.map(secretUtf8));
   if (typeof rotation === 'string') throw new BadValue(rotation);
   return { ...rotation, notes: warning === undefined ? [] : [warning] };

@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { join } from 'node:path';
 import type { StorePort } from '../core/store.ts';
 import { openLmdbStore } from '../ipam/lmdb-store.ts';
+import { makeDirectory } from '../router/api/make-directory.ts';
 import { loadAddon } from '../router/engine/addon.ts';
 import { BadValue } from './exit.ts';
 
@@ -17,7 +18,7 @@ const LOCK_RETRY_MS = 100;
 /** Opens the state directory for this process alone; waits 10 s for another to leave it, then names that one. */
 export async function openState(directory: string): Promise<State> {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory, 0o700);
   } catch (error) {
     throw new BadValue(`cannot make the state directory ${directory}: ${(error as Error).message}`);
   }

@@ -36,7 +36,8 @@ export interface AttemptContext {
   readonly ready: boolean;
 }
 
-const MAX_ID_LENGTH = 256;
+/** Characters of an id. */
+export const MAX_ID_LENGTH = 256;
 
 /** Does what can be done of `request` now. Repeating it changes nothing more. */
 export function attempt(request: AddressRequest, context: AttemptContext, now: Millis): Attempt {

@@ -1,6 +1,7 @@
 import type { Cidr, IpAddress } from '../../core/address.ts';
 import { formatIp } from '../../core/address.ts';
 import type { Log } from '../../core/log.ts';
+import { MAX_ID_LENGTH } from '../../ipam/attempt.ts';
 import type { AddressArgument } from '../host/address-argument.ts';
 import { includesIp } from '../host/address-lease.ts';
 import type { Attached, PodPort } from '../host/attach.ts';
@@ -34,6 +35,8 @@ export interface CniPorts {
   readonly attachments: PodAttachments;
   readonly bridge: BridgeFacts;
   readonly defaultSubnet: Cidr;
+  /** Why no address can ever be given out of this subnet, or undefined. */
+  subnetProblem(subnet: Cidr): string | undefined;
   /** Rejects with {@link BadNamespace}. */
   podState(record: AttachmentRecord, netns: string): Promise<PodState>;
   /** The addresses that the allocator has given to this identity. */
@@ -111,6 +114,7 @@ export class CniPlugin {
       const config = parseNetworkConfig(input, invocation.command, invocation.args);
       checkCommand(invocation.command, config.cniVersion);
       const id = podId(invocation.program, config.name, invocation);
+      if (id.length > MAX_ID_LENGTH) return success(withLongId(invocation));
       return success(await this.#run(invocation.command, { invocation, config, id, signal }));
     } catch (error) {
       return this.#failure(error, input);
@@ -134,8 +138,11 @@ export class CniPlugin {
 
   async #add({ invocation, config, id, signal }: Call): Promise<Record<string, unknown>> {
     const { netns, ifname, program } = invocation;
-    refuseTaken(config, ifname, netns);
-    refuseLargeMtu(config, this.#ports.bridge);
+    if (program === 'weave-ts') {
+      refuseTaken(config, ifname, netns);
+      refuseLargeMtu(config, this.#ports.bridge);
+    }
+    this.#refuseSubnet(config.subnet);
     const limit = AbortSignal.timeout(ADD_LIMIT_MS);
     const wanted = this.#wanted(config);
     const request = { target: netns, interface: ifname, wanted, signal: AbortSignal.any([signal, limit]) };
@@ -161,6 +168,11 @@ export class CniPlugin {
     const left = await this.#ports.replaySpool();
     if (!left.some((body) => idOf(body) === id)) return;
     throw new CniError(CNI_CODES.tryLater, 'an earlier DEL of this pod is not done yet: the log says why');
+  }
+
+  #refuseSubnet(subnet: Cidr | undefined): void {
+    const problem = subnet === undefined ? undefined : this.#ports.subnetProblem(subnet);
+    if (problem !== undefined) throw new CniError(CNI_CODES.badConfiguration, `ipam.subnet: ${problem}`);
   }
 
   #gateway(config: NetworkConfig): Pick<PodPort, 'gateway' | 'routes'> {
@@ -262,6 +274,15 @@ function refuseLargeMtu({ mtu }: NetworkConfig, bridge: BridgeFacts): void {
   throw new CniError(
     CNI_CODES.badConfiguration,
     `mtu ${mtu} is more than the ${bridge.mtu} of the bridge ${bridge.name}: what is longer would not arrive`,
+  );
+}
+
+/** The allocator takes no such id: there can be nothing that DEL would have to delete. */
+function withLongId({ command, containerId }: Invocation): undefined {
+  if (command === 'DEL' || containerId === '') return undefined;
+  throw new CniError(
+    CNI_CODES.badEnvironment,
+    `CNI_CONTAINERID is ${containerId.length} characters long: with the name of the network and CNI_IFNAME more than ${MAX_ID_LENGTH}`,
   );
 }
 

@@ -1,8 +1,9 @@
-import { access, constants, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { access, constants, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../../core/log.ts';
 import { pack, unpack } from '../../core/msgpack.ts';
 import type { StorePort } from '../../core/store.ts';
+import { makeDirectory } from '../../router/api/make-directory.ts';
 import { messageOf } from '../host/host-error.ts';
 import { CHAINED_PLUGINS, CONFLIST_NAME, conflistText } from './conflist.ts';
 import { isSupported } from './spec-version.ts';
@@ -31,6 +32,7 @@ export class Installation {
   #timer: NodeJS.Timeout | undefined;
   #failure: string | undefined;
   #closed = false;
+  #starting: Promise<void> | undefined;
 
   /** `socket` is what the configuration must name; undefined if the plugin finds it by itself. */
   constructor(store: StorePort, socket: string | undefined, isReady: () => Promise<boolean>, log: Log) {
@@ -49,13 +51,20 @@ export class Installation {
     await this.start();
   }
 
-  /** Writes the file now or as soon as the daemon is ready. */
-  async start(): Promise<void> {
+  /** Writes the file now or as soon as the daemon is ready. Never rejects. */
+  start(): Promise<void> {
+    this.#starting = this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
     clearTimeout(this.#timer);
     const settings = this.#settings;
     if (settings === undefined || this.#closed) return;
     try {
-      if (await this.#isReady()) return await this.#write(settings);
+      const isReady = await this.#isReady();
+      // It may have been closed meanwhile.
+      if (isReady && !this.#closed) return await this.#write(settings);
     } catch (error) {
       const fields = { directory: settings.confDir, error: messageOf(error) };
       // It is tried each second: what is said already need not be said again.
@@ -66,9 +75,11 @@ export class Installation {
     if (!this.#closed) this.#timer = setTimeout(() => void this.start(), POLL_MS);
   }
 
-  close(): void {
+  /** Nothing is written once it has resolved. */
+  async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
+    await this.#starting;
   }
 
   /** For `stop --clean`: the file goes, so that the runtime asks nobody who is not there. */
@@ -82,7 +93,7 @@ export class Installation {
   async #write({ binDir, confDir, cniVersion }: InstallSettings): Promise<void> {
     const present = new Set<string>();
     for (const name of CHAINED_PLUGINS) if (await isExecutable(join(binDir, name))) present.add(name);
-    await mkdir(confDir, { recursive: true });
+    makeDirectory(confDir);
     const path = join(confDir, CONFLIST_NAME);
     // Runtimes read only names that end in .conflist and the like.
     const unfinished = `${path}.unfinished`;

@@ -38,6 +38,7 @@ export function parseInvocation(environment: ReadonlyMap<string, string>): Invoc
   }
   checkContainerId(value('CNI_CONTAINERID'));
   checkInterfaceName(value('CNI_IFNAME'));
+  if (command === 'ADD' || command === 'CHECK') checkNamespace(value('CNI_NETNS'));
   return {
     command,
     program: value('WEAVE_TS_PROGRAM') === 'weave-ts-ipam' ? 'weave-ts-ipam' : 'weave-ts',
@@ -74,6 +75,15 @@ function checkInterfaceName(name: string): void {
   throw new CniError(
     CNI_CODES.badEnvironment,
     `CNI_IFNAME "${name}" is not an interface name of at most 15 characters`,
+  );
+}
+
+/** A name or number would be looked for among those of `ip netns` and the processes, and may lead to another's. */
+function checkNamespace(path: string): void {
+  if (path.startsWith('/')) return;
+  throw new CniError(
+    CNI_CODES.badEnvironment,
+    `CNI_NETNS "${path}" is not the path of a network namespace, which begins with "/"`,
   );
 }
 

@@ -17,15 +17,27 @@ export async function acquire(
 ): Promise<Cidr[]> {
   const fresh: Cidr[] = [];
   try {
-    for (const argument of wanted) {
-      if (argument.kind === 'claim' && includesIp([...held, ...fresh], argument.cidr)) continue;
-      const cidr = await acquireOne(port, id, argument, signal);
-      if (!includesIp([...held, ...fresh], cidr)) fresh.push(cidr);
-    }
+    await acquireInto(fresh, port, id, wanted, held, signal);
     return fresh;
   } catch (error) {
     for (const cidr of fresh) await port.release(id, cidr);
     throw error;
+  }
+}
+
+/** As {@link acquire}, but what was got before a failure is in `fresh`, and for the caller to release. */
+export async function acquireInto(
+  fresh: Cidr[],
+  port: AddressPort,
+  id: string,
+  wanted: readonly AddressArgument[],
+  held: readonly Cidr[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (const argument of wanted) {
+    if (argument.kind === 'claim' && includesIp([...held, ...fresh], argument.cidr)) continue;
+    const cidr = await acquireOne(port, id, argument, signal);
+    if (!includesIp([...held, ...fresh], cidr)) fresh.push(cidr);
   }
 }
 

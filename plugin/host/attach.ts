@@ -7,7 +7,7 @@ import type { AddressArgument } from './address-argument.ts';
 import { acquire, includesIp } from './address-lease.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import { HostError, InterfaceExists, messageOf } from './host-error.ts';
-import type { BridgeIdentity } from './host-exposure.ts';
+import type { BridgeIdentity, Gateway } from './host-exposure.ts';
 import type { AddressPort, HostPort } from './host-port.ts';
 import { attachmentMac, hostInterfaceName } from './mac-address.ts';
 import type { Namespace } from './namespace.ts';
@@ -46,11 +46,6 @@ export interface PodPort {
   readonly routes: ((gateway: IpAddress) => readonly PortRoute[]) | undefined;
 }
 
-export interface Gateway {
-  readonly ip: IpAddress;
-  readonly notes: readonly string[];
-}
-
 /** An attachment as it is now. */
 export interface Attached {
   readonly record: AttachmentRecord;
@@ -82,9 +77,12 @@ export class Attacher {
     const present =
       before !== undefined && (await this.#options.host.present([before.hostInterface])).size > 0;
     try {
-      if (before === undefined || before.pending || !present)
-        return await this.#make(namespace, order, before);
-      return await this.#extend(namespace, order, before);
+      if (before === undefined) return await this.#make(namespace, order, undefined);
+      if (!before.pending && present) return await this.#extend(namespace, order, before);
+      // The kernel gives the number of a namespace that is gone to the next one, whose addresses these are not.
+      const isOther = !present && order.target !== before.target;
+      if (isOther) await this.remove(before);
+      return await this.#make(namespace, order, isOther ? undefined : before);
     } catch (error) {
       throw new HostError(`cannot attach ${order.target}: ${messageOf(error)}`, { cause: error });
     }
@@ -132,17 +130,20 @@ export class Attacher {
     namespace: Namespace | undefined,
     named: readonly AddressArgument[],
   ): Promise<string[]> {
-    const record = this.#records.get(id);
-    if (record === undefined) return [];
     const { defaultSubnet } = this.#options;
     const isNamed = (cidr: Cidr): boolean =>
       named.length === 0 || named.some((argument) => argumentNames(argument, cidr, defaultSubnet));
-    const taken = record.addresses.filter(isNamed);
-    const rest = record.addresses.filter((cidr) => !isNamed(cidr));
-    if (named.length > 0 && taken.length === 0) return [];
-    if (rest.length === 0) await this.remove(record);
-    else await this.#takeAddresses(record, namespace, taken, rest);
-    return taken.map(formatCidr);
+    const before = this.#records.get(id);
+    // What an earlier detach was to take and did not is in no record any more.
+    const strays = before?.pending === true && named.length > 0 ? await this.endPending(before) : [];
+    const record = this.#records.get(id);
+    const taken = record?.addresses.filter(isNamed) ?? [];
+    const rest = record?.addresses.filter((cidr) => !isNamed(cidr)) ?? [];
+    if (record !== undefined && (named.length === 0 || taken.length > 0)) {
+      if (rest.length === 0) await this.remove(record);
+      else await this.#takeAddresses(record, namespace, taken, rest);
+    }
+    return [...strays.filter(isNamed), ...taken].map(formatCidr);
   }
 
   /** Interface, addresses and record, whatever of them there is. */
@@ -154,15 +155,22 @@ export class Attacher {
     await this.#records.delete(record.id);
   }
 
-  /** Ends a change that the end of the daemon cut short: backwards where addresses came, forwards where they went. */
-  async endPending(record: AttachmentRecord): Promise<void> {
-    if (record.addresses.length === 0) return this.remove(record);
+  /**
+   * Ends a change that was cut short: backwards where addresses came, forwards where they went. Resolves to the addresses
+   * that were taken away.
+   */
+  async endPending(record: AttachmentRecord): Promise<Cidr[]> {
     const { host, addresses } = this.#options;
     const held = await addresses.lookup(record.id);
     const stray = held.filter((cidr) => !includesIp(record.addresses, cidr));
+    if (record.addresses.length === 0) {
+      await this.remove(record);
+      return stray;
+    }
     if ((await host.present([record.hostInterface])).size > 0) await this.#clearStray(record, stray);
     for (const cidr of stray) await addresses.release(record.id, cidr);
     await this.#records.put({ ...record, pending: false });
+    return stray;
   }
 
   async #make(

@@ -73,6 +73,9 @@ export class Attachments {
   #firewallChecked: Millis | undefined;
   /** The bridge was made anew and the host's own addresses are not on it yet. */
   #exposureLost = false;
+  /** What is still to be done of {@link readopt}, in order. */
+  #toReadopt = new Map<string, () => Promise<void>>();
+  #checking: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: AttachmentsOptions) {
@@ -120,23 +123,27 @@ export class Attachments {
   async removeStrayPorts(): Promise<void> {
     const isKnown = (port: string): boolean =>
       this.#records.all().some((record) => record.hostInterface === port);
-    for (const port of await this.#options.host.ports()) {
-      if (isKnown(port)) continue;
+    await forEach(await this.#options.host.ports(), async (port) => {
+      if (isKnown(port)) return;
       await this.#queue.run(port, async () => {
         if (isKnown(port)) return;
         this.#options.log.log('info', 'removed a port that belongs to no attachment', { port });
         await this.#options.host.unplug(port);
       });
-    }
+    });
   }
 
   /** Releases what the allocator has given to pods that no record knows: a record is written before it is asked. */
   async releaseStrayAddresses(): Promise<void> {
-    for (const id of await this.#options.addresses.ids()) {
-      if (!isPod(id) || this.#records.get(id) !== undefined) continue;
-      this.#options.log.log('info', 'released addresses that belong to no pod', { id });
-      await this.removePod(id);
-    }
+    const isStray = (id: string): boolean => isPod(id) && this.#records.get(id) === undefined;
+    await forEach(await this.#options.addresses.ids(), async (id) => {
+      if (!isStray(id)) return;
+      await this.#change(id, async () => {
+        if (!isStray(id)) return;
+        this.#options.log.log('info', 'released addresses that belong to no pod', { id });
+        await this.#options.addresses.release(id);
+      });
+    });
   }
 
   /** Releases at once those whose ids begin with `prefix` and that have lost their interface or namespace. */
@@ -164,14 +171,14 @@ export class Attachments {
   expose(addresses: readonly string[], masquerade: boolean, signal?: AbortSignal): Promise<AttachmentResult> {
     return this.#gate.pass(signal, async (either) => {
       const wanted = await this.#wanted(addresses);
-      return this.#queue.run(EXPOSE_ID, () => this.#exposure.expose(wanted, masquerade, either));
+      return this.#exposure.expose(wanted, masquerade, either);
     });
   }
 
   /** Resolves to the addresses taken away. */
   async hide(addresses: readonly string[]): Promise<string[]> {
     const named = addresses.map(parseAddressArgument);
-    return this.#queue.run(EXPOSE_ID, () => this.#exposure.hide(named));
+    return this.#exposure.hide(named);
   }
 
   /**
@@ -188,6 +195,11 @@ export class Attachments {
     }
   }
 
+  /** The host's own addresses whose subnets are masqueraded, as they are recorded. */
+  masqueraded(): readonly Cidr[] {
+    return this.#records.get(EXPOSE_ID)?.masquerade ?? [];
+  }
+
   /** In order of id; the exposure is a row too. */
   async ps(): Promise<AttachmentRow[]> {
     const ports = await this.#options.host.ports();
@@ -201,36 +213,28 @@ export class Attachments {
     }));
   }
 
-  /** At daemon start, once bridge and IPAM are there: ends what a crash cut short and takes up what is attached. */
+  /**
+   * At daemon start, once bridge and IPAM are there: ends what a crash cut short and takes up what is attached. What of it
+   * fails keeps nothing else from being done, and every {@link check} tries it again.
+   */
   async readopt(): Promise<void> {
-    await this.#options.host.adoptGuards(this.#records.all().flatMap(guardOf));
-    await this.#queue.run(EXPOSE_ID, () => this.#exposure.readopt());
-    for (const { id, pending } of this.#records.all()) {
-      if (pending && id !== EXPOSE_ID) await this.#queue.run(queueKey(id), () => this.#endPending(id));
-    }
-    await this.removeStrayPorts();
-    await this.releaseStrayAddresses();
+    const pending = this.#records.all().filter((record) => record.pending && record.id !== EXPOSE_ID);
+    this.#toReadopt = new Map([
+      ['the guards of ports', () => this.#options.host.adoptGuards(this.#records.all().flatMap(guardOf))],
+      ["the host's own addresses", () => this.#exposure.readopt()],
+      ...pending.map(
+        ({ id }) => [id, () => this.#queue.run(queueKey(id), () => this.#endPending(id))] as const,
+      ),
+      ['stray ports', () => this.removeStrayPorts()],
+      ['stray addresses', () => this.releaseStrayAddresses()],
+    ]);
     await this.check();
   }
 
-  /** Mends the bridge and the firewall, and releases attachments that have been gone for 30 s. */
-  async check(): Promise<void> {
-    await this.#mendBridge();
-    const time = this.#options.now();
-    if (this.#firewallChecked === undefined || time - this.#firewallChecked >= FIREWALL_EVERY) {
-      this.#firewallChecked = time;
-      await this.#options.host.refreshFirewall();
-    }
-    const settled = this.#records.all().filter(({ pending }) => !pending);
-    await this.#options.host.rejoin(settled.map(({ hostInterface }) => hostInterface));
-    const all = this.#records.all().map(({ hostInterface }) => hostInterface);
-    const ports = await this.#options.host.present(all);
-    for (const record of this.#records.all()) {
-      if (this.#goneLongEnough(record, ports, time)) {
-        await this.#queue.run(queueKey(record.id), () => this.#releaseGone(record.id));
-      }
-    }
-    this.#announceMacs();
+  /** Mends the bridge and the firewall, and releases attachments that have been gone for 30 s. One at a time. */
+  check(): Promise<void> {
+    this.#checking ??= this.#check().finally(() => (this.#checking = undefined));
+    return this.#checking;
   }
 
   /** Calls {@link check} every 10 s until {@link close}. */
@@ -247,9 +251,11 @@ export class Attachments {
     }, CHECK_EVERY);
   }
 
-  close(): void {
+  /** Resolves once no check is under way, which would put back what is removed afterwards. */
+  async close(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    await this.#checking?.catch(() => undefined);
   }
 
   async #attach(request: AttachRequest): Promise<AttachmentResult> {
@@ -292,15 +298,40 @@ export class Attachments {
   }
 
   async #takeOff(id: string): Promise<void> {
-    if (id !== EXPOSE_ID) {
-      await this.#change(id, () => this.#attacher.detach(id, undefined, []));
-      return;
+    if (id === EXPOSE_ID) await this.#exposure.hide([]);
+    else await this.#change(id, () => this.#attacher.detach(id, undefined, []));
+  }
+
+  async #check(): Promise<void> {
+    await this.#goOnReadopting();
+    await this.#mendBridge();
+    const time = this.#options.now();
+    if (this.#firewallChecked === undefined || time - this.#firewallChecked >= FIREWALL_EVERY) {
+      this.#firewallChecked = time;
+      await this.#options.host.refreshFirewall();
     }
-    await this.#queue.run(EXPOSE_ID, async () => {
-      // An expose that could not be undone holds addresses that its record does not name.
-      if (this.#records.get(EXPOSE_ID)?.pending === true) await this.#exposure.readopt();
-      await this.#exposure.hide([]);
-    });
+    const settled = this.#records.all().filter(({ pending }) => !pending);
+    await this.#options.host.rejoin(settled.map(({ hostInterface }) => hostInterface));
+    const all = this.#records.all().map(({ hostInterface }) => hostInterface);
+    const ports = await this.#options.host.present(all);
+    for (const record of this.#records.all()) {
+      if (this.#goneLongEnough(record, ports, time)) {
+        await this.#queue.run(queueKey(record.id), () => this.#releaseGone(record.id));
+      }
+    }
+    this.#announceMacs();
+  }
+
+  async #goOnReadopting(): Promise<void> {
+    for (const [what, step] of this.#toReadopt) {
+      try {
+        await step();
+        this.#toReadopt.delete(what);
+      } catch (error) {
+        const fields = { what, error: messageOf(error) };
+        this.#options.log.log('warn', 'not taken up from the run before, to be tried again', fields);
+      }
+    }
   }
 
   async #mendBridge(): Promise<void> {
@@ -311,7 +342,7 @@ export class Attachments {
       });
     }
     if (!this.#exposureLost) return;
-    await this.#queue.run(EXPOSE_ID, () => this.#exposure.readopt());
+    await this.#exposure.readopt();
     this.#exposureLost = false;
   }
 
@@ -340,7 +371,7 @@ export class Attachments {
   }
 
   #gateway(signal: AbortSignal | undefined): NonNullable<AttachOrder['gateway']> {
-    return (cidr) => this.#queue.run(EXPOSE_ID, () => this.#exposure.gatewayFor(cidr, signal));
+    return (cidr) => this.#exposure.gatewayFor(cidr, signal);
   }
 
   /** The host gets an address in the pod's subnet in any case, so that it reaches the pod; where it can have none, a named gateway will do. */
@@ -416,9 +447,16 @@ export class Attachments {
   }
 }
 
+/** In order; one that fails keeps none from being done, and is thrown in the end. */
+async function forEach<Item>(items: Iterable<Item>, work: (item: Item) => Promise<void>): Promise<void> {
+  const failures: unknown[] = [];
+  for (const item of items) await work(item).catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
+}
+
 /** A port and what is recorded of it change in one order, so that a port without a record is one for good. */
 function queueKey(id: string): string {
-  return id === EXPOSE_ID ? id : hostInterfaceName(id);
+  return hostInterfaceName(id);
 }
 
 function isPod(id: string): boolean {

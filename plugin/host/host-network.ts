@@ -15,7 +15,7 @@ import { lookForLink, readLinks, removeLink } from './link-requests.ts';
 import type { LinkPlace } from './link-requests.ts';
 import { openNamespace } from './namespace.ts';
 import type { Namespace } from './namespace.ts';
-import { applyRuleset, hasRuleset, readCounters, removeRuleset } from './nftables.ts';
+import { hasRuleset, readCounters, removeRuleset, rulesetText } from './nftables.ts';
 import { announce, extend, listPorts, plug, rejoin, removeAddresses, unplug } from './port.ts';
 import type { HostPlace, PortPlan } from './port.ts';
 import { isGuarded, PortGuards } from './port-guard.ts';
@@ -76,8 +76,9 @@ export class HostNetwork implements HostPort {
     this.settings = settings;
   }
 
-  /** Makes or adopts the bridge, after {@link preflight}. */
-  async setUp(): Promise<void> {
+  /** Makes or adopts the bridge, after {@link preflight}. What a former run masqueraded goes on being so without a gap. */
+  async setUp(masquerade: readonly Cidr[] = this.#masquerade): Promise<void> {
+    this.#masquerade = masquerade;
     await ensureBridge(this.#host, this.settings);
     await this.#applyRuleset();
     await this.refreshFirewall();
@@ -275,7 +276,6 @@ export class HostNetwork implements HostPort {
         this.#rulesSeen = generation;
       } else {
         await this.#applyRuleset();
-        await this.#guards.restore();
       }
       this.#rulesProblem = undefined;
     } catch (error) {
@@ -285,7 +285,7 @@ export class HostNetwork implements HostPort {
 
   #applyRuleset(): Promise<void> {
     const { bridge, range, controlPort } = this.settings;
-    return applyRuleset(this.#host, { bridge, range, controlPort, masquerade: this.#masquerade });
+    return this.#guards.apply(rulesetText({ bridge, range, controlPort, masquerade: this.#masquerade }));
   }
 }
 

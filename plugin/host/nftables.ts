@@ -15,11 +15,6 @@ export interface RulesetState {
   readonly controlPort: number;
 }
 
-/** Brings both tables to this state in one transaction; counters and the guards of ports stay. */
-export async function applyRuleset(host: HostCommands, state: RulesetState): Promise<void> {
-  await host.run('nft', ['-f', '-'], { input: rulesetText(state) });
-}
-
 /**
  * Whether the rules are there, which another program may have flushed. One question for each table: nft 1.0.6, asked for
  * both at once, does not find the first.
@@ -35,10 +30,21 @@ export async function hasRuleset(host: HostCommands): Promise<boolean> {
   }
 }
 
+/** Whether a table of ours is there; as if it were, where that cannot be told. */
+export async function hasTables(host: HostCommands): Promise<boolean> {
+  return host.run('nft', ['list', 'tables']).then(
+    (tables) => /^table \w+ weave-ts$/m.test(tables),
+    () => true,
+  );
+}
+
+/** Whoever asks for the status does not wait for a firewall that does not answer. */
+const COUNTERS_LIMIT_MS = 2_000;
+
 /** Packets that our rules dropped, by counter; empty if they are not there. */
 export async function readCounters(host: HostCommands): Promise<Record<string, number>> {
   try {
-    return parseCounters(await host.run('nft', ['-j', 'list', 'counters']));
+    return parseCounters(await host.run('nft', ['-j', 'list', 'counters'], { timeoutMs: COUNTERS_LIMIT_MS }));
   } catch (error) {
     if (error instanceof CommandError) return {};
     throw error;
@@ -62,7 +68,10 @@ export async function removeRuleset(host: HostCommands): Promise<void> {
   await host.run('nft', ['-f', '-'], { input });
 }
 
-/** The whole desired state but the guards of ports. Other tables are not mentioned. Same state, same text. */
+/**
+ * The whole desired state but the guards of ports, for one transaction; counters and guards stay. Other tables are not
+ * mentioned. Same state, same text.
+ */
 export function rulesetText(state: RulesetState): string {
   return inetTable(state) + guardRules();
 }

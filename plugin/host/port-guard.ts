@@ -113,6 +113,8 @@ export class PortGuards {
   readonly #host: HostCommands;
   readonly #kernel: KernelPort;
   #guards: ReadonlyMap<string, PortGuard> = new Map();
+  /** What the kernel has of former runs stays until it is known what they were. */
+  #adopted = false;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(host: HostCommands, kernel: KernelPort) {
@@ -130,6 +132,7 @@ export class PortGuards {
       const all = new Map(guards.map((guard) => [guard.hostInterface, guard]));
       for (const [port, guard] of this.#guards) all.set(port, guard);
       await this.#replace(all);
+      this.#adopted = true;
     });
   }
 
@@ -151,9 +154,13 @@ export class PortGuards {
     });
   }
 
-  /** Gives the kernel rules and guards anew. */
-  restore(): Promise<void> {
-    return this.#inOrder(() => this.#replace(this.#guards));
+  /** Gives the kernel these rules and with them, in one transaction, all guards: whoever flushed the one took the other. */
+  apply(rules: string): Promise<void> {
+    return this.#inOrder(async () => {
+      const guards = [...this.#guards.values()];
+      const text = this.#adopted ? guardsText(guards) : guards.map(addText).join('');
+      await this.#host.run('nft', ['-f', '-'], { input: rules + text });
+    });
   }
 
   #inOrder(work: () => Promise<void>): Promise<void> {

@@ -1,10 +1,12 @@
-import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import type { Log } from '../../core/log.ts';
 import { callsOf, JSON_TYPE, type Answer, type Call } from './calls.ts';
 import { answers } from './client.ts';
 import type { Daemon } from './daemon.ts';
+import { makeDirectory } from './make-directory.ts';
 
 /** sun_path less its end mark (unix(7)). */
 const LONGEST_SOCKET_PATH = 107;
@@ -106,9 +108,20 @@ export function createApi(daemon: Daemon, log: Log): ApiServer {
 export async function listenOnSocket(api: ApiServer, path: string): Promise<void> {
   await checkSocketPath(path);
   rmSync(path, { force: true });
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  await api.listen(path);
+  makeDirectory(dirname(path), 0o700);
+  await listenAlone(api, path);
   chmodSync(path, 0o600);
+}
+
+/** The socket is made before this returns, and nobody else may open it even for a moment. Only the main thread has a umask. */
+function listenAlone(api: ApiServer, path: string): Promise<void> {
+  if (!isMainThread) return api.listen(path);
+  const before = process.umask(0o177);
+  try {
+    return api.listen(path);
+  } finally {
+    process.umask(before);
+  }
 }
 
 /** Rejects if a daemon serves the socket, or if something else than a socket is there. Changes nothing. */

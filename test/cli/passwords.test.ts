@@ -1,9 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { BadValue, UsageError } from '../../cli/exit.ts';
-import { readPasswords } from '../../cli/passwords.ts';
+import { readPasswords, readRegularPasswordFile } from '../../cli/passwords.ts';
 
 const none = { file: undefined, flag: undefined, environment: undefined };
 
@@ -82,4 +83,15 @@ test('the same password twice is refused by name', (t) => {
 test('a file that others can read is used, with a warning', (t) => {
   t.regex(readPasswords({ ...none, file: file(t, 'a\n', 0o644) }).warning ?? '', /can be read by others/);
   t.is(readPasswords({ ...none, file: file(t, 'a\n') }).warning, undefined);
+});
+
+test('a daemon reads passwords again from a regular file only, and waits for no pipe', (t) => {
+  const path = file(t, 'secret\n');
+  t.deepEqual(readRegularPasswordFile(path).accepted, ['secret']);
+  const pipe = `${path}.pipe`;
+  execFileSync('mkfifo', [pipe]);
+  t.throws(() => readRegularPasswordFile(pipe), {
+    instanceOf: BadValue,
+    message: /pipe": it is no regular file/,
+  });
 });

@@ -1,6 +1,7 @@
 import {
   existsSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   rmSync,
   statSync,
@@ -64,4 +65,25 @@ test('a log that cannot be renamed, as its folder is gone, does not end the daem
   const log = new RotatingLog(path);
   rmSync(join(path, '..'), { recursive: true });
   t.notThrows(() => log.write('nobody reads this\n'));
+});
+
+test('a new log that cannot be opened at once costs none of the old ones', (t) => {
+  const path = place(t);
+  for (const i of [1, 2, 3]) writeFileSync(`${path}.${i}`, `old ${i}\n`);
+  writeFileSync(path, 'x'.repeat(FULL));
+  let free = false;
+  let opened = 0;
+  const log = new RotatingLog(path, writeSync, () => {
+    if (opened++ > 0 && !free) throw new Error('EMFILE');
+    return openSync(path, 'a', 0o600);
+  });
+  for (const line of ['one\n', 'two\n', 'three\n']) log.write(line);
+  t.true(readFileSync(`${path}.1`, 'utf8').endsWith('xone\ntwo\nthree\n'));
+  t.deepEqual(
+    [2, 3].map((i) => readFileSync(`${path}.${i}`, 'utf8')),
+    ['old 1\n', 'old 2\n'],
+  );
+  free = true;
+  log.write('four\n');
+  t.is(readFileSync(path, 'utf8'), 'four\n');
 });

@@ -1,3 +1,4 @@
+import { cidrContains } from '../../../core/address.ts';
 import { parsePeerName } from '../../../core/peer-name.ts';
 import { silentLog } from '../../../core/log.ts';
 import { encodeCallBody } from '../../../plugin/cni/call-body.ts';
@@ -55,6 +56,8 @@ export class CniBench {
       attachments: this.attachments,
       bridge: BRIDGE,
       defaultSubnet: this.addresses.defaultSubnet,
+      subnetProblem: (subnet) =>
+        cidrContains(this.addresses.defaultSubnet, subnet.ip) ? undefined : 'it is not in the range',
       podState: async (record) => {
         const plan = this.planOf(record.hostInterface);
         const there = this.host.plugged.has(record.hostInterface);

@@ -15,6 +15,9 @@ test('row 3, 4, 5: what is missing or bad in the environment is error 4 that nam
     ['ADD', { CNI_NETNS: '', CNI_IFNAME: '' }, /CNI_NETNS, CNI_IFNAME/],
     ['CHECK', { CNI_CONTAINERID: '' }, /CNI_CONTAINERID/],
     ['DEL', { CNI_IFNAME: '' }, /CNI_IFNAME/],
+    ['ADD', { CNI_NETNS: 'one' }, /CNI_NETNS "one"/],
+    ['CHECK', { CNI_NETNS: '17' }, /CNI_NETNS "17"/],
+    ['ADD', { CNI_CONTAINERID: 'a'.repeat(257) }, /CNI_CONTAINERID is 257 characters/],
     ['ADD', { CNI_CONTAINERID: '/a' }, /CNI_CONTAINERID "\/a"/],
     ['ADD', { CNI_CONTAINERID: '.a' }, /CNI_CONTAINERID/],
     ['ADD', { CNI_IFNAME: 'sixteen-letters-' }, /CNI_IFNAME "sixteen-letters-"/],
@@ -29,6 +32,9 @@ test('row 3, 4, 5: what is missing or bad in the environment is error 4 that nam
     t.is(json?.code, 4, JSON.stringify(change));
     t.regex(json!.msg!, names);
   }
+  const long = { ...POD, CNI_CONTAINERID: 'a'.repeat(257) };
+  t.false((await bench.call('DEL', long)).failed);
+  t.false((await bench.call('DEL', { ...POD, CNI_NETNS: 'one' })).failed);
   t.deepEqual(bench.left(), []);
 });
 
@@ -49,6 +55,7 @@ test('the configuration is refused as plugins on the official skeleton do it', a
     ['ADD', { ...CONFIG, mtu: 70 }, 7, /mtu "70"/],
     ['ADD', { ...CONFIG, ipam: { type: 'host-local' } }, 2, /ipam\.type is "host-local"/],
     ['ADD', { ...CONFIG, ipam: { subnet: '10.32.4.1/24' } }, 7, /10\.32\.4\.0\/24/],
+    ['ADD', { ...CONFIG, ipam: { subnet: '10.99.4.0/24' } }, 7, /ipam\.subnet: it is not in the range/],
     [
       'ADD',
       { ...CONFIG, ipam: { subnet: '10.32.4.0/24', gateway: '10.33.0.1' } },
@@ -713,4 +720,23 @@ test('a restart guards the ports of pods again', async (t) => {
   await bench.attachments.attach({ target: '/run/netns/two', addresses: [] });
   await bench.attachments.readopt();
   t.deepEqual(bench.host.guarded, [bench.host.plans[0]!.hostInterface]);
+});
+
+test('a lease for another plugin is given whatever the MTU of its interface and whether that is there already', async (t) => {
+  const bench = new CniBench();
+  const config = {
+    ...CONFIG,
+    type: 'bridge',
+    mtu: 1_500,
+    ipam: { type: 'weave-ts-ipam' },
+    prevResult: {
+      cniVersion: '1.1.0',
+      interfaces: [{ name: 'eth0', sandbox: POD.CNI_NETNS }],
+      ips: [],
+    },
+  };
+  const { failed, json } = await bench.call('ADD', { ...POD, WEAVE_TS_PROGRAM: 'weave-ts-ipam' }, config);
+  t.false(failed, json?.msg ?? '');
+  t.is(json?.ips?.length, 1);
+  t.is((await bench.call('ADD', POD, { ...config, type: 'weave-ts' })).json?.code, 101);
 });

@@ -260,7 +260,8 @@ test('expose is idempotent, remembers who is masqueraded, and comes back after a
   ]);
   t.deepEqual(bench.host.exposure?.masquerade, [cidr('10.32.0.1/12')]);
   bench.host.exposure = undefined;
-  await bench.start().readopt();
+  t.deepEqual(bench.start().masqueraded(), [cidr('10.32.0.1/12')]);
+  await bench.service.readopt();
   t.like(bench.host.exposure, { masquerade: [cidr('10.32.0.1/12')], remove: [] });
   t.deepEqual(await bench.service.hide(['net:default']), ['10.32.0.1/12']);
   t.deepEqual(bench.held(), ['10.33.0.1/16 weave:expose']);
@@ -375,4 +376,197 @@ test('what takes everything off and fails lets attaches in again, even if it was
   await first;
   await bench.service.attach({ target: 'red', addresses: [] });
   t.is(bench.held().length, 1);
+});
+
+test('an expose that waits for an address holds up no attach that needs none of the host, and others no longer than they want', async (t) => {
+  const bench = new Bench();
+  await bench.service.expose([], true);
+  const given = bench.addresses.allocate.bind(bench.addresses);
+  bench.addresses.allocate = (id, subnet, signal) =>
+    id !== 'weave:expose'
+      ? given(id, subnet, signal)
+      : new Promise((_resolve, reject) => {
+          signal!.addEventListener('abort', () => reject(new Error('given up')));
+        });
+  const patience = new AbortController();
+  const exposing = t.throwsAsync(bench.service.expose(['net:10.33.0.0/16'], true, patience.signal));
+  await bench.service.attach({ target: 'red', addresses: [], defaultRoute: true });
+  t.deepEqual(bench.host.plans.at(-1)?.routes[0]?.via, cidr('10.32.0.1/12').ip);
+
+  await t.throwsAsync(bench.service.hide(['rubbish']));
+  t.deepEqual(await bench.service.hide(['net:10.33.0.0/16']), []);
+  await bench.service.attach({ target: 'red', addresses: ['10.34.0.9/16'] });
+  patience.abort();
+  await exposing;
+  t.deepEqual(bench.held(), ['10.32.0.1/12 weave:expose', '10.32.0.2/12 netns:1', '10.34.0.9/16 netns:1']);
+  t.deepEqual(
+    (await bench.service.ps()).map(({ state }) => state),
+    ['attached', 'attached'],
+  );
+});
+
+test('of exposes side by side one that fails takes nothing from the others, and what it got goes back', async (t) => {
+  const bench = new Bench();
+  const claim = bench.addresses.claim.bind(bench.addresses);
+  let refuse: () => void = () => undefined;
+  bench.addresses.claim = (id, wanted) =>
+    wanted.prefix !== 24
+      ? claim(id, wanted)
+      : new Promise((_resolve, reject) => (refuse = () => reject(new Error('it is taken'))));
+  const failing = t.throwsAsync(
+    bench.service.expose(['net:10.33.0.0/16', 'net:10.35.0.0/16', '10.34.0.9/24'], false),
+    { message: 'it is taken' },
+  );
+  t.deepEqual((await bench.service.expose(['net:10.33.0.0/16'], false)).addresses, ['10.33.0.1/16']);
+  t.is((await bench.service.ps())[0]?.state, 'incomplete');
+  refuse();
+  await failing;
+  t.deepEqual(bench.held(), ['10.33.0.1/16 weave:expose']);
+  t.is((await bench.service.ps())[0]?.state, 'attached');
+  t.deepEqual(bench.host.exposure?.addresses, [cidr('10.33.0.1/16')]);
+});
+
+test('what is hidden while it is being exposed stays hidden', async (t) => {
+  const bench = new Bench();
+  await bench.service.expose(['10.32.0.9/12'], true);
+  const claim = bench.addresses.claim.bind(bench.addresses);
+  let goOn: () => void = () => undefined;
+  const waiting = new Promise<void>((resolve) => (goOn = resolve));
+  bench.addresses.claim = (id, wanted) => (wanted.prefix === 24 ? waiting : claim(id, wanted));
+  const exposing = bench.service.expose(['net:default', '10.34.0.9/24'], true);
+  t.deepEqual(await bench.service.hide(['net:default']), ['10.32.0.9/12']);
+  goOn();
+  await t.throwsAsync(exposing, { message: /was hidden meanwhile/ });
+  t.deepEqual([bench.held(), bench.store.values.size, bench.host.exposure?.addresses], [[], 0, []]);
+});
+
+test('many attaches that need the same gateway at once expose it once or twice', async (t) => {
+  const bench = new Bench();
+  let exposed = 0;
+  const expose = bench.host.expose.bind(bench.host);
+  bench.host.expose = (exposure) => {
+    exposed++;
+    return expose(exposure);
+  };
+  const names = Array.from({ length: 20 }, (_, i) => `many${i}`);
+  for (const [i, name] of names.entries()) bench.host.namespaces.set(name, `netns:${100 + i}`);
+  await Promise.all(
+    names.map((target) => bench.service.attach({ target, addresses: [], defaultRoute: true })),
+  );
+  t.true(exposed <= 2, `${exposed} times`);
+  t.is(new Set(bench.host.plans.map((plan) => plan.routes[0]?.via?.value)).size, 1);
+  t.is(bench.held().filter((line) => line.endsWith('weave:expose')).length, 1);
+});
+
+test('a hide that failed halfway is ended by another one', async (t) => {
+  const bench = new Bench();
+  await bench.service.expose(['10.32.0.9/12', '10.33.0.9/16'], true);
+  bench.host.failNext = 'no buffer space';
+  await t.throwsAsync(bench.service.hide(['10.32.0.9/12']), { message: 'no buffer space' });
+  t.deepEqual(await bench.service.hide(['10.32.0.9/12']), ['10.32.0.9/12']);
+  t.like(bench.host.exposure, { addresses: [cidr('10.33.0.9/16')], remove: [cidr('10.32.0.9/12')] });
+  t.deepEqual(bench.held(), ['10.33.0.9/16 weave:expose']);
+  t.deepEqual(
+    (await bench.service.ps()).map(({ state }) => state),
+    ['attached'],
+  );
+});
+
+test('a detach of part of the addresses that failed halfway is ended by another one', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'red', addresses: ['10.32.0.9/12', '10.33.0.9/16'] });
+  const remove = bench.host.removeAddresses.bind(bench.host);
+  bench.host.removeAddresses = () => Promise.reject(new Error('no buffer space'));
+  await t.throwsAsync(bench.service.detach('red', ['10.32.0.9/12']), { message: 'no buffer space' });
+  bench.host.removeAddresses = remove;
+  t.deepEqual(await bench.service.detach('red', ['10.32.0.9/12']), ['10.32.0.9/12']);
+  t.deepEqual(
+    [bench.held(), [...bench.host.plugged.values()]],
+    [['10.33.0.9/16 netns:1'], [['10.33.0.9/16']]],
+  );
+  t.deepEqual(
+    (await bench.service.ps()).map(({ state }) => state),
+    ['attached'],
+  );
+});
+
+test('a namespace that got the number of one that is gone gets none of its addresses', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'red', addresses: ['10.32.0.9/12'] });
+  bench.host.plugged.clear();
+  bench.host.namespaces.delete('red');
+  bench.host.namespaces.set('green', 'netns:1');
+  const { addresses } = await bench.service.attach({ target: 'green', addresses: [] });
+  t.deepEqual(addresses, ['10.32.0.1/12']);
+  t.deepEqual(bench.held(), ['10.32.0.1/12 netns:1']);
+});
+
+test('what cannot be taken up at the start keeps nothing else from being, and is tried again by each check', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'blue', addresses: [] });
+  await bench.service.attach({ target: 'red', addresses: [] });
+  await bench.service.expose([], true);
+  for (const id of ['netns:1', 'netns:2']) {
+    const record = decodeRecord(bench.store.values.get(`attachments/${id}`)!)!;
+    bench.store.values.set(`attachments/${id}`, encodeRecord({ ...record, addresses: [], pending: true }));
+  }
+  const service = bench.start();
+  bench.host.exposure = undefined;
+  bench.host.stuck = hostInterfaceName('netns:1');
+  bench.host.failNext = 'no buffer space';
+  const adoptGuards = bench.host.adoptGuards.bind(bench.host);
+  bench.host.adoptGuards = () => Promise.reject(new Error('nft does not answer'));
+  await service.readopt();
+  t.deepEqual(bench.held(), ['10.32.0.2/12 netns:1', '10.32.0.3/12 weave:expose']);
+  bench.host.stuck = undefined;
+  let adopted = 0;
+  bench.host.adoptGuards = (guards) => {
+    adopted++;
+    return adoptGuards(guards);
+  };
+  await service.check();
+  t.deepEqual([bench.held(), bench.host.plugged.size], [['10.32.0.3/12 weave:expose'], 0]);
+  t.like(bench.host.exposure, { addresses: [cidr('10.32.0.3/12')] });
+  await service.check();
+  t.is(adopted, 1);
+});
+
+test('addresses of a pod that is added while strays are looked for are kept', async (t) => {
+  const bench = new Bench();
+  const pod = { id: 'cni:net/1/eth0', mtu: undefined, hairpin: false, gateway: undefined, routes: () => [] };
+  const request = {
+    target: 'red',
+    interface: 'eth0',
+    wanted: [{ kind: 'allocate' }],
+    pod,
+    signal: undefined,
+  } as const;
+  const release = bench.addresses.release.bind(bench.addresses);
+  let goOn: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (goOn = resolve));
+  bench.addresses.release = (id, address) => held.then(() => release(id, address));
+  bench.addresses.ids = () => Promise.resolve([pod.id]);
+  // A DEL of what is not there has its turn, then the ADD, and then the stray that was seen before it.
+  const deleted = bench.service.removePod(pod.id);
+  const added = bench.service.attachPod(request);
+  await new Promise(setImmediate);
+  const released = bench.service.releaseStrayAddresses();
+  await new Promise(setImmediate);
+  goOn();
+  await Promise.all([deleted, added, released]);
+  t.is(bench.held().filter((line) => line.endsWith(pod.id)).length, 1);
+});
+
+test('close waits for the check that is under way', async (t) => {
+  const bench = new Bench();
+  let goOn: () => void = () => undefined;
+  bench.host.refreshFirewall = () => new Promise((resolve) => (goOn = resolve));
+  const order: string[] = [];
+  const check = bench.service.check().then(() => order.push('checked'));
+  await new Promise(setImmediate);
+  const closed = bench.service.close().then(() => order.push('closed'));
+  await new Promise(setImmediate);
+  goOn();
+  await Promise.all([check, closed]);
+  t.deepEqual(order, ['checked', 'closed']);
 });
