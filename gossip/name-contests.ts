@@ -3,12 +3,15 @@ import { earlier, SECOND, type Millis } from '../core/time.ts';
 
 /** How long the incumbent of a name has to answer. */
 const ANSWER_WITHIN: Millis = 5 * SECOND;
+/** A ping is not acknowledged, and is dropped where a stream takes no more: it is repeated. */
+const PING_EVERY: Millis = SECOND;
 const MAX_CONTESTS = 64;
 
 interface Contest {
   readonly name: PeerName;
   readonly incumbentUid: string;
   readonly deadline: Millis;
+  nextPing: Millis;
 }
 
 /**
@@ -21,7 +24,8 @@ export class NameContests {
   /** False if there are too many already. */
   begin(conn: number, name: PeerName, incumbentUid: string, now: Millis): boolean {
     if (this.#contests.size >= MAX_CONTESTS) return false;
-    this.#contests.set(conn, { name, incumbentUid, deadline: now + ANSWER_WITHIN });
+    const deadline = now + ANSWER_WITHIN;
+    this.#contests.set(conn, { name, incumbentUid, deadline, nextPing: now + PING_EVERY });
     return true;
   }
 
@@ -45,13 +49,22 @@ export class NameContests {
 
   nextTimeout(): Millis | undefined {
     let next: Millis | undefined;
-    for (const { deadline } of this.#contests.values()) next = earlier(next, deadline);
+    for (const { deadline, nextPing } of this.#contests.values()) {
+      next = earlier(next, Math.min(deadline, nextPing));
+    }
     return next;
   }
 
   /** Newcomers whose incumbent did not answer. */
   onTimeout(now: Millis): number[] {
     return this.#take(({ deadline }) => now >= deadline);
+  }
+
+  /** The incumbents to be pinged once more; call it after {@link onTimeout}. */
+  takePings(now: Millis): { readonly name: PeerName; readonly uid: string }[] {
+    const due = [...this.#contests.values()].filter(({ nextPing }) => now >= nextPing);
+    for (const contest of due) contest.nextPing = now + PING_EVERY;
+    return due.map(({ name, incumbentUid: uid }) => ({ name, uid }));
   }
 
   #take(matches: (contest: Contest) => boolean): number[] {

@@ -220,6 +220,7 @@ export class Neighbourhood {
     this.connections.onTimeout(now);
     this.#pump(now);
     for (const conn of this.#contests.onTimeout(now)) this.#acceptContested(conn, now);
+    for (const ping of this.#contests.takePings(now)) this.#events.push({ type: 'ping', ...ping });
     for (const { connection } of this.#remakes.onTimeout(now)) this.#endOrphan(connection, now);
     this.maker.allowDials(!this.#isFull());
     for (const dial of this.maker.onTimeout(now))
