@@ -44,7 +44,9 @@ export class Backbone {
 
   /** Peers may have come or gone: counts them. */
   judge(): void {
-    this.#sparse = isSparse(this.#sparse, this.#topology.size, this.#config.fullMeshLimit);
+    const before = this.#sparse;
+    this.#sparse = isSparse(before, this.#topology.size, this.#config.fullMeshLimit);
+    if (before && !this.#sparse) this.#shedBy.clear();
   }
 
   /**
@@ -53,7 +55,7 @@ export class Backbone {
    */
   onShed(by: PeerName, now: Millis): void {
     this.#sparse = isSparse(true, this.#topology.size, this.#config.fullMeshLimit);
-    this.#shedBy.set(by, now + LEAVE_FOR);
+    if (!this.#sparse) this.#shedBy.set(by, now + LEAVE_FOR);
     this.#revision = -1;
   }
 
