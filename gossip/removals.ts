@@ -2,12 +2,17 @@ import { BucketDigest } from '../core/bucket-digest.ts';
 import { toHex } from '../core/bytes.ts';
 import { pack } from '../core/msgpack.ts';
 import { PEER_NAME_BYTES, readPeerName, writePeerName, type PeerName } from '../core/peer-name.ts';
-import { HOUR, SECOND, type Millis } from '../core/time.ts';
+import { HOUR, MINUTE, SECOND, type Millis } from '../core/time.ts';
 import type { Channel, ChannelDigest } from './channel.ts';
 import { blob, decoded, list, tuple, uint } from './checked-fields.ts';
 
 /** A record is kept and passed on for this long after it was written. */
 const KEPT: Millis = 24 * HOUR;
+/**
+ * A record that is about to end is taken over from nobody: where messages were slow it ends later, and must not come
+ * back from there to those where it has ended.
+ */
+const GRACE: Millis = 5 * MINUTE;
 const MAX_REMOVALS = 4_096;
 const REMOVED_KEY_BYTES = 32;
 
@@ -23,11 +28,12 @@ interface Kept extends Removal {
 
 /**
  * The channel of records "this name no longer has this key": whoever trusts it should trust the next one that the name
- * announces. A record carries its age, so that it ends everywhere at about the same time and does not come back.
+ * announces. A record carries its age when it leaves, so that it ends everywhere at about the same time and does not
+ * come back. News are the ids of records.
  *
- *   delta = [[name 6, key 32, age in seconds], ...]
+ *   delta = [[name 6, key 32, age in seconds, rounded up], ...]
  */
-export class Removals implements Channel<Uint8Array> {
+export class Removals implements Channel<readonly string[]> {
   readonly #onRemoved: (removal: Removal) => void;
   readonly #kept = new Map<string, Kept>();
   readonly #digest = new BucketDigest();
@@ -52,36 +58,39 @@ export class Removals implements Channel<Uint8Array> {
     }
   }
 
-  /** Writes a record, and returns the delta that tells others; "known" if it is there already, "full" without a place. */
-  add(removal: Removal): Uint8Array | 'known' | 'full' {
+  /** Writes a record, and returns the news of it for others; "known" if it is there already, "full" without a place. */
+  add(removal: Removal): readonly string[] | 'known' | 'full' {
     const id = idOf(removal);
     if (this.#kept.has(id)) return 'known';
-    return this.#keep(removal, this.#now) ? this.#encode([id]) : 'full';
+    return this.#keep(removal, this.#now) ? [id] : 'full';
   }
 
-  merge(delta: Uint8Array, now: Millis): Uint8Array | undefined {
+  merge(delta: Uint8Array, now: Millis): readonly string[] | undefined {
     const records = decodeRecords(delta);
     this.tick(now);
-    const fresh = records.filter(({ age, ...removal }) => age < KEPT && this.#keep(removal, now - age));
-    return fresh.length === 0 ? undefined : this.#encode(fresh.map(idOf));
+    const fresh = records.filter(
+      ({ age, ...removal }) => age < KEPT - GRACE && this.#keep(removal, now - age),
+    );
+    return fresh.length === 0 ? undefined : fresh.map(idOf);
   }
 
   digest(): ChannelDigest {
     return this.#digest.digest();
   }
 
-  entriesOf(buckets: number): Uint8Array | undefined {
+  entriesOf(buckets: number): readonly string[] | undefined {
     const ids = this.#digest.keysIn(buckets);
-    return ids.length === 0 ? undefined : this.#encode(ids);
+    return ids.length === 0 ? undefined : ids;
   }
 
-  join(deltas: readonly Uint8Array[]): Uint8Array {
-    const ids = new Set(deltas.flatMap((delta) => decodeRecords(delta).map(idOf)));
-    return this.#encode([...ids].sort());
+  join(news: readonly (readonly string[])[]): readonly string[] {
+    return [...new Set(news.flat())].sort();
   }
 
-  encode(delta: Uint8Array): Uint8Array {
-    return delta;
+  /** Those that are still kept, with their ages now. */
+  encode(ids: readonly string[]): Uint8Array | undefined {
+    const kept = ids.map((id) => this.#kept.get(id)).filter((one) => one !== undefined);
+    return kept.length === 0 ? undefined : pack(kept.map((one) => this.#encodeRecord(one)));
   }
 
   #keep({ name, key }: Removal, since: Millis): boolean {
@@ -100,16 +109,10 @@ export class Removals implements Channel<Uint8Array> {
     this.#digest.delete(id);
   }
 
-  /** Those of `ids` that are still kept. */
-  #encode(ids: readonly string[]): Uint8Array {
-    const kept = ids.map((id) => this.#kept.get(id)).filter((one) => one !== undefined);
-    return pack(
-      kept.map(({ name, key, since }) => {
-        const bytes = new Uint8Array(PEER_NAME_BYTES);
-        writePeerName(name, bytes, 0);
-        return [bytes, key, Math.floor((this.#now - since) / SECOND)];
-      }),
-    );
+  #encodeRecord({ name, key, since }: Kept): unknown {
+    const bytes = new Uint8Array(PEER_NAME_BYTES);
+    writePeerName(name, bytes, 0);
+    return [bytes, key, Math.ceil((this.#now - since) / SECOND)];
   }
 }
 

@@ -394,8 +394,8 @@ export class ControlNode implements Machine<ControlEffect> {
   /** The peer that has this name from now on may be another one, with another key. */
   #removePeer(name: PeerName): void {
     const key = this.#pins.get(name) ?? this.#gossip.entry(name)?.key;
-    const delta = this.#keyRemovals.remove(name, key);
-    if (delta !== undefined) this.#gossip.publish(REMOVED, delta, this.#now);
+    const news = this.#keyRemovals.remove(name, key);
+    if (news !== undefined) this.#gossip.publish(REMOVED, news, this.#now);
   }
 
   #toData(message: ToData): void {

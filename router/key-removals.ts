@@ -13,10 +13,10 @@ export class KeyRemovals {
   }
 
   /** Records that `name` no longer has `key`, if that is known. Returns what is to be gossiped. */
-  remove(name: PeerName, key: Uint8Array | undefined): Uint8Array | undefined {
+  remove(name: PeerName, key: Uint8Array | undefined): readonly string[] | undefined {
     this.#unrecorded.delete(name);
     const outcome = key === undefined ? 'unknown' : this.#removals.add({ name, key });
-    if (outcome instanceof Uint8Array) return outcome;
+    if (typeof outcome === 'object') return outcome;
     if (outcome !== 'known') this.#unrecorded.set(name, UNRECORDED[outcome]);
     return undefined;
   }

@@ -2,6 +2,7 @@ import test from 'ava';
 import { pack } from '../../core/msgpack.ts';
 import { writePeerName } from '../../core/peer-name.ts';
 import type { PeerName } from '../../core/peer-name.ts';
+import { randomBelow, SeededRandom } from '../../core/random.ts';
 import { Removals } from '../../gossip/removals.ts';
 
 const HOUR = 3_600_000;
@@ -14,12 +15,16 @@ function record(n: number, ageSeconds: number): unknown {
 
 /** How many records are kept. */
 function kept(removals: Removals): number {
-  let count = 0;
-  for (let bucket = 0; bucket < 16; bucket++) {
-    const entries = removals.entriesOf(1 << bucket);
-    if (entries !== undefined) count += entries[0]! & 0x0f;
-  }
-  return count;
+  return removals.entriesOf(0xffff)?.length ?? 0;
+}
+
+/** What one sends to the other is merged `delay` later; both clocks go on. */
+function repair(from: Removals, to: Removals, now: number, delay: number): void {
+  from.tick(now);
+  to.tick(now + delay);
+  const news = from.entriesOf(0xffff);
+  const delta = news === undefined ? undefined : from.encode(news);
+  if (delta !== undefined) to.merge(delta, now + delay);
 }
 
 test('each record ends 24 hours after it was written, whenever it came and whatever came before it', (t) => {
@@ -36,4 +41,43 @@ test('each record ends 24 hours after it was written, whenever it came and whate
   t.is(kept(removals), 1);
   removals.tick(54 * HOUR);
   t.is(kept(removals), 0);
+});
+
+test('an age is that at the time of sending, rounded up', (t) => {
+  const removals = new Removals(() => undefined, 0);
+  const news = removals.add({ name: '00:00:00:00:00:01' as PeerName, key: new Uint8Array(32).fill(1) });
+  t.deepEqual(removals.encode(news as string[]), pack([record(1, 0)]));
+  removals.tick(10_001);
+  t.deepEqual(removals.encode(news as string[]), pack([record(1, 11)]));
+  removals.tick(24 * HOUR);
+  t.is(removals.encode(news as string[]), undefined, 'it ended while it waited to be sent');
+});
+
+test('what waits for one neighbour is joined: each record once', (t) => {
+  const removals = new Removals(() => undefined, 0);
+  removals.merge(pack([record(1, 5), record(2, 7)]), 0);
+  const [one, other] = removals.entriesOf(0xffff)!;
+  const joined = removals.join([[other!], [one!, other!]]);
+  t.deepEqual(removals.encode(joined), pack([record(1, 5), record(2, 7)]));
+});
+
+test('a record ends once and for all, though each peer in a row has it from a slow neighbour', (t) => {
+  let told = 0;
+  const peers = Array.from({ length: 20 }, () => new Removals(() => told++, 0));
+  const slow = 10_000;
+  peers[0]!.add({ name: '00:00:00:00:00:01' as PeerName, key: new Uint8Array(32).fill(1) });
+  for (let i = 0; i < 19; i++) repair(peers[i]!, peers[i + 1]!, i * slow, slow);
+  const random = new SeededRandom(1);
+  for (let now = 23 * HOUR; now < 25 * HOUR; now += slow) {
+    repair(peers[randomBelow(random, 20)]!, peers[randomBelow(random, 20)]!, now, slow);
+  }
+  for (const peer of peers) peer.tick(25 * HOUR);
+  t.is(told, peers.length);
+  t.deepEqual(new Set(peers.map(kept)), new Set([0]));
+});
+
+test('a record that is about to end is not taken over', (t) => {
+  const removals = new Removals(() => undefined, 0);
+  removals.merge(pack([record(1, 24 * 3_600 - 300), record(2, 24 * 3_600 - 301)]), 0);
+  t.is(kept(removals), 1);
 });

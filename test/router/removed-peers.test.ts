@@ -51,7 +51,7 @@ test('a removal that finds no place says so', (t) => {
   const removals = new Removals(() => undefined, 0);
   const key = new Uint8Array(32);
   const nameOf = (n: number): PeerName => `02:00:00:00:${hex(n >> 8)}:${hex(n & 255)}` as PeerName;
-  for (let n = 0; n < 4_096; n++) t.true(removals.add({ name: nameOf(n), key }) instanceof Uint8Array);
+  for (let n = 0; n < 4_096; n++) t.true(Array.isArray(removals.add({ name: nameOf(n), key })));
   t.is(removals.add({ name: nameOf(7), key }), 'known');
   t.is(removals.add({ name: nameOf(4_096), key }), 'full');
 });
