@@ -1,5 +1,5 @@
 import { compareNames, type PeerName } from '../core/peer-name.ts';
-import { SECOND, type Millis } from '../core/time.ts';
+import { HOUR, SECOND, type Millis } from '../core/time.ts';
 import { chooseNeighbours, isSparse, MIN_DEGREE, pairScore } from './backbone.ts';
 import type { Neighbour } from './neighbour.ts';
 import type { Neighbourhood } from './neighbourhood.ts';
@@ -7,6 +7,8 @@ import type { TopologyEntry } from './topology-entry.ts';
 import type { Topology } from './topology.ts';
 
 const SHED_EVERY: Millis = 5 * SECOND;
+/** Who shed us has to dial us itself for so long, as long as we take the mesh for full. */
+const LEAVE_FOR: Millis = HOUR;
 
 export interface BackboneConfig {
   readonly name: PeerName;
@@ -21,6 +23,8 @@ export class Backbone {
   readonly #neighbourhood: Neighbourhood;
   readonly #topology: Topology;
   #sparse = false;
+  /** Peers that shed us, and until when they are left alone. */
+  readonly #shedBy = new Map<PeerName, Millis>();
   /** Of the topology that was looked at last. */
   #revision = -1;
   #shedAt: Millis | undefined;
@@ -33,18 +37,41 @@ export class Backbone {
     this.#topology = topology;
   }
 
+  /** Of the mesh, without discovery, too. */
+  get isSparse(): boolean {
+    return this.#sparse;
+  }
+
+  /** Peers may have come or gone: counts them. */
+  judge(): void {
+    const before = this.#sparse;
+    this.#sparse = isSparse(before, this.#topology.size, this.#config.fullMeshLimit);
+    if (before && !this.#sparse) this.#shedBy.clear();
+  }
+
+  /**
+   * A peer shed us, so it takes the mesh for sparse. It knows how large the mesh once was, which we may not if we came
+   * later; and where its limit is another, we do not dial it again and again.
+   */
+  onShed(by: PeerName, now: Millis): void {
+    this.#sparse = isSparse(true, this.#topology.size, this.#config.fullMeshLimit);
+    if (!this.#sparse) this.#shedBy.set(by, now + LEAVE_FOR);
+    this.#revision = -1;
+  }
+
   /** The topology may have changed. */
   refresh(now: Millis): void {
     if (!this.#config.discovery || this.#topology.revision === this.#revision) return;
     this.#revision = this.#topology.revision;
     const peers = this.#peers();
-    this.#sparse = isSparse(this.#sparse, peers.length + 1, this.#config.fullMeshLimit);
+    for (const [name, until] of this.#shedBy) if (now >= until) this.#shedBy.delete(name);
     if (this.#sparse) this.#shedAt ??= now + SHED_EVERY;
     else this.#shedAt = undefined;
     const chosen = this.#sparse ? this.#choose(peers) : undefined;
+    const isWanted = (name: PeerName) => chosen?.has(name) ?? !this.#shedBy.has(name);
     const isReachable = (name: PeerName) => this.#topology.isReachable(name);
     const wanted = peers
-      .filter(({ name, acceptsInbound }) => acceptsInbound && (chosen?.has(name) ?? true))
+      .filter(({ name, acceptsInbound }) => acceptsInbound && isWanted(name))
       .map(({ name, addresses }) => ({
         name,
         addresses,
@@ -52,7 +79,8 @@ export class Backbone {
         reachable: isReachable(name),
       }));
     this.#neighbourhood.maker.discover(wanted, isReachable, now);
-    this.#neighbourhood.maker.serve(this.#sparse ? peers.filter(({ name }) => isReachable(name)) : []);
+    const isServed = (name: PeerName) => isReachable(name) && (this.#sparse || this.#shedBy.has(name));
+    this.#neighbourhood.maker.serve(peers.filter(({ name }) => isServed(name)));
   }
 
   nextTimeout(): Millis | undefined {

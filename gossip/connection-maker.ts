@@ -157,8 +157,8 @@ export class ConnectionMaker {
   }
 
   /**
-   * Takes over who is part of a sparse mesh by way of others; nobody if the mesh is not sparse. Who was asked for and is
-   * one of them, by name or address, counts as connected.
+   * Takes over who is part of the mesh by way of others and is not to be dialled for that. Who was asked for and is one of
+   * them, by name or address, counts as connected.
    */
   serve(peers: readonly Pick<WantedPeer, 'name' | 'addresses'>[]): void {
     this.#deadline.invalidate();

@@ -64,6 +64,8 @@ export class Gossip implements Machine<GossipEffect> {
   #flushedAt = Number.NEGATIVE_INFINITY;
   #repairAt: Millis;
   #revision = -1;
+  /** With the last routes. */
+  #toldSparse = false;
   #stopped = false;
 
   constructor(config: GossipConfig, deps: GossipDeps, now: Millis) {
@@ -256,6 +258,11 @@ export class Gossip implements Machine<GossipEffect> {
     return this.#routes.snapshot;
   }
 
+  /** Whether the backbone is sparse; routes are told anew when that changes. */
+  get isSparse(): boolean {
+    return this.#backbone.isSparse;
+  }
+
   entry(name: PeerName): TopologyEntry | undefined {
     return this.#topology.entry(name);
   }
@@ -310,7 +317,7 @@ export class Gossip implements Machine<GossipEffect> {
       case 'established':
         return this.#touch(now);
       case 'down':
-        return this.#onDown(event.neighbour, now);
+        return this.#onDown(event.neighbour, event.reason, now);
       case 'message':
         return this.#onMessage(event.neighbour, event.message, now);
       case 'ping':
@@ -334,7 +341,8 @@ export class Gossip implements Machine<GossipEffect> {
     this.#addresses.onSeen({ ip: seenAt.ip, port: connection.outbound ? this.#config.port : seenAt.port });
   }
 
-  #onDown(neighbour: Neighbour, now: Millis): void {
+  #onDown(neighbour: Neighbour, reason: string, now: Millis): void {
+    if (reason === 'shed') this.#backbone.onShed(neighbour.name, now);
     this.#channels.removeNeighbour(neighbour.name);
     this.#repairAt = Math.min(this.#repairAt, now + REPAIR_AFTER_LOSS);
     this.#touch(now);
@@ -422,7 +430,9 @@ export class Gossip implements Machine<GossipEffect> {
     const before = this.#routes.snapshot;
     const after = computeRoutes(this.#topology.entries(), this.#config.name, before.version + 1);
     this.#topology.onReachable(after.names, now);
-    if (sameRoutes(before, after)) return;
+    this.#backbone.judge();
+    if (sameRoutes(before, after) && this.#backbone.isSparse === this.#toldSparse) return;
+    this.#toldSparse = this.#backbone.isSparse;
     this.#routes = new RouteView(after);
     this.#effects.push({ type: 'routes', snapshot: after });
   }

@@ -43,7 +43,7 @@ export type NeighbourhoodEvent =
   /** The peer has a connection, perhaps instead of an earlier one. `mutual`: it knows so since its hello. */
   | { readonly type: 'up'; readonly neighbour: Neighbour; readonly mutual: boolean }
   | { readonly type: 'established'; readonly neighbour: Neighbour }
-  | { readonly type: 'down'; readonly neighbour: Neighbour }
+  | { readonly type: 'down'; readonly neighbour: Neighbour; readonly reason: string }
   | { readonly type: 'message'; readonly neighbour: Neighbour; readonly message: NeighbourMessage }
   /** Please find out whether the process `uid` under `name` is alive; answer with onAlive. */
   | { readonly type: 'ping'; readonly name: PeerName; readonly uid: string };
@@ -453,7 +453,7 @@ export class Neighbourhood {
     if (reason === 'stream' || reason === 'silent') this.#lost.add(neighbour.name, neighbour.sid, now);
     this.maker.onDisconnected(neighbour.name);
     this.#log('info', 'disconnected', { ...neighbour.logFields, reason: error });
-    this.#events.push({ type: 'down', neighbour });
+    this.#events.push({ type: 'down', neighbour, reason });
     const waiting = this.#contests.onGone(neighbour.name, neighbour.hello.uid);
     for (const newcomer of waiting) this.#acceptContested(newcomer, now);
   }

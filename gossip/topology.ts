@@ -74,6 +74,11 @@ export class Topology implements Channel<readonly PeerName[]> {
     return this.#revision;
   }
 
+  /** Known peers, this one included. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
   entry(name: PeerName): TopologyEntry | undefined {
     return this.#entries.get(name)?.entry;
   }

@@ -5,7 +5,6 @@ import type { RoutesSnapshot } from '../core/routes.ts';
 import type { StoreChange } from '../core/store.ts';
 import { earlier } from '../core/time.ts';
 import type { Machine, Millis } from '../core/time.ts';
-import { isSparse } from '../gossip/backbone.ts';
 import type { Gossip } from '../gossip/gossip.ts';
 import type { GossipEffect } from '../gossip/gossip-effect.ts';
 import { Removals } from '../gossip/removals.ts';
@@ -24,7 +23,6 @@ import { CLUSTER_INFO, IpamView } from './ipam-view.ts';
 import { KeyRemovals } from './key-removals.ts';
 import { LinkControl } from './link/link-control.ts';
 import type { LinkControlEffect } from './link/link-control.ts';
-import type { SparseRule } from './link/mesh-choice.ts';
 import type { Pins } from './link/pins.ts';
 import type { ToControl, ToData } from './node-messages.ts';
 import { StatusRequests } from './status-requests.ts';
@@ -72,8 +70,7 @@ export class ControlNode implements Machine<ControlEffect> {
     this.#keyRemovals = new KeyRemovals(this.#removals);
     this.#gossip.registerChannel(REMOVED, this.#removals);
     const local = localEnd(config, deps, () => this.#gossip.entry(config.identity.name)?.addresses ?? []);
-    const rule: SparseRule = (wasSparse, peers) => isSparse(wasSparse, peers, config.fullMeshLimit);
-    this.#links = new LinkControl({ local, pins: this.#pins, isSparse: rule });
+    this.#links = new LinkControl({ local, pins: this.#pins, isSparse: () => this.#gossip.isSparse });
     // Who gave up a password that cannot be read again did so by starting anew.
     if (config.passwords.length > 0) this.#links.onPasswordDropped(now);
     this.#pump();

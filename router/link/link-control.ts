@@ -9,8 +9,7 @@ import type { ToControl, ToData } from '../node-messages.ts';
 import { Circuits } from './circuit.ts';
 import type { CircuitDrop, CircuitEffect } from './circuit.ts';
 import { IndexAllocator } from './index-allocator.ts';
-import { MeshChoice } from './mesh-choice.ts';
-import type { SparseRule } from './mesh-choice.ts';
+import { meshOf } from './mesh-choice.ts';
 import { Offers } from './offer.ts';
 import type { OfferDrop, OfferEffect, OfferState } from './offer.ts';
 import type { LocalEnd, RemoteEnd } from './offer-handshake.ts';
@@ -57,7 +56,7 @@ export interface LinkControlOptions {
   readonly local: LocalEnd;
   readonly pins: Pins;
   /** In a mesh that is not sparse every pair keeps a link. */
-  readonly isSparse: SparseRule;
+  readonly isSparse: () => boolean;
 }
 
 /** All that the control plane does for links: sessions are offered, rekeyed and ended, circuits opened and relayed. */
@@ -66,7 +65,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
   readonly #offers: Offers;
   readonly #rekeys: RekeyHandshakes;
   readonly #circuits: Circuits;
-  readonly #mesh: MeshChoice;
+  readonly #isSparse: () => boolean;
   readonly #counters = new Counters<LinkControlDrop>();
   /** Peers with a session that the graph does not reach, and since when. */
   readonly #absent = new Map<PeerName, Millis>();
@@ -83,7 +82,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
     const { random, name: self } = local;
     const counters = this.#counters;
     this.#indexes = new IndexAllocator(random);
-    this.#mesh = new MeshChoice(options.isSparse);
+    this.#isSparse = options.isSparse;
     this.#offers = new Offers({ local, pins, indexes: this.#indexes, counters });
     this.#rekeys = new RekeyHandshakes({ ...local, counters });
     this.#circuits = new Circuits({
@@ -123,7 +122,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
 
   onRoutes(routes: RoutesSnapshot, now: Millis): void {
     this.#circuits.onRoutes(routes, now);
-    const mesh = this.#mesh.onRoutes(routes);
+    const mesh = meshOf(routes, this.#isSparse());
     this.#offers.setMesh(mesh, now);
     this.#reachable = new Set(routes.names);
     this.#noteAbsent(now);

@@ -3,7 +3,7 @@ import type { PeerName } from '../../../core/peer-name.ts';
 import { SeededRandom } from '../../../core/random.ts';
 import { LinkControl } from '../../../router/link/link-control.ts';
 import type { LinkControlEffect } from '../../../router/link/link-control.ts';
-import { MeshChoice } from '../../../router/link/mesh-choice.ts';
+import { meshOf } from '../../../router/link/mesh-choice.ts';
 import type { RemoteEnd } from '../../../router/link/offer-handshake.ts';
 import { Pins } from '../../../router/link/pins.ts';
 import { fakePrimitives } from '../../sim/fake-primitives.ts';
@@ -205,8 +205,7 @@ test('stopping closes every session', (t) => {
   t.is(a.toData('session-closed').length, 1);
 });
 
-test('a mesh that is sparse has links on the backbone only, and the rule is told whether it was', (t) => {
-  const choice = new MeshChoice((wasSparse, peers) => (wasSparse ? peers >= 6 : peers > 10));
+test('a mesh that is sparse has links on the backbone only, one that is not has them to all', (t) => {
   const star = (count: number) =>
     routesOf(
       nameOf(1),
@@ -214,8 +213,8 @@ test('a mesh that is sparse has links on the backbone only, and the rule is told
       [[nameOf(1), nameOf(2)]],
       Array.from({ length: count - 1 }, (_, i) => [nameOf(2), nameOf(i + 1)] as const),
     );
-  const sizes = [10, 11, 6, 5, 10].map((count) => choice.onRoutes(star(count)).size);
-  t.deepEqual(sizes, [9, 1, 1, 4, 9]);
+  t.is(meshOf(star(10), false).size, 9);
+  t.deepEqual([...meshOf(star(10), true)], [nameOf(2)]);
 });
 
 test('the data plane is told which links the mesh asks for, whenever that changes', (t) => {
