@@ -8,12 +8,13 @@ import { ConnectionMaker, type Dial } from './connection-maker.ts';
 import type { Connection, ConnectionFailure } from './connection.ts';
 import { Connections, type Incident } from './connections.ts';
 import { Dials, type DialUnderWay } from './dials.ts';
-import type { ConnectionEffect, LogEffect } from './gossip-effect.ts';
+import type { LogEffect } from './gossip-effect.ts';
 import { HandshakeLimits, limitSentence, type LimitReason } from './handshake-limits.ts';
 import { LostConnections } from './lost-connections.ts';
-import { encodeMessage, type Hello, type Message, type NeighbourMessage } from './messages.ts';
+import { encodeMessage, type Hello, type Message } from './messages.ts';
 import { NameContests } from './name-contests.ts';
 import { Neighbour } from './neighbour.ts';
+import type { NeighbourhoodEvent } from './neighbourhood-event.ts';
 import { RefusedAttempts, type RefusedAttempt } from './refused-attempts.ts';
 import { Remakes } from './remakes.ts';
 import type { CryptoResult, SecureChannel } from './secure-channel.ts';
@@ -37,16 +38,6 @@ export interface NeighbourhoodDeps {
   /** The topology's entry of a peer that is reachable now. */
   readonly reachablePeer: (name: PeerName) => TopologyEntry | undefined;
 }
-
-export type NeighbourhoodEvent =
-  | ConnectionEffect
-  /** The peer has a connection, perhaps instead of an earlier one. `mutual`: it knows so since its hello. */
-  | { readonly type: 'up'; readonly neighbour: Neighbour; readonly mutual: boolean }
-  | { readonly type: 'established'; readonly neighbour: Neighbour }
-  | { readonly type: 'down'; readonly neighbour: Neighbour; readonly reason: string }
-  | { readonly type: 'message'; readonly neighbour: Neighbour; readonly message: NeighbourMessage }
-  /** Please find out whether the process `uid` under `name` is alive; answer with onAlive. */
-  | { readonly type: 'ping'; readonly name: PeerName; readonly uid: string };
 
 /** How a connection ends: told to the other end, counted, shown. */
 interface Ending extends ConnectionFailure {

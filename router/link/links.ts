@@ -1,6 +1,7 @@
 import type { Endpoint } from '../../core/address.ts';
 import { compareNames, type PeerName } from '../../core/peer-name.ts';
 import type { Millis } from '../../core/time.ts';
+import type { EngineChange } from '../engine/port.ts';
 import type { LinkReport, ToControl, ToData } from '../node-messages.ts';
 import { sessionOfLane } from '../wire/lanes.ts';
 import type { LinkEffect, LinkEnvironment } from './context.ts';
@@ -165,23 +166,16 @@ export class Links {
   #perform(link: Link, effect: LinkEffect, now: Millis): void {
     switch (effect.type) {
       case 'configure':
-        if (effect.change.type === 'session') this.#bySession[effect.change.session] = link;
-        if (effect.change.type === 'session-removed') this.#bySession[effect.change.session] = undefined;
-        this.#engine.change(effect.change);
-        this.#mirror.onChange(effect.change);
+        this.#configure(link, effect.change);
         break;
       case 'released':
         // Not before: effects wait link by link, and another one that took it would be undone by the removal.
         this.#environment[effect.of].release(effect.number);
         break;
       case 'lanes':
-        this.#mirror.onSession(link.peer, effect.lanes);
-        break;
       case 'lane-key':
-        this.#mirror.onKey(effect.lane, effect.change);
-        break;
       case 'lane-phase':
-        this.#mirror.onPhase(effect.session, effect.phase);
+        this.#mirrorLanes(link, effect);
         break;
       case 'send':
         link.onMessageSent(this.#engine.send(effect));
@@ -199,6 +193,24 @@ export class Links {
       case 'peer-macs':
         this.#owner.onPeerMacs(link.peer, effect.macs, now);
         break;
+    }
+  }
+
+  #configure(link: Link, change: EngineChange): void {
+    if (change.type === 'session') this.#bySession[change.session] = link;
+    if (change.type === 'session-removed') this.#bySession[change.session] = undefined;
+    this.#engine.change(change);
+    this.#mirror.onChange(change);
+  }
+
+  #mirrorLanes(link: Link, effect: Extract<LinkEffect, { type: 'lanes' | 'lane-key' | 'lane-phase' }>): void {
+    switch (effect.type) {
+      case 'lanes':
+        return this.#mirror.onSession(link.peer, effect.lanes);
+      case 'lane-key':
+        return this.#mirror.onKey(effect.lane, effect.change);
+      case 'lane-phase':
+        return this.#mirror.onPhase(effect.session, effect.phase);
     }
   }
 
