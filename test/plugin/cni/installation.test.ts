@@ -104,7 +104,7 @@ test('a directory that cannot be written is told and tried again until the daemo
   t.deepEqual(warnings, ['the CNI configuration could not be written'], 'the same is said once');
   const ended = daemon();
   await ended.start();
-  ended.close();
+  await ended.close();
   rmSync(confDir);
   for (let waited = 0; waited < 300 && !hasFile(files); waited++) await setTimeout(50);
   t.deepEqual([files(), warnings.length], [[NAME], 2]);
