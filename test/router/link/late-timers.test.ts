@@ -4,7 +4,7 @@ import { SeededRandom, randomBelow } from '../../../core/random.ts';
 import { LinkControl } from '../../../router/link/link-control.ts';
 import type { RemoteEnd } from '../../../router/link/offer-handshake.ts';
 import { Pins } from '../../../router/link/pins.ts';
-import { fakePrimitives } from '../../sim/fake-primitives.ts';
+import { keysOf, localEnd } from './local-end.ts';
 import { nameOf, routesOf } from './routes-of.ts';
 import type { TestEdge } from './routes-of.ts';
 
@@ -21,18 +21,7 @@ class Member {
     const random = new SeededRandom(seed * 100 + number);
     this.random = random;
     this.name = nameOf(number);
-    const local = {
-      name: this.name,
-      uid: uidOf(number, 0),
-      staticKey: fakePrimitives.keyPairFromSeed(new Uint8Array(32).fill(number)),
-      random,
-      encrypted: true,
-      bridgeMtu: 1_388,
-      workers: 1,
-      trusted: [],
-      primitives: fakePrimitives,
-      candidates: () => [],
-    };
+    const local = localEnd(number, uidOf(number, 0), random);
     this.links = new LinkControl({ local, pins: new Pins(), isSparse: () => false });
   }
 }
@@ -45,7 +34,7 @@ function uidOf(number: number, run: number): Uint8Array {
 function entryOf(number: number, random: SeededRandom): RemoteEnd {
   const run = randomBelow(random, 8) === 0 ? 1 : 0;
   const seed = randomBelow(random, 8) === 0 ? 99 : number;
-  const { public: staticKey } = fakePrimitives.keyPairFromSeed(new Uint8Array(32).fill(seed));
+  const { public: staticKey } = keysOf(seed);
   return { name: nameOf(number), incarnation: 1, uid: uidOf(number, run), staticKey, addresses: [] };
 }
 

@@ -6,7 +6,7 @@ import type { LinkControlEffect } from '../../../router/link/link-control.ts';
 import { meshOf } from '../../../router/link/mesh-choice.ts';
 import type { RemoteEnd } from '../../../router/link/offer-handshake.ts';
 import { Pins } from '../../../router/link/pins.ts';
-import { fakePrimitives } from '../../sim/fake-primitives.ts';
+import { localEnd } from './local-end.ts';
 import { nameOf, routesOf } from './routes-of.ts';
 import type { TestEdge } from './routes-of.ts';
 
@@ -21,20 +21,8 @@ class End {
   constructor(number: number) {
     const random = new SeededRandom(number);
     const name = nameOf(number);
-    const staticKey = fakePrimitives.keyPairFromSeed(new Uint8Array(32).fill(number));
-    const uid = random.bytes(8);
-    const local = {
-      name,
-      uid,
-      staticKey,
-      random,
-      encrypted: true,
-      bridgeMtu: 1_388,
-      workers: 1,
-      trusted: [],
-      primitives: fakePrimitives,
-      candidates: () => [],
-    };
+    const local = localEnd(number, random.bytes(8), random);
+    const { uid, staticKey } = local;
     this.name = name;
     this.links = new LinkControl({ local, pins: new Pins(), isSparse: () => false });
     this.remote = { name, uid, incarnation: 1, staticKey: staticKey.public, addresses: [] };
