@@ -164,6 +164,7 @@ export class LaneNode implements Machine<FromLane> {
   }
 
   #onRoute({ peer, route, refusesPlain }: Extract<ToLane, { type: 'route' }>): void {
+    this.#engine.configure([{ type: 'decisions-void' }]);
     if (route === undefined) this.#routes.delete(peer);
     else this.#routes.set(peer, route);
     if (refusesPlain) this.#refusesPlain.add(peer);

@@ -217,6 +217,8 @@ export class NativeEngine implements Engine {
         );
       case 'label-removed':
         return this.#addon.engineRemoveLabel(this.#handle, change.index);
+      case 'decisions-void':
+        return this.#addon.engineForget(this.#handle);
     }
   }
 
