@@ -7,6 +7,7 @@ import { Forwarder } from './forwarder.ts';
 import { LaneDetour } from './lane-detour.ts';
 import { wipeLaneKeys, type FromLane, type LaneTraffic, type ToLane } from './lane-messages.ts';
 import { trustedByBoth } from './link/trust.ts';
+import { countSendFailure } from './send-failures.ts';
 import type { LinkRoute, LinkView } from './switch/link-view.ts';
 import type { SharedMac } from './switch/mac-table.ts';
 import { Switch } from './switch/switch.ts';
@@ -186,7 +187,7 @@ export class LaneNode implements Machine<FromLane> {
         this.#toData.push({ type: 'too-big', path: event.path, size: event.size });
         break;
       case 'send-failed':
-        this.#drop(`send-failed-${event.errno}`, 1);
+        countSendFailure(event, (reason, by) => this.#drops.add(reason, by));
         break;
       case 'sent':
       case 'received':

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { WORD_TYPE, WORD_NUMBER, WORD_FIRST, WORD_SECOND };
+enum { WORD_TYPE, WORD_NUMBER, WORD_FIRST, WORD_SECOND, WORD_THIRD };
 
 void event_log_begin(event_log *log, uint32_t *drops, uint32_t *events, uint8_t *sources) {
   *log = (event_log){.drops = drops, .events = events, .sources = sources, .drain = 1};
@@ -18,7 +18,7 @@ static uint32_t *entry(event_log *log, event_mark *mark, event_type type, uint32
   uint32_t *words = log->events + mark->slot * EVENT_WORDS;
   words[WORD_TYPE] = type;
   words[WORD_NUMBER] = number;
-  words[WORD_FIRST] = words[WORD_SECOND] = 0;
+  words[WORD_FIRST] = words[WORD_SECOND] = words[WORD_THIRD] = 0;
   return words;
 }
 
@@ -32,9 +32,11 @@ void event_too_big(event_log *log, event_mark *mark, uint32_t path, uint32_t siz
   if (words != NULL && (words[WORD_FIRST] == 0 || size < words[WORD_FIRST])) words[WORD_FIRST] = size;
 }
 
-void event_send_failed(event_log *log, event_mark *mark, uint32_t path, int error) {
+void event_send_failed(event_log *log, event_mark *mark, uint32_t path, int error, bool of_link) {
   uint32_t *words = entry(log, mark, EVENT_SEND_FAILED, path);
-  if (words != NULL) words[WORD_FIRST] = (uint32_t)error;
+  if (words == NULL) return;
+  words[WORD_FIRST] = (uint32_t)error;
+  words[of_link ? WORD_THIRD : WORD_SECOND]++;
 }
 
 void event_repeated(event_log *log, event_mark *mark, event_type type, uint32_t session, uint32_t datagrams,

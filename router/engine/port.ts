@@ -110,7 +110,16 @@ export type EngineEvent =
   | { readonly type: 'roamed'; readonly session: number; readonly from: Endpoint }
   /** EMSGSIZE (or EINVAL of UDP_SEGMENT): datagrams of `size` bytes UDP payload do not leave on this path. */
   | { readonly type: 'too-big'; readonly path: number; readonly size: number }
-  | { readonly type: 'send-failed'; readonly path: number; readonly errno: string }
+  /** Datagrams that the system refused, by the last of its errors. */
+  | {
+      readonly type: 'send-failed';
+      readonly path: number;
+      readonly errno: string;
+      /** Those that carry frames, and those of others that were to be relayed. */
+      readonly frames: number;
+      /** Messages of links. */
+      readonly messages: number;
+    }
   | {
       readonly type: 'label-used';
       readonly index: number;
