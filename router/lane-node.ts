@@ -108,7 +108,7 @@ export class LaneNode implements Machine<FromLane> {
   }
 
   nextTimeout(): Millis | undefined {
-    const report = this.#reportsDue > 0 ? this.#reportedAt + REPORT_INTERVAL : undefined;
+    const report = this.#reportIsDue ? this.#reportedAt + REPORT_INTERVAL : undefined;
     return earlier(report, this.#switch.nextTimeout());
   }
 
@@ -178,7 +178,7 @@ export class LaneNode implements Machine<FromLane> {
     const loops = this.#switch.drainEvents().filter(({ type }) => type === 'mac-loop');
     if (loops.length > 0) this.#toData.push({ type: 'mac-events', events: loops });
     const dropped = this.#detour.takeDropped();
-    if (dropped > 0) this.#drop('detour-queue-full', dropped);
+    if (dropped > 0) this.#drops.add('detour-queue-full', dropped);
   }
 
   #onEvent(event: EngineEvent): void {
@@ -194,7 +194,7 @@ export class LaneNode implements Machine<FromLane> {
         this.#onRepeated(event);
         break;
       case 'dropped':
-        this.#drop(event.reason, event.count);
+        this.#drops.add(event.reason, event.count);
         break;
       case 'failed':
         this.#toData.push({ type: 'failed', error: event.error });
@@ -215,14 +215,13 @@ export class LaneNode implements Machine<FromLane> {
     else this.#onSent(session, datagrams, bytes);
   }
 
-  #drop(reason: string, count: number): void {
-    this.#drops.add(reason, count);
-    this.#reportsDue = REPORTS;
+  get #reportIsDue(): boolean {
+    return this.#reportsDue > 0 || !this.#drops.empty || !this.#switch.drops.empty;
   }
 
   #reportIfDue(now: Millis): void {
-    if (this.#reportsDue === 0 || now < this.#reportedAt + REPORT_INTERVAL) return;
-    this.#reportsDue--;
+    if (!this.#reportIsDue || now < this.#reportedAt + REPORT_INTERVAL) return;
+    this.#reportsDue = Math.max(0, this.#reportsDue - 1);
     this.#reportedAt = now;
     this.#report();
   }

@@ -454,6 +454,16 @@ test('of a flood of MACs 4,096 are told to the other workers and the rest counte
   t.is(net.report(a).macs - known, 5_000);
 });
 
+test('what a worker drops is reported within a second, though nothing else went by it', async (t) => {
+  const { net, a } = await pair(2, 2);
+  const lane = a.lanes[0]!;
+  t.is(lane.node.nextTimeout(), undefined);
+  queueOf(a, 1).hostSends(frameOf(1, 1, 1));
+  net.run(1_000);
+  t.is(net.report(a).drops['frame-destination-local'], 1);
+  t.is(lane.node.nextTimeout(), undefined);
+});
+
 test('what an engine repeated after the last report is asked for once more', async (t) => {
   const { net, a } = await pair(2, 2);
   const lane = a.lanes[0]!;
