@@ -158,11 +158,12 @@ export class DataNode implements Machine<ToControl> {
 
   onTimeout(now: Millis): void {
     this.#now = now;
+    // Engines wake nobody to say that a label is used.
+    this.#takeEvents(now);
     this.#switch.onTimeout(now);
     this.#links.onTimeout(now);
     for (const index of this.#links.labels.onTimeout(now))
       this.#toControl.push({ type: 'label-idle', index });
-    this.#takeEvents(now);
     this.#links.settle(now);
   }
 

@@ -8,10 +8,16 @@ void event_log_begin(event_log *log, uint32_t *drops, uint32_t *events, uint8_t 
   *log = (event_log){.drops = drops, .events = events, .sources = sources, .drain = 1};
 }
 
+/* Those that only count can wait, unless there is soon no room for more of them. */
+static bool is_urgent(const event_log *log, event_type type) {
+  if (log->count >= EVENT_CAPACITY / 2) return true;
+  return type == EVENT_ROAMED || type == EVENT_TOO_BIG || type == EVENT_SEND_FAILED;
+}
+
 /* The event of the mark's owner in this round, which is new with zero values if need be; null if the log is full. */
 static uint32_t *entry(event_log *log, event_mark *mark, event_type type, uint32_t number) {
   if (mark->drain == log->drain) return log->events + mark->slot * EVENT_WORDS;
-  log->urgent |= type != EVENT_SENT && type != EVENT_RECEIVED;
+  log->urgent |= is_urgent(log, type);
   if (log->count == EVENT_CAPACITY) return NULL;
   mark->drain = log->drain;
   mark->slot = log->count++;
@@ -57,7 +63,7 @@ void event_label_used(event_log *log, event_mark *mark, uint32_t index, uint32_t
 uint32_t event_log_drain(event_log *log) {
   uint32_t count = log->count;
   log->count = 0;
-  log->urgent = false;
+  log->urgent = log->dropped = false;
   log->drain++;
   return count;
 }

@@ -53,6 +53,7 @@ typedef struct {
   uint32_t drain;
   /* Something happened that should be looked at now. */
   bool urgent;
+  bool dropped;
 } event_log;
 
 /* `arrays`: DROP_REASONS words, EVENT_CAPACITY * EVENT_WORDS words, EVENT_CAPACITY * ENDPOINT_BYTES bytes. */
@@ -60,6 +61,7 @@ void event_log_begin(event_log *log, uint32_t *drops, uint32_t *events, uint8_t 
 
 static inline void event_drop(event_log *log, drop_reason reason, uint32_t count) {
   log->drops[reason] += count;
+  log->dropped = true;
 }
 
 /* The last address counts. */
