@@ -15,7 +15,7 @@ static uint32_t bit_of(const stand_in *self, const struct epoll_event *event) {
 
 /*
  * Whether any event of the epoll descriptor is edge-triggered, and would be found once: by whoever asks first. So libuv
- * 1.49.0 and 1.49.1 (Node 22.10 and 22.11), and some later ones, learn of messages from other threads. The kernel tells
+ * 1.49.0 and 1.49.1 (Node 22.12) learn of messages from other threads, and later ones may. The kernel tells
  * (proc_pid_fdinfo(5)); if it does not, the worst is assumed.
  */
 static bool has_edges(int epoll) {

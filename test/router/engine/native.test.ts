@@ -115,6 +115,22 @@ for (const [name, make] of [
   );
 }
 
+scene('relayed datagrams alone call for nobody, and are reported', async (t, net) => {
+  const { b, outsider, stranger, seenB } = net;
+  b.engine.configure([
+    { type: 'path', path: 1, to: outsider.endpoint, sendIndex: 0 },
+    { type: 'path', path: 2, to: stranger.endpoint, sendIndex: 0 },
+    { type: 'label', index: 1, from: 1, to: 2, nextIndex: 2 },
+  ]);
+  for (let i = 0; i < 3; i++) {
+    outsider.send(b.endpoint, Uint8Array.of(1, 0, 0, 0, 1, ...new Uint8Array(60)));
+    await received(t, stranger, 1);
+  }
+  t.is(b.readyCalls(), 0);
+  seenB.pump();
+  t.like(seenB.events, [{ type: 'label-used', index: 1, datagrams: 3, bytes: 3 * 65 }]);
+});
+
 scene(
   'what is relayed and refused is counted as if it carried a frame',
   async (t, { b, outsider, seenB }) => {
