@@ -73,7 +73,8 @@ export class AddressWatch {
     this.#known = underlayAddresses(this.#options.bridge, this.#addon);
     const { configured, running } = this.#known;
     const gone = without(before.configured, configured);
-    const isOther = without(before.running, running).length > 0 || without(running, before.running).length > 0;
+    const isOther =
+      without(before.running, running).length > 0 || without(running, before.running).length > 0;
     if (gone.length > 0 || isOther) this.#options.onChange(running, gone);
   }
 }

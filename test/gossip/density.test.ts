@@ -68,7 +68,8 @@ test('routes are told anew when the mesh turns sparse or full', (t) => {
 /** Ends of connections that a node's log says were shed. */
 function sheds(node: SimulatedNode): number {
   const logged = node.of('log').filter(({ message }) => message === 'disconnected');
-  return logged.filter(({ fields }) => fields['reason'] === 'the backbone does not need this connection').length;
+  return logged.filter(({ fields }) => fields['reason'] === 'the backbone does not need this connection')
+    .length;
 }
 
 test('a mesh that starts at once is sparse within seconds, and no node is left with fewer than eight by it', (t) => {
@@ -77,7 +78,10 @@ test('a mesh that starts at once is sparse within seconds, and no node is left w
   // The first reaches none of those whom the mesh chooses for it: all its connections are such as the others do not need.
   const all = nodes.map(({ name }) => ({ name, acceptsInbound: true }));
   for (const [i, other] of nodes.entries()) {
-    const chosen = [chooseNeighbours(all[0]!, all).has(other.name), chooseNeighbours(all[i]!, all).has(nodes[0]!.name)];
+    const chosen = [
+      chooseNeighbours(all[0]!, all).has(other.name),
+      chooseNeighbours(all[i]!, all).has(nodes[0]!.name),
+    ];
     if (chosen.includes(true)) mesh.cut(nodes[0]!, other);
   }
   for (const [i, node] of nodes.entries()) {
@@ -106,9 +110,14 @@ test('whoever asks to be spared, and however many do at once, a node keeps eight
   const nodes = start(mesh, 16, 20);
   const node = nodes[0]!;
   t.is(neighbours(node).length, 15);
-  for (const conn of [...node.streams.keys()]) mesh.inject(node, conn, frame(encodeMessage({ type: 'spare' })));
+  for (const conn of [...node.streams.keys()])
+    mesh.inject(node, conn, frame(encodeMessage({ type: 'spare' })));
   const left = node.gossip.connectionsStatus(mesh.now).filter(({ state }) => state === 'established');
   t.true(left.length >= 8 && left.length <= 10, `${left.length}`);
   const wanted = chooseNeighbours({ name: node.name, acceptsInbound: true }, node.gossip.entries());
-  for (const name of wanted) t.true(left.some(({ peer }) => peer === name), name);
+  for (const name of wanted)
+    t.true(
+      left.some(({ peer }) => peer === name),
+      name,
+    );
 });
