@@ -4,7 +4,6 @@ import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { HostCommands } from '../plugin/host/commands.ts';
 import { checkHost } from '../plugin/host/preflight.ts';
 import { makeDirectory } from '../router/api/make-directory.ts';
 import { BadValue } from './exit.ts';
@@ -28,7 +27,7 @@ export type DaemonReport = { readonly ready: string } | { readonly failed: strin
  * own sentence if it could not start. The passwords go through a pipe: they are in no argument and no environment.
  */
 export async function startDetached(settings: LaunchSettings, passwords: readonly string[]): Promise<string> {
-  await checkHost(new HostCommands());
+  await checkHost();
   const files = filesBeside(settings.socket);
   makeDirectory(dirname(settings.socket), 0o700);
   const log = openSync(files.log, 'a', 0o600);

@@ -3,6 +3,7 @@ import type { PeerName } from '../core/peer-name.ts';
 import type { IpamSettings } from '../ipam/settings.ts';
 import { tapName } from '../plugin/host/bridge.ts';
 import { HostCommands } from '../plugin/host/commands.ts';
+import { Kernel } from '../plugin/host/kernel.ts';
 import { defaultBridgeMtu, HostNetwork, preflight } from '../plugin/host/host-network.ts';
 import type { HostState } from '../plugin/host/link-query.ts';
 import { bridgeMac, HOST_INTERFACE_PREFIX } from '../plugin/host/mac-address.ts';
@@ -37,7 +38,7 @@ export async function planHost(
   });
   return {
     network,
-    isFresh: isFresh(state, settings.bridge, await hasTables(commands)),
+    isFresh: isFresh(state, settings.bridge, await hasTables(new Kernel(), commands.netns)),
     hasTap: state.links.some(({ name: found }) => found === names.tap),
   };
 }

@@ -171,7 +171,7 @@ class DaemonProcess {
     await loop.start(this.#prepared.listen, this.#settings.port);
     const addresses = new NodeAddresses(node, loop, this.#requests);
     const attachments = this.#makeAttachments(network, addresses, data);
-    await network.setUp(attachments.masqueraded());
+    await network.setUp(attachments.restored());
     await network.adoptTap();
     for (const problem of network.problems()) this.#log.log('warn', problem);
     const tapLosses = new TapLosses(network.settings.tap);

@@ -1,12 +1,12 @@
 import type { Cidr, IpAddress } from '../../core/address.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import { adoptTap, asBridge, ensureBridge, isInterfaceName } from './bridge.ts';
-import type { BridgeSettings } from './bridge.ts';
+import type { BridgeNames, BridgeSettings } from './bridge.ts';
 import type { HostCommands } from './commands.ts';
 import { enableForwarding, setBridgeAddresses } from './exposure.ts';
 import { closeForwarding, openForwarding, usesLegacyTables } from './firewall.ts';
 import { HostError, messageOf } from './host-error.ts';
-import type { Exposure, HostPort } from './host-port.ts';
+import type { Exposure, HostPort, Restored } from './host-port.ts';
 import { Kernel, KernelError } from './kernel.ts';
 import type { KernelPort } from './kernel.ts';
 import { findLink, listAddresses, listRoutes, readHostState } from './link-query.ts';
@@ -21,7 +21,7 @@ import type { HostPlace, PortPlan } from './port.ts';
 import { isGuarded, PortGuards } from './port-guard.ts';
 import type { PortGuard } from './port-guard.ts';
 import { checkClaims, checkHost, checkRange, rangeProblem } from './preflight.ts';
-import { askGeneration, readGeneration } from './rules-generation.ts';
+import { askGeneration, isNextGeneration, readGeneration } from './rules-generation.ts';
 import { bridgeMtuFor } from './underlay-mtu.ts';
 
 export interface HostNetworkSettings extends BridgeSettings {
@@ -76,17 +76,17 @@ export class HostNetwork implements HostPort {
     this.settings = settings;
   }
 
-  /** Makes or adopts the bridge, after {@link preflight}. What a former run masqueraded goes on being so without a gap. */
-  async setUp(masquerade: readonly Cidr[] = this.#masquerade): Promise<void> {
-    this.#masquerade = masquerade;
-    await ensureBridge(this.#host, this.settings);
-    await this.#applyRuleset();
+  /** Makes or adopts the bridge, after {@link preflight}. What the run before had in force goes on being so without a gap. */
+  async setUp(restored?: Restored): Promise<void> {
+    if (restored !== undefined) this.#masquerade = restored.masquerade;
+    await ensureBridge(this.#kernel, this.#host.netns, this.settings);
+    await this.#applyRuleset(restored?.guards);
     await this.refreshFirewall();
   }
 
   /** Makes the engine's TAP a port of the bridge. */
   async adoptTap(): Promise<void> {
-    await adoptTap(this.#host, this.settings, TAP_TIMEOUT_MS);
+    await adoptTap(this.#kernel, this.#host.netns, this.settings, TAP_TIMEOUT_MS);
   }
 
   /** What {@link HostPort} says; a failure is no reason not to go on, and becomes one of {@link problems}. */
@@ -179,10 +179,6 @@ export class HostNetwork implements HostPort {
     await this.#guards.remove(hostInterface);
   }
 
-  adoptGuards(guards: readonly PortGuard[]): Promise<void> {
-    return this.#guards.adopt(guards);
-  }
-
   extend(namespace: Namespace, plan: PortPlan, fresh: readonly Cidr[]): Promise<void> {
     return extend(this.#kernel, namespace, plan, fresh);
   }
@@ -233,7 +229,7 @@ export class HostNetwork implements HostPort {
 
   async expose(exposure: Exposure): Promise<string[]> {
     const { addresses, remove } = exposure;
-    await setBridgeAddresses(this.#host, this.#kernel, this.settings.bridge, addresses, remove);
+    await setBridgeAddresses(this.#kernel, this.#host.netns, this.settings.bridge, addresses, remove);
     this.#masquerade = exposure.masquerade;
     await this.#applyRuleset();
     if (addresses.length === 0 || !(await enableForwarding(this.#host))) return [];
@@ -283,9 +279,14 @@ export class HostNetwork implements HostPort {
     }
   }
 
-  #applyRuleset(): Promise<void> {
+  async #applyRuleset(guards?: readonly PortGuard[]): Promise<void> {
     const { bridge, range, controlPort } = this.settings;
-    return this.#guards.apply(rulesetText({ bridge, range, controlPort, masquerade: this.#masquerade }));
+    const before = await this.#generation();
+    const text = rulesetText({ bridge, range, controlPort, masquerade: this.#masquerade });
+    await this.#guards.apply(text, guards);
+    const after = await this.#generation();
+    // Who else changed rules meanwhile may have taken these away.
+    this.#rulesSeen = isNextGeneration(before, after) ? after : undefined;
   }
 }
 
@@ -293,12 +294,8 @@ export class HostNetwork implements HostPort {
  * Checks all that a launch needs before it starts anything. Resolves to what the host has; throws {@link HostError} if
  * something is missing or collides.
  */
-export async function preflight(
-  host: HostCommands,
-  names: Pick<BridgeSettings, 'bridge' | 'tap'>,
-  range: Cidr,
-): Promise<HostState> {
-  await checkHost(host);
+export async function preflight(host: HostCommands, names: BridgeNames, range: Cidr): Promise<HostState> {
+  await checkHost();
   const state = await readHostState(host);
   asBridge(
     names.bridge,
@@ -312,12 +309,12 @@ export async function preflight(
 /** The MTU of bridge and ports, in bytes, where `--mtu` names none. */
 export function defaultBridgeMtu(
   state: HostState,
-  names: Pick<BridgeSettings, 'bridge' | 'tap'>,
+  names: BridgeNames,
   listen: IpAddress | undefined,
 ): number {
   return bridgeMtuFor(state, ownInterfaces(names), listen);
 }
 
-function ownInterfaces(names: Pick<BridgeSettings, 'bridge' | 'tap'>): ReadonlySet<string> {
+function ownInterfaces(names: BridgeNames): ReadonlySet<string> {
   return new Set([names.bridge, names.tap]);
 }

@@ -45,6 +45,8 @@ const samples: { readonly [T in Message['type']]: Extract<Message, { type: T }> 
   heartbeat: { type: 'heartbeat' },
   bye: { type: 'bye', reason: '', sentence: '' },
   remake: { type: 'remake' },
+  spare: { type: 'spare' },
+  keep: { type: 'keep' },
 };
 
 test('every message of the control connection is listed under its number', (t) => {

@@ -7,8 +7,6 @@ import { parsePeerName } from '../../core/peer-name.ts';
 import { Attachments } from '../../plugin/host/attachments.ts';
 import { HostCommands } from '../../plugin/host/commands.ts';
 import { HostNetwork } from '../../plugin/host/host-network.ts';
-import { ipBatch } from '../../plugin/host/ip-batch.ts';
-import type { IpCommand } from '../../plugin/host/ip-batch.ts';
 import type { KernelPort } from '../../plugin/host/kernel.ts';
 import { bridgeMac } from '../../plugin/host/mac-address.ts';
 import { runProgram } from '../../plugin/host/run.ts';
@@ -106,8 +104,10 @@ export class HostLab {
     this.names.splice(this.names.indexOf(name), 1);
   }
 
-  ip(namespace: string, batch: readonly IpCommand[]): Promise<void> {
-    return ipBatch(new HostCommands(`/run/netns/${namespace}`), batch);
+  /** Commands of `ip`, in words, one after another. */
+  async ip(namespace: string, batch: readonly (readonly string[])[]): Promise<void> {
+    const input = batch.map((command) => `${command.join(' ')}\n`).join('');
+    await new HostCommands(`/run/netns/${namespace}`).run('ip', ['-batch', '-'], { input });
   }
 
   run(namespace: string, program: string, ...args: string[]): Promise<string> {
