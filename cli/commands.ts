@@ -246,12 +246,19 @@ function addExposeCommands(program: Command, terminal: Terminal, call: Call): vo
     .description("take this host's addresses off the mesh")
     .argument('[addr...]', 'only these addresses')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  weave-ts hide\n  weave-ts hide 10.32.0.1/12')
+    .addHelpText('after', HIDE_HELP)
     .action(async (addresses: string[], flags: JsonFlag) => {
       const answer = (await call('POST', '/hide', { addresses })) as { addresses: string[] };
       terminal.out(flags.json === true ? json(answer) : lines(answer.addresses));
     });
 }
+
+const HIDE_HELP = `
+Routes of attached namespaces through these addresses go too, and come back with the next expose.
+
+Examples:
+  weave-ts hide
+  weave-ts hide 10.32.0.1/12`;
 
 const ID_HELP = 'whatever names the holder, up to 256 characters';
 
