@@ -1,14 +1,18 @@
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import { HOUR, SECOND, type Millis } from '../core/time.ts';
-import { chooseNeighbours, isSparse, MIN_DEGREE, pairScore } from './backbone.ts';
+import { chooseNeighbours, isSparse, keptNeighbours } from './backbone.ts';
+import { encodeMessage } from './messages.ts';
 import type { Neighbour } from './neighbour.ts';
 import type { Neighbourhood } from './neighbourhood.ts';
 import type { TopologyEntry } from './topology-entry.ts';
 import type { Topology } from './topology.ts';
 
-const SHED_EVERY: Millis = 5 * SECOND;
+/** Peers that start together are to be known, and what others shed is to be told, before we look what to shed. */
+const SHED_AFTER: Millis = 5 * SECOND;
 /** Who shed us has to dial us itself for so long, as long as we take the mesh for full. */
 const LEAVE_FOR: Millis = HOUR;
+const SPARE = encodeMessage({ type: 'spare' });
+const KEEP = encodeMessage({ type: 'keep' });
 
 export interface BackboneConfig {
   readonly name: PeerName;
@@ -17,7 +21,18 @@ export interface BackboneConfig {
   readonly fullMeshLimit: number;
 }
 
-/** Keeps our part of the backbone as the topology asks for: tells the connection maker whom to find, sheds edges. */
+/** Whom a peer chooses, and whom others would, of the same peers. */
+interface Choice {
+  readonly of: readonly TopologyEntry[];
+  readonly chosen: ReadonlySet<PeerName>;
+  readonly byOthers: Map<PeerName, ReadonlySet<PeerName>>;
+}
+
+/**
+ * Keeps our part of the backbone as the topology asks for: tells the connection maker whom to find, sheds edges. An edge
+ * goes by agreement: one end says that it can spare it, and counts it as gone until the other has ended it or said that
+ * it keeps it. So neither end is left with too few, however many edges are shed at once and whatever each end knows.
+ */
 export class Backbone {
   readonly #config: BackboneConfig;
   readonly #neighbourhood: Neighbourhood;
@@ -25,11 +40,13 @@ export class Backbone {
   #sparse = false;
   /** Peers that shed us, and until when they are left alone. */
   readonly #shedBy = new Map<PeerName, Millis>();
+  /** Neighbours that were told that we can spare them and have not answered. */
+  readonly #spared = new WeakSet<Neighbour>();
   /** Of the topology that was looked at last. */
   #revision = -1;
   #shedAt: Millis | undefined;
-  /** The peers that we chose from last, and whom. */
-  #choice: { readonly of: readonly TopologyEntry[]; readonly chosen: ReadonlySet<PeerName> } | undefined;
+  #choice: Choice | undefined;
+  #peers: { readonly revision: number; readonly others: readonly TopologyEntry[] } | undefined;
 
   constructor(config: BackboneConfig, neighbourhood: Neighbourhood, topology: Topology) {
     this.#config = config;
@@ -59,15 +76,26 @@ export class Backbone {
     this.#revision = -1;
   }
 
+  /** The neighbour does not need its connection to us. Without discovery ours are all that we will have. */
+  onSpare(neighbour: Neighbour, now: Millis): void {
+    if (!this.#config.discovery || this.#kept().has(neighbour.name)) neighbour.send(KEEP, now);
+    else this.#neighbourhood.shed(neighbour, now);
+  }
+
+  /** The neighbour needs the connection that we could spare. */
+  onKeep(neighbour: Neighbour): void {
+    this.#spared.delete(neighbour);
+  }
+
   /** The topology may have changed. */
   refresh(now: Millis): void {
     if (!this.#config.discovery || this.#topology.revision === this.#revision) return;
     this.#revision = this.#topology.revision;
-    const peers = this.#peers();
+    const peers = this.#others();
     for (const [name, until] of this.#shedBy) if (now >= until) this.#shedBy.delete(name);
-    if (this.#sparse) this.#shedAt ??= now + SHED_EVERY;
+    if (this.#sparse) this.#shedAt ??= now + SHED_AFTER;
     else this.#shedAt = undefined;
-    const chosen = this.#sparse ? this.#choose(peers) : undefined;
+    const chosen = this.#sparse ? this.#choose().chosen : undefined;
     const isWanted = (name: PeerName) => chosen?.has(name) ?? !this.#shedBy.has(name);
     const isReachable = (name: PeerName) => this.#topology.isReachable(name);
     const wanted = peers
@@ -87,56 +115,72 @@ export class Backbone {
     return this.#shedAt;
   }
 
-  /** Sheds at most one edge that neither end wants. */
+  /** Offers to part from all whom neither end needs. */
   onTimeout(now: Millis): void {
     if (this.#shedAt === undefined || now < this.#shedAt) return;
-    this.#shedAt = now + SHED_EVERY;
-    const victim = this.#superfluous();
-    if (victim !== undefined) this.#neighbourhood.shed(victim, now);
+    this.#shedAt = undefined;
+    const kept = this.#kept();
+    const rest = this.#established().filter((neighbour) => !kept.has(neighbour.name));
+    for (const neighbour of rest.sort((a, b) => compareNames(a.name, b.name))) {
+      if (this.#needsUs(neighbour)) continue;
+      this.#spared.add(neighbour);
+      neighbour.send(SPARE, now);
+    }
   }
 
   /** Most of what changes in the topology has no part in the choice, which is dear. */
-  #choose(peers: readonly TopologyEntry[]): ReadonlySet<PeerName> {
-    if (this.#choice === undefined || !areAlike(peers, this.#choice.of))
-      this.#choice = { of: peers, chosen: chooseNeighbours(this.#config, peers) };
-    return this.#choice.chosen;
+  #choose(): Choice {
+    const of = this.#others();
+    if (this.#choice === undefined || !areAlike(of, this.#choice.of))
+      this.#choice = { of, chosen: chooseNeighbours(this.#config, of), byOthers: new Map() };
+    return this.#choice;
   }
 
-  #peers(): TopologyEntry[] {
-    return Array.from(this.#topology.entries(), ({ entry }) => entry).filter(
-      ({ name }) => name !== this.#config.name,
-    );
+  #others(): readonly TopologyEntry[] {
+    const { revision } = this.#topology;
+    if (this.#peers?.revision !== revision) {
+      const all = Array.from(this.#topology.entries(), ({ entry }) => entry);
+      this.#peers = { revision, others: all.filter(({ name }) => name !== this.#config.name) };
+    }
+    return this.#peers.others;
   }
 
-  /** Of the edges that neither end wants the one with the worst score, while there are more than enough. */
-  #superfluous(): Neighbour | undefined {
-    const { neighbours } = this.#neighbourhood;
-    if (neighbours.size <= MIN_DEGREE) return undefined;
-    const all = Array.from(this.#topology.entries(), ({ entry }) => entry);
-    const chosen = this.#choose(this.#peers());
-    return [...neighbours.values()]
-      .filter(({ name }) => !chosen.has(name))
-      .sort((a, b) => this.#score(b) - this.#score(a) || compareNames(a.name, b.name))
-      .find((neighbour) => this.#maySever(neighbour, all));
+  /** Those that were not told that we can spare them. */
+  #established(): Neighbour[] {
+    const neighbours = [...this.#neighbourhood.neighbours.values()];
+    return neighbours.filter((neighbour) => neighbour.isEstablished && !this.#spared.has(neighbour));
   }
 
-  #maySever({ name }: Neighbour, all: readonly TopologyEntry[]): boolean {
+  #kept(): ReadonlySet<PeerName> {
+    const names = this.#established().map(({ name }) => name);
+    return keptNeighbours(this.#config.name, this.#choose().chosen, names);
+  }
+
+  /** As far as we know: it decides, but is not asked again and again. */
+  #needsUs({ name }: Neighbour): boolean {
     const entry = this.#topology.entry(name);
-    if (entry === undefined || entry.neighbours.length <= MIN_DEGREE) return false;
-    return !chooseNeighbours(entry, all).has(this.#config.name);
+    if (entry === undefined) return true;
+    const names = entry.neighbours.flatMap((edge) => (edge.established ? edge.name : []));
+    return keptNeighbours(name, this.#chosenBy(entry), names).has(this.#config.name);
   }
 
-  #score({ name }: Neighbour): number {
-    return pairScore(this.#config.name, name);
+  #chosenBy(entry: TopologyEntry): ReadonlySet<PeerName> {
+    const { of, byOthers } = this.#choose();
+    const known = byOthers.get(entry.name);
+    if (known !== undefined) return known;
+    const chosen = chooseNeighbours(entry, [this.#config, ...of]);
+    byOthers.set(entry.name, chosen);
+    return chosen;
   }
 }
 
 function areAlike(a: readonly TopologyEntry[], b: readonly TopologyEntry[]): boolean {
   return (
-    a.length === b.length &&
-    a.every(({ name, acceptsInbound }, i) => {
-      const other = b[i]!;
-      return name === other.name && acceptsInbound === other.acceptsInbound;
-    })
+    a === b ||
+    (a.length === b.length &&
+      a.every(({ name, acceptsInbound }, i) => {
+        const other = b[i]!;
+        return name === other.name && acceptsInbound === other.acceptsInbound;
+      }))
   );
 }

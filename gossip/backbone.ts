@@ -5,8 +5,8 @@ const FULL_AGAIN = 0.6;
 /** Neighbours chosen by rendezvous hashing; with those that choose us, half as many again. */
 const RENDEZVOUS = 7;
 const SUCCESSORS = 2;
-/** No edge is shed below this many. */
-export const MIN_DEGREE = 8;
+/** Shedding leaves a peer so many neighbours. */
+const MIN_DEGREE = 8;
 
 export interface BackbonePeer {
   readonly name: PeerName;
@@ -33,6 +33,21 @@ export function chooseNeighbours(self: BackbonePeer, peers: readonly BackbonePee
   return new Set([...chosen, ...successors]);
 }
 
+/**
+ * Those of its neighbours that `self` does not spare: whom it chose, and of the others the best by score until there are
+ * MIN_DEGREE. They stay the same when any of the others go, so however many do at once, as many are left.
+ */
+export function keptNeighbours(
+  self: PeerName,
+  chosen: ReadonlySet<PeerName>,
+  neighbours: readonly PeerName[],
+): Set<PeerName> {
+  const kept = neighbours.filter((name) => chosen.has(name));
+  const others = neighbours.filter((name) => !chosen.has(name));
+  const lacking = Math.max(0, MIN_DEGREE - kept.length);
+  return new Set([...kept, ...smallest(others, lacking, (name) => pairScore(self, name))]);
+}
+
 /** Rendezvous score of a pair, the same from both ends; lower is better. */
 export function pairScore(a: PeerName, b: PeerName): number {
   return a < b ? hashName(b, hashName(a, 1)) : hashName(a, hashName(b, 1));
@@ -41,6 +56,7 @@ export function pairScore(a: PeerName, b: PeerName): number {
 /** The `count` names with the least score, by insertion: `count` is small. */
 function smallest(names: readonly PeerName[], count: number, score: (name: PeerName) => number): PeerName[] {
   const best: { name: PeerName; score: number }[] = [];
+  if (count === 0) return [];
   for (const name of names) {
     const candidate = { name, score: score(name) };
     if (best.length === count && !isBefore(candidate, best.at(-1)!)) continue;

@@ -357,7 +357,9 @@ export class Gossip implements Machine<GossipEffect> {
 
   #onMessage(neighbour: Neighbour, message: NeighbourMessage, now: Millis): void {
     if (this.#neighbourhood.neighbours.get(neighbour.name) !== neighbour) return; // ended meanwhile
-    if (message.type !== 'unicast') this.#onGossip(neighbour, message, now);
+    if (message.type === 'spare') this.#backbone.onSpare(neighbour, now);
+    else if (message.type === 'keep') this.#backbone.onKeep(neighbour);
+    else if (message.type !== 'unicast') this.#onGossip(neighbour, message, now);
     else if (message.to === this.#config.name) this.#deliver(message, now);
     else if (message.ttl > 0) this.#forward({ ...message, ttl: message.ttl - 1 }, now);
   }

@@ -81,12 +81,15 @@ export type Message =
   /** The sender closes the connection. `reason` is for programs, `sentence` for people. */
   | { readonly type: 'bye'; readonly reason: string; readonly sentence: string }
   /** The password of this connection is no longer held: please dial again. */
-  | { readonly type: 'remake' };
+  | { readonly type: 'remake' }
+  /** The sender does not need this connection: the receiver ends it, or answers `keep` if it does. */
+  | { readonly type: 'spare' }
+  | { readonly type: 'keep' };
 
 /** What a neighbour sends for more than its connection. */
 export type NeighbourMessage = Extract<
   Message,
-  { type: 'gossip' | 'digest' | 'buckets' | 'want' | 'unicast' }
+  { type: 'gossip' | 'digest' | 'buckets' | 'want' | 'unicast' | 'spare' | 'keep' }
 >;
 
 /** A message, one of a type that we do not know, or the field that made it malformed. */
@@ -126,6 +129,10 @@ export function encodeMessage(message: Message): Uint8Array {
       return pack([8, message.reason.slice(0, MAX_REASON), message.sentence.slice(0, MAX_SENTENCE)]);
     case 'remake':
       return pack([9]);
+    case 'spare':
+      return pack([10]);
+    case 'keep':
+      return pack([11]);
   }
 }
 
@@ -155,10 +162,7 @@ const PARSERS: Readonly<Record<number, Parser>> = {
     return { type: 'want', channel: channelName(channel), buckets: uint(buckets, 0xffff, 'want') };
   },
   6: parseUnicast,
-  7: (fields) => {
-    tuple(fields, 1, 'heartbeat');
-    return { type: 'heartbeat' };
-  },
+  7: bare('heartbeat'),
   8: (fields) => {
     const [, reason, sentence] = tuple(fields, 3, 'bye');
     return {
@@ -167,11 +171,18 @@ const PARSERS: Readonly<Record<number, Parser>> = {
       sentence: text(sentence, MAX_SENTENCE, 'bye'),
     };
   },
-  9: (fields) => {
-    tuple(fields, 1, 'remake');
-    return { type: 'remake' };
-  },
+  9: bare('remake'),
+  10: bare('spare'),
+  11: bare('keep'),
 };
+
+/** Of a message without fields. */
+function bare(type: 'heartbeat' | 'remake' | 'spare' | 'keep'): Parser {
+  return (fields) => {
+    tuple(fields, 1, type);
+    return { type };
+  };
+}
 
 function encodeHello(hello: Hello): Uint8Array {
   return pack([

@@ -11,11 +11,16 @@ import { MAX_ADDRESSES } from './topology-entry.ts';
 /** Nobody can be reached at these: unspecified, multicast, broadcast. */
 const UNUSABLE = ['0.0.0.0/8', '224.0.0.0/3', '::/128', 'ff00::/8'].map((text) => parseCidr(text)!);
 
+/** Places that the host's own leave to addresses that others saw us at: behind a NAT those are the way in. */
+const FOR_SEEN = 2;
+
 /** The addresses that a peer publishes of itself: those that its host has, and those that others saw it at. */
 export class OwnAddresses {
   #own: readonly Endpoint[];
   /** Least recently seen first. */
   readonly #seen = new Map<string, Endpoint>();
+  /** Those that the host had last and has no more: a connection that still lives may have begun at one. */
+  #former: readonly Endpoint[] = [];
   #list: readonly Endpoint[] | undefined;
 
   constructor(own: readonly Endpoint[]) {
@@ -30,14 +35,16 @@ export class OwnAddresses {
     const before = this.#own;
     this.#own = own.slice(0, MAX_ADDRESSES);
     this.#list = undefined;
-    const isGone = before.some((endpoint) => !own.some((other) => equalEndpoint(endpoint, other)));
-    if (isGone) this.#seen.clear();
-    return isGone;
+    const gone = before.filter((endpoint) => !includes(own, endpoint));
+    const former = [...gone, ...this.#former.filter((endpoint) => !includes(own, endpoint))];
+    this.#former = former.slice(0, MAX_ADDRESSES);
+    if (gone.length > 0) this.#seen.clear();
+    return gone.length > 0;
   }
 
   /** A neighbour tells where it sees us. Lies cost others a failed dial. */
   onSeen(endpoint: Endpoint): void {
-    if (UNUSABLE.some((cidr) => cidrContains(cidr, endpoint.ip))) return;
+    if (UNUSABLE.some((cidr) => cidrContains(cidr, endpoint.ip)) || includes(this.#former, endpoint)) return;
     const key = formatEndpoint(endpoint);
     if (!this.#seen.delete(key)) this.#list = undefined;
     this.#seen.set(key, endpoint);
@@ -54,6 +61,11 @@ export class OwnAddresses {
     const seen = [...this.#seen.values()]
       .filter((endpoint) => !own.has(formatEndpoint(endpoint)))
       .sort((a, b) => compareIp(a.ip, b.ip) || a.port - b.port);
-    return [...this.#own, ...seen].slice(0, MAX_ADDRESSES);
+    const places = MAX_ADDRESSES - Math.min(seen.length, FOR_SEEN);
+    return [...this.#own.slice(0, places), ...seen].slice(0, MAX_ADDRESSES);
   }
+}
+
+function includes(endpoints: readonly Endpoint[], endpoint: Endpoint): boolean {
+  return endpoints.some((other) => equalEndpoint(endpoint, other));
 }

@@ -1,6 +1,6 @@
 import { equalBytes } from '../core/bytes.ts';
 import { compareNames, type PeerName } from '../core/peer-name.ts';
-import { earlier, SECOND, type Millis } from '../core/time.ts';
+import { SECOND, type Millis } from '../core/time.ts';
 import { BucketDigest } from '../core/bucket-digest.ts';
 import type { Channel, ChannelDigest } from './channel.ts';
 import { decodeDelta, encodeBody, MAX_NAMES, type EncodedEntry } from './topology-codec.ts';
@@ -54,6 +54,7 @@ export class Topology implements Channel<readonly PeerName[]> {
   readonly #self: PeerName;
   /** Reachable peers with their stamps. */
   readonly #digest = new BucketDigest();
+  /** In order of time. */
   readonly #unreachableSince = new Map<PeerName, Millis>();
   /** Entries not yet passed on, with the neighbour that they came from. */
   readonly #fresh = new Map<PeerName, string | undefined>();
@@ -174,15 +175,15 @@ export class Topology implements Channel<readonly PeerName[]> {
   }
 
   nextTimeout(): Millis | undefined {
-    let next: Millis | undefined;
-    for (const since of this.#unreachableSince.values()) next = earlier(next, since + COLLECT_AFTER);
-    return next;
+    for (const since of this.#unreachableSince.values()) return since + COLLECT_AFTER;
+    return undefined;
   }
 
   /** Collects entries that have been unreachable for long enough. */
   onTimeout(now: Millis): void {
     for (const [name, since] of this.#unreachableSince) {
-      if (now >= since + COLLECT_AFTER) this.#collect(name);
+      if (now < since + COLLECT_AFTER) break;
+      this.#collect(name);
     }
   }
 
@@ -233,7 +234,12 @@ export class Topology implements Channel<readonly PeerName[]> {
     this.#changed.add(name);
     this.#fresh.set(name, from);
     if (this.#digest.has(name)) this.#digest.set(name, stampBytes(entry));
-    else this.#unreachableSince.set(name, now);
+    else this.#noteUnreachable(name, now);
+  }
+
+  #noteUnreachable(name: PeerName, now: Millis): void {
+    this.#unreachableSince.delete(name);
+    this.#unreachableSince.set(name, now);
   }
 
   /** Someone tells of us what we did not say: an earlier run, or another process under our name. */

@@ -23,14 +23,40 @@ typedef struct {
 } address_watch;
 
 /* Every pod's interface brings and takes addresses of its link alone, which nobody elsewhere can reach. */
+static bool is_address_news(const uint8_t *payload, size_t length) {
+  struct ifaddrmsg body;
+  if (length < sizeof body) return true;
+  memcpy(&body, payload, sizeof body);
+  return body.ifa_scope < RT_SCOPE_LINK;
+}
+
+/* An interface goes up or down, or its cable does. Ports of a bridge, as those of pods mostly are, have no addresses. */
+static bool is_link_news(const uint8_t *payload, size_t length) {
+  struct ifinfomsg body;
+  if (length < sizeof body) return true;
+  memcpy(&body, payload, sizeof body);
+  if (body.ifi_family != AF_UNSPEC) return false;
+  for (size_t at = NLMSG_ALIGN(sizeof body); at + sizeof(struct rtattr) <= length;) {
+    struct rtattr attribute;
+    memcpy(&attribute, payload + at, sizeof attribute);
+    if (attribute.rta_type == IFLA_MASTER) return false;
+    if (attribute.rta_len < sizeof attribute) return true;
+    at += RTA_ALIGN(attribute.rta_len);
+  }
+  return true;
+}
+
 static bool is_news(const uint8_t *datagram, size_t length) {
   for (size_t at = 0; length - at >= NLMSG_HDRLEN;) {
     struct nlmsghdr head;
-    struct ifaddrmsg body;
     memcpy(&head, datagram + at, sizeof head);
-    if (head.nlmsg_len < NLMSG_LENGTH(sizeof body) || NLMSG_ALIGN(head.nlmsg_len) > length - at) return true;
-    memcpy(&body, datagram + at + NLMSG_HDRLEN, sizeof body);
-    if (body.ifa_scope < RT_SCOPE_LINK) return true;
+    if (head.nlmsg_len < NLMSG_HDRLEN || NLMSG_ALIGN(head.nlmsg_len) > length - at) return true;
+    const uint8_t *payload = datagram + at + NLMSG_HDRLEN;
+    size_t room = head.nlmsg_len - NLMSG_HDRLEN;
+    bool of_address = head.nlmsg_type == RTM_NEWADDR || head.nlmsg_type == RTM_DELADDR;
+    if (of_address && is_address_news(payload, room)) return true;
+    /* With an interface that is deleted its addresses are, which is told, too. */
+    if (head.nlmsg_type == RTM_NEWLINK && is_link_news(payload, room)) return true;
     at += NLMSG_ALIGN(head.nlmsg_len);
   }
   return false;
@@ -51,7 +77,10 @@ static bool take_news(void *context, uint32_t ready) {
 }
 
 static int open_socket(void) {
-  struct sockaddr_nl groups = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
+  struct sockaddr_nl groups = {
+      .nl_family = AF_NETLINK,
+      .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR,
+  };
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
   if (fd < 0 || bind(fd, (struct sockaddr *)&groups, sizeof groups) == 0) return fd;
   int error = errno;
@@ -117,11 +146,11 @@ static void add_text(napi_env env, napi_value object, const char *name, const ch
   MUST(napi_set_named_property(env, object, name, value));
 }
 
-/* hostAddresses(): [{name, address}], whether the interfaces are up or not, but for those of the loopback. */
+/* hostAddresses(): [{name, address, running}], but for those of the loopback; running: up, and with a carrier. */
 static napi_value host_addresses(napi_env env, napi_callback_info info) {
   (void)info;
   struct ifaddrs *all = NULL;
-  napi_value list, entry = NULL;
+  napi_value list, running, entry = NULL;
   uint32_t count = 0;
   if (getifaddrs(&all) != 0) {
     glue_throw_errno(env, "cannot list the addresses of this host", errno);
@@ -134,6 +163,9 @@ static napi_value host_addresses(napi_env env, napi_callback_info info) {
     MUST(napi_create_object(env, &entry));
     add_text(env, entry, "name", each->ifa_name);
     add_text(env, entry, "address", text);
+    unsigned both = IFF_UP | IFF_RUNNING;
+    MUST(napi_get_boolean(env, (each->ifa_flags & both) == both, &running));
+    MUST(napi_set_named_property(env, entry, "running", running));
     MUST(napi_set_element(env, list, count++, entry));
   }
   freeifaddrs(all);

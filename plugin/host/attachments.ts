@@ -15,7 +15,7 @@ import { isInterfaceName } from './bridge.ts';
 import { Gate } from './gate.ts';
 import { AddressRefused, HostError, messageOf } from './host-error.ts';
 import { HostExposure } from './host-exposure.ts';
-import type { AttachmentResult, AttachmentRow, AttachmentState } from './host-port.ts';
+import type { AttachmentResult, AttachmentRow, AttachmentState, Restored } from './host-port.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { concatMacs, hostInterfaceName } from './mac-address.ts';
 import type { Namespace } from './namespace.ts';
@@ -195,9 +195,14 @@ export class Attachments {
     }
   }
 
-  /** The host's own addresses whose subnets are masqueraded, as they are recorded. */
-  masqueraded(): readonly Cidr[] {
-    return this.#records.get(EXPOSE_ID)?.masquerade ?? [];
+  /** As it is recorded. */
+  restored(): Restored {
+    const { masquerade = [], addresses = [] } = this.#records.get(EXPOSE_ID) ?? {};
+    return {
+      masquerade,
+      addresses,
+      guards: this.#records.all().flatMap(guardOf),
+    };
   }
 
   /** In order of id; the exposure is a row too. */
@@ -220,7 +225,6 @@ export class Attachments {
   async readopt(): Promise<void> {
     const pending = this.#records.all().filter((record) => record.pending && record.id !== EXPOSE_ID);
     this.#toReadopt = new Map([
-      ['the guards of ports', () => this.#options.host.adoptGuards(this.#records.all().flatMap(guardOf))],
       ["the host's own addresses", () => this.#exposure.readopt()],
       ...pending.map(
         ({ id }) => [id, () => this.#queue.run(queueKey(id), () => this.#endPending(id))] as const,

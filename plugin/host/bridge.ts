@@ -1,69 +1,65 @@
 import { setTimeout } from 'node:timers/promises';
-import type { HostCommands } from './commands.ts';
 import { HostError } from './host-error.ts';
-import { ipBatch } from './ip-batch.ts';
-import type { IpCommand } from './ip-batch.ts';
-import { findLink } from './link-query.ts';
-import type { Link } from './link-query.ts';
+import { setting } from './kernel.ts';
+import type { KernelPort, KernelStep } from './kernel.ts';
+import {
+  lookForLink,
+  makeBridge,
+  readLinks,
+  setMaster,
+  setMeshPort,
+  setMtu,
+  setNoOwnAddresses,
+  setUp,
+  setUpBridge,
+} from './link-requests.ts';
+import type { LinkPlace } from './link-requests.ts';
 import type { MacText } from './mac-address.ts';
 
-export interface BridgeSettings {
+export interface BridgeNames {
   readonly bridge: string;
   readonly tap: string;
+}
+
+export interface BridgeSettings extends BridgeNames {
   readonly mac: MacText;
   /** Bytes. */
   readonly mtu: number;
 }
 
-/** The kernel's limit is 15; it refuses these characters, and `ip -batch` cannot carry the quotes and the backslash. */
+/** The kernel's limit is 15; it refuses these characters, and nft cannot carry quotes and backslashes. */
 export function isInterfaceName(name: string): boolean {
   return /^[^\s/:%"'\\#]{1,15}$/.test(name) && name !== '.' && name !== '..';
 }
 
-/** The TAP's name unless configured: the bridge's with "-tap", cut to what the kernel takes. */
+/** The TAP's name: the bridge's with "-tap", cut to what the kernel takes. */
 export function tapName(bridge: string): string {
   return `${bridge.slice(0, 11)}-tap`;
 }
 
-/** Makes the bridge, or adopts the one there is: either way it ends with these settings, and its ports stay. */
-export async function ensureBridge(host: HostCommands, settings: BridgeSettings): Promise<void> {
-  const { bridge, mac, mtu } = settings;
-  const existing = await findBridge(host, bridge);
-  const create: IpCommand[] =
-    existing === undefined ? [['link', 'add', 'name', bridge, 'type', 'bridge']] : [];
-  await ipBatch(host, [
-    ...create,
-    ['link', 'set', 'dev', bridge, 'address', mac],
-    ['link', 'set', 'dev', bridge, 'mtu', String(mtu)],
-    // Without snooping every multicast frame floods, as the far side of the mesh has no querier to learn from.
-    // Frames to 01:80:c2:00:00:0x end at the bridge before any rule sees them: nothing is to be learnt from them.
-    [
-      'link',
-      'set',
-      'dev',
-      bridge,
-      'type',
-      'bridge',
-      'stp_state',
-      '0',
-      'mcast_snooping',
-      '0',
-      'forward_delay',
-      '0',
-      'no_linklocal_learn',
-      '1',
-    ],
+/**
+ * Makes the bridge, or adopts the one there is: either way it ends with these settings, and its ports stay. `netns` as in
+ * {@link KernelPort}.
+ */
+export async function ensureBridge(
+  kernel: KernelPort,
+  netns: string | undefined,
+  { bridge, mac, mtu }: BridgeSettings,
+): Promise<void> {
+  const found = readLinks(await kernel.run(netns, [lookForLink(bridge)])).get(bridge);
+  const isThere = asBridge(bridge, found) !== undefined;
+  await kernel.run(netns, [
+    ...(isThere ? [] : [makeBridge(bridge)]),
+    ...quietSteps(bridge),
+    setUpBridge(bridge, mac, mtu),
   ]);
-  await ipBatch(host, [...(await quietCommands(host, bridge)), ['link', 'set', 'dev', bridge, 'up']]);
 }
 
-/** The bridge, if it is there. Throws {@link HostError} if an interface of that name is something else. */
-export async function findBridge(host: HostCommands, bridge: string): Promise<Link | undefined> {
-  return asBridge(bridge, await findLink(host, bridge));
-}
-
-/** `found` is what has the name of the bridge. Throws as {@link findBridge} does. */
-export function asBridge(bridge: string, found: Link | undefined): Link | undefined {
+/** `found` is what has the name of the bridge. Throws {@link HostError} if it is something else. */
+export function asBridge<Found extends Pick<LinkPlace, 'kind'>>(
+  bridge: string,
+  found: Found | undefined,
+): Found | undefined {
   if (found === undefined || found.kind === 'bridge') return found;
   throw new HostError(`the interface ${bridge} is not a bridge: remove it or choose another --bridge`);
 }
@@ -73,39 +69,42 @@ export function asBridge(bridge: string, found: Link | undefined): Link | undefi
  * Throws {@link HostError} if it does not come.
  */
 export async function adoptTap(
-  host: HostCommands,
-  settings: BridgeSettings,
+  kernel: KernelPort,
+  netns: string | undefined,
+  { bridge, tap, mtu }: BridgeSettings,
   timeoutMs: number,
 ): Promise<void> {
-  const { bridge, tap, mtu } = settings;
-  await waitForLink(host, tap, timeoutMs);
-  await ipBatch(host, [
-    ...(await quietCommands(host, tap)),
-    ['link', 'set', 'dev', tap, 'mtu', String(mtu)],
-    ['link', 'set', 'dev', tap, 'master', bridge],
-    // A frame must never go back to the mesh that it came from.
-    ['link', 'set', 'dev', tap, 'type', 'bridge_slave', 'hairpin', 'off', 'learning', 'on', 'flood', 'on'],
-    ['link', 'set', 'dev', tap, 'up'],
+  const { index } = await bridgeBeside(kernel, netns, { bridge, tap }, timeoutMs);
+  await kernel.run(netns, [
+    ...quietSteps(tap),
+    setMtu(tap, mtu),
+    setMaster(tap, index),
+    setMeshPort(tap),
+    setUp(tap),
   ]);
 }
 
-/**
- * What keeps an interface from getting a link-local address or configuring itself: these carry other people's frames.
- * Empty where the kernel has no IPv6.
- */
-export async function quietCommands(host: HostCommands, name: string): Promise<IpCommand[]> {
-  const acceptRa = `/proc/sys/net/ipv6/conf/${name}/accept_ra`;
-  if ((await host.readProc(acceptRa)) === undefined) return [];
-  await host.writeProc([acceptRa], '0');
-  return [['link', 'set', 'dev', name, 'addrgenmode', 'none']];
+/** What keeps an interface that carries other people's frames from giving itself addresses and from believing routers. */
+function quietSteps(name: string): KernelStep[] {
+  return [setting(`/proc/sys/net/ipv6/conf/${name}/accept_ra`, '0'), setNoOwnAddresses(name)];
 }
 
 const POLL_MS = 50;
 
-async function waitForLink(host: HostCommands, name: string, timeoutMs: number): Promise<void> {
-  for (let waited = 0; (await findLink(host, name)) === undefined; waited += POLL_MS) {
+/** Resolves to the bridge once the TAP is there. */
+async function bridgeBeside(
+  kernel: KernelPort,
+  netns: string | undefined,
+  { bridge, tap }: BridgeNames,
+  timeoutMs: number,
+): Promise<LinkPlace> {
+  for (let waited = 0; ; waited += POLL_MS) {
+    const found = readLinks(await kernel.run(netns, [bridge, tap].map(lookForLink)));
+    const place = found.get(bridge);
+    if (place === undefined) throw new HostError(`the bridge ${bridge} was removed: launch again`);
+    if (found.has(tap)) return place;
     if (waited >= timeoutMs) {
-      throw new HostError(`the TAP device ${name} did not appear within ${timeoutMs / 1000} s`);
+      throw new HostError(`the TAP device ${tap} did not appear within ${timeoutMs / 1000} s`);
     }
     await setTimeout(POLL_MS);
   }

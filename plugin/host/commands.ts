@@ -34,13 +34,10 @@ export class HostCommands {
     }
   }
 
-  /** Writes the same value to kernel settings such as /proc/sys/net/ipv4/ip_forward. Those that do not exist are passed over. */
-  async writeProc(paths: readonly string[], value: string): Promise<void> {
-    if (this.netns === undefined) {
-      await Promise.all(paths.map((path) => writeExisting(path, value)));
-      return;
-    }
-    await this.run('tee', paths, { input: value }).catch((error: unknown) => {
+  /** Writes a kernel setting such as /proc/sys/net/ipv4/ip_forward. One that does not exist is passed over. */
+  async writeProc(path: string, value: string): Promise<void> {
+    if (this.netns === undefined) return writeExisting(path, value);
+    await this.run('tee', [path], { input: value }).catch((error: unknown) => {
       if (!isMissing(error)) throw error;
     });
   }

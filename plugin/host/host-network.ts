@@ -1,27 +1,29 @@
 import type { Cidr, IpAddress } from '../../core/address.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import { adoptTap, asBridge, ensureBridge, isInterfaceName } from './bridge.ts';
-import type { BridgeSettings } from './bridge.ts';
+import type { BridgeNames, BridgeSettings } from './bridge.ts';
+import { cleanHost, replaceBridge } from './clean.ts';
+import type { Replaced } from './clean.ts';
 import type { HostCommands } from './commands.ts';
 import { enableForwarding, setBridgeAddresses } from './exposure.ts';
-import { closeForwarding, openForwarding, usesLegacyTables } from './firewall.ts';
+import { openForwarding, usesLegacyTables } from './firewall.ts';
 import { HostError, messageOf } from './host-error.ts';
-import type { Exposure, HostPort } from './host-port.ts';
+import type { Exposure, HostPort, Restored } from './host-port.ts';
 import { Kernel, KernelError } from './kernel.ts';
 import type { KernelPort } from './kernel.ts';
 import { findLink, listAddresses, listRoutes, readHostState } from './link-query.ts';
 import type { HostState, Link, Route } from './link-query.ts';
-import { lookForLink, readLinks, removeLink } from './link-requests.ts';
+import { lookForLink, readLinks } from './link-requests.ts';
 import type { LinkPlace } from './link-requests.ts';
 import { openNamespace } from './namespace.ts';
 import type { Namespace } from './namespace.ts';
-import { hasRuleset, readCounters, removeRuleset, rulesetText } from './nftables.ts';
+import { hasRuleset, readCounters, rulesetText } from './nftables.ts';
 import { announce, extend, listPorts, plug, rejoin, removeAddresses, unplug } from './port.ts';
 import type { HostPlace, PortPlan } from './port.ts';
 import { isGuarded, PortGuards } from './port-guard.ts';
 import type { PortGuard } from './port-guard.ts';
 import { checkClaims, checkHost, checkRange, rangeProblem } from './preflight.ts';
-import { askGeneration, readGeneration } from './rules-generation.ts';
+import { askGeneration, isNextGeneration, readGeneration } from './rules-generation.ts';
 import { bridgeMtuFor } from './underlay-mtu.ts';
 
 export interface HostNetworkSettings extends BridgeSettings {
@@ -76,17 +78,17 @@ export class HostNetwork implements HostPort {
     this.settings = settings;
   }
 
-  /** Makes or adopts the bridge, after {@link preflight}. What a former run masqueraded goes on being so without a gap. */
-  async setUp(masquerade: readonly Cidr[] = this.#masquerade): Promise<void> {
-    this.#masquerade = masquerade;
-    await ensureBridge(this.#host, this.settings);
-    await this.#applyRuleset();
+  /** Makes or adopts the bridge, after {@link preflight}. What the run before had in force goes on being so without a gap. */
+  async setUp(restored?: Omit<Restored, 'addresses'>): Promise<void> {
+    if (restored !== undefined) this.#masquerade = restored.masquerade;
+    await ensureBridge(this.#kernel, this.#host.netns, this.settings);
+    await this.#applyRuleset(restored?.guards);
     await this.refreshFirewall();
   }
 
   /** Makes the engine's TAP a port of the bridge. */
   async adoptTap(): Promise<void> {
-    await adoptTap(this.#host, this.settings, TAP_TIMEOUT_MS);
+    await adoptTap(this.#kernel, this.#host.netns, this.settings, TAP_TIMEOUT_MS);
   }
 
   /** What {@link HostPort} says; a failure is no reason not to go on, and becomes one of {@link problems}. */
@@ -128,24 +130,14 @@ export class HostNetwork implements HostPort {
     return this.#bridgeProblem;
   }
 
-  /**
-   * Removes all that this daemon and its predecessors made: attached interfaces, TAP, bridge, tables, rules. What fails
-   * keeps nothing else from being removed, and is thrown in the end.
-   */
-  async clean(): Promise<void> {
-    const { bridge, tap } = this.settings;
-    const ports = [...(await listPorts(this.#host))].filter(
-      ([, master]) => master === bridge || master === undefined,
-    );
-    const doomed = [...ports.map(([name]) => name), tap, bridge];
-    const removals = [
-      () => this.#kernel.run(this.#host.netns, doomed.map(removeLink)),
-      () => closeForwarding(this.#host, bridge),
-      () => removeRuleset(this.#host),
-    ];
-    const failures: unknown[] = [];
-    for (const remove of removals) await remove().catch((error: unknown) => failures.push(error));
-    if (failures.length > 0) throw failures[0];
+  /** See {@link cleanHost}. */
+  clean(): Promise<void> {
+    return cleanHost(this.#host, this.#kernel, [this.settings]);
+  }
+
+  /** See {@link replaceBridge}; after {@link setUp}. */
+  replace(former: BridgeNames, addresses: readonly Cidr[]): Promise<Replaced | undefined> {
+    return replaceBridge(this.#host, this.#kernel, this.settings.bridge, former, addresses);
   }
 
   /** Packets that our rules stopped, by counter; empty where they cannot be read. */
@@ -177,10 +169,6 @@ export class HostNetwork implements HostPort {
   async unplug(hostInterface: string): Promise<void> {
     await unplug(this.#place(), hostInterface);
     await this.#guards.remove(hostInterface);
-  }
-
-  adoptGuards(guards: readonly PortGuard[]): Promise<void> {
-    return this.#guards.adopt(guards);
   }
 
   extend(namespace: Namespace, plan: PortPlan, fresh: readonly Cidr[]): Promise<void> {
@@ -233,7 +221,7 @@ export class HostNetwork implements HostPort {
 
   async expose(exposure: Exposure): Promise<string[]> {
     const { addresses, remove } = exposure;
-    await setBridgeAddresses(this.#host, this.#kernel, this.settings.bridge, addresses, remove);
+    await setBridgeAddresses(this.#kernel, this.#host.netns, this.settings.bridge, addresses, remove);
     this.#masquerade = exposure.masquerade;
     await this.#applyRuleset();
     if (addresses.length === 0 || !(await enableForwarding(this.#host))) return [];
@@ -283,41 +271,47 @@ export class HostNetwork implements HostPort {
     }
   }
 
-  #applyRuleset(): Promise<void> {
+  async #applyRuleset(guards?: readonly PortGuard[]): Promise<void> {
     const { bridge, range, controlPort } = this.settings;
-    return this.#guards.apply(rulesetText({ bridge, range, controlPort, masquerade: this.#masquerade }));
+    const before = await this.#generation();
+    const text = rulesetText({ bridge, range, controlPort, masquerade: this.#masquerade });
+    await this.#guards.apply(text, guards);
+    const after = await this.#generation();
+    // Who else changed rules meanwhile may have taken these away.
+    this.#rulesSeen = isNextGeneration(before, after) ? after : undefined;
   }
 }
 
 /**
  * Checks all that a launch needs before it starts anything. Resolves to what the host has; throws {@link HostError} if
- * something is missing or collides.
+ * something is missing or collides. `former`: what runs before this one had, which will be replaced.
  */
 export async function preflight(
   host: HostCommands,
-  names: Pick<BridgeSettings, 'bridge' | 'tap'>,
+  names: BridgeNames,
   range: Cidr,
+  former: readonly BridgeNames[] = [],
 ): Promise<HostState> {
-  await checkHost(host);
+  await checkHost();
   const state = await readHostState(host);
   asBridge(
     names.bridge,
     state.links.find(({ name }) => name === names.bridge),
   );
-  const problem = rangeProblem(range, state.routes, state.addresses, ownInterfaces(names));
+  const problem = rangeProblem(range, state.routes, state.addresses, ownInterfaces(names, ...former));
   if (problem !== undefined) throw new HostError(problem);
   return state;
 }
 
-/** The MTU of bridge and ports, in bytes, where `--mtu` names none. */
+/** The MTU of bridge and ports, in bytes, where `--mtu` names none. `names`: of this run and those before. */
 export function defaultBridgeMtu(
   state: HostState,
-  names: Pick<BridgeSettings, 'bridge' | 'tap'>,
+  names: readonly BridgeNames[],
   listen: IpAddress | undefined,
 ): number {
-  return bridgeMtuFor(state, ownInterfaces(names), listen);
+  return bridgeMtuFor(state, ownInterfaces(...names), listen);
 }
 
-function ownInterfaces(names: Pick<BridgeSettings, 'bridge' | 'tap'>): ReadonlySet<string> {
-  return new Set([names.bridge, names.tap]);
+function ownInterfaces(...names: readonly BridgeNames[]): ReadonlySet<string> {
+  return new Set(names.flatMap(({ bridge, tap }) => [bridge, tap]));
 }

@@ -14,8 +14,6 @@ export interface HostPort {
   plug(plan: PortPlan, namespace: Namespace): Promise<void>;
   /** Waits until the bridge forwards from a port that was made, and tells the neighbours whose its addresses are. */
   announce(plan: PortPlan, namespace: Namespace): Promise<void>;
-  /** Ports of former runs that are to be guarded; guards of others that are no more go. */
-  adoptGuards(guards: readonly PortGuard[]): Promise<void>;
   /** Removes a pair by its host end; it may be gone. */
   unplug(hostInterface: string): Promise<void>;
   /** Adds `fresh`, which are among the plan's addresses, and the plan's default route, if any, to a port that is there. */
@@ -36,6 +34,16 @@ export interface HostPort {
   repair(): Promise<boolean>;
   /** Puts back what other programs may have flushed. */
   refreshFirewall(): Promise<void>;
+}
+
+/** What the run before left in force and this one goes on with. */
+export interface Restored {
+  /** The host's own addresses whose subnets are masqueraded. */
+  readonly masquerade: readonly Cidr[];
+  /** All of the host's own addresses. */
+  readonly addresses: readonly Cidr[];
+  /** Of ports that are to be guarded; all others go. */
+  readonly guards: readonly PortGuard[];
 }
 
 export interface Exposure {

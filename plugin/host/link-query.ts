@@ -45,13 +45,17 @@ export interface HostState {
   readonly routes: readonly Route[];
 }
 
+/** With one program. The family of default routes is not told, and counts as IPv4. */
 export async function readHostState(host: HostCommands): Promise<HostState> {
-  const [links, addresses, routes] = await Promise.all([
-    listLinks(host),
-    listAddresses(host),
-    listRoutes(host),
-  ]);
-  return { links, addresses, routes };
+  const input = 'address show\nroute show table all\n';
+  const output = await host.run('ip', ['-json', '-details', '-batch', '-'], { input });
+  return parseHostState(output);
+}
+
+/** The output of `ip -json -details -batch` for addresses and for routes, which may be nothing. */
+export function parseHostState(output: string): HostState {
+  const [links = '', routes = ''] = output.split('\n').filter((line) => line.trim() !== '');
+  return { links: parseLinks(links), addresses: parseAddresses(links), routes: parseRoutes(routes, 4) };
 }
 
 export async function listLinks(host: HostCommands): Promise<Link[]> {

@@ -40,7 +40,10 @@ const ATTRIBUTES = {
 /** Within `kind`. */
 const KIND = { name: 1, data: 2, portKind: 4, portData: 5 } as const;
 const VETH_PEER = 1;
-const PORT_HAIRPIN = 4;
+const BRIDGE = { forwardDelay: 1, spanningTree: 5, multicastSnooping: 23, options: 46 } as const;
+/** A bit among the bridge's options. */
+const NO_LINK_LOCAL_LEARNING = 1;
+const PORT = { hairpin: 4, learning: 8, flood: 9 } as const;
 const AF_UNSPEC = 0;
 const AF_INET6 = 10;
 const INET6_ADDRESS_MODE = 8;
@@ -142,9 +145,60 @@ export function setNoOwnAddresses(name: string): KernelStep {
 
 /** Frames may leave the bridge by the port that they came in by. */
 export function setHairpin(name: string): KernelStep {
-  const data = nested(KIND.portData, attribute(PORT_HAIRPIN, u8(1)));
-  const kind = nested(ATTRIBUTES.kind, attribute(KIND.portKind, text('bridge')), data);
-  return change(`set the hairpin mode of the port ${name}`, TYPES.make, name, {}, kind);
+  return changePort(`set the hairpin mode of the port ${name}`, name, attribute(PORT.hairpin, u8(1)));
+}
+
+/** Frames never go back out of the port, which learns and floods. */
+export function setMeshPort(name: string): KernelStep {
+  const [hairpin, learning, flood] = [PORT.hairpin, PORT.learning, PORT.flood].map((type, i) =>
+    attribute(type, u8(i === 0 ? 0 : 1)),
+  );
+  return changePort(`set what the port ${name} floods`, name, hairpin!, learning!, flood!);
+}
+
+/** An empty bridge, which is not up; refused if an interface of that name is there. */
+export function makeBridge(name: string): KernelStep {
+  const kind = nested(ATTRIBUTES.kind, attribute(KIND.name, text('bridge')));
+  const attributes = [attribute(ATTRIBUTES.name, text(name)), kind];
+  return {
+    what: `make the bridge ${name}`,
+    kind: 'route',
+    request: message(TYPES.make, ACKNOWLEDGED | CREATE | EXCLUSIVE, fixedPart({}), ...attributes),
+  };
+}
+
+/**
+ * Sets up a bridge of the mesh. Without snooping every multicast frame floods, as the far side of the mesh has no querier
+ * to learn from. Frames to 01:80:c2:00:00:0x end at the bridge before any rule sees them: nothing is to be learnt from them.
+ */
+export function setUpBridge(name: string, mac: MacText, mtu: number): KernelStep {
+  const data = nested(
+    KIND.data,
+    attribute(BRIDGE.forwardDelay, u32(0)),
+    attribute(BRIDGE.spanningTree, u32(0)),
+    attribute(BRIDGE.multicastSnooping, u8(0)),
+    attribute(BRIDGE.options, u32(NO_LINK_LOCAL_LEARNING), u32(NO_LINK_LOCAL_LEARNING)),
+  );
+  return change(
+    `set the bridge ${name} up`,
+    TYPES.make,
+    name,
+    { up: true },
+    attribute(ATTRIBUTES.address, macBytes(mac)),
+    attribute(ATTRIBUTES.mtu, u32(mtu)),
+    nested(ATTRIBUTES.kind, attribute(KIND.name, text('bridge')), data),
+  );
+}
+
+/** Bytes. */
+export function setMtu(name: string, mtu: number): KernelStep {
+  return change(
+    `set the MTU of the interface ${name} to ${mtu}`,
+    TYPES.change,
+    name,
+    {},
+    attribute(ATTRIBUTES.mtu, u32(mtu)),
+  );
 }
 
 /** The interface that {@link findLink} found; undefined if `replies` tell of none. */
@@ -170,6 +224,15 @@ export function readLinks(replies: Uint8Array): Map<string, LinkPlace> {
       return [[name, { index, kind: readText(kind), master: readU32(attributes.get(ATTRIBUTES.master)) }]];
     }),
   );
+}
+
+function changePort(what: string, name: string, ...data: readonly Uint8Array[]): KernelStep {
+  const kind = nested(
+    ATTRIBUTES.kind,
+    attribute(KIND.portKind, text('bridge')),
+    nested(KIND.portData, ...data),
+  );
+  return change(what, TYPES.make, name, {}, kind);
 }
 
 function change(

@@ -1,7 +1,11 @@
 import { formatCidr, networkOf } from '../../core/address.ts';
 import type { Cidr } from '../../core/address.ts';
+import { constants } from 'node:os';
 import type { HostCommands } from './commands.ts';
 import { nftRows } from './firewall-chains.ts';
+import { KernelError } from './kernel.ts';
+import type { KernelPort } from './kernel.ts';
+import { ACKNOWLEDGED, attribute, message, parseMessages, text, u32 } from './netlink-message.ts';
 import { GUARD_CHAIN, guardRules } from './port-guard.ts';
 import { CommandError } from './run.ts';
 
@@ -30,12 +34,31 @@ export async function hasRuleset(host: HostCommands): Promise<boolean> {
   }
 }
 
+/** Numbers of linux/netfilter.h and linux/netfilter/nf_tables.h. */
+const FAMILIES = [1, 7];
+const ASK_TABLE = (10 << 8) | 1;
+const TABLE_TOLD = 10 << 8;
+const TABLE_NAME = 1;
+
 /** Whether a table of ours is there; as if it were, where that cannot be told. */
-export async function hasTables(host: HostCommands): Promise<boolean> {
-  return host.run('nft', ['list', 'tables']).then(
-    (tables) => /^table \w+ weave-ts$/m.test(tables),
-    () => true,
-  );
+export async function hasTables(kernel: KernelPort, netns: string | undefined): Promise<boolean> {
+  const steps = FAMILIES.map((family) => ({
+    what: 'look for the tables of a former run',
+    kind: 'netfilter' as const,
+    request: message(
+      ASK_TABLE,
+      ACKNOWLEDGED,
+      u32(0).fill(family, 0, 1),
+      attribute(TABLE_NAME, text('weave-ts')),
+    ),
+    tolerated: constants.errno.ENOENT,
+  }));
+  try {
+    return parseMessages(await kernel.run(netns, steps)).some(({ type }) => type === TABLE_TOLD);
+  } catch (error) {
+    if (error instanceof KernelError) return true;
+    throw error;
+  }
 }
 
 /** Whoever asks for the status does not wait for a firewall that does not answer. */

@@ -113,8 +113,6 @@ export class PortGuards {
   readonly #host: HostCommands;
   readonly #kernel: KernelPort;
   #guards: ReadonlyMap<string, PortGuard> = new Map();
-  /** What the kernel has of former runs stays until it is known what they were. */
-  #adopted = false;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(host: HostCommands, kernel: KernelPort) {
@@ -124,16 +122,6 @@ export class PortGuards {
 
   has(hostInterface: string): boolean {
     return this.#guards.has(hostInterface);
-  }
-
-  /** The guards of former runs, all at once, beside those that were added since; whatever else there is goes. */
-  adopt(guards: readonly PortGuard[]): Promise<void> {
-    return this.#inOrder(async () => {
-      const all = new Map(guards.map((guard) => [guard.hostInterface, guard]));
-      for (const [port, guard] of this.#guards) all.set(port, guard);
-      await this.#replace(all);
-      this.#adopted = true;
-    });
   }
 
   add(guard: PortGuard): Promise<void> {
@@ -154,12 +142,15 @@ export class PortGuards {
     });
   }
 
-  /** Gives the kernel these rules and with them, in one transaction, all guards: whoever flushed the one took the other. */
-  apply(rules: string): Promise<void> {
+  /**
+   * Gives the kernel these rules and with them, in one transaction, all guards: whoever flushed the one took the other.
+   * `guards`: all there are to be from now on, as the run before left them.
+   */
+  apply(rules: string, guards?: readonly PortGuard[]): Promise<void> {
     return this.#inOrder(async () => {
-      const guards = [...this.#guards.values()];
-      const text = this.#adopted ? guardsText(guards) : guards.map(addText).join('');
-      await this.#host.run('nft', ['-f', '-'], { input: rules + text });
+      const all =
+        guards === undefined ? this.#guards : new Map(guards.map((guard) => [guard.hostInterface, guard]));
+      await this.#give(rules, all);
     });
   }
 
@@ -181,13 +172,12 @@ export class PortGuards {
       this.#guards = after;
     } catch (error) {
       if (!(error instanceof KernelError) || error.code !== 'ENOENT') throw error;
-      await this.#replace(after);
+      await this.#give(guardRules(), after);
     }
   }
 
-  /** Rules and guards anew, in one transaction. */
-  async #replace(guards: ReadonlyMap<string, PortGuard>): Promise<void> {
-    await this.#host.run('nft', ['-f', '-'], { input: guardRules() + guardsText([...guards.values()]) });
+  async #give(rules: string, guards: ReadonlyMap<string, PortGuard>): Promise<void> {
+    await this.#host.run('nft', ['-f', '-'], { input: rules + guardsText([...guards.values()]) });
     this.#guards = guards;
   }
 }

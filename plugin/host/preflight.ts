@@ -4,9 +4,9 @@ import { cidrContains, cidrsOverlap, formatCidr } from '../../core/address.ts';
 import type { Cidr } from '../../core/address.ts';
 import type { HostCommands } from './commands.ts';
 import { HostError } from './host-error.ts';
-import { listAddresses, listRoutes } from './link-query.ts';
+import { readHostState } from './link-query.ts';
 import type { InterfaceAddress, Route } from './link-query.ts';
-import { CommandError } from './run.ts';
+import { findProgram } from './run.ts';
 
 /** Bits of the effective capability set (linux/capability.h). */
 const CAP_NET_ADMIN = 12n;
@@ -16,16 +16,18 @@ const TUN_DEVICE = '/dev/net/tun';
 /** Major 10, minor 200 (Documentation/admin-guide/devices.txt). */
 const TUN_DEVICE_NUMBER = (10 << 8) | 200;
 
-/** Checks that this process may and can do its work here. Throws {@link HostError} naming the remedy. */
-export async function checkHost(host: HostCommands): Promise<void> {
+/** What the daemon starts, by the packages of Debian. */
+const PROGRAMS = { ip: 'iproute2', nft: 'nftables', nsenter: 'util-linux' } as const;
+
+/** Checks that this process may and can do its work here, and starts nothing. Throws {@link HostError} naming the remedy. */
+export async function checkHost(): Promise<void> {
   const problem = capabilityProblem(await readFile('/proc/self/status', 'utf8'));
   if (problem !== undefined) throw new HostError(problem);
   await checkTunDevice();
-  await Promise.all([
-    checkProgram(host, 'ip', ['-V'], 'iproute2'),
-    checkProgram(host, 'nft', ['-v'], 'nftables'),
-    checkProgram(host, 'nsenter', ['-V'], 'util-linux'),
-  ]);
+  for (const [program, debPackage] of Object.entries(PROGRAMS)) {
+    const missing = programProblem(program, await findProgram(program), debPackage);
+    if (missing !== undefined) throw new HostError(missing);
+  }
 }
 
 /** Throws if the range is in use by the host itself; the bridge's own addresses and routes do not count. */
@@ -34,7 +36,7 @@ export async function checkRange(
   range: Cidr,
   ownInterfaces: ReadonlySet<string>,
 ): Promise<void> {
-  const [routes, addresses] = await Promise.all([listRoutes(host), listAddresses(host)]);
+  const { routes, addresses } = await readHostState(host);
   const problem = rangeProblem(range, routes, addresses, ownInterfaces);
   if (problem !== undefined) throw new HostError(problem);
 }
@@ -56,7 +58,7 @@ export async function checkClaims(
 ): Promise<void> {
   const foreign = claims.filter((claim) => claim.prefix < range.prefix || !cidrContains(range, claim.ip));
   if (foreign.length === 0) return;
-  const [routes, addresses] = await Promise.all([listRoutes(host), listAddresses(host)]);
+  const { routes, addresses } = await readHostState(host);
   for (const claim of foreign) {
     const other = collision(claim, routes, addresses, ownInterfaces);
     if (other === undefined) continue;
@@ -123,25 +125,15 @@ export function tunProblem(stats: Pick<Stats, 'isCharacterDevice' | 'rdev'>): st
   return `${TUN_DEVICE} is not the TUN device: remove it and make it with "mknod ${TUN_DEVICE} c 10 200"`;
 }
 
-async function checkProgram(
-  host: HostCommands,
+/** Why a program that we need would not start, and what to do; undefined if it is there. */
+export function programProblem(
   program: string,
-  args: string[],
+  found: 'there' | 'missing' | 'not executable',
   debPackage: string,
-): Promise<void> {
-  try {
-    await host.run(program, args);
-  } catch (error) {
-    if (!(error instanceof CommandError)) throw error;
-    throw new HostError(programProblem(error, debPackage), { cause: error });
+): string | undefined {
+  if (found === 'there') return undefined;
+  if (found === 'missing') {
+    return `the program ${program} is not installed: install the package ${debPackage}`;
   }
-}
-
-/** Why a program that we need did not start, and what to do. */
-export function programProblem(error: CommandError, debPackage: string): string {
-  const { program, errno, message } = error;
-  if (errno === 'ENOENT') return `the program ${program} is not installed: install the package ${debPackage}`;
-  if (errno === 'EACCES')
-    return `the program ${program} is not executable: chmod +x it, or reinstall ${debPackage}`;
-  return `the program ${program} does not run (${message}): reinstall the package ${debPackage}`;
+  return `the program ${program} is not executable: chmod +x it, or reinstall ${debPackage}`;
 }

@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import { access, constants } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 
 export interface RunOptions {
@@ -66,6 +68,23 @@ export function runProgram(
     child.stdin.on('error', () => undefined);
     child.stdin.end(options.input ?? '');
   });
+}
+
+/** Whether {@link runProgram} would find the program, without starting it. */
+export async function findProgram(
+  program: string,
+  path = commandEnvironment()['PATH'],
+): Promise<'there' | 'missing' | 'not executable'> {
+  let found: 'missing' | 'not executable' = 'missing';
+  for (const folder of (path ?? '').split(':')) {
+    try {
+      await access(join(folder, program), constants.X_OK);
+      return 'there';
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EACCES') found = 'not executable';
+    }
+  }
+  return found;
 }
 
 /** Collects what a child writes, and kills it when that is too much. */

@@ -27,6 +27,8 @@ export interface InterfaceAddress {
   readonly name: string;
   /** IPv4 or IPv6, without a zone. */
   readonly address: string;
+  /** The interface is up, and has a carrier. */
+  readonly running: boolean;
 }
 
 /** Why {@link Addon.tapWriteFrames} did not write a frame, in the order of its counts. */
@@ -105,12 +107,12 @@ export interface Addon {
   /** The inode number of the network namespace at `path`; undefined if there is none. */
   networkNamespace(path: string): bigint | undefined;
   /**
-   * Calls `onChange` from the event loop when the addresses of this host, those of a link alone apart, may have changed;
-   * several changes at once are one.
+   * Calls `onChange` from the event loop when the addresses of this host, those of a link alone apart, may have changed or
+   * an interface that is no port of a bridge may have; several changes at once are one.
    */
   watchAddresses(onChange: () => void): AddressWatchHandle;
   stopWatchingAddresses(watch: AddressWatchHandle): void;
-  /** Of all interfaces, up or down, but for the loopback; costs two dumps of the kernel's. */
+  /** Of all interfaces, running or not, but for the loopback; costs two dumps of the kernel's. */
   hostAddresses(): InterfaceAddress[];
 
   /** The caller keeps `arrays` alive as long as the handle. */
@@ -128,7 +130,7 @@ export interface Addon {
   /** Keeps each flow to one queue of the TAP, whichever way the other direction goes. Throws if the kernel refuses. */
   engineSteer(engine: EngineHandle): void;
   engineClose(engine: EngineHandle): void;
-  /** The functions up to engineRemoveLabel are the changes of the engine port; endpoints as in native-layout.ts. */
+  /** The functions up to engineForget are the changes of the engine port; endpoints as in native-layout.ts. */
   engineAddSession(engine: EngineHandle, session: number, send?: Uint8Array, receive?: Uint8Array): void;
   engineRemoveSession(engine: EngineHandle, session: number): void;
   engineAddKey(
@@ -147,6 +149,7 @@ export interface Addon {
   engineRemovePath(engine: EngineHandle, path: number): void;
   engineSetLabel(engine: EngineHandle, index: number, from: number, to: number, nextIndex: number): void;
   engineRemoveLabel(engine: EngineHandle, index: number): void;
+  engineForget(engine: EngineHandle): void;
   /** Number of frames that are in the arrays now. */
   engineReadFrames(engine: EngineHandle): number;
   /** The caller has put so many frames into the arrays, in place of those that were read. */

@@ -3,18 +3,35 @@ import { loadAddon, type Addon, type AddressWatchHandle } from '../engine/addon.
 
 type AddressAddon = Pick<Addon, 'hostAddresses' | 'watchAddresses' | 'stopWatchingAddresses'>;
 
-/** Where others may reach this host: the addresses of its interfaces, but for those of one link and of the mesh itself. */
-export function underlayAddresses(bridge: string, addon: AddressAddon = loadAddon()): IpAddress[] {
-  return addon
+/** The addresses of this host that are neither of one link nor of the mesh itself. */
+export interface UnderlayAddresses {
+  /** Of all interfaces. */
+  readonly configured: readonly IpAddress[];
+  /** Where others may reach this host: those of interfaces that run. Some hold addresses and are down, as kube-ipvs0. */
+  readonly running: readonly IpAddress[];
+}
+
+export function underlayAddresses(bridge: string, addon: AddressAddon = loadAddon()): UnderlayAddresses {
+  const all = addon
     .hostAddresses()
     .filter(({ name, address }) => name !== bridge && !address.startsWith('fe80:'))
-    .flatMap(({ address }) => parseIp(address) ?? []);
+    .flatMap(({ address, running }) => {
+      const ip = parseIp(address);
+      return ip === undefined ? [] : [{ ip, running }];
+    });
+  return {
+    configured: all.map(({ ip }) => ip),
+    running: all.filter(({ running }) => running).map(({ ip }) => ip),
+  };
 }
 
 export interface AddressWatchOptions {
   /** Of the mesh. */
   readonly bridge: string;
-  /** The addresses that the host has now, and those that it had before. */
+  /**
+   * Where others may reach the host now, and the addresses that were taken from it: those of an interface that is down are
+   * not, and connections that began there may outlive that.
+   */
   readonly onChange: (addresses: readonly IpAddress[], gone: readonly IpAddress[]) => void;
   readonly addon?: AddressAddon;
 }
@@ -27,7 +44,7 @@ export class AddressWatch {
   readonly #options: AddressWatchOptions;
   readonly #addon: AddressAddon;
   readonly #handle: AddressWatchHandle;
-  #known: readonly IpAddress[];
+  #known: UnderlayAddresses;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: AddressWatchOptions) {
@@ -42,7 +59,7 @@ export class AddressWatch {
 
   /** As looked at last. */
   get addresses(): readonly IpAddress[] {
-    return this.#known;
+    return this.#known.running;
   }
 
   close(): void {
@@ -54,8 +71,11 @@ export class AddressWatch {
     this.#timer = undefined;
     const before = this.#known;
     this.#known = underlayAddresses(this.#options.bridge, this.#addon);
-    const gone = without(before, this.#known);
-    if (gone.length > 0 || without(this.#known, before).length > 0) this.#options.onChange(this.#known, gone);
+    const { configured, running } = this.#known;
+    const gone = without(before.configured, configured);
+    const isOther =
+      without(before.running, running).length > 0 || without(running, before.running).length > 0;
+    if (gone.length > 0 || isOther) this.#options.onChange(running, gone);
   }
 }
 

@@ -45,6 +45,8 @@ const samples: { readonly [T in Message['type']]: Extract<Message, { type: T }> 
   heartbeat: { type: 'heartbeat' },
   bye: { type: 'bye', reason: '', sentence: '' },
   remake: { type: 'remake' },
+  spare: { type: 'spare' },
+  keep: { type: 'keep' },
 };
 
 test('every message of the control connection is listed under its number', (t) => {
@@ -81,7 +83,8 @@ test('every reason to drop something is listed, and no other', (t) => {
     ...literalsOf('router/link/link.ts', 'LinkDrop'),
     ...literalsOf('ipam/ipam-config.ts', 'IpamDrop'),
     ...wordsOf('router/data-node.ts', '', ['this.#drops.add']),
-    ...wordsOf('router/lane-node.ts', '', ['this.#drops.add', 'this.#drop']),
+    ...wordsOf('router/lane-node.ts', '', ['this.#drops.add']),
+    ...wordsOf('router/send-failures.ts', '', ['count']),
   ];
   t.deepEqual(firstColumn(tables, 'reason').sort(), unique(coded));
 });

@@ -266,6 +266,8 @@ export const neighbourMessages: readonly Uint8Array[] = [
   unicast('name-pong', fromHex(hello.uid)!),
   unicast('later', Uint8Array.of(1), peer(3)),
   { type: 'heartbeat' } as const,
+  { type: 'spare' } as const,
+  { type: 'keep' } as const,
 ].map(encodeMessage);
 
 function rootsOf(channel: string) {

@@ -3,17 +3,11 @@ import fc from 'fast-check';
 import { encodeMessage, type Message } from '../../gossip/messages.ts';
 import { pack } from '../../core/msgpack.ts';
 import { endpoint, Mesh, peerName, type SimulatedNode } from './mesh.ts';
+import { frame } from './plain-channel.ts';
 
 const SECOND = 1_000;
 
 /** A frame of the plain channel. */
-function frame(payload: Uint8Array): Uint8Array {
-  const out = new Uint8Array(4 + payload.length);
-  new DataView(out.buffer).setUint32(0, payload.length);
-  out.set(payload, 4);
-  return out;
-}
-
 const greeting = frame(new TextEncoder().encode('{"id":1,"passwords":[]}'));
 
 const hello: Message = {

@@ -25,6 +25,8 @@ const messages: Message[] = [
   { type: 'heartbeat' },
   { type: 'bye', reason: 'stopping', sentence: 'host1 is stopping' },
   { type: 'remake' },
+  { type: 'spare' },
+  { type: 'keep' },
 ];
 
 for (const message of messages) {

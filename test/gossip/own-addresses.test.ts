@@ -33,3 +33,22 @@ test('no more than eight are published', (t) => {
   t.is(addresses.list().length, 8);
   t.is(textOf(addresses)[0], '192.0.2.40:6783');
 });
+
+test('two of the places are left to where others see the host, however many it has itself', (t) => {
+  const addresses = new OwnAddresses(Array.from({ length: 12 }, (_, i) => endpoint(`10.0.0.${i + 1}`)));
+  for (let i = 1; i <= 3; i++) addresses.onSeen(endpoint(`203.0.113.${i}`));
+  const texts = textOf(addresses);
+  t.is(texts.length, 8);
+  t.deepEqual(texts.slice(5), ['10.0.0.6:6783', '203.0.113.1:6783', '203.0.113.2:6783']);
+});
+
+test('an address that does not serve any more is not published because a connection still lives that began there', (t) => {
+  const addresses = new OwnAddresses([endpoint('192.0.2.9'), endpoint('192.0.2.10')]);
+  addresses.replace([endpoint('192.0.2.10')]);
+  addresses.onSeen(endpoint('192.0.2.9'));
+  t.deepEqual(textOf(addresses), ['192.0.2.10:6783']);
+  addresses.replace([endpoint('192.0.2.9'), endpoint('192.0.2.10')]);
+  addresses.replace([endpoint('192.0.2.10')]);
+  addresses.replace([endpoint('192.0.2.9')]);
+  t.deepEqual(textOf(addresses), ['192.0.2.9:6783']);
+});

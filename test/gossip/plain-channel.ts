@@ -106,9 +106,14 @@ export class PlainChannel implements SecureChannel {
   }
 
   #frame(payload: Uint8Array): void {
-    const bytes = new Uint8Array(4 + payload.length);
-    new DataView(bytes.buffer).setUint32(0, payload.length);
-    bytes.set(payload, 4);
-    this.#effects.push({ type: 'write', bytes });
+    this.#effects.push({ type: 'write', bytes: frame(payload) });
   }
+}
+
+/** A message as it is on the stream. */
+export function frame(payload: Uint8Array): Uint8Array {
+  const out = new Uint8Array(4 + payload.length);
+  new DataView(out.buffer).setUint32(0, payload.length);
+  out.set(payload, 4);
+  return out;
 }

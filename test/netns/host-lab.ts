@@ -5,10 +5,9 @@ import { silentLog } from '../../core/log.ts';
 import type { StorePort } from '../../core/store.ts';
 import { parsePeerName } from '../../core/peer-name.ts';
 import { Attachments } from '../../plugin/host/attachments.ts';
+import { tapName } from '../../plugin/host/bridge.ts';
 import { HostCommands } from '../../plugin/host/commands.ts';
 import { HostNetwork } from '../../plugin/host/host-network.ts';
-import { ipBatch } from '../../plugin/host/ip-batch.ts';
-import type { IpCommand } from '../../plugin/host/ip-batch.ts';
 import type { KernelPort } from '../../plugin/host/kernel.ts';
 import { bridgeMac } from '../../plugin/host/mac-address.ts';
 import { runProgram } from '../../plugin/host/run.ts';
@@ -42,10 +41,10 @@ export class HostLab {
     return lab;
   }
 
-  network(options: { changeFirewall?: boolean; kernel?: KernelPort } = {}): HostNetwork {
+  network(options: { changeFirewall?: boolean; kernel?: KernelPort; bridge?: string } = {}): HostNetwork {
     const settings = {
-      bridge: 'weave',
-      tap: 'weave-tap',
+      bridge: options.bridge ?? 'weave',
+      tap: tapName(options.bridge ?? 'weave'),
       mac: bridgeMac(PEER),
       mtu: MTU,
       range: RANGE,
@@ -57,7 +56,7 @@ export class HostLab {
 
   attachments(host: HostNetwork, store: StorePort = this.store): Attachments {
     return new Attachments({
-      bridge: 'weave',
+      bridge: host.settings.bridge,
       mac: bridgeMac(PEER),
       mtu: MTU,
       defaultSubnet: RANGE,
@@ -106,8 +105,10 @@ export class HostLab {
     this.names.splice(this.names.indexOf(name), 1);
   }
 
-  ip(namespace: string, batch: readonly IpCommand[]): Promise<void> {
-    return ipBatch(new HostCommands(`/run/netns/${namespace}`), batch);
+  /** Commands of `ip`, in words, one after another. */
+  async ip(namespace: string, batch: readonly (readonly string[])[]): Promise<void> {
+    const input = batch.map((command) => `${command.join(' ')}\n`).join('');
+    await new HostCommands(`/run/netns/${namespace}`).run('ip', ['-batch', '-'], { input });
   }
 
   run(namespace: string, program: string, ...args: string[]): Promise<string> {

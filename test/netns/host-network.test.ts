@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import { preflight } from '../../plugin/host/host-network.ts';
 import { Kernel } from '../../plugin/host/kernel.ts';
 import { listAddresses, listLinks } from '../../plugin/host/link-query.ts';
+import { hasTables } from '../../plugin/host/nftables.ts';
 import { rejoin } from '../../plugin/host/port.ts';
 import { runProgram } from '../../plugin/host/run.ts';
 import { ethernet, icmp6, ipv4, ipv6, sendFrame, sendFrames } from './forged-frames.ts';
@@ -282,7 +283,7 @@ test('rules that somebody flushed come back with every guard, and do not keep po
     mac: `02:00:00:00:00:0${n}`,
     addresses: [{ family: 4, value: 0x0a200000n + BigInt(n) } as const],
   });
-  await network.adoptGuards([guard(1), guard(2)]);
+  await network.setUp({ masquerade: [], guards: [guard(1), guard(2)] });
   await flush();
   await network.unplug('vethwe1');
   t.deepEqual(await guards(), ['vethwe2']);
@@ -303,7 +304,7 @@ test('rules that somebody flushed come back with every guard, and do not keep po
   }
 });
 
-test('while nothing changes a check starts no program, and sees what does change', async (t) => {
+test('a start takes three programs, a check none while nothing changes, and sees what does', async (t) => {
   const lab = await HostLab.start(t);
   let programs = 0;
   const run = lab.commands.run.bind(lab.commands);
@@ -312,11 +313,15 @@ test('while nothing changes a check starts no program, and sees what does change
     if (program !== 'cat') programs++;
     return run(program, ...rest);
   };
-  const network = lab.network();
-  await network.setUp();
   await lab.ip(lab.name, [['tuntap', 'add', 'dev', 'weave-tap', 'mode', 'tap']]);
-  await network.adoptTap();
+  await preflight(lab.commands, { bridge: 'weave', tap: 'weave-tap' }, RANGE);
+  const network = lab.network();
   const attachments = lab.attachments(network);
+  await network.setUp(attachments.restored());
+  await network.adoptTap();
+  t.is(programs, 3, 'what the host has, our rules, and the chains of others');
+  await attachments.readopt();
+  t.is(programs, 4, 'and ports that nobody knows');
   await attachments.attach({ target: await lab.container(), addresses: [] });
   const check = async () => {
     programs = 0;
@@ -359,7 +364,7 @@ test('a daemon in its own namespace, entered from outside, does the same', async
     const host = new HostCommands();
     const names = { bridge: 'weave', tap: 'weave-tap' };
     const range = { ip: { family: 4, value: 0x0a200000n }, prefix: 12 };
-    const mtu = defaultBridgeMtu(await preflight(host, names, range), names, undefined);
+    const mtu = defaultBridgeMtu(await preflight(host, names, range), [names], undefined);
     const network = new HostNetwork(host,
       { ...names, mac: '7a:00:00:00:00:01', mtu, range, controlPort: 6783, changeFirewall: true });
     await network.setUp();
@@ -386,13 +391,45 @@ test('clean removes attached interfaces, TAP, bridge and tables, and may be repe
   await network.adoptTap();
   const attachments = lab.attachments(network);
   await attachments.attach({ target: await lab.container(), addresses: [] });
+  t.true(await hasTables(new Kernel(), lab.commands.netns));
   await network.clean();
   await network.clean();
+  t.false(await hasTables(new Kernel(), lab.commands.netns));
   t.deepEqual(
     (await listLinks(lab.commands)).map((link) => link.name),
     ['lo'],
   );
   t.is(await lab.run(lab.name, 'nft', 'list', 'tables'), '');
+});
+
+test('of a bridge with another name the attached interfaces move over, the rest goes, unless somebody else is in it', async (t) => {
+  const lab = await HostLab.start(t);
+  const first = lab.network();
+  await first.setUp();
+  const attachments = lab.attachments(first);
+  await attachments.expose([], true);
+  await attachments.attach({ target: await lab.container(), addresses: [] });
+  await lab.ip(lab.name, [
+    ['tuntap', 'add', 'dev', 'weave-tap', 'mode', 'tap'],
+    ['tuntap', 'add', 'dev', 'foreign', 'mode', 'tap'],
+    ['link', 'set', 'dev', 'foreign', 'master', 'weave'],
+  ]);
+  const former = { bridge: 'weave', tap: 'weave-tap' };
+  await t.throwsAsync(preflight(lab.commands, { bridge: 'other', tap: 'other-tap' }, RANGE));
+  await preflight(lab.commands, { bridge: 'other', tap: 'other-tap' }, RANGE, [former]);
+  const second = lab.network({ bridge: 'other' });
+  const again = lab.attachments(second);
+  await second.setUp(again.restored());
+  const { addresses } = again.restored();
+  t.deepEqual(await second.replace(former, addresses), { moved: 1, kept: true });
+  await again.readopt();
+  t.true(await lab.pings(lab.name, '10.32.0.2'));
+  t.notRegex(await lab.run(lab.name, 'ip', 'address', 'show', 'dev', 'weave'), /10\.32/);
+  await lab.ip(lab.name, [['link', 'delete', 'dev', 'foreign']]);
+  t.deepEqual(await second.replace(former, addresses), { moved: 0, kept: false });
+  t.is(await second.replace(former, addresses), undefined);
+  const names = (await listLinks(lab.commands)).map(({ name }) => name.replace(/^vethwe.*/, 'port'));
+  t.deepEqual(names.sort(), ['lo', 'other', 'port']);
 });
 
 test('a restarted daemon takes up bridge, exposure and attachments, and mends a lost bridge', async (t) => {

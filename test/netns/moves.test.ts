@@ -31,6 +31,17 @@ async function readdress(host: LabHost, address: string): Promise<void> {
   await must(['ip', '-n', host.netns, '-batch', '-'], { input: batch.join('\n') + '\n' });
 }
 
+/** A bridge that is up without a carrier, as Docker's is where no container runs: nobody reaches its address. */
+async function addIdleBridge({ netns }: LabHost): Promise<void> {
+  const batch = [
+    'link add idle type bridge',
+    'addr add 172.17.0.1/16 dev idle',
+    'link add port up master idle type veth peer far',
+    'link set idle up',
+  ];
+  await must(['ip', '-n', netns, '-batch', '-'], { input: batch.join('\n') + '\n' });
+}
+
 interface Entry {
   readonly nickname: string;
   readonly addresses: readonly string[];
@@ -65,6 +76,7 @@ test('a host gets another address: traffic goes on, its peers drop the old one, 
   const flags = ['--ipalloc-init', 'consensus=4'];
   await first.launch(flags, { env });
   await second.launch([...flags, first.address], { env });
+  await addIdleBridge(mover);
   await mover.launch([...flags, first.address], { env });
   const names = await launchWithNames(late, made, [...flags, 'second.example']);
   await until('a name that does not resolve is told', 10_000, async () => {
@@ -98,6 +110,11 @@ test('a host gets another address: traffic goes on, its peers drop the old one, 
   await until('the late host has a link to the new address', 20_000, async () => {
     const { links } = (await late.status()).router;
     return links.some(({ address, state }) => address === '192.0.2.103:6783' && state === 'up');
+  });
+
+  await must(['ip', '-n', mover.netns, 'link', 'set', 'far', 'up']);
+  await until('the bridge that runs now is published, too', CONTROL_LIMIT, async () => {
+    return (await publishedBy(mover, first)).join() === '192.0.2.103:6783,172.17.0.1:6783';
   });
 });
 

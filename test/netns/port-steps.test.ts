@@ -209,7 +209,9 @@ for (const [command, act] of [
       while (!whole && course.left >= 0) await setTimeout(2);
       // What was under way beside the step at which it ended ends by itself.
       if (!whole) await setTimeout(50);
-      const next = lab.attachments(lab.network({ kernel }));
+      const network = lab.network({ kernel });
+      const next = lab.attachments(network);
+      await network.setUp(next.restored());
       await next.readopt();
       // What lost its interface is released half a minute later, as its container may only be restarting.
       lab.now += 31_000;

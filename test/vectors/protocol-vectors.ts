@@ -445,6 +445,8 @@ function gossipVectors(): Vector {
     { type: 'heartbeat' },
     { type: 'bye', reason: 'stopped', sentence: 'the node was stopped' },
     { type: 'remake' },
+    { type: 'spare' },
+    { type: 'keep' },
   ];
   return {
     entry: hexadecimal(entry),

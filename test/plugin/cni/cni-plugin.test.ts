@@ -718,8 +718,8 @@ test('a restart guards the ports of pods again', async (t) => {
   const bench = new CniBench();
   await bench.call('ADD');
   await bench.attachments.attach({ target: '/run/netns/two', addresses: [] });
-  await bench.attachments.readopt();
-  t.deepEqual(bench.host.guarded, [bench.host.plans[0]!.hostInterface]);
+  const guarded = bench.attachments.restored().guards.map(({ hostInterface }) => hostInterface);
+  t.deepEqual(guarded, [bench.host.plans[0]!.hostInterface]);
 });
 
 test('a lease for another plugin is given whatever the MTU of its interface and whether that is there already', async (t) => {

@@ -4,7 +4,6 @@ import type { StoreChange, StorePort } from '../../../core/store.ts';
 import { HostError } from '../../../plugin/host/host-error.ts';
 import type { AddressPort, Exposure, HostPort } from '../../../plugin/host/host-port.ts';
 import type { Namespace } from '../../../plugin/host/namespace.ts';
-import type { PortGuard } from '../../../plugin/host/port-guard.ts';
 import type { PortPlan } from '../../../plugin/host/port.ts';
 
 export function cidr(text: string): Cidr {
@@ -100,7 +99,6 @@ export class FakeHost implements HostPort {
   /** Host end -> addresses of the inner end. */
   readonly plugged = new Map<string, string[]>();
   readonly plans: PortPlan[] = [];
-  guarded: string[] = [];
   exposure: Exposure | undefined;
   failNext: string | undefined;
   /** Why no port can be made. */
@@ -145,11 +143,6 @@ export class FakeHost implements HostPort {
   }
 
   announce(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  adoptGuards(guards: readonly PortGuard[]): Promise<void> {
-    this.guarded = guards.map(({ hostInterface }) => hostInterface);
     return Promise.resolve();
   }
 

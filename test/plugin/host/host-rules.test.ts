@@ -56,7 +56,7 @@ function isWhole(text: string): boolean {
 test('whoever puts flushed rules back puts the guards of all ports back with them', async (t) => {
   const nft = new Nft();
   const network = networkOn(nft);
-  await network.adoptGuards([GUARD]);
+  await network.setUp({ masquerade: [], guards: [GUARD] });
   for (const mend of [() => network.expose(NOTHING), () => network.repair()]) {
     nft.flushed = true;
     nft.failing = true;
@@ -69,14 +69,12 @@ test('whoever puts flushed rules back puts the guards of all ports back with the
   }
 });
 
-test('a start masquerades what the run before it did, and leaves the guards of its ports alone until it knows them', async (t) => {
+test('a start masquerades what the run before it did, and guards its ports and no others, in one transaction', async (t) => {
   const nft = new Nft();
-  const network = networkOn(nft);
-  await network.expose(NOTHING);
-  t.notRegex(nft.applied.at(-1)!, /flush set/);
-  await network.setUp([cidr('10.32.0.1/12')]).catch(() => undefined);
-  t.regex(nft.applied.at(-1)!, /ip saddr \{ 10\.32\.0\.0\/12 \} .* masquerade fully-random/);
-  await network.adoptGuards([GUARD]);
-  await network.expose(NOTHING);
-  t.regex(nft.applied.at(-1)!, /flush set bridge weave-ts guarded/);
+  await networkOn(nft).setUp({ masquerade: [cidr('10.32.0.1/12')], guards: [GUARD] });
+  const [text = '', ...more] = nft.applied;
+  t.deepEqual(more, []);
+  t.regex(text, /ip saddr \{ 10\.32\.0\.0\/12 \} .* masquerade fully-random/);
+  t.regex(text, /flush set bridge weave-ts guarded/);
+  t.true(isWhole(text));
 });

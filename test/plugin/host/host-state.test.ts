@@ -1,6 +1,7 @@
 import test from 'ava';
 import { parseIp } from '../../../core/address.ts';
 import { parsePeerName } from '../../../core/peer-name.ts';
+import { recordBridges, recordedBridges } from '../../../plugin/host/bridge-record.ts';
 import { isInterfaceName, tapName } from '../../../plugin/host/bridge.ts';
 import type { Link, Route } from '../../../plugin/host/link-query.ts';
 import { attachmentMac, bridgeMac, concatMacs, hostInterfaceName } from '../../../plugin/host/mac-address.ts';
@@ -11,7 +12,6 @@ import {
   rangeProblem,
   tunProblem,
 } from '../../../plugin/host/preflight.ts';
-import { CommandError } from '../../../plugin/host/run.ts';
 import { gsoMaxSize, underlayMtu } from '../../../plugin/host/underlay-mtu.ts';
 import { cidr } from './host-fakes.ts';
 
@@ -88,15 +88,13 @@ test('a file that is not the TUN device is told from it', (t) => {
   t.regex(tunProblem(device(false, 0x0ac8)) ?? '', /is not the TUN device/);
 });
 
-for (const [errno, sentence] of [
-  ['ENOENT', 'the program nft is not installed: install the package nftables'],
-  ['EACCES', 'the program nft is not executable: chmod +x it, or reinstall nftables'],
-  [undefined, 'the program nft does not run (nft: exit code 1): reinstall the package nftables'],
-] as const) {
-  test(`a program that fails with ${errno ?? 'an exit code'}: ${sentence}`, (t) => {
-    t.is(programProblem(new CommandError('nft', 'exit code 1', { errno }), 'nftables'), sentence);
-  });
-}
+test('a program that would not start is told by name with its package, without starting it', (t) => {
+  t.is(programProblem('nft', 'there', 'nftables'), undefined);
+  const missing = 'the program nft is not installed: install the package nftables';
+  t.is(programProblem('nft', 'missing', 'nftables'), missing);
+  const refused = 'the program nft is not executable: chmod +x it, or reinstall nftables';
+  t.is(programProblem('nft', 'not executable', 'nftables'), refused);
+});
 
 const link = (name: string, mtu: number, extra: Partial<Link> = {}): Link => ({
   name,
@@ -155,6 +153,18 @@ test('MACs are unicast, locally administered, stable, and differ between hosts, 
     Buffer.from(concatMacs(['02:00:00:00:00:02', '02:00:00:00:00:01'])).toString('hex'),
     '020000000001020000000002',
   );
+});
+
+test('bridges are remembered in order; what is no list of names is not believed', (t) => {
+  const stored = (...names: string[]) => {
+    const { key, value } = recordBridges(names);
+    return new Map([[key, value!]]);
+  };
+  t.deepEqual(recordedBridges(stored('weave', 'other')), ['weave', 'other']);
+  t.deepEqual(recordedBridges(stored()), []);
+  t.deepEqual(recordedBridges(stored('we/ave', 'other')), ['other']);
+  t.is(recordedBridges(new Map()), undefined);
+  t.is(recordedBridges(new Map([[recordBridges([]).key, Uint8Array.of(1)]])), undefined);
 });
 
 test('interface names keep to the limits of the kernel', (t) => {

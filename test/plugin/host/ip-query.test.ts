@@ -1,7 +1,6 @@
 import test from 'ava';
 import { formatCidr } from '../../../core/address.ts';
-import { explainBatchFailure, formatBatch } from '../../../plugin/host/ip-batch.ts';
-import { parseAddresses, parseLinks, parseRoutes } from '../../../plugin/host/link-query.ts';
+import { parseAddresses, parseHostState, parseLinks, parseRoutes } from '../../../plugin/host/link-query.ts';
 
 test('links are read with what the bridge code needs, and rows without the essentials are passed over', (t) => {
   const json = JSON.stringify([
@@ -89,21 +88,25 @@ test('routes have a network, a type and perhaps an interface', (t) => {
   t.is(formatCidr(parseRoutes('[{"dst":"default","dev":"eth0"}]', 6)[0]!.destination), '::/0');
 });
 
-test('a batch is one command per line, and words that its reader would take apart are a bug', (t) => {
-  t.is(formatBatch([['link', 'show'], ['route']]), 'link show\nroute\n');
-  for (const word of ['two words', '', 'a"b', "a'b", 'a\\b', '#x', 'new\nline']) {
-    t.throws(() => formatBatch([['link', word]]), { message: /not one word/ });
+test('addresses and routes of a host come from one program, and there may be no routes', (t) => {
+  const eth0 = {
+    ifname: 'eth0',
+    ifindex: 2,
+    mtu: 1500,
+    addr_info: [{ local: '192.0.2.1', prefixlen: 24 }],
+  };
+  const links = JSON.stringify([{ ifname: 'lo', ifindex: 1, mtu: 65536, addr_info: [] }, eth0]);
+  const routes = JSON.stringify([{ dst: 'default', dev: 'eth0' }]);
+  for (const rest of ['', '\n', '[]\n', `${routes}\n`]) {
+    const state = parseHostState(`${links}\n${rest}`);
+    t.deepEqual(
+      state.links.map(({ name }) => name),
+      ['lo', 'eth0'],
+    );
+    t.deepEqual(
+      state.addresses.map(({ cidr }) => formatCidr(cidr)),
+      ['192.0.2.1/24'],
+    );
+    t.is(state.routes.length, rest.includes('default') ? 1 : 0);
   }
-});
-
-test('a failed batch names the line that failed and the reason of the kernel', (t) => {
-  const batch = [
-    ['link', 'show'],
-    ['link', 'add', 'x'],
-  ];
-  const error = explainBatchFailure(batch, 'RTNETLINK answers: File exists\nCommand failed -:2\n');
-  t.like(error, { failedAt: 1, reason: 'File exists', message: 'ip link add x: File exists' });
-  t.is(explainBatchFailure(batch, 'Error: No such device.\nCommand failed -:1')?.reason, 'No such device.');
-  t.is(explainBatchFailure(batch, 'Command failed -:7'), undefined);
-  t.is(explainBatchFailure(batch, 'out of memory'), undefined);
 });

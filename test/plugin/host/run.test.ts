@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
 import { KeyedQueue } from '../../../plugin/host/keyed-queue.ts';
-import { CommandError, runProgram } from '../../../plugin/host/run.ts';
+import { CommandError, findProgram, runProgram } from '../../../plugin/host/run.ts';
 
 test('a program gets its words as they are and its input, and gives its output', async (t) => {
   t.is(await runProgram('printf', ['%s|', '$(id)', 'a b', '*']), '$(id)|a b|*|');
@@ -23,6 +26,17 @@ test('a failure carries the exit code and the first line that was said', async (
 test('a program that is not there is told by name', async (t) => {
   const error = await t.throwsAsync(runProgram('wt-no-such-program', []), { instanceOf: CommandError });
   t.like(error, { errno: 'ENOENT', message: 'wt-no-such-program: no such program' });
+});
+
+test('whether a program would start is seen without starting it: the first folder that has it counts', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'wt-path-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, 'inert'), '', { mode: 0o644 });
+  t.is(await findProgram('inert', `/nowhere:${folder}`), 'not executable');
+  t.is(await findProgram('inert', '/nowhere'), 'missing');
+  writeFileSync(join(folder, 'able'), '', { mode: 0o755 });
+  t.is(await findProgram('able', `/nowhere:${folder}`), 'there');
+  t.is(await findProgram('sh'), 'there');
 });
 
 test('where no descriptors are left a program is refused, and the process goes on', async (t) => {

@@ -16,8 +16,8 @@ class PlayedHost {
 
   static listOf(texts: readonly string[]): InterfaceAddress[] {
     return texts.map((text) => {
-      const [name = '', address = ''] = text.split(' ');
-      return { name, address };
+      const [name = '', address = '', state] = text.split(' ');
+      return { name, address, running: state !== 'down' };
     });
   }
 
@@ -42,7 +42,23 @@ class PlayedHost {
 
 test('addresses of one link and those of the bridge are no place to be reached at', (t) => {
   const host = new PlayedHost('eth0 192.0.2.1', 'eth0 fe80::1', 'weave 10.32.0.1', 'eth1 2001:db8::1');
-  t.deepEqual(underlayAddresses('weave', host).map(formatIp), ['192.0.2.1', '2001:db8::1']);
+  t.deepEqual(underlayAddresses('weave', host).running.map(formatIp), ['192.0.2.1', '2001:db8::1']);
+});
+
+test('nobody is reached at an interface that is down, but what began there may outlive that', async (t) => {
+  const host = new PlayedHost('eth0 192.0.2.1', 'docker0 172.17.0.1 down', 'kube-ipvs0 10.96.0.1 down');
+  const seen: string[] = [];
+  const onChange = (addresses: readonly IpAddress[], gone: readonly IpAddress[]) => {
+    seen.push(`${addresses.map(formatIp).join(' ')}, gone: ${gone.map(formatIp).join(' ')}`);
+  };
+  const watch = new AddressWatch({ bridge: 'weave', addon: host, onChange });
+  t.deepEqual(watch.addresses.map(formatIp), ['192.0.2.1']);
+  host.set('eth0 192.0.2.1 down', 'docker0 172.17.0.1', 'kube-ipvs0 10.96.0.1 down');
+  while (seen.length === 0) await setTimeout(20);
+  host.set('eth0 192.0.2.1', 'kube-ipvs0 10.96.0.1 down');
+  while (seen.length === 1) await setTimeout(20);
+  t.deepEqual(seen, ['172.17.0.1, gone: ', '192.0.2.1, gone: 172.17.0.1']);
+  watch.close();
 });
 
 test('an address that is taken away and another that is given soon after are one change', async (t) => {
