@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { MalformedDelta, type Channel } from '../../gossip/channel.ts';
+import { MalformedDelta } from '../../gossip/channel.ts';
 import { deltasOf } from '../../gossip/pending.ts';
 import { decodeDelta, encodeBody } from '../../gossip/topology-codec.ts';
 import { encodeDelta } from '../../gossip/topology-delta.ts';
