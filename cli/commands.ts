@@ -2,13 +2,13 @@ import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { AttachmentRow, AttachResult, PeerRef, RotateResult } from '../router/api/daemon.ts';
 import type { StatusDocument } from '../router/status.ts';
-import { answers, callApi } from '../router/api/client.ts';
+import { answers, callApi, NoDaemon } from '../router/api/client.ts';
 import { BadValue, UsageError } from './exit.ts';
 import { counted, table } from './render.ts';
 import type { Call, JsonFlag, Terminal } from './terminal.ts';
 import { json } from './terminal.ts';
 import { isStatusPart, overviewText, STATUS_PARTS } from './status-text.ts';
-import { peerValue } from './settings.ts';
+import { DEFAULT_STATE_DIR, pathValue, peerValue } from './settings.ts';
 import { addSpaceCommands } from './space-commands.ts';
 
 /** Adds every command that is one call of the daemon's API. */
@@ -77,10 +77,21 @@ function addMeshCommands(program: Command, terminal: Terminal, call: Call): void
   program
     .command('stop')
     .description('stop the daemon; interfaces and attached namespaces stay, so that a restart finds them')
-    .option('--clean', 'remove bridge, TAP, host rules and attached interfaces too')
-    .addHelpText('after', '\nExamples:\n  weave-ts stop\n  weave-ts stop --clean')
-    .action(async (flags: { clean?: boolean }) => {
-      await call('POST', '/stop', { clean: flags.clean ?? false });
+    .option(
+      '--clean',
+      'remove bridge, TAP, host rules and attached interfaces too, also if no daemon runs any more',
+    )
+    .option('--state-dir <dir>', 'where the daemon kept its state, if none runs any more', DEFAULT_STATE_DIR)
+    .addHelpText('after', STOP_HELP)
+    .action(async (flags: { clean?: boolean; stateDir: string }) => {
+      try {
+        await call('POST', '/stop', { clean: flags.clean ?? false });
+      } catch (error) {
+        if (!(error instanceof NoDaemon) || flags.clean !== true) throw error;
+        // Every other command starts without loading the store.
+        const { cleanUp } = await import('./clean-up.ts');
+        terminal.note(await cleanUp(pathValue('--state-dir', flags.stateDir), terminal.socket()));
+      }
       await untilGone(terminal.socket());
     });
   program
@@ -101,6 +112,13 @@ function addMeshCommands(program: Command, terminal: Terminal, call: Call): void
       await call('POST', '/forget', { peers: peers.map(peerValue) });
     });
 }
+
+const STOP_HELP = `
+Addresses, name and key stay in the state directory: the next launch goes on with them.
+
+Examples:
+  weave-ts stop
+  weave-ts stop --clean`;
 
 function addKeyCommands(program: Command, terminal: Terminal, call: Call): void {
   program

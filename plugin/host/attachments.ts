@@ -197,8 +197,10 @@ export class Attachments {
 
   /** As it is recorded. */
   restored(): Restored {
+    const { masquerade = [], addresses = [] } = this.#records.get(EXPOSE_ID) ?? {};
     return {
-      masquerade: this.#records.get(EXPOSE_ID)?.masquerade ?? [],
+      masquerade,
+      addresses,
       guards: this.#records.all().flatMap(guardOf),
     };
   }

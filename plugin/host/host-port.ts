@@ -40,6 +40,8 @@ export interface HostPort {
 export interface Restored {
   /** The host's own addresses whose subnets are masqueraded. */
   readonly masquerade: readonly Cidr[];
+  /** All of the host's own addresses. */
+  readonly addresses: readonly Cidr[];
   /** Of ports that are to be guarded; all others go. */
   readonly guards: readonly PortGuard[];
 }

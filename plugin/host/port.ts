@@ -8,6 +8,7 @@ import { HostError, InterfaceExists } from './host-error.ts';
 import { KernelError, setting } from './kernel.ts';
 import type { KernelPort, KernelStep } from './kernel.ts';
 import { listLinks } from './link-query.ts';
+import type { Link } from './link-query.ts';
 import {
   findLink,
   makePair,
@@ -124,11 +125,14 @@ export async function removeAddresses(
   }
 }
 
+/** Whether it is one that {@link plug} made. */
+export function isHostEnd({ kind, name }: Pick<Link, 'kind' | 'name'>): boolean {
+  return kind === 'veth' && name.startsWith(HOST_INTERFACE_PREFIX);
+}
+
 /** The host ends that exist, each with the bridge that it is a port of. */
 export async function listPorts(host: HostCommands): Promise<Map<string, string | undefined>> {
-  const links = (await listLinks(host)).filter(
-    (link) => link.kind === 'veth' && link.name.startsWith(HOST_INTERFACE_PREFIX),
-  );
+  const links = (await listLinks(host)).filter(isHostEnd);
   return new Map(links.map((link) => [link.name, link.master]));
 }
 
