@@ -131,6 +131,25 @@ scene('relayed datagrams alone call for nobody, and are reported', async (t, net
   t.like(seenB.events, [{ type: 'label-used', index: 1, datagrams: 3, bytes: 3 * 65 }]);
 });
 
+scene('events are asked for before there is no room for more of them', async (t, net) => {
+  const { b, outsider, stranger, seenB } = net;
+  const [together, labels] = [50, 1_000];
+  b.engine.configure([
+    { type: 'path', path: 1, to: outsider.endpoint, sendIndex: 0 },
+    { type: 'path', path: 2, to: stranger.endpoint, sendIndex: 0 },
+  ]);
+  for (let at = 0; at < labels; at += together) {
+    for (let index = at; index < at + together; index++) {
+      b.engine.configure([{ type: 'label', index, from: 1, to: 2, nextIndex: 2 }]);
+      outsider.send(b.endpoint, Uint8Array.of(1, 0, 0, 0, index & 255, index >> 8, ...new Uint8Array(60)));
+    }
+    await received(t, stranger, together);
+  }
+  t.true(b.readyCalls() > 0);
+  seenB.pump();
+  t.is(seenB.events.length, labels);
+});
+
 scene(
   'what is relayed and refused is counted as if it carried a frame',
   async (t, { b, outsider, seenB }) => {
