@@ -6,7 +6,7 @@ import type { SetDigest } from '../core/bucket-digest.ts';
  */
 export interface Channel<News = unknown> {
   /**
-   * Merges a delta from `from` (a neighbour, as text for reports only).
+   * Merges a delta from `from`, the name of a neighbour.
    * Returns what was new, to be passed on, or undefined if nothing was.
    * Throws {@link MalformedDelta} on bytes that are not of its schema; nothing is merged then.
    */
@@ -19,6 +19,10 @@ export interface Channel<News = unknown> {
   join(news: readonly News[]): News;
   /** The delta that carries `news`; undefined if they have become void. */
   encode(news: News): Uint8Array | undefined;
+  /** `news` without what neighbour `to` has by what came from it since {@link passedOn}; itself if it has nothing of it. */
+  lackedBy?(to: string, news: News): News;
+  /** All that waited for neighbour `to` has been sent, or is not to be. */
+  passedOn?(to: string): void;
   /** False: so much that it has to be parted before it is encoded. */
   fits?(news: News): boolean;
   /** News that together have the effect of these, where their delta is too long for one message; none = they are one. */

@@ -70,6 +70,7 @@ export class Channels {
   removeNeighbour(name: PeerName): void {
     this.#neighbours.delete(name);
     this.#pending.delete(name);
+    this.#passedOn(name);
   }
 
   /** Queues news of ours, or such as came from neighbour `from`, for the next {@link flush}. */
@@ -89,10 +90,11 @@ export class Channels {
       const neighbour = this.#neighbours.get(peer)!;
       if (!neighbour.isWritable) continue;
       for (const [name, waiting] of this.#pending.get(peer)!.take()) {
-        for (const message of encoder.encode(name, this.#channels.get(name), waiting)) {
+        for (const message of encoder.encode(name, this.#channels.get(name), waiting, peer)) {
           neighbour.send(message, now);
         }
       }
+      this.#passedOn(peer);
     }
   }
 
@@ -132,6 +134,10 @@ export class Channels {
   /** A copy of a delta that we cannot merge but have not passed on yet. */
   #relayed(name: string, delta: Uint8Array, now: Millis): Uint8Array | undefined {
     return this.#foreign.isNew(name, delta, now) ? Uint8Array.from(delta) : undefined;
+  }
+
+  #passedOn(to: PeerName): void {
+    for (const channel of this.#channels.values()) channel.passedOn?.(to);
   }
 
   #onRoot(from: PeerName, { channel: name, root }: ChannelRoot, now: Millis): void {

@@ -45,26 +45,50 @@ export class Pending {
   }
 }
 
-/** Encodes what is pending as messages, once for all neighbours that wait for the same. */
+/** Encodes what is pending as messages, once for all neighbours that wait for the same and have nothing of it yet. */
 export class PendingEncoder {
   readonly #memo = new Map<string, readonly Uint8Array[]>();
 
-  /** Gossip messages that carry `waiting`. */
+  /** Gossip messages that carry to neighbour `to` what it lacks of `waiting`. */
   encode(
     name: string,
     channel: Channel | undefined,
     waiting: readonly NumberedNews[],
+    to: string,
   ): readonly Uint8Array[] {
+    const lacked = lackedBy(to, channel, waiting);
+    if (lacked !== waiting) return messagesOf(name, channel, lacked);
     const key = `${name} ${waiting.map(({ id }) => id).join()}`;
     const known = this.#memo.get(key);
     if (known !== undefined) return known;
-    const deltas = channel === undefined ? foreignDeltas(waiting) : joinedDeltas(channel, waiting);
-    const messages = deltas
-      .filter((delta) => delta.length <= MAX_DELTA)
-      .map((delta) => encodeMessage({ type: 'gossip', channel: name, delta }));
+    const messages = messagesOf(name, channel, waiting);
     this.#memo.set(key, messages);
     return messages;
   }
+}
+
+function lackedBy(
+  to: string,
+  channel: Channel | undefined,
+  waiting: readonly NumberedNews[],
+): readonly NumberedNews[] {
+  if (channel?.lackedBy === undefined) return waiting;
+  const lacked = waiting.map((each) => {
+    const news = channel.lackedBy!(to, each.news);
+    return news === each.news ? each : { ...each, news };
+  });
+  return lacked.every((each, i) => each === waiting[i]) ? waiting : lacked;
+}
+
+function messagesOf(
+  name: string,
+  channel: Channel | undefined,
+  waiting: readonly NumberedNews[],
+): readonly Uint8Array[] {
+  const deltas = channel === undefined ? foreignDeltas(waiting) : joinedDeltas(channel, waiting);
+  return deltas
+    .filter((delta) => delta.length <= MAX_DELTA)
+    .map((delta) => encodeMessage({ type: 'gossip', channel: name, delta }));
 }
 
 /** One delta where all news joined fit a message, or can be parted. */

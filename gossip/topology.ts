@@ -58,6 +58,8 @@ export class Topology implements Channel<readonly PeerName[]> {
   readonly #unreachableSince = new Map<PeerName, Millis>();
   /** Entries not yet passed on, with the neighbour that they came from. */
   readonly #fresh = new Map<PeerName, string | undefined>();
+  /** What each neighbour sent that is no older than ours, since all that waited for it went out. */
+  readonly #had = new Map<string, Set<EncodedEntry>>();
   readonly #changed = new Set<PeerName>();
   readonly #gone: TopologyEntry[] = [];
   #overtakes: Millis[] = [];
@@ -102,10 +104,13 @@ export class Topology implements Channel<readonly PeerName[]> {
 
   /** Merges what a neighbour sent. Nothing is returned: what was new waits for {@link takeFresh}. */
   merge(delta: Uint8Array, now: Millis, from: string): undefined {
-    const wire = decodeDelta(delta);
-    const newer = wire
-      .filter((row) => this.#isNewer(row))
-      .map((row) => row.decode(this.#entries.get(row.name)));
+    const newer: EncodedEntry[] = [];
+    for (const row of decodeDelta(delta)) {
+      const known = this.#entries.get(row.name);
+      const order = known === undefined ? 1 : compareStamps(row, known.entry);
+      if (order > 0) newer.push(row.decode(known));
+      else if (order === 0) this.#noteHad(from, known!);
+    }
     for (const encoded of newer) {
       if (encoded.entry.name === this.#self) this.#overtake(encoded.entry, now);
       else if (this.#isNewer(encoded.entry)) this.#accept(encoded, now, from);
@@ -206,6 +211,17 @@ export class Topology implements Channel<readonly PeerName[]> {
     return reachable.length === 0 ? undefined : this.#encode(reachable);
   }
 
+  lackedBy(to: string, names: readonly PeerName[]): readonly PeerName[] {
+    const had = this.#had.get(to);
+    if (had === undefined) return names;
+    const rest = names.filter((name) => !had.has(this.#entries.get(name)!));
+    return rest.length === names.length ? names : rest;
+  }
+
+  passedOn(to: string): void {
+    this.#had.delete(to);
+  }
+
   /** A table of names has its bounds, whatever our entries' writers say. */
   fits(names: readonly PeerName[]): boolean {
     const sum = names.reduce((total, name) => total + 1 + (this.entry(name)?.neighbours.length ?? 0), 0);
@@ -231,6 +247,7 @@ export class Topology implements Channel<readonly PeerName[]> {
     const { name } = entry;
     if (!this.#entries.has(name) && this.#entries.size >= MAX_PEERS) return;
     this.#store(encoded);
+    this.#noteHad(from, encoded);
     this.#changed.add(name);
     this.#fresh.set(name, from);
     if (this.#digest.has(name)) this.#digest.set(name, stampBytes(entry));
@@ -240,6 +257,12 @@ export class Topology implements Channel<readonly PeerName[]> {
   #noteUnreachable(name: PeerName, now: Millis): void {
     this.#unreachableSince.delete(name);
     this.#unreachableSince.set(name, now);
+  }
+
+  #noteHad(from: string, encoded: EncodedEntry): void {
+    const had = this.#had.get(from);
+    if (had === undefined) this.#had.set(from, new Set([encoded]));
+    else had.add(encoded);
   }
 
   /** Someone tells of us what we did not say: an earlier run, or another process under our name. */

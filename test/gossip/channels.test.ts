@@ -170,3 +170,30 @@ test('news that together are too long for one message leave in several', (t) => 
   channels.flush(0);
   t.is(new Set(neighbour.gossip().flatMap((text) => text.split('\n'))).size, 200);
 });
+
+test('what a neighbour sent itself while news waited is not sent to it, and to the others all of it', (t) => {
+  const { channels, neighbours } = setUp(3);
+  const had = new Map<string, string>();
+  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+  const channel = Object.assign(new LastWriterChannel(), {
+    lackedBy: (to: string, news: Uint8Array) => {
+      const lines = text(news).split('\n');
+      const rest = lines.filter((line) => line !== had.get(to));
+      return rest.length === lines.length ? news : new TextEncoder().encode(rest.join('\n'));
+    },
+    passedOn: (to: string) => void had.delete(to),
+  });
+  channels.register('test', channel);
+  const both = () => new TextEncoder().encode('a=1\nb=2');
+  channels.publish('test', both());
+  had.set(neighbours[1]!.name, 'a=1');
+  channels.flush(0);
+  t.deepEqual(
+    neighbours.map((neighbour) => neighbour.gossip()),
+    [['a=1\nb=2'], ['b=2'], ['a=1\nb=2']],
+  );
+  t.deepEqual([...had], [], 'all that waited went out');
+  had.set(neighbours[2]!.name, 'b=2');
+  channels.removeNeighbour(neighbours[2]!.name);
+  t.deepEqual([...had], [], 'nothing is remembered of one that is gone');
+});

@@ -296,6 +296,22 @@ test('entries that name more peers than the table of a delta holds are sent in s
   t.is(deltas.flatMap((each) => decodeDelta(each)).length, peers.length + 1);
 });
 
+test('a neighbour lacks what it has not sent itself in the version that is known here', (t) => {
+  const topology = new Topology(entry(1));
+  const [one, two, three] = [1, 2, 3].map(peerName) as [PeerName, PeerName, PeerName];
+  topology.merge(delta(entry(2, { version: 2 }), entry(3)), 0, 'x');
+  topology.merge(delta(entry(2, { version: 2 }), entry(3, { version: 2 })), 0, 'y');
+  topology.merge(delta(entry(2)), 0, 'z');
+  const all = [one, two, three];
+  t.deepEqual(topology.lackedBy('x', all), [one, three], 'there is a later one of the third');
+  t.deepEqual(topology.lackedBy('y', all), [one]);
+  t.is(topology.lackedBy('z', all), all, 'what it sent was older');
+  t.is(topology.lackedBy('w', all), all);
+  topology.passedOn('y');
+  t.is(topology.lackedBy('y', all), all);
+  t.deepEqual(topology.lackedBy('x', all), [one, three]);
+});
+
 test('our own entry gets a new version only when something differs', (t) => {
   const topology = new Topology(entry(1));
   t.false(topology.updateSelf({ bridgeMtu: 1_388, neighbours: [] }));
