@@ -99,6 +99,33 @@ test('beyond the limit the peer that was not seen for longest gives way, and nev
   t.is(pins.check('d' as PeerName, key(3), 300 * DAY), 'full', 'all that are left are there');
 });
 
+test('a peer that is back keeps its pin, however long ago it left', (t) => {
+  const pins = new Pins();
+  pins.check(ALICE, key(1), 0);
+  pins.onGone(ALICE, 0);
+  pins.check(ALICE, key(1), DAY);
+  invent(pins, MAX - 1, 2 * DAY);
+  t.is(pins.check(BOB, key(2), 31 * DAY), 'full');
+  t.is(pins.check(BOB, key(2), 32 * DAY), 'pinned');
+  t.deepEqual(pins.get(ALICE), key(1));
+});
+
+test('after a restart, too, the peer that was not seen for longest gives way, whichever was pinned first', (t) => {
+  let pins = new Pins();
+  for (const [name, gone] of [
+    [ALICE, 5 * DAY],
+    [BOB, 0],
+  ] as const) {
+    pins.check(name, key(1), 0);
+    pins.onGone(name, gone);
+  }
+  invent(pins, MAX - 2, 6 * DAY);
+  pins = Pins.decode(pins.encode(7 * DAY), 7 * DAY)!;
+  t.is(pins.check('c' as PeerName, key(2), 30 * DAY), 'pinned');
+  t.is(pins.get(BOB), undefined);
+  t.deepEqual(pins.get(ALICE), key(1));
+});
+
 test('how long a peer was not seen goes on after a restart, and ends with the next sight of it', (t) => {
   let pins = new Pins();
   pins.check(ALICE, key(1), 0);
