@@ -189,9 +189,12 @@ function addAttachCommands(program: Command, terminal: Terminal, call: Call): vo
     .argument('<target>', 'namespace path, `ip netns` name or pid')
     .argument('[addr...]', ADDRESS_HELP)
     .option('--interface <name>', "the interface's name inside the namespace; ethwe by default")
-    .option('--default-route', 'route everything through the mesh')
+    .option('--default-route', 'a default route through this host, which is exposed for it if need be')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  weave-ts attach web\n  weave-ts attach 4711 net:10.40.0.0/16')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  weave-ts attach web\n  weave-ts attach web --default-route\n  weave-ts attach 4711 net:10.40.0.0/16',
+    )
     .action(
       async (
         target: string,
@@ -235,7 +238,7 @@ function addExposeCommands(program: Command, terminal: Terminal, call: Call): vo
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  weave-ts expose\n  weave-ts expose net:10.40.0.0/16 --without-masquerade',
+      '\nIP forwarding of this host is turned on if it was off; a note tells so.\n\nExamples:\n  weave-ts expose\n  weave-ts expose net:10.40.0.0/16 --without-masquerade',
     )
     .action(async (addresses: string[], flags: JsonFlag & { withoutMasquerade?: boolean }) => {
       const body = { addresses, masquerade: flags.withoutMasquerade !== true };
@@ -246,12 +249,19 @@ function addExposeCommands(program: Command, terminal: Terminal, call: Call): vo
     .description("take this host's addresses off the mesh")
     .argument('[addr...]', 'only these addresses')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  weave-ts hide\n  weave-ts hide 10.32.0.1/12')
+    .addHelpText('after', HIDE_HELP)
     .action(async (addresses: string[], flags: JsonFlag) => {
       const answer = (await call('POST', '/hide', { addresses })) as { addresses: string[] };
       terminal.out(flags.json === true ? json(answer) : lines(answer.addresses));
     });
 }
+
+const HIDE_HELP = `
+Routes of attached namespaces through these addresses go too, and come back with the next expose.
+
+Examples:
+  weave-ts hide
+  weave-ts hide 10.32.0.1/12`;
 
 const ID_HELP = 'whatever names the holder, up to 256 characters';
 

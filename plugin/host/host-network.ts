@@ -1,3 +1,4 @@
+import { equalIp } from '../../core/address.ts';
 import type { Cidr, IpAddress } from '../../core/address.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import { adoptTap, asBridge, ensureBridge, isInterfaceName } from './bridge.ts';
@@ -18,8 +19,8 @@ import type { LinkPlace } from './link-requests.ts';
 import { openNamespace } from './namespace.ts';
 import type { Namespace } from './namespace.ts';
 import { hasRuleset, readCounters, rulesetText } from './nftables.ts';
-import { announce, extend, listPorts, plug, rejoin, removeAddresses, unplug } from './port.ts';
-import type { HostPlace, PortPlan } from './port.ts';
+import { announce, changeRoutes, extend, listPorts, plug, rejoin, removeAddresses, unplug } from './port.ts';
+import type { GatewayRoute, HostPlace, PortPlan } from './port.ts';
 import { isGuarded, PortGuards } from './port-guard.ts';
 import type { PortGuard } from './port-guard.ts';
 import { checkClaims, checkHost, checkRange, rangeProblem } from './preflight.ts';
@@ -177,6 +178,27 @@ export class HostNetwork implements HostPort {
 
   removeAddresses(namespace: Namespace, interfaceName: string, addresses: readonly Cidr[]): Promise<void> {
     return removeAddresses(this.#kernel, namespace.path, interfaceName, addresses);
+  }
+
+  async routesThrough(
+    namespace: Namespace,
+    interfaceName: string,
+    gateways: readonly IpAddress[],
+  ): Promise<GatewayRoute[]> {
+    const routes = await listRoutes(this.#host.inside(namespace.path));
+    return routes.flatMap(({ interface: name, destination, via }) => {
+      if (name !== interfaceName || via === undefined) return [];
+      return gateways.some((gateway) => equalIp(gateway, via)) ? [{ destination, via }] : [];
+    });
+  }
+
+  changeRoutes(
+    namespace: Namespace,
+    verb: 'remove' | 'set',
+    interfaceName: string,
+    routes: readonly GatewayRoute[],
+  ): Promise<void> {
+    return changeRoutes(this.#kernel, namespace.path, verb, interfaceName, routes);
   }
 
   async ports(): Promise<ReadonlySet<string>> {

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { cidrContains, formatCidr } from '../../core/address.ts';
 import type { Cidr, IpAddress } from '../../core/address.ts';
-import { addAddress, addRoute, removeAddress } from './address-requests.ts';
+import { addAddress, addRoute, addRouteUnlessTaken, removeAddress, removeRoute } from './address-requests.ts';
 import type { NamedLink } from './address-requests.ts';
 import type { HostCommands } from './commands.ts';
 import { HostError, InterfaceExists } from './host-error.ts';
@@ -119,6 +119,32 @@ export async function removeAddresses(
     await kernel.run(
       netns,
       addresses.map((cidr) => removeAddress({ name, index }, cidr)),
+    );
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+/** A route through an address. */
+export interface GatewayRoute {
+  readonly destination: Cidr;
+  readonly via: IpAddress;
+}
+
+/** Removes or sets routes of an interface, which may be gone. What is so already is no failure. */
+export async function changeRoutes(
+  kernel: KernelPort,
+  netns: string,
+  verb: 'remove' | 'set',
+  name: string,
+  routes: readonly GatewayRoute[],
+): Promise<void> {
+  const step = verb === 'remove' ? removeRoute : addRouteUnlessTaken;
+  try {
+    const { index } = await stateOf(kernel, netns, name);
+    await kernel.run(
+      netns,
+      routes.map(({ destination, via }) => step({ name, index }, destination, via)),
     );
   } catch (error) {
     if (!isGone(error)) throw error;

@@ -31,8 +31,8 @@ export function makePrivateDirectory(path: string): void {
   const others = othersWho(mode, uid);
   if (others === undefined) return;
   throw new Error(
-    `the directory ${path} is not safe for keys, as ${others} may put files there: ` +
-      `chown it to this user and chmod 700 it, or choose another place`,
+    `the directory ${path} is not safe for keys, as ${others} may put files there: choose one of its own, ` +
+      'or, if nobody else uses it, chown it to this user and chmod 700 it',
   );
 }
 

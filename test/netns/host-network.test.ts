@@ -111,8 +111,11 @@ test('expose gives the host an address and lets attached namespaces out behind i
   t.true(await lab.pings(name, '192.0.2.2'));
   t.deepEqual(await attachments.hide([]), ['10.32.0.1/12']);
   t.deepEqual(await attachments.hide([]), []);
-  t.false(await lab.pings(lab.name, '10.32.0.2'));
+  t.is(await lab.run(name, 'ip', 'route', 'show', 'default'), '');
   t.deepEqual(lab.held(), ['10.32.0.2/12']);
+  await attachments.expose([], true);
+  t.regex(await lab.run(name, 'ip', 'route', 'show', 'default'), /via 10\.32\.0\.1 dev ethwe/);
+  t.true(await lab.pings(name, '192.0.2.2'));
 });
 
 for (const [tool, legacy] of [

@@ -45,5 +45,5 @@ test('a directory for keys is made private; one that is there is refused if othe
   chmodSync(path, 0o700);
   if (process.geteuid?.() !== 0) return;
   chownSync(path, 4_711, 4_711);
-  t.throws(() => makePrivateDirectory(path), { message: /as the user 4711 may put files there: chown it/ });
+  t.throws(() => makePrivateDirectory(path), { message: /as the user 4711 may put files there: choose one/ });
 });
