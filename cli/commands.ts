@@ -2,13 +2,13 @@ import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { AttachmentRow, AttachResult, PeerRef, RotateResult } from '../router/api/daemon.ts';
 import type { StatusDocument } from '../router/status.ts';
-import { answers, callApi } from '../router/api/client.ts';
+import { answers, callApi, NoDaemon } from '../router/api/client.ts';
 import { BadValue, UsageError } from './exit.ts';
 import { counted, table } from './render.ts';
 import type { Call, JsonFlag, Terminal } from './terminal.ts';
 import { json } from './terminal.ts';
 import { isStatusPart, overviewText, STATUS_PARTS } from './status-text.ts';
-import { peerValue } from './settings.ts';
+import { DEFAULT_STATE_DIR, pathValue, peerValue } from './settings.ts';
 import { addSpaceCommands } from './space-commands.ts';
 
 /** Adds every command that is one call of the daemon's API. */
@@ -77,10 +77,21 @@ function addMeshCommands(program: Command, terminal: Terminal, call: Call): void
   program
     .command('stop')
     .description('stop the daemon; interfaces and attached namespaces stay, so that a restart finds them')
-    .option('--clean', 'remove bridge, TAP, host rules and attached interfaces too')
-    .addHelpText('after', '\nExamples:\n  weave-ts stop\n  weave-ts stop --clean')
-    .action(async (flags: { clean?: boolean }) => {
-      await call('POST', '/stop', { clean: flags.clean ?? false });
+    .option(
+      '--clean',
+      'remove bridge, TAP, host rules and attached interfaces too, also if no daemon runs any more',
+    )
+    .option('--state-dir <dir>', 'where the daemon kept its state, if none runs any more', DEFAULT_STATE_DIR)
+    .addHelpText('after', STOP_HELP)
+    .action(async (flags: { clean?: boolean; stateDir: string }) => {
+      try {
+        await call('POST', '/stop', { clean: flags.clean ?? false });
+      } catch (error) {
+        if (!(error instanceof NoDaemon) || flags.clean !== true) throw error;
+        // Every other command starts without loading the store.
+        const { cleanUp } = await import('./clean-up.ts');
+        terminal.note(await cleanUp(pathValue('--state-dir', flags.stateDir), terminal.socket()));
+      }
       await untilGone(terminal.socket());
     });
   program
@@ -101,6 +112,13 @@ function addMeshCommands(program: Command, terminal: Terminal, call: Call): void
       await call('POST', '/forget', { peers: peers.map(peerValue) });
     });
 }
+
+const STOP_HELP = `
+Addresses, name and key stay in the state directory: the next launch goes on with them.
+
+Examples:
+  weave-ts stop
+  weave-ts stop --clean`;
 
 function addKeyCommands(program: Command, terminal: Terminal, call: Call): void {
   program
@@ -171,9 +189,12 @@ function addAttachCommands(program: Command, terminal: Terminal, call: Call): vo
     .argument('<target>', 'namespace path, `ip netns` name or pid')
     .argument('[addr...]', ADDRESS_HELP)
     .option('--interface <name>', "the interface's name inside the namespace; ethwe by default")
-    .option('--default-route', 'route everything through the mesh')
+    .option('--default-route', 'a default route through this host, which is exposed for it if need be')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  weave-ts attach web\n  weave-ts attach 4711 net:10.40.0.0/16')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  weave-ts attach web\n  weave-ts attach web --default-route\n  weave-ts attach 4711 net:10.40.0.0/16',
+    )
     .action(
       async (
         target: string,
@@ -217,7 +238,7 @@ function addExposeCommands(program: Command, terminal: Terminal, call: Call): vo
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  weave-ts expose\n  weave-ts expose net:10.40.0.0/16 --without-masquerade',
+      '\nIP forwarding of this host is turned on if it was off; a note tells so.\n\nExamples:\n  weave-ts expose\n  weave-ts expose net:10.40.0.0/16 --without-masquerade',
     )
     .action(async (addresses: string[], flags: JsonFlag & { withoutMasquerade?: boolean }) => {
       const body = { addresses, masquerade: flags.withoutMasquerade !== true };
@@ -228,12 +249,19 @@ function addExposeCommands(program: Command, terminal: Terminal, call: Call): vo
     .description("take this host's addresses off the mesh")
     .argument('[addr...]', 'only these addresses')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  weave-ts hide\n  weave-ts hide 10.32.0.1/12')
+    .addHelpText('after', HIDE_HELP)
     .action(async (addresses: string[], flags: JsonFlag) => {
       const answer = (await call('POST', '/hide', { addresses })) as { addresses: string[] };
       terminal.out(flags.json === true ? json(answer) : lines(answer.addresses));
     });
 }
+
+const HIDE_HELP = `
+Routes of attached namespaces through these addresses go too, and come back with the next expose.
+
+Examples:
+  weave-ts hide
+  weave-ts hide 10.32.0.1/12`;
 
 const ID_HELP = 'whatever names the holder, up to 256 characters';
 

@@ -4,8 +4,9 @@ import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { systemReason } from '../core/system-error.ts';
 import { checkHost } from '../plugin/host/preflight.ts';
-import { makeDirectory } from '../router/api/make-directory.ts';
+import { makePrivateDirectory } from '../router/api/make-directory.ts';
 import { BadValue } from './exit.ts';
 import { filesBeside } from './daemon-files.ts';
 import type { LaunchSettings } from './settings.ts';
@@ -29,8 +30,8 @@ export type DaemonReport = { readonly ready: string } | { readonly failed: strin
 export async function startDetached(settings: LaunchSettings, passwords: readonly string[]): Promise<string> {
   await checkHost();
   const files = filesBeside(settings.socket);
-  makeDirectory(dirname(settings.socket), 0o700);
-  const log = openSync(files.log, 'a', 0o600);
+  makePrivateDirectory(dirname(settings.socket));
+  const log = openLog(files.log);
   const child = spawn(process.execPath, [fileURLToPath(new URL('daemon-process.js', import.meta.url))], {
     detached: true,
     stdio: ['pipe', log, log, 'pipe'],
@@ -48,6 +49,16 @@ export async function startDetached(settings: LaunchSettings, passwords: readonl
   if (report === undefined) throw new BadValue(`the daemon ended before it was ready: see ${files.log}`);
   if ('failed' in report) throw new BadValue(report.failed);
   return report.ready;
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, 'a', 0o600);
+  } catch (error) {
+    throw new BadValue(
+      `cannot write the log ${path}: ${systemReason(error)}; mend that, or choose another --socket`,
+    );
+  }
 }
 
 /** Rejects, if it does not start, with one sentence. */

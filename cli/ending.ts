@@ -14,7 +14,7 @@ export class Ending {
   refuseClean(): void {
     if (this.#begun === undefined || this.#begun.clean) return;
     throw new BadValue(
-      'the daemon is stopping already, and leaves what it made: when it has ended, launch it and stop --clean again',
+      'the daemon is stopping already, and leaves what it made: stop --clean again when it has ended',
     );
   }
 }

@@ -2,6 +2,7 @@ import { parseIp } from '../core/address.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { IpamSettings } from '../ipam/settings.ts';
 import { tapName } from '../plugin/host/bridge.ts';
+import type { BridgeNames } from '../plugin/host/bridge.ts';
 import { HostCommands } from '../plugin/host/commands.ts';
 import { Kernel } from '../plugin/host/kernel.ts';
 import { defaultBridgeMtu, HostNetwork, preflight } from '../plugin/host/host-network.ts';
@@ -16,22 +17,26 @@ export interface HostPlan {
   /** Nothing of a former run is there: whatever appears is ours to remove if the start fails. */
   readonly isFresh: boolean;
   readonly hasTap: boolean;
+  /** What runs before this one set up under other names, and may have left. */
+  readonly former: readonly BridgeNames[];
 }
 
-/** Checks the host and decides MTU and names. Throws a sentence naming what is missing or collides. */
+/** Checks the host and decides MTU and names; `recorded` = the bridges of runs before. Throws a sentence naming what is missing or collides. */
 export async function planHost(
   settings: LaunchSettings,
   name: PeerName,
   ipam: IpamSettings,
+  recorded: readonly string[],
 ): Promise<HostPlan> {
   const commands = new HostCommands();
-  const names = { bridge: settings.bridge, tap: tapName(settings.bridge) };
-  const state = await preflight(commands, names, ipam.range.network);
+  const names = namesOf(settings.bridge);
+  const former = recorded.filter((bridge) => bridge !== settings.bridge).map(namesOf);
+  const state = await preflight(commands, names, ipam.range.network, former);
   const listen = settings.host === undefined ? undefined : parseIp(settings.host);
   const network = new HostNetwork(commands, {
     ...names,
     mac: bridgeMac(name),
-    mtu: settings.mtu ?? defaultBridgeMtu(state, names, listen),
+    mtu: settings.mtu ?? defaultBridgeMtu(state, [names, ...former], listen),
     range: ipam.range.network,
     controlPort: settings.port,
     changeFirewall: settings.hostFirewall,
@@ -40,7 +45,12 @@ export async function planHost(
     network,
     isFresh: isFresh(state, settings.bridge, await hasTables(new Kernel(), commands.netns)),
     hasTap: state.links.some(({ name: found }) => found === names.tap),
+    former,
   };
+}
+
+function namesOf(bridge: string): BridgeNames {
+  return { bridge, tap: tapName(bridge) };
 }
 
 /** Of another bridge name's daemon the ports and tables would be there without the bridge, and are not ours to remove. */

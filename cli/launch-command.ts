@@ -5,7 +5,7 @@ import type { Terminal } from './terminal.ts';
 import { startDetached } from './detached.ts';
 import { laneWarning } from './lane-kernels.ts';
 import { readPasswords } from './passwords.ts';
-import { checkSettings, type LaunchFlags } from './settings.ts';
+import { checkSettings, DEFAULT_STATE_DIR, type LaunchFlags } from './settings.ts';
 
 interface AllFlags extends LaunchFlags {
   readonly passwordFile?: string;
@@ -30,7 +30,7 @@ const FLAGS: readonly (readonly [flag: string, help: string, standard?: string |
   ['--conn-limit <n>', 'most control connections, 0 = no limit', '0'],
   ['--mtu <bytes>', "MTU of the bridge; by default the underlay's less 112"],
   ['--bridge <name>', 'name of the bridge', 'weave'],
-  ['--state-dir <dir>', 'where the daemon keeps its state', '/var/lib/weave-ts'],
+  ['--state-dir <dir>', 'where the daemon keeps its state', DEFAULT_STATE_DIR],
   ['--engine <engine>', 'auto, native or portable', 'auto'],
   [
     '--workers <n>',

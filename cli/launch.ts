@@ -2,7 +2,7 @@ import { randomFillSync } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { checkSocketPath, createApi, listenOnSocket, type ApiServer } from '../router/api/server.ts';
-import { formatIp, type Endpoint, type IpAddress } from '../core/address.ts';
+import { formatIp, type Cidr, type Endpoint, type IpAddress } from '../core/address.ts';
 import { secretRoom } from '../core/bytes.ts';
 import type { Log } from '../core/log.ts';
 import type { RandomSource } from '../core/random.ts';
@@ -10,6 +10,8 @@ import { damagedStore } from '../ipam/lmdb-store.ts';
 import { DamagedState } from '../ipam/stored-state.ts';
 import type { StorePort } from '../core/store.ts';
 import { Attachments } from '../plugin/host/attachments.ts';
+import { recordBridges, recordedBridges } from '../plugin/host/bridge-record.ts';
+import type { BridgeNames } from '../plugin/host/bridge.ts';
 import { messageOf } from '../plugin/host/host-error.ts';
 import type { HostNetwork } from '../plugin/host/host-network.ts';
 import type { RotateResult } from '../router/api/daemon.ts';
@@ -75,7 +77,8 @@ export async function runDaemon(
     undo.push(() => state.close());
     const primitives = await loadSodium();
     const prepared = prepareNode(settings, passwords, state.store, { primitives, random });
-    const host = await planHost(settings, prepared.identity.name, prepared.ipam);
+    const recorded = recordedBridges(prepared.deps.stored) ?? [];
+    const host = await planHost(settings, prepared.identity.name, prepared.ipam, recorded);
     const namespace = await claimNamespace();
     undo.push(() => namespace.close());
     if (host.isFresh) undo.push(() => host.network.clean());
@@ -131,6 +134,8 @@ class DaemonProcess {
   #api: ApiServer | undefined;
   /** Settles once what was attached in a former run is taken up. */
   #readopted: Promise<void> | undefined;
+  /** The bridges that are recorded. */
+  #recorded: readonly string[] | undefined;
   readonly #ending = new Ending();
   /** Ends the start that is under way with a failure. */
   #failStart: ((error: Error) => void) | undefined;
@@ -141,6 +146,7 @@ class DaemonProcess {
     this.#host = host;
     this.#store = store;
     this.#log = log;
+    this.#recorded = recordedBridges(prepared.deps.stored);
   }
 
   /** Rejects with what broke meanwhile, once nothing of the start is under way that would make anew what is undone. */
@@ -158,7 +164,8 @@ class DaemonProcess {
   }
 
   async #start(hangUps: HangUps): Promise<void> {
-    const { network } = this.#host;
+    const { network, former } = this.#host;
+    await this.#recordBridges(network.settings, ...former);
     const data = await this.#startData();
     const node = this.#makeNode();
     const loop = new ControlLoop(node, this.#store, data, this.#log, {
@@ -171,8 +178,10 @@ class DaemonProcess {
     await loop.start(this.#prepared.listen, this.#settings.port);
     const addresses = new NodeAddresses(node, loop, this.#requests);
     const attachments = this.#makeAttachments(network, addresses, data);
-    await network.setUp(attachments.restored());
+    const restored = attachments.restored();
+    await network.setUp(restored);
     await network.adoptTap();
+    await this.#replaceFormer(restored.addresses);
     for (const problem of network.problems()) this.#log.log('warn', problem);
     const tapLosses = new TapLosses(network.settings.tap);
     const daemon = new RunningDaemon(node, loop, this.#requests, addresses, attachments, {
@@ -236,6 +245,38 @@ class DaemonProcess {
     );
     this.#data = data;
     return data;
+  }
+
+  /** Before anything of them is made and after it is removed, so that what is there is always recorded. */
+  async #recordBridges(...names: readonly BridgeNames[]): Promise<void> {
+    const bridges = names.map(({ bridge }) => bridge);
+    if (bridges.join() === this.#recorded?.join()) return;
+    await this.#store.commit([recordBridges(bridges)]);
+    this.#recorded = bridges;
+  }
+
+  /** What cannot be removed stays recorded for the next start. */
+  async #replaceFormer(addresses: readonly Cidr[]): Promise<void> {
+    const { network, former } = this.#host;
+    if (former.length === 0) return;
+    try {
+      for (const names of former) {
+        const replaced = await network.replace(names, addresses);
+        if (replaced === undefined) continue;
+        const { bridge } = network.settings;
+        const what = replaced.kept
+          ? 'the bridge of the run before has ports of others and stays: remove it if nobody needs it'
+          : 'the bridge of the run before is removed';
+        this.#log.log(replaced.kept ? 'warn' : 'info', what, {
+          former: names.bridge,
+          bridge,
+          moved: replaced.moved,
+        });
+      }
+      await this.#recordBridges(network.settings);
+    } catch (error) {
+      this.#report('what the run before set up under another name could not be removed', error);
+    }
   }
 
   #makeNode(): ControlNode {
@@ -343,7 +384,7 @@ class DaemonProcess {
     const problem = clean ? await ended : undefined;
     if (problem !== undefined) {
       const what = `the daemon stops, but not all that it made could be removed (${problem})`;
-      throw new BadValue(`${what}: launch it and stop --clean again`);
+      throw new BadValue(`${what}: stop --clean again`);
     }
   }
 
@@ -369,11 +410,19 @@ class DaemonProcess {
   async #endAll(clean: boolean): Promise<void> {
     try {
       await this.#closeParts();
-      if (clean) await this.#cni?.uninstall();
-      if (clean) await this.#host.network.clean();
+      if (clean) await this.#clean();
     } finally {
       await this.onEnd();
     }
+  }
+
+  async #clean(): Promise<void> {
+    await this.#cni?.uninstall();
+    await this.#host.network.clean();
+    // A disk that is full is no reason not to be clean.
+    await this.#recordBridges().catch((error: unknown) =>
+      this.#report('what is left is not recorded', error),
+    );
   }
 
   /** The API goes last: once it does not answer, the next daemon finds ports, interfaces and state free. */

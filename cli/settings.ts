@@ -8,6 +8,7 @@ import { MOST_LANES } from '../router/wire/lanes.ts';
 import { BadValue } from './exit.ts';
 
 export const DEFAULT_SOCKET = '/run/weave-ts/api.sock';
+export const DEFAULT_STATE_DIR = '/var/lib/weave-ts';
 
 /** The flags of `launch` as commander hands them over. */
 export interface LaunchFlags {

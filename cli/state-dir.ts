@@ -2,8 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { join } from 'node:path';
 import type { StorePort } from '../core/store.ts';
+import { systemReason } from '../core/system-error.ts';
 import { openLmdbStore } from '../ipam/lmdb-store.ts';
-import { makeDirectory } from '../router/api/make-directory.ts';
+import { makePrivateDirectory } from '../router/api/make-directory.ts';
 import { loadAddon } from '../router/engine/addon.ts';
 import { BadValue } from './exit.ts';
 
@@ -15,15 +16,11 @@ export interface State {
 const LOCK_PATIENCE_MS = 10_000;
 const LOCK_RETRY_MS = 100;
 
-/** Opens the state directory for this process alone; waits 10 s for another to leave it, then names that one. */
-export async function openState(directory: string): Promise<State> {
-  try {
-    makeDirectory(directory, 0o700);
-  } catch (error) {
-    throw new BadValue(`cannot make the state directory ${directory}: ${(error as Error).message}`);
-  }
+/** Opens the state directory for this process alone; waits so long for another to leave it, then names that one. */
+export async function openState(directory: string, patienceMs = LOCK_PATIENCE_MS): Promise<State> {
+  makePrivateDirectory(directory);
   const addon = loadAddon();
-  const lock = await acquire(join(directory, 'lock'));
+  const lock = await acquire(join(directory, 'lock'), patienceMs);
   try {
     const store = openLmdbStore(directory);
     return {
@@ -39,20 +36,28 @@ export async function openState(directory: string): Promise<State> {
   }
 }
 
-async function acquire(path: string): Promise<number> {
-  const addon = loadAddon();
+async function acquire(path: string, patienceMs: number): Promise<number> {
   for (let waited = 0; ; waited += LOCK_RETRY_MS) {
-    const lock = addon.tryLock(path);
-    if (lock !== undefined) {
-      writeFileSync(path, `${process.pid}\n`);
-      return lock;
-    }
-    if (waited >= LOCK_PATIENCE_MS) {
+    const lock = tryLock(path);
+    if (lock !== undefined) return lock;
+    if (waited >= patienceMs) {
       throw new BadValue(
         `${path} is held by ${holderOf(path)}: stop that daemon, or choose another --state-dir`,
       );
     }
     await setTimeout(LOCK_RETRY_MS);
+  }
+}
+
+function tryLock(path: string): number | undefined {
+  try {
+    const lock = loadAddon().tryLock(path);
+    if (lock !== undefined) writeFileSync(path, `${process.pid}\n`);
+    return lock;
+  } catch (error) {
+    throw new BadValue(
+      `cannot write ${path}: ${systemReason(error)}; mend that, or choose another --state-dir`,
+    );
   }
 }
 

@@ -13,7 +13,7 @@ export interface SetDigest {
 interface Pair {
   readonly key: Uint8Array;
   readonly bucket: number;
-  version: Uint8Array;
+  version: Uint8Array | string;
 }
 
 /**
@@ -27,8 +27,8 @@ export class BucketDigest {
   #stale = 0xffff;
   #digest: SetDigest = { root: new Uint8Array(HASH_BYTES), buckets: new Uint8Array(BUCKETS * HASH_BYTES) };
 
-  /** `version` stands for the value: other values have other versions. */
-  set(key: string, version: Uint8Array): void {
+  /** `version` stands for the value: other values have other versions. Text stands for its UTF-8. */
+  set(key: string, version: Uint8Array | string): void {
     let pair = this.#pairs.get(key);
     if (pair === undefined) {
       pair = { key: utf8(key), bucket: bucketOf(key), version };
@@ -76,7 +76,7 @@ export class BucketDigest {
     const hash = sha512.create();
     for (const key of [...keys].sort()) {
       const pair = this.#pairs.get(key)!;
-      hash.update(pair.key).update(pair.version);
+      hash.update(pair.key).update(typeof pair.version === 'string' ? utf8(pair.version) : pair.version);
     }
     return hash.digest().subarray(0, HASH_BYTES);
   }

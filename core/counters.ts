@@ -10,6 +10,11 @@ export class Counters<Reason extends string> {
     return this.#counts.get(reason) ?? 0;
   }
 
+  /** Nothing has been counted. */
+  get empty(): boolean {
+    return this.#counts.size === 0;
+  }
+
   /** Counts from zero again. */
   clear(): void {
     this.#counts.clear();

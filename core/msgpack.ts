@@ -23,6 +23,63 @@ export function pack(value: unknown): Uint8Array {
   return new Uint8Array(packr.pack(value));
 }
 
+/** Writes MessagePack piece by piece, where some of it is there as bytes already. */
+export class PackWriter {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  /** With room for `bytes` bytes, which are to be enough. */
+  constructor(bytes: number) {
+    this.#bytes = new Uint8Array(bytes);
+  }
+
+  /** All that was written. */
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#at);
+  }
+
+  /** Of an array whose items follow. */
+  array(items: number): void {
+    if (items < 16) return this.byte(0x90 | items);
+    this.byte(items < 0x10000 ? 0xdc : 0xdd);
+    this.#integer(items, items < 0x10000 ? 2 : 4);
+  }
+
+  /** Below 2^32. */
+  unsigned(value: number): void {
+    if (value < 0x80) return this.byte(value);
+    const log = value < 0x100 ? 0 : value < 0x10000 ? 1 : 2;
+    this.byte(0xcc + log);
+    this.#integer(value, 1 << log);
+  }
+
+  blob(bytes: Uint8Array): void {
+    this.blobHeader(bytes.length);
+    this.raw(bytes);
+  }
+
+  /** Of a byte string whose `length` bytes follow. */
+  blobHeader(length: number): void {
+    const log = length < 0x100 ? 0 : length < 0x10000 ? 1 : 2;
+    this.byte(0xc4 + log);
+    this.#integer(length, 1 << log);
+  }
+
+  /** As they are. */
+  raw(bytes: Uint8Array): void {
+    this.#bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
+  }
+
+  byte(value: number): void {
+    this.#bytes[this.#at++] = value;
+  }
+
+  #integer(value: number, width: number): void {
+    for (let shift = 8 * (width - 1); shift >= 0; shift -= 8) this.byte((value >>> shift) & 255);
+  }
+}
+
 /**
  * Decodes exactly one value; undefined if the bytes are anything else. It costs time and memory in proportion to the
  * bytes: at most some 40 times as many. Text that is no UTF-8 has U+FFFD in the place of what is wrong.

@@ -19,6 +19,8 @@ export interface Channel<News = unknown> {
   join(news: readonly News[]): News;
   /** The delta that carries `news`; undefined if they have become void. */
   encode(news: News): Uint8Array | undefined;
+  /** False: so much that it has to be parted before it is encoded. */
+  fits?(news: News): boolean;
   /** News that together have the effect of these, where their delta is too long for one message; none = they are one. */
   split?(news: News): readonly News[];
 }

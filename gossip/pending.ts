@@ -91,9 +91,11 @@ function joinedDeltas(channel: Channel, waiting: readonly NumberedNews[]): reado
 
 /** What carries `news`, in as many deltas as fit one message each; none if they are void, or too long and one. */
 export function deltasOf(channel: Channel, news: unknown): readonly Uint8Array[] {
-  const delta = channel.encode(news);
-  if (delta === undefined) return [];
-  if (delta.length <= MAX_DELTA) return [delta];
+  if (channel.fits?.(news) !== false) {
+    const delta = channel.encode(news);
+    if (delta === undefined) return [];
+    if (delta.length <= MAX_DELTA) return [delta];
+  }
   return channel.split?.(news).flatMap((part) => deltasOf(channel, part)) ?? [];
 }
 

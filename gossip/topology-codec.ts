@@ -1,7 +1,7 @@
 import { ipFromBytes, ipToBytes, type Endpoint } from '../core/address.ts';
 import { equalBytes, fromHex, toHex } from '../core/bytes.ts';
 import { pack } from '../core/msgpack.ts';
-import { PEER_NAME_BYTES, readPeerName, writePeerName, type PeerName } from '../core/peer-name.ts';
+import { PEER_NAME_BYTES, readPeerName, type PeerName } from '../core/peer-name.ts';
 import { MalformedDelta } from './channel.ts';
 import { blob, decoded, flag, list, text, tuple, uint } from './checked-fields.ts';
 import {
@@ -35,15 +35,17 @@ import {
  */
 
 const MAX_ENTRIES = 16_384;
-const MAX_NAMES = 65_536;
+/** In the table of one delta. */
+export const MAX_NAMES = 65_536;
 const MAX_BODY = 8_192;
 const UID_BYTES = 8;
 const KEY_BYTES = 32;
 const GENERATION_BYTES = 8;
-const ESTABLISHED = 1;
-const DIRECT = 2;
+/** Bits of a neighbour. */
+export const ESTABLISHED = 1;
+export const DIRECT = 2;
 
-/** An entry with its encoded body, which is kept so that passing it on costs nothing. */
+/** An entry with its encoded body, which is kept so that passing it on costs nothing. Neither changes. */
 export interface EncodedEntry {
   readonly entry: TopologyEntry;
   readonly body: Uint8Array;
@@ -69,25 +71,6 @@ export function encodeBody(entry: TopologyEntry): Uint8Array {
       .sort()
       .flatMap((key) => [key, entry.info[key]]),
   ]);
-}
-
-/** Encodes entries with their stamps; the caller gives them in order of name. */
-export function encodeDelta(entries: readonly EncodedEntry[]): Uint8Array {
-  const table = new NameTable();
-  for (const { entry } of entries) {
-    table.add(entry.name);
-    for (const neighbour of entry.neighbours) table.add(neighbour.name);
-  }
-  const rows = entries.map(({ entry, body }) => [
-    table.add(entry.name),
-    entry.incarnation,
-    entry.version,
-    fromHex(entry.uid),
-    body,
-    table.indexesOf(entry.neighbours),
-    encodeFlags(entry.neighbours),
-  ]);
-  return pack([table.toBytes(), rows]);
 }
 
 /** Throws {@link MalformedDelta} unless the whole delta has the right shape. */
@@ -119,35 +102,8 @@ class NamesOnWire {
   }
 }
 
-class NameTable {
-  readonly #indexes = new Map<PeerName, number>();
-
-  add(name: PeerName): number {
-    const known = this.#indexes.get(name);
-    if (known !== undefined) return known;
-    this.#indexes.set(name, this.#indexes.size);
-    return this.#indexes.size - 1;
-  }
-
-  indexesOf(neighbours: readonly Neighbour[]): Uint8Array {
-    const width = indexWidth(this.#indexes.size);
-    const out = new Uint8Array(neighbours.length * width);
-    neighbours.forEach(({ name }, i) => {
-      const index = this.add(name);
-      out[i * width] = index & 255;
-      if (width === 2) out[i * width + 1] = index >> 8;
-    });
-    return out;
-  }
-
-  toBytes(): Uint8Array {
-    const out = new Uint8Array(this.#indexes.size * PEER_NAME_BYTES);
-    for (const [name, index] of this.#indexes) writePeerName(name, out, index * PEER_NAME_BYTES);
-    return out;
-  }
-}
-
-function indexWidth(names: number): 1 | 2 {
+/** Bytes of an index into a table of so many names. */
+export function indexWidth(names: number): 1 | 2 {
   return names <= 256 ? 1 : 2;
 }
 
@@ -201,15 +157,6 @@ function decodeInfo(pairs: readonly unknown[]): Record<string, string> {
   return Object.fromEntries(
     keys.map((key, i) => [key, text(pairs[2 * i + 1], MAX_INFO_VALUE, 'info value')]),
   );
-}
-
-function encodeFlags(neighbours: readonly Neighbour[]): Uint8Array {
-  const out = new Uint8Array(Math.ceil(neighbours.length / 4));
-  neighbours.forEach(({ established, direct }, i) => {
-    const bits = (established ? ESTABLISHED : 0) | (direct ? DIRECT : 0);
-    out[i >> 2] = out[i >> 2]! | (bits << (2 * (i & 3)));
-  });
-  return out;
 }
 
 function decodeNeighbours(indexes: Uint8Array, flags: Uint8Array, names: NamesOnWire): Neighbour[] {

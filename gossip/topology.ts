@@ -3,7 +3,8 @@ import { compareNames, type PeerName } from '../core/peer-name.ts';
 import { SECOND, type Millis } from '../core/time.ts';
 import { BucketDigest } from '../core/bucket-digest.ts';
 import type { Channel, ChannelDigest } from './channel.ts';
-import { decodeDelta, encodeBody, encodeDelta, type EncodedEntry } from './topology-codec.ts';
+import { decodeDelta, encodeBody, MAX_NAMES, type EncodedEntry } from './topology-codec.ts';
+import { encodeDelta } from './topology-delta.ts';
 import {
   compareStamps,
   MAX_INCARNATION,
@@ -203,6 +204,12 @@ export class Topology implements Channel<readonly PeerName[]> {
   encode(names: readonly PeerName[]): Uint8Array | undefined {
     const reachable = names.filter((name) => this.#digest.has(name));
     return reachable.length === 0 ? undefined : this.#encode(reachable);
+  }
+
+  /** A table of names has its bounds, whatever our entries' writers say. */
+  fits(names: readonly PeerName[]): boolean {
+    const sum = names.reduce((total, name) => total + 1 + (this.entry(name)?.neighbours.length ?? 0), 0);
+    return sum <= MAX_NAMES;
   }
 
   split(names: readonly PeerName[]): readonly (readonly PeerName[])[] {

@@ -1,8 +1,6 @@
 import { ipFromBytes, ipToBytes, parseCidr } from '../core/address.ts';
 import { fromHex } from '../core/bytes.ts';
 import { pack } from '../core/msgpack.ts';
-import type { PeerName } from '../core/peer-name.ts';
-import { PEER_NAME_BYTES, writePeerName } from '../core/peer-name.ts';
 import { printable } from '../core/text.ts';
 import { asHex, asInteger, asList, asPeerName, asText, decoded, SchemaViolation } from './closed-schema.ts';
 import type {
@@ -15,6 +13,8 @@ import type {
   RingEntry,
   VoterEntry,
 } from './entries.ts';
+import { OutcomeTable } from './outcome-table.ts';
+import { GENERATION_BYTES, MAX_OWNERS, nameBytes, packOwner, readOwners } from './owner-codec.ts';
 import { AddressRange, rangeProblem } from './range.ts';
 import type { Segment } from './ring.ts';
 import { canonical, MAX_EPOCH, MAX_SEGMENTS, MAX_VERSION, ringProblem } from './ring.ts';
@@ -28,55 +28,64 @@ import { packSpans, readSpans } from './span-codec.ts';
  *            owners = [[name 6, generation 8], ...]
  *            segments = [start, length, epoch, version, index into owners, start, ...], flat, ascending
  *   hint   [2, name 6, version, free addresses]
- *   voter  [3, range text, name 6, generation 8, version, voters, wanted, ballot | nil, [ballot, outcome] | nil]
- *            ballot = [round, proposer 6]; outcome = [cluster id 16, owners]
+ *   voter  [3, range text, name 6, generation 8, version, voters, wanted, ballot | nil,
+ *            [ballot, index into outcomes] | nil]
+ *            ballot = [round, proposer 6]
  *   member [4, name 6, generation 8, life, run 8, version, nickname, cluster id 16, conflicts]
  *            conflicts = [gap, length, gap, length, ...]
+ *   outcomes [5, outcome, ...], before the voters that refer to it
+ *            outcome = the bytes of [cluster id 16, owners]
  */
 const RING = 1;
 const HINT = 2;
 const VOTER = 3;
 const MEMBER = 4;
+const OUTCOMES = 5;
 
-export const GENERATION_BYTES = 8;
 const SEGMENT_FIELDS = 5;
 const MAX_ENTRIES = 100_000;
-const MAX_OWNERS = 10_000;
 const RUN_BYTES = 8;
 export const MAX_NICKNAME = 64;
 
 export function encodeEntries(entries: readonly Entry[]): Uint8Array {
-  return pack(entries.map(packEntry));
+  const outcomes = new OutcomeTable();
+  const items = entries.map((entry) => packEntry(entry, outcomes));
+  return pack(outcomes.packed.length === 0 ? items : [[OUTCOMES, ...outcomes.packed], ...items]);
 }
 
 /** Throws {@link SchemaViolation}; nothing of a malformed delta is returned. */
 export function decodeEntries(bytes: Uint8Array): Entry[] {
   const list = asList(decoded(bytes), 'a delta');
   if (list.length > MAX_ENTRIES) throw new SchemaViolation('too many entries');
-  return list.flatMap((item) => readEntry(asList(item, 'an entry')));
+  let outcomes: readonly Outcome[] = [];
+  return list.flatMap((value) => {
+    const item = asList(value, 'an entry');
+    if (item[0] === OUTCOMES) outcomes = item.slice(1).map(readOutcome);
+    return readEntry(item, outcomes);
+  });
 }
 
-function packEntry(entry: Entry): unknown {
+function packEntry(entry: Entry, outcomes: OutcomeTable): unknown {
   switch (entry.type) {
     case 'ring':
       return packRing(entry);
     case 'hint':
       return [HINT, nameBytes(entry.name), entry.version, entry.free];
     case 'voter':
-      return packVoter(entry);
+      return packVoter(entry, outcomes);
     case 'member':
       return packMember(entry);
   }
 }
 
-function readEntry(item: readonly unknown[]): Entry[] {
+function readEntry(item: readonly unknown[], outcomes: readonly Outcome[]): Entry[] {
   switch (item[0]) {
     case RING:
       return [readRing(item)];
     case HINT:
       return [readHint(item)];
     case VOTER:
-      return [readVoter(item)];
+      return [readVoter(item, outcomes)];
     case MEMBER:
       return [readMember(item)];
     default:
@@ -150,7 +159,7 @@ function readHint(item: readonly unknown[]): HintEntry {
   };
 }
 
-function packVoter(entry: VoterEntry): unknown {
+function packVoter(entry: VoterEntry, outcomes: OutcomeTable): unknown {
   const { accepted, promised } = entry;
   return [
     VOTER,
@@ -161,15 +170,14 @@ function packVoter(entry: VoterEntry): unknown {
     entry.voters,
     entry.wanted,
     promised === undefined ? null : packBallot(promised),
-    accepted === undefined ? null : [packBallot(accepted.ballot), packOutcome(accepted.outcome)],
+    accepted === undefined ? null : [packBallot(accepted.ballot), outcomes.indexOf(accepted.outcome)],
   ];
 }
 
-function readVoter(item: readonly unknown[]): VoterEntry {
+function readVoter(item: readonly unknown[], outcomes: readonly Outcome[]): VoterEntry {
   const range = asText(item[1], 64, 'a range');
   if (parseCidr(range) === undefined) throw new SchemaViolation('a range that is none');
   if (typeof item[6] !== 'boolean') throw new SchemaViolation('a flag that is none');
-  const accepted = item[8] === null ? undefined : asList(item[8], 'an accepted proposal');
   return {
     type: 'voter',
     range,
@@ -179,7 +187,7 @@ function readVoter(item: readonly unknown[]): VoterEntry {
     voters: asInteger(item[5], 0, MAX_OWNERS, 'a number of voters'),
     wanted: item[6],
     promised: item[7] === null ? undefined : readBallot(item[7]),
-    accepted: accepted && { ballot: readBallot(accepted[0]), outcome: readOutcome(accepted[1]) },
+    accepted: item[8] === null ? undefined : readAccepted(item[8], outcomes),
   };
 }
 
@@ -220,37 +228,14 @@ function readBallot(value: unknown): Ballot {
   return { round: asInteger(round, 1, MAX_VERSION, 'a round'), proposer: asPeerName(proposer, 'a proposer') };
 }
 
-function packOutcome(outcome: Outcome): unknown {
-  return [fromHex(outcome.clusterId), outcome.owners.map(packOwner)];
+function readAccepted(value: unknown, outcomes: readonly Outcome[]): VoterEntry['accepted'] {
+  const [ballot, index] = asList(value, 'an accepted proposal');
+  const at = asInteger(index, 0, outcomes.length - 1, 'an outcome index');
+  return { ballot: readBallot(ballot), outcome: outcomes[at]! };
 }
 
 function readOutcome(value: unknown): Outcome {
-  const [clusterId, owners] = asList(value, 'an outcome');
+  if (!(value instanceof Uint8Array)) throw new SchemaViolation('an outcome that is no bytes');
+  const [clusterId, owners] = asList(decoded(value), 'an outcome');
   return { clusterId: asHex(clusterId, CLUSTER_ID_BYTES, 'a cluster id'), owners: readOwners(owners) };
-}
-
-/** As in owners of a ring. */
-export function packOwner(owner: Owner): unknown {
-  return [nameBytes(owner.owner), fromHex(owner.generation)];
-}
-
-/** Throws {@link SchemaViolation}, as {@link readOwner} does. */
-export function readOwners(value: unknown): Owner[] {
-  const list = asList(value, 'owners');
-  if (list.length > MAX_OWNERS) throw new SchemaViolation('too many owners');
-  return list.map(readOwner);
-}
-
-export function readOwner(value: unknown): Owner {
-  const [name, generation] = asList(value, 'an owner');
-  return {
-    owner: asPeerName(name, 'a name'),
-    generation: asHex(generation, GENERATION_BYTES, 'a generation'),
-  };
-}
-
-function nameBytes(name: PeerName): Uint8Array {
-  const out = new Uint8Array(PEER_NAME_BYTES);
-  writePeerName(name, out, 0);
-  return out;
 }

@@ -25,6 +25,7 @@ import type { Entry, MemberEntry } from './entries.ts';
 import { withinRange } from './entries.ts';
 import { FreeHint } from './free-hint.ts';
 import { Holdings } from './holdings.ts';
+import { joinEntries } from './joined-entries.ts';
 import { Inbox } from './inbox.ts';
 import { takeBackLost } from './lost-grants.ts';
 import { Membership } from './membership.ts';
@@ -220,9 +221,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<readonly Entry[]> {
   }
 
   join(news: readonly (readonly Entry[])[]): readonly Entry[] {
-    const all = new SharedState();
-    for (const entries of news) all.merge(entries);
-    return all.all();
+    return joinEntries(news);
   }
 
   nextTimeout(): Millis | undefined {

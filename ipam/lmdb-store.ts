@@ -1,12 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, statfsSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { RootDatabase } from 'lmdb';
 import { open } from 'lmdb';
 import { utf8 } from '../core/bytes.ts';
 import type { StoreChange, StorePort } from '../core/store.ts';
+import { systemReason } from '../core/system-error.ts';
 import { fileProblem } from './lmdb-file.ts';
 
-const FILE = 'store.mdb';
+/** In the state directory. */
+export const STORE_FILE = 'store.mdb';
 const FORMAT_KEY = 'format';
 const FORMAT = 'weave-ts/1';
 /** For what LMDB writes besides the changes: the pages above them, and its list of free ones. */
@@ -25,7 +27,9 @@ export class StoreError extends Error {
  */
 export function openLmdbStore(directory: string): StorePort {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const path = join(directory, FILE);
+  const path = join(directory, STORE_FILE);
+  // LMDB waits for ever for what is none, or dies of it.
+  for (const file of [path, `${path}-lock`]) guarded(file, () => refuseOther(file));
   refuseDamaged(path);
   const database = guarded(path, () =>
     // Commits resolve only when they are flushed: without overlapping, committed means durable.
@@ -75,7 +79,7 @@ class LmdbStore implements StorePort {
         () => undefined,
         (reason: unknown) => reason,
       );
-      throw new StoreError(`cannot write ${this.#path}: ${textOf(cause ?? error)}`);
+      throw new StoreError(`cannot write ${this.#path}: ${systemReason(cause ?? error)}`);
     }
   }
 
@@ -97,6 +101,11 @@ export function reserveFor(changes: readonly StoreChange[]): number {
   return SLACK_BYTES + 2 * written + PAGE_BYTES * changes.length;
 }
 
+function refuseOther(path: string): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found !== undefined && !found.isFile()) throw new Error('it is no regular file');
+}
+
 /** LMDB maps a file before it looks at it, and dies of what is not there; so the file is looked through first. */
 function refuseDamaged(path: string): void {
   if (!existsSync(path)) return;
@@ -107,7 +116,7 @@ function refuseDamaged(path: string): void {
 /** A sentence about the store in `directory`, which cannot be used for this reason: where it is, and how to go on. */
 export function damagedStore(directory: string, reason: string): string {
   return (
-    `${join(directory, FILE)} is damaged: ${reason}. To go on without it: stop what is attached, move ${directory} away, ` +
+    `${join(directory, STORE_FILE)} is damaged: ${reason}. To go on without it: stop what is attached, move ${directory} away, ` +
     'launch, and weave-ts rmpeer the old name on another host (docs/IPAM.md, "The state directory")'
   );
 }
@@ -129,10 +138,8 @@ function guarded<T>(path: string, action: () => T): T {
     return action();
   } catch (error) {
     if (error instanceof StoreError) throw error;
-    throw new StoreError(`cannot use ${path}: ${textOf(error)} (docs/IPAM.md, "The state directory")`);
+    throw new StoreError(
+      `cannot use ${path}: ${systemReason(error)}; mend that, or choose another --state-dir (docs/IPAM.md, "The state directory")`,
+    );
   }
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,7 +1,8 @@
 import { toHex } from '../core/bytes.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { CommitQueue } from './commit-queue.ts';
-import { GENERATION_BYTES, MAX_NICKNAME } from './delta-codec.ts';
+import { MAX_NICKNAME } from './delta-codec.ts';
+import { GENERATION_BYTES } from './owner-codec.ts';
 import type { Deferred } from './effects.ts';
 import type { MemberEntry, Owner } from './entries.ts';
 import type { Span } from './range.ts';

@@ -1,13 +1,13 @@
 import { BucketDigest, bucketOf } from '../core/bucket-digest.ts';
-import { utf8 } from '../core/bytes.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { Millis } from '../core/time.ts';
 import { MINUTE } from '../core/time.ts';
 import type { ChannelDigest } from '../gossip/channel.ts';
 import type { Entry, HintEntry, MemberEntry, RingEntry, VoterEntry } from './entries.ts';
 import { joinMembers } from './entries.ts';
+import { hintKey, memberKey, ownerKey, ringKey, voterKey } from './entry-keys.ts';
 import { ABSENT_USER } from './foreign-users.ts';
-import type { Ring, Segment } from './ring.ts';
+import type { Ring } from './ring.ts';
 import { MAX_SEGMENTS, mergeRings, newsIn } from './ring.ts';
 
 /** Rings of other clusters that are kept in order to pass them on. The lowest ids stay, so all peers keep the same. */
@@ -156,11 +156,6 @@ export class SharedState {
     return this.#digest.digest();
   }
 
-  all(): Entry[] {
-    const values = <E>(map: ReadonlyMap<string, E>): E[] => sorted(map).map(([, entry]) => entry);
-    return [...this.rings(), ...values(this.#hints), ...this.voters(), ...values(this.#members)];
-  }
-
   /** The entries of the buckets whose bit is set in `buckets`. */
   entriesOf(buckets: number): Entry[] {
     const wanted = (key: string): boolean => (buckets & (1 << bucketOf(key))) !== 0;
@@ -201,7 +196,7 @@ export class SharedState {
     if (before === undefined ? into.size >= limit : before.version >= entry.version) return [];
     into.set(at, entry);
     this.#sortedVoters = undefined;
-    this.#digest.set(key, versionBytes(`${entry.version}`));
+    this.#digest.set(key, versionText(`${entry.version}`));
     return [entry];
   }
 
@@ -216,7 +211,7 @@ export class SharedState {
     this.#members.set(key, entry);
     if (entry.conflicts.length === 0) this.#conflicted.delete(key);
     else this.#conflicted.add(key);
-    this.#digest.set(key, versionBytes(`${entry.life},${entry.version},${entry.run}`));
+    this.#digest.set(key, versionText(`${entry.life},${entry.version},${entry.run}`));
     return [entry];
   }
 
@@ -262,7 +257,7 @@ export class SharedState {
     const after = digestedPairs(this.#rings.get(key));
     for (const segment of before.keys()) if (!after.has(segment)) this.#digest.delete(segment);
     for (const [segment, value] of after) {
-      if (before.get(segment) !== value) this.#digest.set(segment, versionBytes(value));
+      if (before.get(segment) !== value) this.#digest.set(segment, versionText(value));
     }
     if (after.size === 0) this.#digested.delete(key);
     else this.#digested.set(key, after);
@@ -278,32 +273,12 @@ function digestedPairs(entry: RingEntry | undefined): Map<string, string> {
 }
 
 /** Keys end where the sign begins, which none of them holds, so that no two sets of pairs are one text. */
-function versionBytes(version: string): Uint8Array {
-  return utf8(`=${version}\n`);
-}
-
-function ringKey(clusterId: string, range: string): string {
-  return `${clusterId} ${range}`;
+function versionText(version: string): string {
+  return `=${version}\n`;
 }
 
 function segmentKey(entry: RingEntry, start: number): string {
   return `ring ${ringKey(entry.clusterId, entry.range.text)} ${start}`;
-}
-
-function hintKey(name: PeerName): string {
-  return `hint ${name}`;
-}
-
-function memberKey({ name, generation }: MemberEntry): string {
-  return ownerKey({ owner: name, generation });
-}
-
-function ownerKey({ owner, generation }: Pick<Segment, 'owner' | 'generation'>): string {
-  return `member ${owner} ${generation}`;
-}
-
-function voterKey(entry: VoterEntry): string {
-  return `voter ${entry.name} ${entry.generation} ${entry.range}`;
 }
 
 function sorted<Key extends string, Value>(map: ReadonlyMap<Key, Value>): [Key, Value][] {

@@ -6,15 +6,9 @@ import type { StoreChange } from '../core/store.ts';
 import type { Allocation } from './allocations.ts';
 import { ALLOCATION_KEY, readAllocation } from './allocations.ts';
 import { asHex, asInteger, asList, asText, decoded, SchemaViolation } from './closed-schema.ts';
-import {
-  decodeEntries,
-  encodeEntries,
-  GENERATION_BYTES,
-  packOwner,
-  readOwner,
-  readOwners,
-} from './delta-codec.ts';
+import { decodeEntries, encodeEntries } from './delta-codec.ts';
 import type { MemberEntry, RingEntry, VoterEntry } from './entries.ts';
+import { GENERATION_BYTES, packOwner, readOwner, readOwners } from './owner-codec.ts';
 import type { TakeOver } from './quarantine.ts';
 import { MAX_VERSION } from './ring.ts';
 

@@ -15,10 +15,11 @@ import { MacEventLog } from './link/mac-event-log.ts';
 import { Numbers } from './link/numbers.ts';
 import { wipeKeys } from './node-messages.ts';
 import type { DataReport, ToControl, ToData } from './node-messages.ts';
+import { countSendFailure } from './send-failures.ts';
 import type { LinkView } from './switch/link-view.ts';
 import type { SharedMac } from './switch/mac-table.ts';
 import { Switch } from './switch/switch.ts';
-import { KIND_FRAGMENT, KIND_FRAME, parseLinkMessage } from './wire/inner.ts';
+import { carriesFrame, parseLinkMessage } from './wire/inner.ts';
 import { isLane, sessionOfLane } from './wire/lanes.ts';
 import { WorkerCounts } from './worker-counts.ts';
 
@@ -157,11 +158,12 @@ export class DataNode implements Machine<ToControl> {
 
   onTimeout(now: Millis): void {
     this.#now = now;
+    // Engines wake nobody to say that a label is used.
+    this.#takeEvents(now);
     this.#switch.onTimeout(now);
     this.#links.onTimeout(now);
     for (const index of this.#links.labels.onTimeout(now))
       this.#toControl.push({ type: 'label-idle', index });
-    this.#takeEvents(now);
     this.#links.settle(now);
   }
 
@@ -191,7 +193,7 @@ export class DataNode implements Machine<ToControl> {
     if (isLane(session)) return link.onLaneReceived(batch.wireLength[i]!, now);
     if (link.onArrival(arrival, now)) this.#links.onInput(link);
     const kind = batch.kind[i]!;
-    if (kind >= KIND_FRAME && kind <= KIND_FRAGMENT) return link.onUse(now); // the switch's
+    if (carriesFrame(kind)) return link.onUse(now);
     const message = parseLinkMessage(kind, batch.flags[i]!, batch.data, batch.offset[i]!, batch.length[i]!);
     if (message === undefined) {
       this.#drops.add('link-message-malformed');
@@ -346,7 +348,7 @@ export class DataNode implements Machine<ToControl> {
         this.#links.onTooBig(event.path, event.size, now);
         break;
       case 'send-failed':
-        this.#drops.add(`send-failed-${event.errno}`);
+        countSendFailure(event, (reason, by) => this.#drops.add(reason, by));
         break;
       case 'label-used':
         this.#links.labels.onUsed(event.index, now);

@@ -1,19 +1,20 @@
 import type { Millis } from '../core/time.ts';
-import type { Engine, FrameBatch, MessageBatch, SendPlan } from './engine/port.ts';
+import { SOURCE_TAP, type Engine, type FrameBatch, type MessageBatch, type SendPlan } from './engine/port.ts';
 import { Plans } from './switch/plans.ts';
 import type { Switch } from './switch/switch.ts';
 import { DATAGRAM_OVERHEAD } from './wire/datagram.ts';
 
 /** Batches per call: enough to amortise a turn of the event loop, few enough to let timers be on time. */
 const BATCHES_PER_CALL = 8;
-/** Bytes of UDP payload in a full datagram, to estimate into how many a super-frame was cut. */
-const TYPICAL_DATAGRAM = 1_400;
 
 /** What a worker does about packets besides moving them. */
 export interface ForwarderOwner {
   /** Messages came; called before the switch plans, so that frames go by what the messages mean to the links. */
   onReceived(batch: MessageBatch, now: Millis): void;
-  /** So much went out over a session by a plan: datagrams as estimated, and bytes of UDP payload. */
+  /**
+   * So much went out over a session by a plan: datagrams, and bytes of UDP payload. For a super-frame they are estimates, as
+   * if its segments shared their headers.
+   */
   onSent(session: number, datagrams: number, bytes: number): void;
 }
 
@@ -23,6 +24,8 @@ export class Forwarder {
   readonly #engine: Engine;
   readonly #switch: Switch;
   readonly #owner: ForwarderOwner;
+  /** Those that are being moved. */
+  #frames: FrameBatch | undefined;
 
   constructor(engine: Engine, frameSwitch: Switch, owner: ForwarderOwner) {
     this.#engine = engine;
@@ -42,6 +45,7 @@ export class Forwarder {
   }
 
   moveFrames(frames: FrameBatch, now: Millis): void {
+    this.#frames = frames;
     this.#switch.planFrames(frames, this.plans, now);
     this.plans.flush();
   }
@@ -64,8 +68,16 @@ export class Forwarder {
   #send(plan: SendPlan): void {
     this.#engine.send(plan);
     for (let i = 0; i < plan.count; i++) {
-      const bytes = plan.prefixLength[i]! + plan.length[i]! + DATAGRAM_OVERHEAD;
-      this.#owner.onSent(plan.session[i]!, Math.ceil(bytes / TYPICAL_DATAGRAM), bytes);
+      const datagrams = this.#datagramsOf(plan, i);
+      const bytes = plan.length[i]! + datagrams * (plan.prefixLength[i]! + DATAGRAM_OVERHEAD);
+      this.#owner.onSent(plan.session[i]!, datagrams, bytes);
     }
+  }
+
+  /** Into how many the engine cuts an entry: only a super-frame is cut. */
+  #datagramsOf(plan: SendPlan, i: number): number {
+    if (plan.source[i] !== SOURCE_TAP) return 1;
+    const segment = this.#frames?.segment[plan.item[i]!] ?? 0;
+    return segment > 0 ? Math.ceil(plan.length[i]! / segment) : 1;
   }
 }

@@ -7,6 +7,7 @@ import { Forwarder } from './forwarder.ts';
 import { LaneDetour } from './lane-detour.ts';
 import { wipeLaneKeys, type FromLane, type LaneTraffic, type ToLane } from './lane-messages.ts';
 import { trustedByBoth } from './link/trust.ts';
+import { countSendFailure } from './send-failures.ts';
 import type { LinkRoute, LinkView } from './switch/link-view.ts';
 import type { SharedMac } from './switch/mac-table.ts';
 import { Switch } from './switch/switch.ts';
@@ -107,7 +108,7 @@ export class LaneNode implements Machine<FromLane> {
   }
 
   nextTimeout(): Millis | undefined {
-    const report = this.#reportsDue > 0 ? this.#reportedAt + REPORT_INTERVAL : undefined;
+    const report = this.#reportIsDue ? this.#reportedAt + REPORT_INTERVAL : undefined;
     return earlier(report, this.#switch.nextTimeout());
   }
 
@@ -164,6 +165,7 @@ export class LaneNode implements Machine<FromLane> {
   }
 
   #onRoute({ peer, route, refusesPlain }: Extract<ToLane, { type: 'route' }>): void {
+    this.#engine.configure([{ type: 'decisions-void' }]);
     if (route === undefined) this.#routes.delete(peer);
     else this.#routes.set(peer, route);
     if (refusesPlain) this.#refusesPlain.add(peer);
@@ -176,7 +178,7 @@ export class LaneNode implements Machine<FromLane> {
     const loops = this.#switch.drainEvents().filter(({ type }) => type === 'mac-loop');
     if (loops.length > 0) this.#toData.push({ type: 'mac-events', events: loops });
     const dropped = this.#detour.takeDropped();
-    if (dropped > 0) this.#drop('detour-queue-full', dropped);
+    if (dropped > 0) this.#drops.add('detour-queue-full', dropped);
   }
 
   #onEvent(event: EngineEvent): void {
@@ -185,14 +187,14 @@ export class LaneNode implements Machine<FromLane> {
         this.#toData.push({ type: 'too-big', path: event.path, size: event.size });
         break;
       case 'send-failed':
-        this.#drop(`send-failed-${event.errno}`, 1);
+        countSendFailure(event, (reason, by) => this.#drops.add(reason, by));
         break;
       case 'sent':
       case 'received':
         this.#onRepeated(event);
         break;
       case 'dropped':
-        this.#drop(event.reason, event.count);
+        this.#drops.add(event.reason, event.count);
         break;
       case 'failed':
         this.#toData.push({ type: 'failed', error: event.error });
@@ -213,14 +215,13 @@ export class LaneNode implements Machine<FromLane> {
     else this.#onSent(session, datagrams, bytes);
   }
 
-  #drop(reason: string, count: number): void {
-    this.#drops.add(reason, count);
-    this.#reportsDue = REPORTS;
+  get #reportIsDue(): boolean {
+    return this.#reportsDue > 0 || !this.#drops.empty || !this.#switch.drops.empty;
   }
 
   #reportIfDue(now: Millis): void {
-    if (this.#reportsDue === 0 || now < this.#reportedAt + REPORT_INTERVAL) return;
-    this.#reportsDue--;
+    if (!this.#reportIsDue || now < this.#reportedAt + REPORT_INTERVAL) return;
+    this.#reportsDue = Math.max(0, this.#reportsDue - 1);
     this.#reportedAt = now;
     this.#report();
   }

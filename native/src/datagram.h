@@ -19,6 +19,9 @@
 /* Kind and flags. */
 #define INNER_HEADER 2
 #define SHORTEST_DATAGRAM (DATAGRAM_OVERHEAD + INNER_HEADER)
+/* The kinds between these carry frames; the others are messages of the links themselves. As router/wire/inner.ts says. */
+#define FIRST_FRAME_KIND 1
+#define LAST_FRAME_KIND 3
 /* The largest UDP payload over IPv4. */
 #define LONGEST_DATAGRAM 65507
 /* One past the largest counter: where the doubles of the other engines stop being exact. Tests build with a small one. */

@@ -73,6 +73,8 @@ typedef struct {
   /* From here on every datagram of the batch is for the switch, so that none overtakes another. */
   bool asks;
   uint64_t now;
+  /* When JavaScript took the events. */
+  uint64_t drained_at;
   /* A frame was written to the TAP, which it may have answered. */
   bool wrote;
   uint32_t lone_frames;

@@ -162,6 +162,12 @@ static napi_value remove_label(napi_env env, napi_callback_info info) {
   return glue_undefined(env);
 }
 
+/* engineForget(handle): what was decided, and nothing else. */
+static napi_value forget(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  return changed_engine(env, info, 1, &argument) == NULL ? NULL : glue_undefined(env);
+}
+
 void engine_register_configuration(napi_env env, napi_value exports) {
   glue_export(env, exports, "engineAddSession", add_session);
   glue_export(env, exports, "engineRemoveSession", remove_session);
@@ -175,4 +181,5 @@ void engine_register_configuration(napi_env env, napi_value exports) {
   glue_export(env, exports, "engineRemovePath", remove_path);
   glue_export(env, exports, "engineSetLabel", set_label);
   glue_export(env, exports, "engineRemoveLabel", remove_label);
+  glue_export(env, exports, "engineForget", forget);
 }

@@ -196,6 +196,7 @@ static napi_value drain(napi_env env, napi_callback_info info) {
   napi_value argument;
   engine *self = engine_arguments(env, info, 1, &argument);
   if (self == NULL) return NULL;
+  self->drained_at = flow_now();
   return glue_number(env, event_log_drain(&self->log));
 }
 

@@ -4,6 +4,9 @@
 /* After so many the loop has its turn, for timers that became due meanwhile. */
 #define STAY_DATAGRAMS 1024
 
+/* JavaScript hears of drops alone so often, however many there are: a flood of what is dropped is not one of calls. */
+#define DROPS_TOLD_MS 1000
+
 static void take_ready(engine *self, uint32_t ready);
 static void take_frames(engine *self);
 static bool wants_javascript(const engine *self);
@@ -38,5 +41,7 @@ static void take_frames(engine *self) {
 }
 
 static bool wants_javascript(const engine *self) {
-  return self->frames_held || self->messages_held || self->log.urgent || self->tap_broken || self->socket_broken;
+  bool held = self->frames_held || self->messages_held;
+  bool told = !self->log.dropped || self->now < self->drained_at + DROPS_TOLD_MS;
+  return held || !told || self->log.urgent || self->tap_broken || self->socket_broken;
 }

@@ -35,8 +35,8 @@ typedef enum {
 typedef enum { EVENT_ROAMED = 1, EVENT_TOO_BIG, EVENT_SEND_FAILED, EVENT_LABEL_USED, EVENT_SENT, EVENT_RECEIVED } event_type;
 
 #define EVENT_CAPACITY 1024
-/* Words of an event: type, number of its session, path or label, and two values. */
-#define EVENT_WORDS 4
+/* Words of an event: type, number of its session, path or label, and three values. */
+#define EVENT_WORDS 5
 
 /* Where the event of one session, path or label stands, if it has one since the last drain. */
 typedef struct {
@@ -53,6 +53,7 @@ typedef struct {
   uint32_t drain;
   /* Something happened that should be looked at now. */
   bool urgent;
+  bool dropped;
 } event_log;
 
 /* `arrays`: DROP_REASONS words, EVENT_CAPACITY * EVENT_WORDS words, EVENT_CAPACITY * ENDPOINT_BYTES bytes. */
@@ -60,13 +61,16 @@ void event_log_begin(event_log *log, uint32_t *drops, uint32_t *events, uint8_t 
 
 static inline void event_drop(event_log *log, drop_reason reason, uint32_t count) {
   log->drops[reason] += count;
+  log->dropped = true;
 }
 
 /* The last address counts. */
 void event_roamed(event_log *log, event_mark *mark, uint32_t session, const endpoint *from);
 /* The smallest size counts: it says most. */
 void event_too_big(event_log *log, event_mark *mark, uint32_t path, uint32_t size);
-void event_send_failed(event_log *log, event_mark *mark, uint32_t path, int error);
+/* One datagram. The last error counts; messages of links are counted apart. */
+void event_send_failed(event_log *log, event_mark *mark, uint32_t path, int error, bool of_link);
+/* Never urgent. */
 void event_label_used(event_log *log, event_mark *mark, uint32_t index, uint32_t bytes);
 /* Frames of a session that went without asking the switch: their datagrams and bytes of UDP payload. Never urgent. */
 void event_repeated(event_log *log, event_mark *mark, event_type type, uint32_t session, uint32_t datagrams,

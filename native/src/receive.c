@@ -135,7 +135,8 @@ static void relay(engine *self, const arrival *datagram) {
   if (!endpoint_equal(&previous->to, datagram->from)) return event_drop(&self->log, DROP_LABEL_SOURCE_WRONG, 1);
   datagram_set_index(datagram->bytes, entry->next_index);
   event_label_used(&self->log, &entry->used, entry->index, datagram->length);
-  send_queue_add(&self->queue, next, datagram->bytes, datagram->length);
+  queued_datagram relayed = {.bytes = datagram->bytes, .length = datagram->length, .to = next};
+  send_queue_add(&self->queue, &relayed);
 }
 
 static void take_plain(engine *self, const receive_index *index, const arrival *datagram) {

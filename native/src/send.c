@@ -155,13 +155,20 @@ static uint8_t *begin(engine *self, const message *entry) {
 static bool finish(engine *self, const message *entry, uint8_t *body) {
   uint32_t inner = entry->prefix_length + entry->length;
   uint8_t *out = body - entry->prefix_length - DATAGRAM_HEADER;
+  uint8_t kind = out[DATAGRAM_HEADER];
   bool finished = entry->plain ? finish_plain(self, entry, out, inner) : finish_sealed(self, entry, out, inner);
   if (!finished) return false;
-  self->out_used += inner + DATAGRAM_OVERHEAD;
+  queued_datagram datagram = {
+      .bytes = out,
+      .length = inner + DATAGRAM_OVERHEAD,
+      .to = entry->to,
+      .of_link = kind < FIRST_FRAME_KIND || kind > LAST_FRAME_KIND,
+  };
+  self->out_used += datagram.length;
   self->moved++;
   self->sent.datagrams++;
-  self->sent.bytes += inner + DATAGRAM_OVERHEAD;
-  send_queue_add(&self->queue, entry->to, out, inner + DATAGRAM_OVERHEAD);
+  self->sent.bytes += datagram.length;
+  send_queue_add(&self->queue, &datagram);
   return true;
 }
 

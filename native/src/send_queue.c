@@ -17,11 +17,10 @@ static void on_refused(send_queue *queue, size_t train, int error);
 static void send_singly(send_queue *queue, size_t train);
 static void note_error(send_queue *queue, const queued_datagram *datagram, int error);
 
-void send_queue_add(send_queue *queue, path *to, uint8_t *bytes, uint32_t length) {
+void send_queue_add(send_queue *queue, const queued_datagram *datagram) {
   if (queue->count == SEND_QUEUE_CAPACITY) send_queue_flush(queue);
-  queued_datagram datagram = {.bytes = bytes, .length = length, .to = to};
-  if (to->address_length == 0) note_error(queue, &datagram, EAFNOSUPPORT);
-  else queue->datagrams[queue->count++] = datagram;
+  if (datagram->to->address_length == 0) note_error(queue, datagram, EAFNOSUPPORT);
+  else queue->datagrams[queue->count++] = *datagram;
 }
 
 void send_queue_flush(send_queue *queue) {
@@ -101,10 +100,9 @@ static void announce_segments(struct msghdr *message, segment_control *control, 
 
 /* What kernels answer to a train that they or the device cannot take need not hold for its datagrams. */
 static void on_refused(send_queue *queue, size_t train, int error) {
-  size_t first = queue->first[train];
-  bool single = queue->first[train + 1] - first == 1;
-  if (!single && (error == EINVAL || error == EIO || error == EMSGSIZE)) send_singly(queue, train);
-  else note_error(queue, &queue->datagrams[first], error);
+  size_t first = queue->first[train], end = queue->first[train + 1];
+  if (end - first > 1 && (error == EINVAL || error == EIO || error == EMSGSIZE)) return send_singly(queue, train);
+  for (size_t i = first; i < end; i++) note_error(queue, &queue->datagrams[i], error);
 }
 
 static void send_singly(send_queue *queue, size_t train) {
@@ -123,5 +121,5 @@ static void note_error(send_queue *queue, const queued_datagram *datagram, int e
   path *to = datagram->to;
   if (error == EMSGSIZE) event_too_big(queue->log, &to->too_big, to->number, datagram->length);
   else if (error == EAGAIN) event_drop(queue->log, DROP_SOCKET_QUEUE_FULL, 1);
-  else event_send_failed(queue->log, &to->failed, to->number, error);
+  else event_send_failed(queue->log, &to->failed, to->number, error, datagram->of_link);
 }

@@ -17,6 +17,8 @@ typedef struct {
   uint8_t *bytes;
   uint32_t length;
   path *to;
+  /* A message of a link itself: it carries no frame, and is not somebody else's that is relayed. */
+  bool of_link;
 } queued_datagram;
 
 typedef struct {
@@ -35,8 +37,8 @@ typedef struct {
   segment_control controls[SEND_QUEUE_CAPACITY];
 } send_queue;
 
-/* `bytes` and `to` stay as they are until the flush; a full queue flushes itself first. */
-void send_queue_add(send_queue *queue, path *to, uint8_t *bytes, uint32_t length);
+/* Its `bytes` and `to` stay as they are until the flush; a full queue flushes itself first. */
+void send_queue_add(send_queue *queue, const queued_datagram *datagram);
 
 void send_queue_flush(send_queue *queue);
 

@@ -5,6 +5,7 @@
 #ifndef WEAVE_STAND_IN_H
 #define WEAVE_STAND_IN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct uv_loop_s;
@@ -14,6 +15,9 @@ typedef struct {
   struct uv_loop_s *loop;
   int socket;
   int tap;
+  /* Whether it has been looked whether the loop can be stood in for, and it cannot. */
+  bool looked;
+  bool unable;
 } stand_in;
 
 #define READY_SOCKET 1
@@ -23,6 +27,6 @@ typedef struct {
  * To be called from a callback of the loop. Returns the bits of what is readable, or 0: the loop is wanted, for a timer, a
  * message, an error, anything but these descriptors.
  */
-uint32_t stand_in_wait(const stand_in *self);
+uint32_t stand_in_wait(stand_in *self);
 
 #endif

@@ -5,6 +5,7 @@
 #include "../src/frame_layout.h"
 #include "../src/join.h"
 #include "../src/replay_window.h"
+#include "../src/stand_in.h"
 #include "../src/tap_device.h"
 #include "../src/tap_writer.h"
 #include "../src/u32_map.h"
@@ -12,6 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define ROUNDS 60000
 #define LONGEST_SAMPLE 512
@@ -231,7 +235,49 @@ static void check_refused_datagrams(void) {
   }
 }
 
+/* A loop of libuv, as far as standing in for it goes: it never has anything to begin. */
+static int loop_epoll;
+
+void uv_update_time(struct uv_loop_s *loop) {
+  (void)loop;
+}
+
+int uv_backend_timeout(const struct uv_loop_s *loop) {
+  (void)loop;
+  return 1000;
+}
+
+int uv_backend_fd(const struct uv_loop_s *loop) {
+  (void)loop;
+  return loop_epoll;
+}
+
+static int watch(unsigned count, uint32_t events) {
+  int fd = eventfd(count, EFD_CLOEXEC);
+  struct epoll_event event = {.events = events, .data.fd = fd};
+  CHECK(epoll_ctl(loop_epoll, EPOLL_CTL_ADD, fd, &event) == 0);
+  return fd;
+}
+
+/* Packets are waited for in the loop's place, and no message to the loop is lost by it: not at all where it hears but once. */
+static void check_stand_in(void) {
+  for (int edges = 0; edges < 2; edges++) {
+    loop_epoll = epoll_create1(EPOLL_CLOEXEC);
+    int packets = watch(1, EPOLLIN), message = watch(0, EPOLLIN | (edges ? (uint32_t)EPOLLET : 0));
+    stand_in self = {.socket = packets, .tap = -1};
+    CHECK(stand_in_wait(&self) == (edges ? 0 : READY_SOCKET));
+    CHECK(eventfd_write(message, 1) == 0);
+    CHECK(stand_in_wait(&self) == 0);
+    struct epoll_event events[3];
+    CHECK(epoll_wait(loop_epoll, events, 3, 0) == 2);
+    close(packets);
+    close(message);
+    close(loop_epoll);
+  }
+}
+
 int main(void) {
+  check_stand_in();
   check_refused_datagrams();
   check_hostile_frames();
   check_replay_window();

@@ -7,9 +7,9 @@ import { ACKNOWLEDGED, attribute, CREATE, EXCLUSIVE, message, REPLACE, u32 } fro
 
 /** Messages about addresses and routes (rtnetlink(7), linux/if_addr.h, linux/rtnetlink.h). */
 
-const { EADDRNOTAVAIL } = constants.errno;
+const { EADDRNOTAVAIL, EEXIST, ESRCH } = constants.errno;
 
-const TYPES = { addAddress: 20, removeAddress: 21, addRoute: 24 } as const;
+const TYPES = { addAddress: 20, removeAddress: 21, addRoute: 24, removeRoute: 25 } as const;
 const ADDRESS = { peer: 1, own: 2, flags: 8 } as const;
 const ROUTE = { destination: 1, interface: 4, gateway: 5 } as const;
 const FAMILIES: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
@@ -53,6 +53,37 @@ export function addRoute(
   via: IpAddress | undefined,
   far: boolean,
 ): KernelStep {
+  const flags = ACKNOWLEDGED | CREATE | EXCLUSIVE;
+  return {
+    what: `set the route to ${formatCidr(destination)} on the interface ${link.name}`,
+    kind: 'route',
+    request: routeMessage(TYPES.addRoute, flags, link, destination, via, far),
+  };
+}
+
+/** As {@link addRoute}; another one to the same destination stays. */
+export function addRouteUnlessTaken(link: NamedLink, destination: Cidr, via: IpAddress): KernelStep {
+  return { ...addRoute(link, destination, via, false), tolerated: EEXIST };
+}
+
+/** One that is not there is no failure. */
+export function removeRoute(link: NamedLink, destination: Cidr, via: IpAddress): KernelStep {
+  return {
+    what: `take the route to ${formatCidr(destination)} from the interface ${link.name}`,
+    kind: 'route',
+    request: routeMessage(TYPES.removeRoute, ACKNOWLEDGED, link, destination, via, false),
+    tolerated: ESRCH,
+  };
+}
+
+function routeMessage(
+  type: number,
+  flags: number,
+  link: NamedLink,
+  destination: Cidr,
+  via: IpAddress | undefined,
+  far: boolean,
+): Uint8Array {
   const { family } = destination.ip;
   const scope = via === undefined && family === 4 ? SCOPE.link : SCOPE.everywhere;
   const fixed = concatBytes(
@@ -64,11 +95,7 @@ export function addRoute(
     ...(via === undefined ? [] : [attribute(ROUTE.gateway, ipToBytes(via))]),
     attribute(ROUTE.interface, u32(link.index)),
   ];
-  return {
-    what: `set the route to ${formatCidr(destination)} on the interface ${link.name}`,
-    kind: 'route',
-    request: message(TYPES.addRoute, ACKNOWLEDGED | CREATE | EXCLUSIVE, fixed, ...attributes),
-  };
+  return message(type, flags, fixed, ...attributes);
 }
 
 function addressMessage(type: number, flags: number, { index }: NamedLink, { ip, prefix }: Cidr): Uint8Array {

@@ -17,6 +17,8 @@ export interface AttachmentRecord {
   readonly masquerade: readonly Cidr[];
   /** A change is under way: addresses that are not in `addresses` may be allocated under this id. */
   readonly pending: boolean;
+  /** Destinations of its routes that went when the host hid the address that was their gateway; undefined = none. */
+  readonly lostRoutes?: readonly Cidr[] | undefined;
 }
 
 /** The identity in IPAM of the host's own addresses. */
@@ -41,24 +43,26 @@ export function attachmentKey(id: string): string {
 
 const FIELDS = 8;
 
-/** [id, target, interface, host interface, MAC, addresses, masqueraded ones, pending]; addresses as text. */
+/** [id, target, interface, host interface, MAC, addresses, masqueraded ones, pending, lost routes if any]; addresses as text. */
 export function encodeRecord(record: AttachmentRecord): Uint8Array {
   const { id, target, interface: interfaceName, hostInterface, mac, pending } = record;
   const [addresses, masquerade] = [record.addresses.map(formatCidr), record.masquerade.map(formatCidr)];
-  return pack([id, target, interfaceName, hostInterface, mac, addresses, masquerade, pending]);
+  const lost = record.lostRoutes === undefined ? [] : [record.lostRoutes.map(formatCidr)];
+  return pack([id, target, interfaceName, hostInterface, mac, addresses, masquerade, pending, ...lost]);
 }
 
 /** Undefined if the bytes are not those of a record. */
 export function decodeRecord(bytes: Uint8Array): AttachmentRecord | undefined {
   const fields = unpack(bytes);
-  if (!Array.isArray(fields) || fields.length !== FIELDS) return undefined;
+  if (!Array.isArray(fields) || fields.length < FIELDS || fields.length > FIELDS + 1) return undefined;
   const texts = fields.slice(0, 5).filter((field) => typeof field === 'string');
   const [id, target, interfaceName, hostInterface, mac] = texts;
   const addresses = parseCidrs(fields[5]);
   const masquerade = parseCidrs(fields[6]);
   const pending: unknown = fields[7];
+  const lostRoutes = fields.length > FIELDS ? parseCidrs(fields[FIELDS]) : [];
   if (mac === undefined || addresses === undefined || masquerade === undefined) return undefined;
-  if (typeof pending !== 'boolean') return undefined;
+  if (typeof pending !== 'boolean' || lostRoutes === undefined) return undefined;
   return {
     id: id!,
     target: target!,
@@ -68,6 +72,7 @@ export function decodeRecord(bytes: Uint8Array): AttachmentRecord | undefined {
     addresses,
     masquerade,
     pending,
+    ...(lostRoutes.length === 0 ? {} : { lostRoutes }),
   };
 }
 

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { formatCidr } from '../../core/address.ts';
+import { formatCidr, parseCidr } from '../../core/address.ts';
 import type { Cidr } from '../../core/address.ts';
 import { equalBytes } from '../../core/bytes.ts';
 import type { StorePort } from '../../core/store.ts';
@@ -13,6 +13,7 @@ import type { AttachmentRecord } from './attachment-record.ts';
 import { EXPOSE_ID, LEASE_PREFIX, POD_PREFIX } from './attachment-record.ts';
 import { isInterfaceName } from './bridge.ts';
 import { Gate } from './gate.ts';
+import { GatewayRoutes } from './gateway-routes.ts';
 import { AddressRefused, HostError, messageOf } from './host-error.ts';
 import { HostExposure } from './host-exposure.ts';
 import type { AttachmentResult, AttachmentRow, AttachmentState, Restored } from './host-port.ts';
@@ -66,6 +67,7 @@ export class Attachments {
   readonly #records: RecordBook;
   readonly #exposure: HostExposure;
   readonly #attacher: Attacher;
+  readonly #routes: GatewayRoutes;
   readonly #queue = new KeyedQueue();
   readonly #gate = new Gate();
   readonly #goneSince = new Map<string, Millis>();
@@ -83,6 +85,9 @@ export class Attachments {
     this.#records = new RecordBook(options.store, options.log);
     this.#exposure = new HostExposure(options, this.#records);
     this.#attacher = new Attacher(options, this.#records);
+    this.#routes = new GatewayRoutes(options, this.#records, (id, work) =>
+      this.#queue.run(queueKey(id), work),
+    );
   }
 
   /** Makes an interface in the target's namespace, or adds addresses to the one it has. */
@@ -171,14 +176,20 @@ export class Attachments {
   expose(addresses: readonly string[], masquerade: boolean, signal?: AbortSignal): Promise<AttachmentResult> {
     return this.#gate.pass(signal, async (either) => {
       const wanted = await this.#wanted(addresses);
-      return this.#exposure.expose(wanted, masquerade, either);
+      const result = await this.#exposure.expose(wanted, masquerade, either);
+      await this.#routes.restore();
+      return result;
     });
   }
 
   /** Resolves to the addresses taken away. */
   async hide(addresses: readonly string[]): Promise<string[]> {
     const named = addresses.map(parseAddressArgument);
-    return this.#exposure.hide(named);
+    const taken = await this.#exposure.hide(named);
+    const hidden = taken.map((text) => parseCidr(text)!);
+    await this.#routes.withdraw(hidden);
+    await this.#routes.restore();
+    return taken;
   }
 
   /**
@@ -197,8 +208,10 @@ export class Attachments {
 
   /** As it is recorded. */
   restored(): Restored {
+    const { masquerade = [], addresses = [] } = this.#records.get(EXPOSE_ID) ?? {};
     return {
-      masquerade: this.#records.get(EXPOSE_ID)?.masquerade ?? [],
+      masquerade,
+      addresses,
       guards: this.#records.all().flatMap(guardOf),
     };
   }
@@ -314,6 +327,7 @@ export class Attachments {
     }
     const settled = this.#records.all().filter(({ pending }) => !pending);
     await this.#options.host.rejoin(settled.map(({ hostInterface }) => hostInterface));
+    await this.#routes.restore();
     const all = this.#records.all().map(({ hostInterface }) => hostInterface);
     const ports = await this.#options.host.present(all);
     for (const record of this.#records.all()) {

@@ -1,23 +1,26 @@
+import { equalIp } from '../../core/address.ts';
 import type { Cidr, IpAddress } from '../../core/address.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import { adoptTap, asBridge, ensureBridge, isInterfaceName } from './bridge.ts';
 import type { BridgeNames, BridgeSettings } from './bridge.ts';
+import { cleanHost, replaceBridge } from './clean.ts';
+import type { Replaced } from './clean.ts';
 import type { HostCommands } from './commands.ts';
 import { enableForwarding, setBridgeAddresses } from './exposure.ts';
-import { closeForwarding, openForwarding, usesLegacyTables } from './firewall.ts';
+import { openForwarding, usesLegacyTables } from './firewall.ts';
 import { HostError, messageOf } from './host-error.ts';
 import type { Exposure, HostPort, Restored } from './host-port.ts';
 import { Kernel, KernelError } from './kernel.ts';
 import type { KernelPort } from './kernel.ts';
 import { findLink, listAddresses, listRoutes, readHostState } from './link-query.ts';
 import type { HostState, Link, Route } from './link-query.ts';
-import { lookForLink, readLinks, removeLink } from './link-requests.ts';
+import { lookForLink, readLinks } from './link-requests.ts';
 import type { LinkPlace } from './link-requests.ts';
 import { openNamespace } from './namespace.ts';
 import type { Namespace } from './namespace.ts';
-import { hasRuleset, readCounters, removeRuleset, rulesetText } from './nftables.ts';
-import { announce, extend, listPorts, plug, rejoin, removeAddresses, unplug } from './port.ts';
-import type { HostPlace, PortPlan } from './port.ts';
+import { hasRuleset, readCounters, rulesetText } from './nftables.ts';
+import { announce, changeRoutes, extend, listPorts, plug, rejoin, removeAddresses, unplug } from './port.ts';
+import type { GatewayRoute, HostPlace, PortPlan } from './port.ts';
 import { isGuarded, PortGuards } from './port-guard.ts';
 import type { PortGuard } from './port-guard.ts';
 import { checkClaims, checkHost, checkRange, rangeProblem } from './preflight.ts';
@@ -77,7 +80,7 @@ export class HostNetwork implements HostPort {
   }
 
   /** Makes or adopts the bridge, after {@link preflight}. What the run before had in force goes on being so without a gap. */
-  async setUp(restored?: Restored): Promise<void> {
+  async setUp(restored?: Omit<Restored, 'addresses'>): Promise<void> {
     if (restored !== undefined) this.#masquerade = restored.masquerade;
     await ensureBridge(this.#kernel, this.#host.netns, this.settings);
     await this.#applyRuleset(restored?.guards);
@@ -128,24 +131,14 @@ export class HostNetwork implements HostPort {
     return this.#bridgeProblem;
   }
 
-  /**
-   * Removes all that this daemon and its predecessors made: attached interfaces, TAP, bridge, tables, rules. What fails
-   * keeps nothing else from being removed, and is thrown in the end.
-   */
-  async clean(): Promise<void> {
-    const { bridge, tap } = this.settings;
-    const ports = [...(await listPorts(this.#host))].filter(
-      ([, master]) => master === bridge || master === undefined,
-    );
-    const doomed = [...ports.map(([name]) => name), tap, bridge];
-    const removals = [
-      () => this.#kernel.run(this.#host.netns, doomed.map(removeLink)),
-      () => closeForwarding(this.#host, bridge),
-      () => removeRuleset(this.#host),
-    ];
-    const failures: unknown[] = [];
-    for (const remove of removals) await remove().catch((error: unknown) => failures.push(error));
-    if (failures.length > 0) throw failures[0];
+  /** See {@link cleanHost}. */
+  clean(): Promise<void> {
+    return cleanHost(this.#host, this.#kernel, [this.settings]);
+  }
+
+  /** See {@link replaceBridge}; after {@link setUp}. */
+  replace(former: BridgeNames, addresses: readonly Cidr[]): Promise<Replaced | undefined> {
+    return replaceBridge(this.#host, this.#kernel, this.settings.bridge, former, addresses);
   }
 
   /** Packets that our rules stopped, by counter; empty where they cannot be read. */
@@ -185,6 +178,27 @@ export class HostNetwork implements HostPort {
 
   removeAddresses(namespace: Namespace, interfaceName: string, addresses: readonly Cidr[]): Promise<void> {
     return removeAddresses(this.#kernel, namespace.path, interfaceName, addresses);
+  }
+
+  async routesThrough(
+    namespace: Namespace,
+    interfaceName: string,
+    gateways: readonly IpAddress[],
+  ): Promise<GatewayRoute[]> {
+    const routes = await listRoutes(this.#host.inside(namespace.path));
+    return routes.flatMap(({ interface: name, destination, via }) => {
+      if (name !== interfaceName || via === undefined) return [];
+      return gateways.some((gateway) => equalIp(gateway, via)) ? [{ destination, via }] : [];
+    });
+  }
+
+  changeRoutes(
+    namespace: Namespace,
+    verb: 'remove' | 'set',
+    interfaceName: string,
+    routes: readonly GatewayRoute[],
+  ): Promise<void> {
+    return changeRoutes(this.#kernel, namespace.path, verb, interfaceName, routes);
   }
 
   async ports(): Promise<ReadonlySet<string>> {
@@ -292,29 +306,34 @@ export class HostNetwork implements HostPort {
 
 /**
  * Checks all that a launch needs before it starts anything. Resolves to what the host has; throws {@link HostError} if
- * something is missing or collides.
+ * something is missing or collides. `former`: what runs before this one had, which will be replaced.
  */
-export async function preflight(host: HostCommands, names: BridgeNames, range: Cidr): Promise<HostState> {
+export async function preflight(
+  host: HostCommands,
+  names: BridgeNames,
+  range: Cidr,
+  former: readonly BridgeNames[] = [],
+): Promise<HostState> {
   await checkHost();
   const state = await readHostState(host);
   asBridge(
     names.bridge,
     state.links.find(({ name }) => name === names.bridge),
   );
-  const problem = rangeProblem(range, state.routes, state.addresses, ownInterfaces(names));
+  const problem = rangeProblem(range, state.routes, state.addresses, ownInterfaces(names, ...former));
   if (problem !== undefined) throw new HostError(problem);
   return state;
 }
 
-/** The MTU of bridge and ports, in bytes, where `--mtu` names none. */
+/** The MTU of bridge and ports, in bytes, where `--mtu` names none. `names`: of this run and those before. */
 export function defaultBridgeMtu(
   state: HostState,
-  names: BridgeNames,
+  names: readonly BridgeNames[],
   listen: IpAddress | undefined,
 ): number {
-  return bridgeMtuFor(state, ownInterfaces(names), listen);
+  return bridgeMtuFor(state, ownInterfaces(...names), listen);
 }
 
-function ownInterfaces(names: BridgeNames): ReadonlySet<string> {
-  return new Set([names.bridge, names.tap]);
+function ownInterfaces(...names: readonly BridgeNames[]): ReadonlySet<string> {
+  return new Set(names.flatMap(({ bridge, tap }) => [bridge, tap]));
 }

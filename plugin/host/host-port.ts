@@ -1,7 +1,7 @@
-import type { Cidr } from '../../core/address.ts';
+import type { Cidr, IpAddress } from '../../core/address.ts';
 import type { MacText } from './mac-address.ts';
 import type { Namespace } from './namespace.ts';
-import type { PortPlan } from './port.ts';
+import type { GatewayRoute, PortPlan } from './port.ts';
 import type { PortGuard } from './port-guard.ts';
 
 /** What the attachment service wants of the kernel; {@link HostNetwork} does it, tests have a fake. */
@@ -19,6 +19,19 @@ export interface HostPort {
   /** Adds `fresh`, which are among the plan's addresses, and the plan's default route, if any, to a port that is there. */
   extend(namespace: Namespace, plan: PortPlan, fresh: readonly Cidr[]): Promise<void>;
   removeAddresses(namespace: Namespace, interfaceName: string, addresses: readonly Cidr[]): Promise<void>;
+  /** The routes of the interface through one of these addresses. */
+  routesThrough(
+    namespace: Namespace,
+    interfaceName: string,
+    gateways: readonly IpAddress[],
+  ): Promise<GatewayRoute[]>;
+  /** Removes or sets routes; those that are gone, or taken by others, stay so. */
+  changeRoutes(
+    namespace: Namespace,
+    verb: 'remove' | 'set',
+    interfaceName: string,
+    routes: readonly GatewayRoute[],
+  ): Promise<void>;
   /** Names of the host ends that exist. */
   ports(): Promise<ReadonlySet<string>>;
   /** Those of the named host ends that exist. */
@@ -40,6 +53,8 @@ export interface HostPort {
 export interface Restored {
   /** The host's own addresses whose subnets are masqueraded. */
   readonly masquerade: readonly Cidr[];
+  /** All of the host's own addresses. */
+  readonly addresses: readonly Cidr[];
   /** Of ports that are to be guarded; all others go. */
   readonly guards: readonly PortGuard[];
 }

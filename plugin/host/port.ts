@@ -1,13 +1,14 @@
 import { setTimeout } from 'node:timers/promises';
 import { cidrContains, formatCidr } from '../../core/address.ts';
 import type { Cidr, IpAddress } from '../../core/address.ts';
-import { addAddress, addRoute, removeAddress } from './address-requests.ts';
+import { addAddress, addRoute, addRouteUnlessTaken, removeAddress, removeRoute } from './address-requests.ts';
 import type { NamedLink } from './address-requests.ts';
 import type { HostCommands } from './commands.ts';
 import { HostError, InterfaceExists } from './host-error.ts';
 import { KernelError, setting } from './kernel.ts';
 import type { KernelPort, KernelStep } from './kernel.ts';
 import { listLinks } from './link-query.ts';
+import type { Link } from './link-query.ts';
 import {
   findLink,
   makePair,
@@ -124,11 +125,40 @@ export async function removeAddresses(
   }
 }
 
+/** A route through an address. */
+export interface GatewayRoute {
+  readonly destination: Cidr;
+  readonly via: IpAddress;
+}
+
+/** Removes or sets routes of an interface, which may be gone. What is so already is no failure. */
+export async function changeRoutes(
+  kernel: KernelPort,
+  netns: string,
+  verb: 'remove' | 'set',
+  name: string,
+  routes: readonly GatewayRoute[],
+): Promise<void> {
+  const step = verb === 'remove' ? removeRoute : addRouteUnlessTaken;
+  try {
+    const { index } = await stateOf(kernel, netns, name);
+    await kernel.run(
+      netns,
+      routes.map(({ destination, via }) => step({ name, index }, destination, via)),
+    );
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+/** Whether it is one that {@link plug} made. */
+export function isHostEnd({ kind, name }: Pick<Link, 'kind' | 'name'>): boolean {
+  return kind === 'veth' && name.startsWith(HOST_INTERFACE_PREFIX);
+}
+
 /** The host ends that exist, each with the bridge that it is a port of. */
 export async function listPorts(host: HostCommands): Promise<Map<string, string | undefined>> {
-  const links = (await listLinks(host)).filter(
-    (link) => link.kind === 'veth' && link.name.startsWith(HOST_INTERFACE_PREFIX),
-  );
+  const links = (await listLinks(host)).filter(isHostEnd);
   return new Map(links.map((link) => [link.name, link.master]));
 }
 

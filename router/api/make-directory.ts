@@ -1,5 +1,6 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { systemReason } from '../../core/system-error.ts';
 
 /**
  * Makes a directory and what is missing above it. Step by step, as mkdirSync's own `recursive` never returns where the
@@ -14,11 +15,32 @@ export function makeDirectory(path: string, mode = 0o777): void {
   } catch (error) {
     // Another process may have been quicker.
     if (isDirectory(whole)) return;
-    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new Error(`the directory ${whole} cannot be made (${reason}): choose another place`, {
+    throw new Error(`the directory ${whole} cannot be made: ${systemReason(error)}; choose another place`, {
       cause: error,
     });
   }
+}
+
+/**
+ * As {@link makeDirectory}, for what is this user's alone. One that is there is left as it is, and refused if others could
+ * put their files in place of ours. Throws a sentence.
+ */
+export function makePrivateDirectory(path: string): void {
+  makeDirectory(path, 0o700);
+  const { mode, uid } = statSync(path);
+  const others = othersWho(mode, uid);
+  if (others === undefined) return;
+  throw new Error(
+    `the directory ${path} is not safe for keys, as ${others} may put files there: choose one of its own, ` +
+      'or, if nobody else uses it, chown it to this user and chmod 700 it',
+  );
+}
+
+/** Who beside this user and root could replace what is in a directory of this mode and owner. */
+function othersWho(mode: number, uid: number): string | undefined {
+  if ((mode & 0o002) !== 0) return 'everybody';
+  if ((mode & 0o020) !== 0) return 'its group';
+  return uid === 0 || uid === process.geteuid?.() ? undefined : `the user ${uid}`;
 }
 
 function isDirectory(path: string): boolean {

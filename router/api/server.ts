@@ -6,7 +6,7 @@ import type { Log } from '../../core/log.ts';
 import { callsOf, JSON_TYPE, type Answer, type Call } from './calls.ts';
 import { answers } from './client.ts';
 import type { Daemon } from './daemon.ts';
-import { makeDirectory } from './make-directory.ts';
+import { makePrivateDirectory } from './make-directory.ts';
 
 /** sun_path less its end mark (unix(7)). */
 const LONGEST_SOCKET_PATH = 107;
@@ -108,7 +108,7 @@ export function createApi(daemon: Daemon, log: Log): ApiServer {
 export async function listenOnSocket(api: ApiServer, path: string): Promise<void> {
   await checkSocketPath(path);
   rmSync(path, { force: true });
-  makeDirectory(dirname(path), 0o700);
+  makePrivateDirectory(dirname(path));
   await listenAlone(api, path);
   chmodSync(path, 0o600);
 }

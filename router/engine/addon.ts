@@ -130,7 +130,7 @@ export interface Addon {
   /** Keeps each flow to one queue of the TAP, whichever way the other direction goes. Throws if the kernel refuses. */
   engineSteer(engine: EngineHandle): void;
   engineClose(engine: EngineHandle): void;
-  /** The functions up to engineRemoveLabel are the changes of the engine port; endpoints as in native-layout.ts. */
+  /** The functions up to engineForget are the changes of the engine port; endpoints as in native-layout.ts. */
   engineAddSession(engine: EngineHandle, session: number, send?: Uint8Array, receive?: Uint8Array): void;
   engineRemoveSession(engine: EngineHandle, session: number): void;
   engineAddKey(
@@ -149,6 +149,7 @@ export interface Addon {
   engineRemovePath(engine: EngineHandle, path: number): void;
   engineSetLabel(engine: EngineHandle, index: number, from: number, to: number, nextIndex: number): void;
   engineRemoveLabel(engine: EngineHandle, index: number): void;
+  engineForget(engine: EngineHandle): void;
   /** Number of frames that are in the arrays now. */
   engineReadFrames(engine: EngineHandle): number;
   /** The caller has put so many frames into the arrays, in place of those that were read. */

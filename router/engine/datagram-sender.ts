@@ -9,6 +9,7 @@ import {
   rewriteDatagramIndex,
   writeDatagramHeader,
 } from '../wire/datagram.ts';
+import { carriesFrame } from '../wire/inner.ts';
 import type { BufferCipher } from './datagram-cipher.ts';
 import type { EngineSession, MemoryState } from './memory-state.ts';
 import { PREFIX_STRIDE, type EngineDrop, type SendPlan } from './port.ts';
@@ -17,8 +18,11 @@ import { PREFIX_STRIDE, type EngineDrop, type SendPlan } from './port.ts';
 export interface DatagramSink {
   /** Memory for a datagram of `bytes` bytes, which is sent next or not at all; undefined if too many wait. */
   reserve(bytes: number): Uint8Array | undefined;
-  /** Takes what {@link reserve} gave last, filled. `path` is the one that `to` belongs to. */
-  transmit(path: number, to: Endpoint, datagram: Uint8Array): void;
+  /**
+   * Takes what {@link reserve} gave last, filled. `path` is the one that `to` belongs to; `ofLink`: it is a message of a
+   * link, neither with a frame nor relayed.
+   */
+  transmit(path: number, to: Endpoint, datagram: Uint8Array, ofLink: boolean): void;
 }
 
 /** Makes datagrams of inner messages by the rules of the wire; it alone moves send counters on. */
@@ -53,11 +57,12 @@ export class DatagramSender {
     if (datagram === undefined) return 'socket-queue-full';
     copy(plan.prefixes, i * PREFIX_STRIDE, prefix, datagram, HEADER_BYTES);
     datagram.set(data.subarray(offset, offset + length), HEADER_BYTES + prefix);
+    const ofLink = !carriesFrame(datagram[HEADER_BYTES]!);
     const drop =
       plan.plain[i] === 1
         ? this.#finishPlain(session, path.sendIndex, datagram)
         : this.#finishSealed(session, path.sendIndex, datagram);
-    if (drop === undefined) this.#sink.transmit(plan.path[i]!, path.to, datagram);
+    if (drop === undefined) this.#sink.transmit(plan.path[i]!, path.to, datagram, ofLink);
     return drop;
   }
 
@@ -67,7 +72,7 @@ export class DatagramSender {
     if (next === undefined) return 'socket-queue-full';
     next.set(datagram);
     rewriteDatagramIndex(next, nextIndex);
-    this.#sink.transmit(path, to, next);
+    this.#sink.transmit(path, to, next, false);
     return undefined;
   }
 

@@ -6,6 +6,12 @@ interface Traffic {
   bytes: number;
 }
 
+interface Failures {
+  errno: string;
+  frames: number;
+  messages: number;
+}
+
 /**
  * Events between two drains, summed: at most one per drop reason, session, path and label, so that a flood of
  * datagrams is not a flood of events.
@@ -14,7 +20,7 @@ export class MemoryEvents {
   readonly #drops = new Map<EngineDrop, number>();
   readonly #roamed = new Map<number, Endpoint>();
   readonly #tooBig = new Map<number, number>();
-  readonly #sendFailed = new Map<number, string>();
+  readonly #sendFailed = new Map<number, Failures>();
   readonly #labels = new Map<number, Traffic>();
   readonly #sent = new Map<number, Traffic>();
   readonly #received = new Map<number, Traffic>();
@@ -33,8 +39,11 @@ export class MemoryEvents {
     this.#tooBig.set(path, Math.min(size, this.#tooBig.get(path) ?? size));
   }
 
-  sendFailed(path: number, errno: string): void {
-    this.#sendFailed.set(path, errno);
+  /** One datagram. The last error counts; messages of links are counted apart. */
+  sendFailed(path: number, errno: string, ofLink: boolean): void {
+    const { frames, messages } = this.#sendFailed.get(path) ?? { frames: 0, messages: 0 };
+    const [more, others] = ofLink ? [0, 1] : [1, 0];
+    this.#sendFailed.set(path, { errno, frames: frames + more, messages: messages + others });
   }
 
   labelUsed(index: number, bytes: number): void {
@@ -55,7 +64,7 @@ export class MemoryEvents {
     const events: EngineEvent[] = [];
     for (const [session, from] of this.#roamed) events.push({ type: 'roamed', session, from });
     for (const [path, size] of this.#tooBig) events.push({ type: 'too-big', path, size });
-    for (const [path, errno] of this.#sendFailed) events.push({ type: 'send-failed', path, errno });
+    for (const [path, sum] of this.#sendFailed) events.push({ type: 'send-failed', path, ...sum });
     for (const [index, sum] of this.#labels) events.push({ type: 'label-used', index, ...sum });
     for (const [session, sum] of this.#sent) events.push({ type: 'sent', session, ...sum });
     for (const [session, sum] of this.#received) events.push({ type: 'received', session, ...sum });

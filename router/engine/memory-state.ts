@@ -102,6 +102,8 @@ export class MemoryState {
       case 'label-removed':
         this.labels.delete(change.index);
         return;
+      case 'decisions-void':
+        return;
     }
   }
 

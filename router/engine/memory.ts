@@ -68,7 +68,7 @@ export class MemoryEngine implements Engine {
     const cipher = bufferCipher(options.cipher);
     this.#sender = new DatagramSender(this.#state, cipher, options.counterLimit ?? COUNTER_LIMIT, {
       reserve: (bytes) => new Uint8Array(bytes),
-      transmit: (path, to, datagram) => this.#transmit(path, to, datagram),
+      transmit: (path, to, datagram, ofLink) => this.#transmit(path, to, datagram, ofLink),
     });
     this.#receiver = new DatagramReceiver(
       this.#state,
@@ -189,10 +189,10 @@ export class MemoryEngine implements Engine {
     return true;
   }
 
-  #transmit(path: number, to: Endpoint, datagram: Uint8Array): void {
+  #transmit(path: number, to: Endpoint, datagram: Uint8Array, ofLink: boolean): void {
     const errno = this.#options.transmit(to, datagram, path);
     if (errno === 'EMSGSIZE') this.#events.tooBig(path, datagram.length);
-    else if (errno !== undefined) this.#events.sendFailed(path, errno);
+    else if (errno !== undefined) this.#events.sendFailed(path, errno, ofLink);
   }
 
   #writeEntry(plan: WritePlan, i: number): EngineDrop | undefined {

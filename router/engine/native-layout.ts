@@ -10,7 +10,7 @@ export const SLOT_BYTES = 65_536;
 const SLOT_DATAGRAMS = 64;
 const MESSAGE_CAPACITY = RECEIVE_SLOTS * SLOT_DATAGRAMS;
 const EVENT_CAPACITY = 1_024;
-export const EVENT_WORDS = 4;
+export const EVENT_WORDS = 5;
 
 export const EVENT_ROAMED = 1;
 export const EVENT_TOO_BIG = 2;
@@ -66,7 +66,7 @@ export function engineArrays() {
     messageWireLength: new Uint32Array(MESSAGE_CAPACITY),
     slotSources: new Uint8Array(RECEIVE_SLOTS * ENDPOINT_BYTES),
     drops: new Uint32Array(engineDrops.length),
-    /** Type, number of the session, path or label, and two values. */
+    /** Type, number of the session, path or label, and three values. */
     events: new Uint32Array(EVENT_CAPACITY * EVENT_WORDS),
     eventSources: new Uint8Array(EVENT_CAPACITY * ENDPOINT_BYTES),
   });

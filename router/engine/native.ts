@@ -217,6 +217,8 @@ export class NativeEngine implements Engine {
         );
       case 'label-removed':
         return this.#addon.engineRemoveLabel(this.#handle, change.index);
+      case 'decisions-void':
+        return this.#addon.engineForget(this.#handle);
     }
   }
 
@@ -234,6 +236,7 @@ export class NativeEngine implements Engine {
     const at = i * EVENT_WORDS;
     const number = events[at + 1]!;
     const first = events[at + 2]!;
+    const second = events[at + 3]!;
     switch (events[at]) {
       case EVENT_ROAMED:
         return {
@@ -244,14 +247,18 @@ export class NativeEngine implements Engine {
       case EVENT_TOO_BIG:
         return { type: 'too-big', path: number, size: first };
       case EVENT_SEND_FAILED:
-        return { type: 'send-failed', path: number, errno: getSystemErrorName(-first) };
+        return this.#sendFailed(number, first, second, events[at + 4]!);
       case EVENT_SENT:
-        return { type: 'sent', session: number, datagrams: first, bytes: events[at + 3]! };
+        return { type: 'sent', session: number, datagrams: first, bytes: second };
       case EVENT_RECEIVED:
-        return { type: 'received', session: number, datagrams: first, bytes: events[at + 3]! };
+        return { type: 'received', session: number, datagrams: first, bytes: second };
       default:
-        return { type: 'label-used', index: number, datagrams: first, bytes: events[at + 3]! };
+        return { type: 'label-used', index: number, datagrams: first, bytes: second };
     }
+  }
+
+  #sendFailed(path: number, error: number, frames: number, messages: number): EngineEvent {
+    return { type: 'send-failed', path, errno: getSystemErrorName(-error), frames, messages };
   }
 
   #takeDrops(events: EngineEvent[]): void {

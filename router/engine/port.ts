@@ -95,7 +95,9 @@ export type EngineChange =
       readonly to: number;
       readonly nextIndex: number;
     }
-  | { readonly type: 'label-removed'; readonly index: number };
+  | { readonly type: 'label-removed'; readonly index: number }
+  /** Nothing but what every change does: what was decided before it is repeated no more. */
+  | { readonly type: 'decisions-void' };
 
 export interface Cookies {
   /** 16 bytes each. */
@@ -108,7 +110,16 @@ export type EngineEvent =
   | { readonly type: 'roamed'; readonly session: number; readonly from: Endpoint }
   /** EMSGSIZE (or EINVAL of UDP_SEGMENT): datagrams of `size` bytes UDP payload do not leave on this path. */
   | { readonly type: 'too-big'; readonly path: number; readonly size: number }
-  | { readonly type: 'send-failed'; readonly path: number; readonly errno: string }
+  /** Datagrams that the system refused, by the last of its errors. */
+  | {
+      readonly type: 'send-failed';
+      readonly path: number;
+      readonly errno: string;
+      /** Those that carry frames, and those of others that were to be relayed. */
+      readonly frames: number;
+      /** Messages of links. */
+      readonly messages: number;
+    }
   | {
       readonly type: 'label-used';
       readonly index: number;
@@ -223,7 +234,7 @@ export class SendPlan {
   /** 1 = send plain with the session's cookie. */
   readonly plain: Uint8Array;
   /**
-   * Not 0: the engine may do the same, for 100 ms and until it is configured anew, with every frame of the TAP that has
+   * Not 0: the engine may do the same, for 100 ms and until it is configured, with every frame of the TAP that has
    * the same MACs and a `segment` of at most so many bytes. It says so by 'sent'. Only for a sealed frame of the TAP.
    */
   readonly repeat: Uint32Array;
@@ -259,7 +270,7 @@ export class WritePlan {
   /** 0 or FLAG_CHECKSUM_PARTIAL. */
   readonly flags: Uint8Array;
   /**
-   * 1 = the engine may do the same, for 100 ms and until it is configured anew, with every message of the same kind,
+   * 1 = the engine may do the same, for 100 ms and until it is configured, with every message of the same kind,
    * session, tag and phase whose frame has the same MACs. It says so by 'received'. Only for a sealed message.
    */
   readonly repeat: Uint8Array;

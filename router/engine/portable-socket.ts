@@ -36,6 +36,7 @@ export class PortableSocket implements DatagramSink {
   readonly #slots: Uint8Array[] = [];
   readonly #paths = new Uint32Array(IN_FLIGHT_LIMIT);
   readonly #sizes = new Uint32Array(IN_FLIGHT_LIMIT);
+  readonly #ofLink: boolean[] = new Array<boolean>(IN_FLIGHT_LIMIT).fill(false);
   #sent = 0;
   #reported = 0;
   readonly #hosts = new WeakMap<Endpoint, string>();
@@ -90,10 +91,11 @@ export class PortableSocket implements DatagramSink {
     return slot.subarray(0, bytes);
   }
 
-  transmit(path: number, to: Endpoint, datagram: Uint8Array): void {
+  transmit(path: number, to: Endpoint, datagram: Uint8Array, ofLink: boolean): void {
     const at = this.#sent++ % IN_FLIGHT_LIMIT;
     this.#paths[at] = path;
     this.#sizes[at] = datagram.length;
+    this.#ofLink[at] = ofLink;
     this.#socket.send(datagram, to.port, this.#hostOf(to), this.#onReport);
   }
 
@@ -102,7 +104,7 @@ export class PortableSocket implements DatagramSink {
     if (error === null) return;
     const path = this.#paths[at]!;
     if (error.code === 'EMSGSIZE') this.#log.tooBig(path, this.#sizes[at]!);
-    else this.#log.sendFailed(path, error.code ?? error.message);
+    else this.#log.sendFailed(path, error.code ?? error.message, this.#ofLink[at]!);
     this.#events.onActivity();
   }
 

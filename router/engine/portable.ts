@@ -48,7 +48,7 @@ export class PortableEngine implements Engine {
     this.#addon = addon;
     this.#sender = new DatagramSender(this.#state, cipher, counterLimit, {
       reserve: (bytes) => this.#socket?.reserve(bytes),
-      transmit: (path, to, datagram) => this.#socket?.transmit(path, to, datagram),
+      transmit: (path, to, datagram, ofLink) => this.#socket?.transmit(path, to, datagram, ofLink),
     });
     const relay = (path: number, to: Endpoint, nextIndex: number, datagram: Uint8Array): void =>
       this.#count(this.#sender.relay(path, to, nextIndex, datagram));

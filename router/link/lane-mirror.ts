@@ -2,7 +2,7 @@ import type { Cidr } from '../../core/address.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import type { EngineChange } from '../engine/port.ts';
 import type { ToLane } from '../lane-messages.ts';
-import type { LinkRoute } from '../switch/link-view.ts';
+import { sameRoute, type LinkRoute } from '../switch/link-view.ts';
 import { laneIndex, laneSession, workerOf } from '../wire/lanes.ts';
 
 export type KeyChange = Extract<EngineChange, { type: 'key' }>;
@@ -75,7 +75,7 @@ export class LaneMirror {
     else if (change.type === 'path')
       this.#toSenders((lane) => ({ ...change, sendIndex: laneIndex(change.sendIndex, lane) }));
     else if (change.type === 'path-removed') this.#toSenders(() => change);
-    // Indexes go with their session, and labels are lane 0's alone.
+    // Indexes go with their session, labels are lane 0's alone, and what is void a lane knows by its route.
   }
 
   /** The way to a peer, as it is now; undefined = none, or a circuit. Nothing is told twice. */
@@ -128,9 +128,4 @@ export class LaneMirror {
     if (worker === 0) this.#options.change(change);
     else this.#options.tell(worker, { type: 'configure', changes: [change] });
   }
-}
-
-function sameRoute(a: LinkRoute | undefined, b: LinkRoute | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return a.session === b.session && a.path === b.path && a.plain === b.plain && a.innerMtu === b.innerMtu;
 }

@@ -2,7 +2,7 @@ import type { Endpoint } from '../../core/address.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import { SECOND, earlier, type Machine, type Millis } from '../../core/time.ts';
 import type { LinkReport, LinkState, SessionMaterial, ToControl, ToData } from '../node-messages.ts';
-import type { LinkRoute } from '../switch/link-view.ts';
+import { sameRoute, type LinkRoute } from '../switch/link-view.ts';
 import type { LinkMessage, MacsPart } from '../wire/inner.ts';
 import { sessionOfLane } from '../wire/lanes.ts';
 import type { LinkContext, LinkEffect, LinkEnvironment } from './context.ts';
@@ -425,10 +425,12 @@ export class Link implements Machine<LinkEffect> {
     this.#slots.followPaths(now);
     const current = this.#slots.current;
     current?.paths.setUrgent(current.keys?.unproven ?? false);
-    const had = this.#route !== undefined;
+    const before = this.#route;
     this.#route = this.#findRoute();
+    if (!sameRoute(before, this.#route))
+      this.#context.emit({ type: 'configure', change: { type: 'decisions-void' } });
     if (this.#route === undefined) return;
-    if (!had) this.#context.emit({ type: 'sendable' });
+    if (before === undefined) this.#context.emit({ type: 'sendable' });
     this.#neededAt = undefined;
   }
 

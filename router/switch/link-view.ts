@@ -10,6 +10,12 @@ export interface LinkRoute {
   readonly innerMtu: number;
 }
 
+/** Whether what was decided by the one is right by the other. */
+export function sameRoute(a: LinkRoute | undefined, b: LinkRoute | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.session === b.session && a.path === b.path && a.plain === b.plain && a.innerMtu === b.innerMtu;
+}
+
 /** The links of the node, as the switch sees them. */
 export interface LinkView {
   /** Undefined = no usable session yet. */

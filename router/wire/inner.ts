@@ -47,6 +47,11 @@ const FLAG_PLAIN_WELCOME = 1;
 const PATH_MESSAGE_BYTES = 4 + TOKEN_BYTES;
 const MACS_HEADER_BYTES = 8;
 
+/** Whether messages of this kind are for the switch; the others are for the link itself. */
+export function carriesFrame(kind: number): boolean {
+  return kind >= KIND_FRAME && kind <= KIND_FRAGMENT;
+}
+
 /** What the two ends of a link say to each other, apart from frames. */
 export type LinkMessage =
   | PathRequest

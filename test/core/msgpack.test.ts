@@ -1,7 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
-import { pack, unpack } from '../../core/msgpack.ts';
+import { pack, PackWriter, unpack } from '../../core/msgpack.ts';
 
 const refused: [string, number[]][] = [
   ['nothing', []],
@@ -89,3 +89,27 @@ function normal(given: unknown): unknown {
   if (given instanceof Uint8Array) return Uint8Array.from(given);
   return Array.isArray(given) ? given.map(normal) : given;
 }
+
+test('what is written piece by piece is what would have been packed whole', (t) => {
+  const lengths = fc.oneof(fc.nat(40), fc.constantFrom(255, 256, 65_535, 65_536));
+  const integers = fc.oneof(
+    fc.nat(200),
+    fc.nat(70_000),
+    fc.constantFrom(127, 128, 255, 256, 65_535, 2 ** 32 - 1),
+  );
+  const many = fc.oneof(fc.nat(20), fc.constantFrom(65_535, 65_536));
+  fc.assert(
+    fc.property(integers, lengths, many, (integer, length, items) => {
+      const bytes = new Uint8Array(length).fill(7);
+      const list = new Array<number>(items).fill(5);
+      const out = new PackWriter(length + items + 64);
+      out.array(3);
+      out.unsigned(integer);
+      out.blob(bytes);
+      out.array(items);
+      out.raw(Uint8Array.from(list));
+      t.deepEqual(out.bytes, pack([integer, bytes, list]));
+    }),
+    { numRuns: 200 },
+  );
+});

@@ -83,7 +83,8 @@ test('every reason to drop something is listed, and no other', (t) => {
     ...literalsOf('router/link/link.ts', 'LinkDrop'),
     ...literalsOf('ipam/ipam-config.ts', 'IpamDrop'),
     ...wordsOf('router/data-node.ts', '', ['this.#drops.add']),
-    ...wordsOf('router/lane-node.ts', '', ['this.#drops.add', 'this.#drop']),
+    ...wordsOf('router/lane-node.ts', '', ['this.#drops.add']),
+    ...wordsOf('router/send-failures.ts', '', ['count']),
   ];
   t.deepEqual(firstColumn(tables, 'reason').sort(), unique(coded));
 });

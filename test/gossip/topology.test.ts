@@ -1,10 +1,18 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { MalformedDelta } from '../../gossip/channel.ts';
-import { decodeDelta, encodeBody, encodeDelta } from '../../gossip/topology-codec.ts';
-import { MAX_INCARNATION, MAX_VERSION, type TopologyEntry } from '../../gossip/topology-entry.ts';
+import { deltasOf } from '../../gossip/pending.ts';
+import { decodeDelta, encodeBody } from '../../gossip/topology-codec.ts';
+import { encodeDelta } from '../../gossip/topology-delta.ts';
+import {
+  MAX_INCARNATION,
+  MAX_NEIGHBOURS,
+  MAX_VERSION,
+  type TopologyEntry,
+} from '../../gossip/topology-entry.ts';
 import { COLLECT_AFTER, Topology } from '../../gossip/topology.ts';
 import { pack } from '../../core/msgpack.ts';
+import type { PeerName } from '../../core/peer-name.ts';
 import { endpoint, peerName } from './mesh.ts';
 
 function entry(index: number, change: Partial<TopologyEntry> = {}): TopologyEntry {
@@ -269,6 +277,23 @@ test('news that have become void while they waited are not encoded', (t) => {
   t.deepEqual(names, [peerName(2)]);
   topology.onReachable([peerName(1)], 0);
   t.is(topology.encode(names), undefined);
+});
+
+test('entries that name more peers than the table of a delta holds are sent in several', (t) => {
+  const topology = new Topology(entry(1));
+  const peers = Array.from({ length: 18 }, (_, i) => i + 2);
+  for (const index of peers) {
+    const neighbours = Array.from({ length: MAX_NEIGHBOURS }, (_, i) => {
+      const [high, low] = [i >> 8, i & 255].map((byte) => byte.toString(16).padStart(2, '0'));
+      const name = `02:${index.toString(16).padStart(2, '0')}:00:00:${high}:${low}` as PeerName;
+      return { name, established: true, direct: false };
+    });
+    topology.merge(delta(entry(index, { neighbours })), 0, 'x');
+  }
+  topology.onReachable([1, ...peers].map(peerName), 0);
+  const deltas = deltasOf(topology, topology.entriesOf(0xffff));
+  t.is(deltas.length, 2);
+  t.is(deltas.flatMap((each) => decodeDelta(each)).length, peers.length + 1);
 });
 
 test('our own entry gets a new version only when something differs', (t) => {

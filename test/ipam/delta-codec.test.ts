@@ -41,6 +41,19 @@ test('entries survive their bytes', (t) => {
   t.deepEqual(decodeEntries(encodeEntries(entries)), entries);
 });
 
+test('an outcome that many votes have accepted is sent once, and one beside it is kept apart', (t) => {
+  const { accepted } = voter;
+  const other = { ballot: { ...ballot, round: 2 }, outcome: { clusterId: id + id, owners: [] } };
+  const votes: VoterEntry[] = [1, 2, 3, 4].map((number) => ({
+    ...voter,
+    name: peer(number),
+    accepted: number === 3 ? other : { ballot, outcome: structuredClone(accepted!.outcome) },
+  }));
+  const bytes = encodeEntries(votes);
+  t.deepEqual(decodeEntries(bytes), votes);
+  t.is(Buffer.from(bytes).toString('hex').split(clusterId).length - 1, 1);
+});
+
 test('a ring of an IPv6 range survives its bytes', (t) => {
   const six = new AddressRange(parseCidr('2001:db8::/76')!);
   const entry: Entry = { type: 'ring', clusterId, range: six, ring: seedRing(six, [peer(1), peer(2)]).ring };
@@ -53,6 +66,11 @@ test('entries of kinds that are not known are skipped', (t) => {
 
 const owner = [fromHex('000000000001'), fromHex(generation)];
 const network = Uint8Array.of(10, 32, 0, 0);
+const outcome = pack([fromHex(clusterId), [owner]]);
+const votedFor = (index: number) => [
+  ...[3, range.text, fromHex('000000000001'), fromHex(generation), 1, 1, true, null],
+  [[1, fromHex('000000000001')], index],
+];
 for (const [what, bytes] of [
   ['no bytes', new Uint8Array()],
   ['no list', pack('text')],
@@ -80,6 +98,10 @@ for (const [what, bytes] of [
     'a ballot that is none',
     pack([[3, range.text, fromHex('000000000001'), fromHex(generation), 1, 1, true, [0], null]]),
   ],
+  ['a vote for an outcome that is not listed', pack([votedFor(0)])],
+  ['a vote for an outcome that comes later', pack([votedFor(0), [5, outcome]])],
+  ['a vote for an outcome beyond the list', pack([[5, outcome], votedFor(1)])],
+  ['an outcome that is no bytes', pack([[5, [fromHex(clusterId), []]]])],
 ] as const) {
   test(`a delta with ${what} is refused`, (t) => {
     t.throws(() => decodeEntries(new Uint8Array(bytes)), { instanceOf: SchemaViolation });

@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -74,6 +74,19 @@ test('a file that is no store is refused by its name, and left as it is', (t) =>
   t.true(error.message.startsWith(file));
   t.is(readFileSync(file, 'utf8'), garbage);
 });
+
+for (const name of ['store.mdb', 'store.mdb-lock']) {
+  test(`a directory or a FIFO in place of ${name} is refused, where LMDB would wait or die`, (t) => {
+    const path = directory(t);
+    const message = `cannot use ${join(path, name)}: it is no regular file; mend that, or choose another --state-dir`;
+    for (const make of [(file: string) => mkdirSync(file), (file: string) => spawnSync('mkfifo', [file])]) {
+      make(join(path, name));
+      const error = t.throws(() => openLmdbStore(path), { instanceOf: StoreError });
+      t.true(error.message.startsWith(message), error.message);
+      rmSync(join(path, name), { recursive: true });
+    }
+  });
+}
 
 test('a store whose first pages are damaged is refused', async (t) => {
   const path = directory(t);

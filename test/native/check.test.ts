@@ -15,17 +15,23 @@ const SOURCES = [
   'join',
   'replay_window',
   'segment',
+  'stand_in',
   'tap_writer',
   'u32_map',
 ];
 
-test('replay window and tables in C do as slow models, and no frame is read beyond its end', async (t) => {
+const { nodeHeaders } = (await import(new URL('toolchain.mjs', `file://${NATIVE}`).href)) as {
+  nodeHeaders: () => string;
+};
+
+test('replay window and tables in C do as slow models, no frame is read beyond its end, and no message to a loop is lost', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'weave-native-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
   const program = join(folder, 'check');
   const compiled = await run([
     process.env['CC'] ?? 'cc',
     ...['-std=gnu11', '-D_GNU_SOURCE', '-O1', '-g', '-Wall', '-Wextra', '-Werror'],
+    ...['-isystem', nodeHeaders()],
     ...['-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'],
     join(NATIVE, 'test', 'check.c'),
     ...SOURCES.map((name) => join(NATIVE, 'src', `${name}.c`)),

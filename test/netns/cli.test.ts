@@ -20,6 +20,10 @@ async function lab(t: ExecutionContext, hosts: number): Promise<Lab> {
   return made;
 }
 
+function stateDir(host: LabHost): string[] {
+  return ['--state-dir', join(host.dir, 'state')];
+}
+
 /** What the kernel shows of a host's network, to tell whether something changed. */
 async function networkOf(host: LabHost): Promise<string> {
   const links = await host.must(['ip', '-o', 'link']);
@@ -186,19 +190,38 @@ test('expose gives the host an address, attached namespaces reach the world thro
   t.false(await container.pings(cidr.split('/')[0]!));
 });
 
-test('stop leaves interfaces for the next start, stop --clean removes everything', async (t) => {
+test('stop leaves interfaces for the next start, another --bridge takes them over, stop --clean removes all, with a daemon or without', async (t) => {
   const made = await lab(t, 1);
   const host = made.hosts[0]!;
   const before = await networkOf(host);
   await host.must(['iptables', '-P', 'FORWARD', 'DROP']);
+  const never = await host.weave(['stop', '--clean', ...stateDir(host)]);
+  t.is(never.code, 3);
+  t.regex(never.stderr, /no daemon answers on .*, and none has left its state in /);
   await host.launch([]);
-  await host.container('a');
+  const container = await host.container('a');
+  const exposed = await host.mustWeave(['expose']);
+  const elsewhere = await host.weave(['stop', '--clean', '--socket', '/nowhere.sock', ...stateDir(host)]);
+  t.is(elsewhere.code, 1);
+  t.regex(elsewhere.stderr, /lock is held by process \d+: stop that daemon/);
   const idler = connect(host.socket).on('error', () => undefined);
   t.teardown(() => idler.destroy());
   await host.mustWeave(['stop']);
   t.is((await host.weave(['status'])).code, 3);
   t.is(await host.pid(), undefined, 'it ended in order, although a client had the API open');
   t.regex(await host.must(['ip', '-o', 'link']), /weave-tap/);
+  await host.launch(['--bridge', 'other']);
+  t.false((await networkOf(host)).includes('weave:'), 'the bridge of before is gone');
+  t.false((await host.must(['iptables', '-S', 'FORWARD'])).includes(' weave '));
+  await container.must(['ping', '-q', '-c', '3', '-i', '0.2', '-w', '5', exposed.split('/')[0]!]);
+  await host.kill();
+  t.regex(await host.must(['ip', '-o', 'link']), /other-tap/);
+  const cleaned = await host.weave(['stop', '--clean', ...stateDir(host)]);
+  t.is(cleaned.code, 0, cleaned.stderr);
+  t.regex(cleaned.stderr, /no daemon was running: removed what the last one left \(other, /);
+  t.notRegex(await networkOf(host), /weave|other/);
+  const again = await host.weave(['stop', '--clean', ...stateDir(host)]);
+  t.regex(again.stderr, /the last one left nothing to remove/);
   await host.launch([]);
   await host.mustWeave(['expose']);
   await host.mustWeave(['stop', '--clean']);

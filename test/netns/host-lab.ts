@@ -5,6 +5,7 @@ import { silentLog } from '../../core/log.ts';
 import type { StorePort } from '../../core/store.ts';
 import { parsePeerName } from '../../core/peer-name.ts';
 import { Attachments } from '../../plugin/host/attachments.ts';
+import { tapName } from '../../plugin/host/bridge.ts';
 import { HostCommands } from '../../plugin/host/commands.ts';
 import { HostNetwork } from '../../plugin/host/host-network.ts';
 import type { KernelPort } from '../../plugin/host/kernel.ts';
@@ -40,10 +41,10 @@ export class HostLab {
     return lab;
   }
 
-  network(options: { changeFirewall?: boolean; kernel?: KernelPort } = {}): HostNetwork {
+  network(options: { changeFirewall?: boolean; kernel?: KernelPort; bridge?: string } = {}): HostNetwork {
     const settings = {
-      bridge: 'weave',
-      tap: 'weave-tap',
+      bridge: options.bridge ?? 'weave',
+      tap: tapName(options.bridge ?? 'weave'),
       mac: bridgeMac(PEER),
       mtu: MTU,
       range: RANGE,
@@ -55,7 +56,7 @@ export class HostLab {
 
   attachments(host: HostNetwork, store: StorePort = this.store): Attachments {
     return new Attachments({
-      bridge: 'weave',
+      bridge: host.settings.bridge,
       mac: bridgeMac(PEER),
       mtu: MTU,
       defaultSubnet: RANGE,

@@ -111,8 +111,11 @@ test('expose gives the host an address and lets attached namespaces out behind i
   t.true(await lab.pings(name, '192.0.2.2'));
   t.deepEqual(await attachments.hide([]), ['10.32.0.1/12']);
   t.deepEqual(await attachments.hide([]), []);
-  t.false(await lab.pings(lab.name, '10.32.0.2'));
+  t.is(await lab.run(name, 'ip', 'route', 'show', 'default'), '');
   t.deepEqual(lab.held(), ['10.32.0.2/12']);
+  await attachments.expose([], true);
+  t.regex(await lab.run(name, 'ip', 'route', 'show', 'default'), /via 10\.32\.0\.1 dev ethwe/);
+  t.true(await lab.pings(name, '192.0.2.2'));
 });
 
 for (const [tool, legacy] of [
@@ -364,7 +367,7 @@ test('a daemon in its own namespace, entered from outside, does the same', async
     const host = new HostCommands();
     const names = { bridge: 'weave', tap: 'weave-tap' };
     const range = { ip: { family: 4, value: 0x0a200000n }, prefix: 12 };
-    const mtu = defaultBridgeMtu(await preflight(host, names, range), names, undefined);
+    const mtu = defaultBridgeMtu(await preflight(host, names, range), [names], undefined);
     const network = new HostNetwork(host,
       { ...names, mac: '7a:00:00:00:00:01', mtu, range, controlPort: 6783, changeFirewall: true });
     await network.setUp();
@@ -400,6 +403,36 @@ test('clean removes attached interfaces, TAP, bridge and tables, and may be repe
     ['lo'],
   );
   t.is(await lab.run(lab.name, 'nft', 'list', 'tables'), '');
+});
+
+test('of a bridge with another name the attached interfaces move over, the rest goes, unless somebody else is in it', async (t) => {
+  const lab = await HostLab.start(t);
+  const first = lab.network();
+  await first.setUp();
+  const attachments = lab.attachments(first);
+  await attachments.expose([], true);
+  await attachments.attach({ target: await lab.container(), addresses: [] });
+  await lab.ip(lab.name, [
+    ['tuntap', 'add', 'dev', 'weave-tap', 'mode', 'tap'],
+    ['tuntap', 'add', 'dev', 'foreign', 'mode', 'tap'],
+    ['link', 'set', 'dev', 'foreign', 'master', 'weave'],
+  ]);
+  const former = { bridge: 'weave', tap: 'weave-tap' };
+  await t.throwsAsync(preflight(lab.commands, { bridge: 'other', tap: 'other-tap' }, RANGE));
+  await preflight(lab.commands, { bridge: 'other', tap: 'other-tap' }, RANGE, [former]);
+  const second = lab.network({ bridge: 'other' });
+  const again = lab.attachments(second);
+  await second.setUp(again.restored());
+  const { addresses } = again.restored();
+  t.deepEqual(await second.replace(former, addresses), { moved: 1, kept: true });
+  await again.readopt();
+  t.true(await lab.pings(lab.name, '10.32.0.2'));
+  t.notRegex(await lab.run(lab.name, 'ip', 'address', 'show', 'dev', 'weave'), /10\.32/);
+  await lab.ip(lab.name, [['link', 'delete', 'dev', 'foreign']]);
+  t.deepEqual(await second.replace(former, addresses), { moved: 0, kept: false });
+  t.is(await second.replace(former, addresses), undefined);
+  const names = (await listLinks(lab.commands)).map(({ name }) => name.replace(/^vethwe.*/, 'port'));
+  t.deepEqual(names.sort(), ['lo', 'other', 'port']);
 });
 
 test('a restarted daemon takes up bridge, exposure and attachments, and mends a lost bridge', async (t) => {

@@ -137,7 +137,7 @@ test('a full disk refuses what needs it and names the file; the daemon goes on',
   const [a] = made.hosts;
   const state = join(a!.dir, 'state');
   mkdirSync(state, { recursive: true });
-  await must(['mount', '-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', state]);
+  await must(['mount', '-t', 'tmpfs', '-o', 'size=2m,mode=700', 'tmpfs', state]);
   t.teardown(() => must(['umount', '-l', state]));
   await a!.launch([]);
   await a!.mustWeave(['allocate', 'before']);

@@ -74,6 +74,8 @@ export class DataNet {
   passes: (datagram: NetDatagram) => boolean = () => true;
   /** Largest datagram that leaves the host at all. */
   hostLimit = Infinity;
+  /** Whether engines of nodes that are added repeat decisions. */
+  repeats = false;
   onControl: (node: NetNode, message: ToControl) => void = () => undefined;
   /** What a node is given as its engine in place of the one in memory. */
   wrapEngine: (engine: Engine) => Engine = (engine) => engine;
@@ -99,6 +101,7 @@ export class DataNet {
         cipher: fakeCipher,
         transmit: (to, bytes) => this.#transmit(added, to, bytes),
         onHostReceives: (frame) => void frames.push(frame),
+        ...(this.repeats ? { clock: () => this.now } : {}),
       });
     const engine = makeEngine();
     const config = { name, bridgeMtu: options.bridgeMtu ?? 1388, trustedSubnets, workers };

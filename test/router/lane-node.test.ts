@@ -284,6 +284,25 @@ test('the size of a path limits lanes: a frame too long for it goes in fragments
   t.is(sent.filter(({ from, lane }) => from === a && lane === 1).length, 3);
 });
 
+for (const workers of [1, 2]) {
+  test(`once a path is known to be narrower, no frame is sent as those before it: ${workers} workers`, async (t) => {
+    const net = new DataNet();
+    net.repeats = true;
+    const { a, b } = await pair(workers, workers, {}, net);
+    const queue = queueOf(a, workers - 1);
+    queue.hostSends(frameOf(1, 2, 1));
+    net.settle();
+    net.hostLimit = 1_400;
+    // The first goes as the one before it and makes the limit known.
+    for (const number of [2, 3]) {
+      queue.hostSends(frameOf(1, 2, number, 1_402));
+      net.settle();
+    }
+    net.run(50);
+    t.deepEqual(numbers(b.frames), [1, 3]);
+  });
+}
+
 test('a session that is closed is gone from all lanes', async (t) => {
   const { net, a, b, sent } = await pair(2, 2);
   queueOf(a, 1).hostSends(frameOf(1, 2, 1));
@@ -433,6 +452,16 @@ test('of a flood of MACs 4,096 are told to the other workers and the rest counte
   for (let stranger = 0; stranger < 5_000; stranger++) strangerSends(stranger);
   net.settle();
   t.is(net.report(a).macs - known, 5_000);
+});
+
+test('what a worker drops is reported within a second, though nothing else went by it', async (t) => {
+  const { net, a } = await pair(2, 2);
+  const lane = a.lanes[0]!;
+  t.is(lane.node.nextTimeout(), undefined);
+  queueOf(a, 1).hostSends(frameOf(1, 1, 1));
+  net.run(1_000);
+  t.is(net.report(a).drops['frame-destination-local'], 1);
+  t.is(lane.node.nextTimeout(), undefined);
 });
 
 test('what an engine repeated after the last report is asked for once more', async (t) => {

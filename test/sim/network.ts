@@ -71,12 +71,12 @@ export class SimNetwork {
     return this.#cuts.size > 0 && this.#cuts.get(Number(from.value))?.has(Number(to.value)) === true;
   }
 
+  /** The network keeps `datagram`. */
   send(from: Endpoint, to: Endpoint, datagram: Uint8Array): void {
     if (this.isCut(from.ip, to.ip) || randomFraction(this.#random) < this.terms.loss) return;
     const copies = randomFraction(this.#random) < this.terms.duplication ? 2 : 1;
-    const bytes = datagram.slice();
     for (let i = 0; i < copies; i++) {
-      this.#clock.after(this.delay(), () => this.#hostAt(to)?.onDatagram(from, bytes));
+      this.#clock.after(this.delay(), () => this.#hostAt(to)?.onDatagram(from, datagram));
     }
   }
 

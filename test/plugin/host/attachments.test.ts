@@ -1,4 +1,5 @@
 import test from 'ava';
+import { formatIp } from '../../../core/address.ts';
 import { toHex } from '../../../core/bytes.ts';
 import { silentLog } from '../../../core/log.ts';
 import { parsePeerName } from '../../../core/peer-name.ts';
@@ -499,6 +500,33 @@ test('a namespace that got the number of one that is gone gets none of its addre
   const { addresses } = await bench.service.attach({ target: 'green', addresses: [] });
   t.deepEqual(addresses, ['10.32.0.1/12']);
   t.deepEqual(bench.held(), ['10.32.0.1/12 netns:1']);
+});
+
+test('routes through an address of the host go when that is hidden, and come back, over a restart, with another of its subnet', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({ target: 'blue', addresses: [], defaultRoute: true });
+  await bench.service.attach({ target: 'red', addresses: [] });
+  const routes = () =>
+    [...bench.host.routes].flatMap(([id, list]) => list.map(({ via }) => `${id} ${formatIp(via)}`));
+  t.deepEqual(routes(), ['netns:2 10.32.0.2']);
+  await bench.service.hide(['net:10.33.0.0/16']);
+  t.deepEqual(routes(), ['netns:2 10.32.0.2'], 'nothing was hidden');
+  await bench.service.hide([]);
+  t.deepEqual(routes(), []);
+  const service = bench.start();
+  await service.check();
+  await service.expose(['203.0.113.9/24'], true);
+  t.deepEqual(routes(), [], 'of another subnet');
+  bench.addresses.held.set('10.32.0.2/12', 'another');
+  await service.expose(['net:default'], true);
+  t.deepEqual(routes(), ['netns:2 10.32.0.4']);
+  await service.expose(['10.32.0.9/12'], true);
+  await service.hide(['10.32.0.4/12']);
+  t.deepEqual(routes(), ['netns:2 10.32.0.9'], 'another address of the host is the gateway now');
+  await service.hide([]);
+  bench.host.namespaces.delete('blue');
+  await t.notThrowsAsync(service.expose([], true));
+  t.deepEqual(routes(), []);
 });
 
 test('what cannot be taken up at the start keeps nothing else from being, and is tried again by each check', async (t) => {

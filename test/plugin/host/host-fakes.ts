@@ -1,10 +1,10 @@
-import { cidrContains, formatCidr, formatIp, networkOf, parseCidr } from '../../../core/address.ts';
-import type { Cidr } from '../../../core/address.ts';
+import { cidrContains, equalIp, formatCidr, formatIp, networkOf, parseCidr } from '../../../core/address.ts';
+import type { Cidr, IpAddress } from '../../../core/address.ts';
 import type { StoreChange, StorePort } from '../../../core/store.ts';
 import { HostError } from '../../../plugin/host/host-error.ts';
 import type { AddressPort, Exposure, HostPort } from '../../../plugin/host/host-port.ts';
 import type { Namespace } from '../../../plugin/host/namespace.ts';
-import type { PortPlan } from '../../../plugin/host/port.ts';
+import type { GatewayRoute, PortPlan } from '../../../plugin/host/port.ts';
 
 export function cidr(text: string): Cidr {
   const parsed = parseCidr(text);
@@ -99,6 +99,8 @@ export class FakeHost implements HostPort {
   /** Host end -> addresses of the inner end. */
   readonly plugged = new Map<string, string[]>();
   readonly plans: PortPlan[] = [];
+  /** By the id of the namespace. */
+  readonly routes = new Map<string, GatewayRoute[]>();
   exposure: Exposure | undefined;
   failNext: string | undefined;
   /** Why no port can be made. */
@@ -134,15 +136,39 @@ export class FakeHost implements HostPort {
     return taken === undefined ? Promise.resolve() : Promise.reject(new HostError(`${taken} overlaps eth0`));
   }
 
-  async plug(plan: PortPlan): Promise<void> {
+  async plug(plan: PortPlan, namespace: Namespace): Promise<void> {
     await this.#step();
     if (this.refuse !== undefined) throw this.refuse;
     this.whilePlugging();
+    const routes = plan.routes.flatMap(({ destination, via }) =>
+      via === undefined ? [] : [{ destination, via }],
+    );
+    this.routes.set(namespace.id, routes);
     this.plans.push(plan);
     this.plugged.set(plan.hostInterface, plan.addresses.map(formatCidr));
   }
 
   announce(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  routesThrough(
+    namespace: Namespace,
+    _name: string,
+    gateways: readonly IpAddress[],
+  ): Promise<GatewayRoute[]> {
+    const routes = this.routes.get(namespace.id) ?? [];
+    return Promise.resolve(routes.filter(({ via }) => gateways.some((gateway) => equalIp(gateway, via))));
+  }
+
+  changeRoutes(
+    namespace: Namespace,
+    verb: 'remove' | 'set',
+    _name: string,
+    routes: readonly GatewayRoute[],
+  ): Promise<void> {
+    const others = (this.routes.get(namespace.id) ?? []).filter((route) => !routes.includes(route));
+    this.routes.set(namespace.id, verb === 'remove' ? others : [...others, ...routes]);
     return Promise.resolve();
   }
 

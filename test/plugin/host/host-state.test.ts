@@ -1,6 +1,7 @@
 import test from 'ava';
 import { parseIp } from '../../../core/address.ts';
 import { parsePeerName } from '../../../core/peer-name.ts';
+import { recordBridges, recordedBridges } from '../../../plugin/host/bridge-record.ts';
 import { isInterfaceName, tapName } from '../../../plugin/host/bridge.ts';
 import type { Link, Route } from '../../../plugin/host/link-query.ts';
 import { attachmentMac, bridgeMac, concatMacs, hostInterfaceName } from '../../../plugin/host/mac-address.ts';
@@ -152,6 +153,18 @@ test('MACs are unicast, locally administered, stable, and differ between hosts, 
     Buffer.from(concatMacs(['02:00:00:00:00:02', '02:00:00:00:00:01'])).toString('hex'),
     '020000000001020000000002',
   );
+});
+
+test('bridges are remembered in order; what is no list of names is not believed', (t) => {
+  const stored = (...names: string[]) => {
+    const { key, value } = recordBridges(names);
+    return new Map([[key, value!]]);
+  };
+  t.deepEqual(recordedBridges(stored('weave', 'other')), ['weave', 'other']);
+  t.deepEqual(recordedBridges(stored()), []);
+  t.deepEqual(recordedBridges(stored('we/ave', 'other')), ['other']);
+  t.is(recordedBridges(new Map()), undefined);
+  t.is(recordedBridges(new Map([[recordBridges([]).key, Uint8Array.of(1)]])), undefined);
 });
 
 test('interface names keep to the limits of the kernel', (t) => {

@@ -182,6 +182,12 @@ function sealing(scene: DefineScene): void {
     await seenB.messageCount(t, 1);
   });
 
+  scene('what is dropped is announced, though nothing else comes', async (t, { b, outsider, seenB }) => {
+    outsider.send(b.endpoint, new Uint8Array(5));
+    await eventually(t, 'onReady', () => b.readyCalls() > 0);
+    await seenB.dropCount(t, 'datagram-too-short');
+  });
+
   scene('datagrams have the header, nonce and cipher of the wire format', async (t, { a, outsider }) => {
     configure(a.engine, KEY_AB, KEY_BA, INDEX_A);
     a.engine.configure([{ type: 'path', path: PATH, to: outsider.endpoint, sendIndex: INDEX_B }]);

@@ -136,10 +136,16 @@ test('a network that refuses a datagram for its size is reported as too big', as
   t.deepEqual(engine.drainEvents(), [{ type: 'too-big', path: 0, size: 1_532 }]);
 });
 
-test('other errors of the network are reported by name', async (t) => {
+test('other errors of the network are reported by name, with how many datagrams they cost', async (t) => {
   const engine = await lone({ transmit: () => 'ENETUNREACH' });
-  engine.send(scratchPlan(20));
-  t.deepEqual(engine.drainEvents(), [{ type: 'send-failed', path: 0, errno: 'ENETUNREACH' }]);
+  for (const kind of [1, 2, 3, 4]) {
+    const plan = scratchPlan(20);
+    plan.scratch[0] = kind;
+    engine.send(plan);
+  }
+  t.deepEqual(engine.drainEvents(), [
+    { type: 'send-failed', path: 0, errno: 'ENETUNREACH', frames: 3, messages: 1 },
+  ]);
 });
 
 test('entries outside of their buffer or longer than a datagram are dropped', async (t) => {

@@ -13,10 +13,20 @@ import type { EngineArrays } from '../../../router/engine/native-layout.ts';
 import { NativeEngine } from '../../../router/engine/native.ts';
 import { bufferCipher } from '../../../router/engine/datagram-cipher.ts';
 import { PortableEngine } from '../../../router/engine/portable.ts';
-import { EngineError, SendPlan, SOURCE_TAP } from '../../../router/engine/port.ts';
+import { EngineError, SendPlan, SOURCE_SCRATCH, SOURCE_TAP } from '../../../router/engine/port.ts';
 import { run } from '../../../scripts/run.ts';
 import { chacha } from './chacha.ts';
-import { INDEX_B, KEY_AB, PATH, addEntry, engineContract, join, received, scenesOf } from './contract.ts';
+import {
+  INDEX_B,
+  KEY_AB,
+  PATH,
+  addEntry,
+  engineContract,
+  eventually,
+  join,
+  received,
+  scenesOf,
+} from './contract.ts';
 import { TCP_HEADERS, tcpFrame, tcpSegments } from './tcp-frames.ts';
 import { freePort, udpNet } from './udp-net.ts';
 import { exhaustionContract, wireContract } from './wire-contract.ts';
@@ -75,6 +85,88 @@ scene('a super-frame leaves in smaller segments where its plan says so', async (
     tcpSegments(frame, 1_100).map((segment) => Uint8Array.of(1, 1, ...segment)),
   );
 });
+
+/** No socket may send there that has not asked for it. */
+const EVERYBODY = { ip: parseIp('255.255.255.255')!, port: 9 };
+
+for (const [name, make] of [
+  ['native', native],
+  ['portable', portable],
+] as const) {
+  scenesOf(name, () => udpNet(make, make))(
+    'of a train that the system refuses every datagram is counted, messages of links apart',
+    async (t, { a, b }) => {
+      join(a, b);
+      a.engine.configure([{ type: 'path', path: PATH, to: EVERYBODY, sendIndex: INDEX_B }]);
+      const plan = new SendPlan(7, 7 * 40);
+      for (let i = 0; i < 7; i++) addEntry(plan, SOURCE_SCRATCH, i * 40, 40, Uint8Array.of(1 + (i % 4), 0));
+      a.engine.send(plan);
+      const sum = { frames: 0, messages: 0 };
+      await eventually(t, 'all of it', () => {
+        for (const event of a.engine.drainEvents()) {
+          if (event.type !== 'send-failed' || event.errno !== 'EACCES' || event.path !== PATH) continue;
+          sum.frames += event.frames;
+          sum.messages += event.messages;
+        }
+        return sum.frames + sum.messages >= 7;
+      });
+      t.deepEqual(sum, { frames: 6, messages: 1 });
+    },
+  );
+}
+
+scene('relayed datagrams alone call for nobody, and are reported', async (t, net) => {
+  const { b, outsider, stranger, seenB } = net;
+  b.engine.configure([
+    { type: 'path', path: 1, to: outsider.endpoint, sendIndex: 0 },
+    { type: 'path', path: 2, to: stranger.endpoint, sendIndex: 0 },
+    { type: 'label', index: 1, from: 1, to: 2, nextIndex: 2 },
+  ]);
+  for (let i = 0; i < 3; i++) {
+    outsider.send(b.endpoint, Uint8Array.of(1, 0, 0, 0, 1, ...new Uint8Array(60)));
+    await received(t, stranger, 1);
+  }
+  t.is(b.readyCalls(), 0);
+  seenB.pump();
+  t.like(seenB.events, [{ type: 'label-used', index: 1, datagrams: 3, bytes: 3 * 65 }]);
+});
+
+scene('events are asked for before there is no room for more of them', async (t, net) => {
+  const { b, outsider, stranger, seenB } = net;
+  const [together, labels] = [50, 1_000];
+  b.engine.configure([
+    { type: 'path', path: 1, to: outsider.endpoint, sendIndex: 0 },
+    { type: 'path', path: 2, to: stranger.endpoint, sendIndex: 0 },
+  ]);
+  for (let at = 0; at < labels; at += together) {
+    for (let index = at; index < at + together; index++) {
+      b.engine.configure([{ type: 'label', index, from: 1, to: 2, nextIndex: 2 }]);
+      outsider.send(b.endpoint, Uint8Array.of(1, 0, 0, 0, index & 255, index >> 8, ...new Uint8Array(60)));
+    }
+    await received(t, stranger, together);
+  }
+  t.true(b.readyCalls() > 0);
+  seenB.pump();
+  t.is(seenB.events.length, labels);
+});
+
+scene(
+  'what is relayed and refused is counted as if it carried a frame',
+  async (t, { b, outsider, seenB }) => {
+    b.engine.configure([
+      { type: 'path', path: 1, to: outsider.endpoint, sendIndex: 0 },
+      { type: 'path', path: 2, to: EVERYBODY, sendIndex: 0 },
+      { type: 'label', index: 1, from: 1, to: 2, nextIndex: 2 },
+    ]);
+    outsider.send(b.endpoint, Uint8Array.of(1, 0, 0, 0, 1, ...new Uint8Array(60)));
+    const failures = () => seenB.events.filter(({ type }) => type === 'send-failed');
+    await eventually(t, 'the event', () => {
+      seenB.pump();
+      return failures().length > 0;
+    });
+    t.like(failures(), [{ path: 2, frames: 1, messages: 0 }]);
+  },
+);
 
 test('a port that is in use is named in the error', async (t) => {
   const socket = createSocket('udp4');

@@ -323,6 +323,7 @@ const CHANGES: readonly Change[] = [
     before: (n) => [label(n)],
     change: (n) => ({ type: 'label-removed', index: 10_000 + n }),
   },
+  { what: 'decisions-void', before: nothing, change: () => ({ type: 'decisions-void' }) },
 ];
 
 /** The events by which engines said last that they had repeated something. */

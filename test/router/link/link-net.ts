@@ -83,6 +83,8 @@ class EngineModel {
       case 'label':
       case 'label-removed':
         throw new Error('links configure no labels');
+      case 'decisions-void':
+        break;
     }
   }
 

@@ -1,7 +1,8 @@
 import { randomBelow, randomFraction, SeededRandom } from '../../../core/random.ts';
 import type { RoutesSnapshot } from '../../../core/routes.ts';
 import { SECOND, type Millis } from '../../../core/time.ts';
-import { encodeBody, encodeDelta } from '../../../gossip/topology-codec.ts';
+import { encodeBody } from '../../../gossip/topology-codec.ts';
+import { encodeDelta } from '../../../gossip/topology-delta.ts';
 import type { ControlReport } from '../../../router/control-status.ts';
 import { nodeName } from '../control-host.ts';
 import { fakePrimitives } from '../fake-primitives.ts';

@@ -1,0 +1,92 @@
+import { fromHex } from '../core/bytes.ts';
+import { pack, PackWriter } from '../core/msgpack.ts';
+import { PEER_NAME_BYTES, writePeerName } from '../core/peer-name.ts';
+import { NameTable } from './name-table.ts';
+import { DIRECT, ESTABLISHED, indexWidth, type EncodedEntry } from './topology-codec.ts';
+import type { Neighbour, TopologyEntry } from './topology-entry.ts';
+
+/** What is the same of an entry in every delta that carries it, as it is on the wire. */
+interface Parts {
+  /** Its own name, then those of its neighbours. */
+  readonly names: Uint8Array;
+  /** Incarnation, version, uid and body. */
+  readonly middle: Uint8Array;
+  readonly flags: Uint8Array;
+}
+
+const DELTA_ITEMS = 2;
+const ROW_ITEMS = 7;
+/** At most, of a row's headers and its own index. */
+const ROW_OVERHEAD = 16;
+
+/**
+ * Encodes entries with their stamps (topology-codec.ts); the caller gives them in order of name, with at most
+ * MAX_NAMES names in all. Each neighbour gets a
+ * delta of its own, with much the same entries: so what does not depend on the table of names is put together once.
+ */
+export function encodeDelta(entries: readonly EncodedEntry[]): Uint8Array {
+  const rows = entries.map(partsOf);
+  const names = rows.reduce((sum, row) => sum + row.names.length / PEER_NAME_BYTES, 0);
+  const table = new NameTable(names);
+  const indexes = new Uint16Array(names);
+  let at = 0;
+  for (const row of rows) at = table.addAll(row.names, indexes, at);
+  const width = indexWidth(table.size);
+  const rest = rows.reduce((sum, row) => sum + row.middle.length + row.flags.length + ROW_OVERHEAD, 0);
+  const out = new PackWriter(table.bytes.length + ROW_OVERHEAD + rest + width * names);
+  out.array(DELTA_ITEMS);
+  out.blob(table.bytes);
+  out.array(rows.length);
+  at = 0;
+  for (const row of rows) at = writeRow(out, row, indexes, at, width);
+  return out.bytes;
+}
+
+/** Its names' indexes begin at `at`; returns where those of the next row do. */
+function writeRow(out: PackWriter, row: Parts, indexes: Uint16Array, at: number, width: 1 | 2): number {
+  const end = at + row.names.length / PEER_NAME_BYTES;
+  out.array(ROW_ITEMS);
+  out.unsigned(indexes[at]!);
+  out.raw(row.middle);
+  out.blobHeader((end - at - 1) * width);
+  for (let i = at + 1; i < end; i++) {
+    out.byte(indexes[i]! & 255);
+    if (width === 2) out.byte(indexes[i]! >> 8);
+  }
+  out.raw(row.flags);
+  return end;
+}
+
+const known = new WeakMap<EncodedEntry, Parts>();
+
+function partsOf(encoded: EncodedEntry): Parts {
+  let parts = known.get(encoded);
+  if (parts === undefined) {
+    const { entry, body } = encoded;
+    const middle = packItems([entry.incarnation, entry.version, fromHex(entry.uid), body]);
+    parts = { names: namesOf(entry), middle, flags: pack(encodeFlags(entry.neighbours)) };
+    known.set(encoded, parts);
+  }
+  return parts;
+}
+
+/** A few items, without the header of the list. */
+function packItems(items: readonly unknown[]): Uint8Array {
+  return pack(items).subarray(1);
+}
+
+function namesOf({ name, neighbours }: TopologyEntry): Uint8Array {
+  const out = new Uint8Array((1 + neighbours.length) * PEER_NAME_BYTES);
+  writePeerName(name, out, 0);
+  neighbours.forEach((neighbour, i) => writePeerName(neighbour.name, out, (i + 1) * PEER_NAME_BYTES));
+  return out;
+}
+
+function encodeFlags(neighbours: readonly Neighbour[]): Uint8Array {
+  const out = new Uint8Array(Math.ceil(neighbours.length / 4));
+  neighbours.forEach(({ established, direct }, i) => {
+    const bits = (established ? ESTABLISHED : 0) | (direct ? DIRECT : 0);
+    out[i >> 2] = out[i >> 2]! | (bits << (2 * (i & 3)));
+  });
+  return out;
+}
