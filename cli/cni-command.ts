@@ -2,6 +2,8 @@ import { chmodSync, copyFileSync, existsSync, renameSync, rmSync, writeFileSync 
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
+import { systemReason } from '../core/system-error.ts';
+import { CONFLIST_NAME } from '../plugin/cni/conflist.ts';
 import { isSupported, SUPPORTED_VERSIONS } from '../plugin/cni/spec-version.ts';
 import { callApi } from '../router/api/client.ts';
 import type { Terminal } from './terminal.ts';
@@ -31,7 +33,7 @@ export function addCniCommands(program: Command, terminal: Terminal): void {
     .option('--cni-version <version>', 'of the configuration', '1.0.0')
     .addHelpText(
       'after',
-      '\nThe daemon remembers the directories, and writes the configuration again at every start.\n\nExamples:\n  weave-ts cni install\n  weave-ts cni install --bin-dir /usr/lib/cni --cni-version 1.1.0',
+      '\nThe daemon must be running: it writes the configuration once it can serve pods, and again at every start.\nstop --clean removes the configuration; the programs stay.\n\nExamples:\n  weave-ts cni install\n  weave-ts cni install --bin-dir /usr/lib/cni --cni-version 1.1.0',
     )
     .action(async (flags: InstallFlags) => {
       const binDir = pathValue('--bin-dir', flags.binDir);
@@ -43,6 +45,10 @@ export function addCniCommands(program: Command, terminal: Terminal): void {
       for (const name of PROGRAMS) installProgram(join(binDir, name), name, flags.node ?? false);
       const body = { binDir, confDir, cniVersion: flags.cniVersion };
       await callApi(terminal.socket(), 'POST', '/cni/install', body);
+      const configuration = join(confDir, CONFLIST_NAME);
+      terminal.note(
+        `installed ${PROGRAMS.join(' and ')} in ${binDir}; ${configuration} is there as soon as the daemon can serve pods`,
+      );
     });
 }
 
@@ -58,7 +64,7 @@ function installProgram(path: string, name: string, node: boolean): void {
   } catch (error) {
     rmSync(unfinished, { force: true });
     if (error instanceof BadValue) throw error;
-    throw new BadValue(`cannot install ${path}: ${(error as Error).message}`);
+    throw new BadValue(`cannot install ${path}: ${systemReason(error)}`);
   }
 }
 

@@ -189,9 +189,12 @@ function addAttachCommands(program: Command, terminal: Terminal, call: Call): vo
     .argument('<target>', 'namespace path, `ip netns` name or pid')
     .argument('[addr...]', ADDRESS_HELP)
     .option('--interface <name>', "the interface's name inside the namespace; ethwe by default")
-    .option('--default-route', 'route everything through the mesh')
+    .option('--default-route', 'a default route through this host, which is exposed for it if need be')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  weave-ts attach web\n  weave-ts attach 4711 net:10.40.0.0/16')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  weave-ts attach web\n  weave-ts attach web --default-route\n  weave-ts attach 4711 net:10.40.0.0/16',
+    )
     .action(
       async (
         target: string,
@@ -235,7 +238,7 @@ function addExposeCommands(program: Command, terminal: Terminal, call: Call): vo
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  weave-ts expose\n  weave-ts expose net:10.40.0.0/16 --without-masquerade',
+      '\nIP forwarding of this host is turned on if it was off; a note tells so.\n\nExamples:\n  weave-ts expose\n  weave-ts expose net:10.40.0.0/16 --without-masquerade',
     )
     .action(async (addresses: string[], flags: JsonFlag & { withoutMasquerade?: boolean }) => {
       const body = { addresses, masquerade: flags.withoutMasquerade !== true };

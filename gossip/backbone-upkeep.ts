@@ -89,8 +89,10 @@ export class Backbone {
 
   /** The topology may have changed. */
   refresh(now: Millis): void {
-    if (!this.#config.discovery || this.#topology.revision === this.#revision) return;
+    if (this.#topology.revision === this.#revision) return;
     this.#revision = this.#topology.revision;
+    this.#neighbourhood.maker.verify((name) => this.#topology.entry(name)?.addresses, now);
+    if (!this.#config.discovery) return;
     const peers = this.#others();
     for (const [name, until] of this.#shedBy) if (now >= until) this.#shedBy.delete(name);
     if (this.#sparse) this.#shedAt ??= now + SHED_AFTER;

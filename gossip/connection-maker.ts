@@ -168,6 +168,19 @@ export class ConnectionMaker {
     for (const target of given) target.served = target.peer !== undefined && names.has(target.peer);
   }
 
+  /** Takes over what peers publish: who answered at a given address may be there no more. */
+  verify(addressesOf: (name: PeerName) => readonly Endpoint[] | undefined, now: Millis): void {
+    for (const target of this.#targets.values()) {
+      if (!target.given || target.peer === undefined) continue;
+      const published = addressesOf(target.peer);
+      if (published === undefined || !target.doubts(target.peer, published)) continue;
+      target.peer = undefined;
+      target.served = false;
+      target.resetBackOff(now);
+      this.#deadline.invalidate();
+    }
+  }
+
   /**
    * A peer left the topology. If it was connected once it is tried for another 24 h; the others were reached by way of
    * such peers, and will be again.
@@ -202,9 +215,11 @@ export class ConnectionMaker {
     this.#deadline.invalidate();
     this.#endOldCandidacies(now);
     const dials: Dial[] = [];
-    for (const target of this.targets()) {
+    const targets = this.targets();
+    const isMany = this.#options.discovery && targets.filter(({ given }) => given).length > ENOUGH;
+    for (const target of targets) {
       if (!this.#isIdle(target) || target.nextAttempt > now) continue;
-      if (this.#mustWait(target)) this.#defer(target, now);
+      if (isMany && this.#mustWait(target)) this.#defer(target, now);
       else dials.push(this.#dial(target));
     }
     return dials;
@@ -289,8 +304,7 @@ export class ConnectionMaker {
   }
 
   #mustWait({ given, deferred }: Target): boolean {
-    if (!this.#options.discovery || !given || deferred || this.#byConn.size < ENOUGH) return false;
-    return this.given().length > ENOUGH;
+    return given && !deferred && this.#byConn.size >= ENOUGH;
   }
 
   #defer(target: Target, now: Millis): void {

@@ -3,8 +3,10 @@ import { encodeMessage, MAX_DELTA } from './messages.ts';
 
 /** How many news wait for one neighbour before they are joined. */
 const JOIN_ABOVE = 16;
-/** Channels that one neighbour may have news pending of. */
+/** Where so many channels have news pending, those of a further one that we do not run are dropped. */
 const MAX_CHANNELS = 32;
+/** What waits for one neighbour of channels that we do not run: two of the largest deltas. */
+const MAX_FOREIGN_BYTES = 2_000_000;
 
 /** News of a channel, numbered so that neighbours for whom the same wait share one encoding. */
 export interface NumberedNews {
@@ -19,30 +21,43 @@ export interface NumberedNews {
  */
 export class Pending {
   readonly #byChannel = new Map<string, NumberedNews[]>();
+  /** Of channels that we do not run. */
+  #foreignBytes = 0;
 
   get isEmpty(): boolean {
     return this.#byChannel.size === 0;
   }
 
   add(name: string, channel: Channel | undefined, news: NumberedNews): void {
-    const waiting = this.#byChannel.get(name);
-    if (waiting === undefined) {
-      if (this.#byChannel.size < MAX_CHANNELS) this.#byChannel.set(name, [news]);
-      return;
-    }
+    const waiting = this.#byChannel.get(name) ?? [];
+    if (channel === undefined && waiting.length === 0 && this.#byChannel.size >= MAX_CHANNELS) return;
+    this.#byChannel.set(name, waiting);
     waiting.push(news);
-    if (waiting.length <= JOIN_ABOVE) return;
-    if (channel === undefined) waiting.shift();
-    else this.#byChannel.set(name, [{ id: news.id, news: joinAll(channel, waiting) }]);
+    if (channel === undefined) this.#boundForeign(waiting, news);
+    else if (waiting.length > JOIN_ABOVE)
+      this.#byChannel.set(name, [{ id: news.id, news: joinAll(channel, waiting) }]);
+  }
+
+  /** The oldest of the channel go, and where it has no other, the new one: those of another channel are not its price. */
+  #boundForeign(waiting: NumberedNews[], added: NumberedNews): void {
+    this.#foreignBytes += bytesOf(added);
+    while (waiting.length > 0 && (waiting.length > JOIN_ABOVE || this.#foreignBytes > MAX_FOREIGN_BYTES)) {
+      this.#foreignBytes -= bytesOf(waiting.shift()!);
+    }
   }
 
   /** Everything that waits, channels in order of name; nothing waits afterwards. */
   take(): [string, readonly NumberedNews[]][] {
     if (this.#byChannel.size === 0) return [];
+    this.#foreignBytes = 0;
     const all = [...this.#byChannel].sort(([a], [b]) => (a < b ? -1 : 1));
     this.#byChannel.clear();
     return all;
   }
+}
+
+function bytesOf({ news }: NumberedNews): number {
+  return (news as Uint8Array).length;
 }
 
 /** Encodes what is pending as messages, once for all neighbours that wait for the same and have nothing of it yet. */

@@ -38,6 +38,8 @@ export class Target {
   addresses: readonly DialAddress[];
   /** What {@link addresses} were made from, if the peer published them. */
   #published: readonly Endpoint[] | undefined;
+  /** Whose being here was doubted last, and what it published then. */
+  #doubted: { readonly peer: PeerName; readonly published: readonly Endpoint[] } | undefined;
   attempt: Attempt | undefined;
   /** Of the last attempt that failed. */
   error: string | undefined;
@@ -80,6 +82,20 @@ export class Target {
   preferHost(host: string): void {
     const at = this.addresses.findIndex((address) => address.host === host);
     if (at >= 0) this.#next = at;
+  }
+
+  /**
+   * Whether `peer`, which answered here, publishes addresses without this one. That may always have been so, as behind a
+   * NAT: there is one doubt for each list of addresses.
+   */
+  doubts(peer: PeerName, published: readonly Endpoint[]): boolean {
+    const before = this.#doubted?.peer === peer ? this.#doubted.published : undefined;
+    // What is under way or lives here is sure to tell.
+    if (published === before || this.attempt !== undefined) return false;
+    this.#doubted = { peer, published };
+    const texts = published.map((endpoint) => formatDialAddress(dialAddress(endpoint)));
+    if (texts.includes(this.key)) return false;
+    return before?.map((endpoint) => formatDialAddress(dialAddress(endpoint))).join() !== texts.join();
   }
 
   begin(conn: number): Attempt {

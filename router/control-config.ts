@@ -89,9 +89,9 @@ export function makeGossip(
 }
 
 /** Throws {@link DamagedState} if they are damaged: to begin without them would trust any key again. */
-export function loadPins(stored: ReadonlyMap<string, Uint8Array>): Pins {
+export function loadPins(stored: ReadonlyMap<string, Uint8Array>, now: Millis): Pins {
   const bytes = stored.get(PINS_KEY);
-  const pins = bytes === undefined ? new Pins() : Pins.decode(bytes);
+  const pins = bytes === undefined ? new Pins() : Pins.decode(bytes, now);
   if (pins === undefined) throw new DamagedState(`the stored "${PINS_KEY}" are not readable`);
   return pins;
 }

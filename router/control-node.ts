@@ -60,7 +60,7 @@ export class ControlNode implements Machine<ControlEffect> {
     this.#config = config;
     this.#now = now;
     this.#incarnation = config.identity.incarnation;
-    this.#pins = loadPins(deps.stored);
+    this.#pins = loadPins(deps.stored, now);
     this.#passwords = new HeldPasswords(config.passwords);
     this.#gossip = makeGossip(config, deps, this.#passwords, () => this.#now);
     this.#ipam = makeIpam(config, deps, now);
@@ -416,7 +416,7 @@ export class ControlNode implements Machine<ControlEffect> {
       this.#pinsAreCommitting = false;
     };
     // Pins that could not be stored go with the next that are made.
-    this.#commit([{ key: PINS_KEY, value: this.#pins.encode() }], { done: end, failed: end });
+    this.#commit([{ key: PINS_KEY, value: this.#pins.encode(this.#now) }], { done: end, failed: end });
   }
 
   /** Others knew of a later run of ours than the store does: gossip has moved past it, and so must the store. */

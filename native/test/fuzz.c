@@ -392,10 +392,10 @@ tap_write_result tap_device_write_parts(int fd, const struct iovec *parts, int c
 }
 
 /* What is relayed leaves at once. */
-void send_queue_add(send_queue *queue, path *to, uint8_t *bytes, uint32_t length) {
+void send_queue_add(send_queue *queue, const queued_datagram *datagram) {
   (void)queue;
-  if (to->number > 8) abort();
-  free(exact(bytes, length));
+  if (datagram->to->number > 8) abort();
+  free(exact(datagram->bytes, datagram->length));
 }
 
 void send_queue_flush(send_queue *queue) {

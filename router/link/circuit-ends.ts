@@ -2,15 +2,17 @@ import { compareNames } from '../../core/peer-name.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import { toHex } from '../../core/bytes.ts';
 import type { RandomSource } from '../../core/random.ts';
-import { SECOND, earlier } from '../../core/time.ts';
+import { SECOND } from '../../core/time.ts';
 import type { Millis } from '../../core/time.ts';
 import type { RoutesSnapshot } from '../../core/routes.ts';
 import { openTimeout } from './circuit-context.ts';
 import type { CircuitContext } from './circuit-context.ts';
 import { CIRCUIT_ID_BYTES } from './circuit-message.ts';
 import type { CircuitMessage, Refusal } from './circuit-message.ts';
-import { circuitRoute, isDirectEdge } from './circuit-route.ts';
+import { circuitRoute, isDirectEdge, reachedDirectly } from './circuit-route.ts';
 import type { Edge } from './circuit-route.ts';
+import { Deadlines } from './deadlines.ts';
+import { Tally } from './tally.ts';
 
 /**
  * Circuits to one peer at a time, those it opened included: an old one, a new one, both again the other way, and all
@@ -42,7 +44,6 @@ interface End {
 /** A circuit that this node has asked for. */
 interface Opening {
   readonly end: End;
-  readonly deadline: Millis;
   readonly avoid: readonly Edge[];
   readonly attempt: number;
 }
@@ -62,7 +63,12 @@ export class CircuitEnds {
   readonly #context: CircuitContext;
   readonly #random: RandomSource;
   readonly #open = new Map<string, End>();
+  readonly #openTo = new Tally<PeerName>();
   readonly #opening = new Map<string, Opening>();
+  /** When each must have been opened. */
+  readonly #deadlines = new Deadlines<Opening>();
+  /** The sessions that they are for. */
+  readonly #openingFor = new Set<string>();
   /** By peer, what was in vain so far. */
   readonly #wishes = new Map<PeerName, Wish>();
   #lastNumber = 0;
@@ -85,10 +91,10 @@ export class CircuitEnds {
    * if there is a way round them: they may work again.
    */
   onNeed(peer: PeerName, id: number, avoid: readonly Edge[], now: Millis): void {
-    for (const { end } of this.#opening.values()) if (end.peer === peer && end.session.id === id) return;
+    if (this.#openingFor.has(sessionKey(peer, id))) return;
     const name = this.#context.sessions.nameOf(peer, id);
     if (name === undefined) this.#fail(peer, 'the session has ended');
-    else if (this.#countOf(peer) >= MAX_PER_PEER) this.#fail(peer, 'too many circuits');
+    else if (this.#openTo.of(peer) >= MAX_PER_PEER) this.#fail(peer, 'too many circuits');
     else {
       const session = { id, name };
       this.#wishes.set(peer, { session, until: now + WISH_LIFETIME });
@@ -99,8 +105,11 @@ export class CircuitEnds {
 
   /** There may be a path now where there was none. */
   onRoutes(routes: RoutesSnapshot, now: Millis): void {
+    if (this.#wishes.size === 0) return;
+    const reached = reachedDirectly(routes);
     for (const [peer, { session, until }] of [...this.#wishes].sort(([a], [b]) => compareNames(a, b))) {
       if (until <= now) this.#wishes.delete(peer);
+      else if (!reached.has(peer)) continue;
       else if (circuitRoute(routes, peer, []) !== undefined) this.onNeed(peer, session.id, [], now);
     }
   }
@@ -115,17 +124,15 @@ export class CircuitEnds {
     }
     const alias = this.#context.indexes.allocate(now);
     const end = { id, number: ++this.#lastNumber, peer, session, path: [...path].reverse(), alias };
-    this.#open.set(id, end);
-    this.#install(end, index);
+    this.#addOpen(end, index);
     this.#context.send(from, { type: 'opened', id, index: alias });
   }
 
   onOpened(from: PeerName, id: string, index: number): void {
     const opening = this.#opening.get(id);
     if (opening?.end.path[1] !== from) return;
-    this.#opening.delete(id);
-    this.#open.set(id, opening.end);
-    this.#install(opening.end, index);
+    this.#endOpening(opening);
+    this.#addOpen(opening.end, index);
   }
 
   onRefused(from: PeerName, refused: Refused, now: Millis): void {
@@ -155,31 +162,35 @@ export class CircuitEnds {
       this.#context.send(end.path[1]!, { type: 'close', id: end.id });
       this.#drop(end, now);
     }
-    for (const opening of [...this.#opening.values()]) this.#endOpening(opening, peer, now);
+    for (const opening of [...this.#opening.values()]) this.#onOpeningVoid(opening, peer, now);
   }
 
   nextTimeout(): Millis | undefined {
-    let next: Millis | undefined;
-    for (const { deadline } of this.#opening.values()) next = earlier(next, deadline);
-    return next;
+    return this.#deadlines.earliest();
   }
 
   onTimeout(now: Millis): void {
-    for (const opening of [...this.#opening.values()]) {
-      if (opening.deadline > now) continue;
+    for (const opening of this.#deadlines.due(now)) {
       this.#context.send(opening.end.path[1]!, { type: 'close', id: opening.end.id });
       this.#retry(opening, 0, 'timed-out', now);
     }
   }
 
   /** One that was to lead to the peer is of no use any more, one through it goes another way at once. */
-  #endOpening(opening: Opening, peer: PeerName, now: Millis): void {
+  #onOpeningVoid(opening: Opening, peer: PeerName, now: Millis): void {
     const { end } = opening;
     if (end.peer !== peer && end.path[1] !== peer) return;
     this.#context.send(end.path[1]!, { type: 'close', id: end.id });
     if (end.path[1] === peer) return this.#retry(opening, 0, 'edge-not-direct', now);
-    this.#opening.delete(end.id);
+    this.#endOpening(opening);
     this.#context.indexes.release(end.alias, now);
+  }
+
+  #endOpening(opening: Opening): void {
+    const { id, peer, session } = opening.end;
+    this.#opening.delete(id);
+    this.#deadlines.set(opening, undefined);
+    this.#openingFor.delete(sessionKey(peer, session.id));
   }
 
   #avoidable(peer: PeerName, avoid: readonly Edge[]): readonly Edge[] {
@@ -198,7 +209,10 @@ export class CircuitEnds {
     const id = toHex(this.#random.bytes(CIRCUIT_ID_BYTES));
     const alias = this.#context.indexes.allocate(now);
     const end = { id, number: ++this.#lastNumber, peer, session, path, alias };
-    this.#opening.set(id, { end, deadline: now + openTimeout(path.length, 0), avoid, attempt });
+    const opening = { end, avoid, attempt };
+    this.#opening.set(id, opening);
+    this.#deadlines.set(opening, now + openTimeout(path.length, 0));
+    this.#openingFor.add(sessionKey(peer, session.id));
     this.#context.send(path[1]!, {
       type: 'open',
       id,
@@ -212,7 +226,7 @@ export class CircuitEnds {
   /** The edge after `position` is of no use, or, where that lies outside the path, the first one. */
   #retry(opening: Opening, position: number, reason: Refusal, now: Millis): void {
     const { end, avoid, attempt } = opening;
-    this.#opening.delete(end.id);
+    this.#endOpening(opening);
     this.#context.indexes.release(end.alias, now);
     const at = position + 1 < end.path.length ? position : 0;
     const edge: Edge = [end.path[at]!, end.path[at + 1]!];
@@ -226,7 +240,7 @@ export class CircuitEnds {
     const self = path[position]!;
     if (self !== this.#context.self || path[position - 1] !== from) return 'malformed';
     if (this.has(id)) return 'duplicate';
-    if (this.#countOf(path[0]!) >= MAX_PER_PEER) return 'too-many-circuits';
+    if (this.#openTo.of(path[0]!) >= MAX_PER_PEER) return 'too-many-circuits';
     const routes = this.#context.routes();
     return routes === undefined || !isDirectEdge(routes, from, self) ? 'edge-not-direct' : undefined;
   }
@@ -236,10 +250,10 @@ export class CircuitEnds {
     return id === undefined ? undefined : { id, name };
   }
 
-  #countOf(peer: PeerName): number {
-    let count = 0;
-    for (const end of this.#open.values()) if (end.peer === peer) count++;
-    return count;
+  #addOpen(end: End, sendIndex: number): void {
+    this.#open.set(end.id, end);
+    this.#openTo.add(end.peer);
+    this.#install(end, sendIndex);
   }
 
   #install(end: End, sendIndex: number): void {
@@ -260,6 +274,11 @@ export class CircuitEnds {
 
   #forget(end: End, now: Millis): void {
     this.#open.delete(end.id);
+    this.#openTo.remove(end.peer);
     this.#context.indexes.release(end.alias, now);
   }
+}
+
+function sessionKey(peer: PeerName, id: number): string {
+  return `${peer} ${id}`;
 }

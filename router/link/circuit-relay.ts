@@ -1,10 +1,12 @@
 import type { PeerName } from '../../core/peer-name.ts';
-import { SECOND, earlier } from '../../core/time.ts';
+import { SECOND } from '../../core/time.ts';
 import type { Millis } from '../../core/time.ts';
 import { openTimeout } from './circuit-context.ts';
 import type { CircuitContext } from './circuit-context.ts';
 import type { CircuitMessage, Refusal } from './circuit-message.ts';
 import { isDirectEdge } from './circuit-route.ts';
+import { Deadlines } from './deadlines.ts';
+import { Tally } from './tally.ts';
 
 /** What one node relays at most, and what one neighbour may ask of it. */
 const MAX_RELAYED = 4_096;
@@ -25,8 +27,6 @@ interface Relayed {
   readonly position: number;
   readonly backLabel: number;
   forthLabel: number | undefined;
-  /** When `opened` must have come. */
-  readonly deadline: Millis;
   /** When each label was last reported as idle. */
   readonly idle: Map<number, Millis>;
 }
@@ -36,8 +36,10 @@ export class CircuitRelays {
   readonly #context: CircuitContext;
   readonly #byId = new Map<string, Relayed>();
   readonly #byLabel = new Map<number, Relayed>();
-  /** Those that wait for `opened`. */
-  readonly #opening = new Set<Relayed>();
+  /** Those that wait for `opened`, and until when. */
+  readonly #opening = new Deadlines<Relayed>();
+  /** How many each neighbour asked for. */
+  readonly #askedBy = new Tally<PeerName>();
 
   constructor(context: CircuitContext) {
     this.#context = context;
@@ -60,12 +62,12 @@ export class CircuitRelays {
     }
     const backLabel = this.#context.indexes.allocate(now);
     const { id, session, path, position } = open;
-    const deadline = now + openTimeout(path.length, position);
     const forthLabel = undefined;
     const idle = new Map<number, Millis>();
-    const relayed: Relayed = { id, previous: from, next, position, backLabel, forthLabel, deadline, idle };
+    const relayed: Relayed = { id, previous: from, next, position, backLabel, forthLabel, idle };
     this.#byId.set(id, relayed);
-    this.#opening.add(relayed);
+    this.#askedBy.add(from);
+    this.#opening.set(relayed, now + openTimeout(path.length, position));
     this.#install(relayed, backLabel, next, from, open.index);
     this.#context.send(next, { type: 'open', id, session, position: position + 1, index: backLabel, path });
   }
@@ -74,7 +76,7 @@ export class CircuitRelays {
     const relayed = this.#byId.get(id);
     if (relayed?.next !== from || relayed.forthLabel !== undefined) return;
     relayed.forthLabel = this.#context.indexes.allocate(now);
-    this.#opening.delete(relayed);
+    this.#opening.set(relayed, undefined);
     this.#install(relayed, relayed.forthLabel, relayed.previous, from, index);
     this.#context.send(relayed.previous, { type: 'opened', id, index: relayed.forthLabel });
   }
@@ -111,14 +113,11 @@ export class CircuitRelays {
   }
 
   nextTimeout(): Millis | undefined {
-    let next: Millis | undefined;
-    for (const { deadline } of this.#opening) next = earlier(next, deadline);
-    return next;
+    return this.#opening.earliest();
   }
 
   onTimeout(now: Millis): void {
-    for (const relayed of [...this.#opening]) {
-      if (relayed.deadline > now) continue;
+    for (const relayed of this.#opening.due(now)) {
       const { id, position, previous, next } = relayed;
       this.#context.send(previous, { type: 'refused', id, position, reason: 'timed-out' });
       this.#context.send(next, { type: 'close', id });
@@ -132,18 +131,12 @@ export class CircuitRelays {
     const into = (reason: Refusal) => ({ position: position - 1, reason });
     if (path[position] !== this.#context.self || path[position - 1] !== from) return into('malformed');
     if (this.#byId.has(open.id)) return into('duplicate');
-    if (this.#byId.size >= MAX_RELAYED || this.#relayedFor(from) >= MAX_RELAYED_PER_NEIGHBOUR) {
+    if (this.#byId.size >= MAX_RELAYED || this.#askedBy.of(from) >= MAX_RELAYED_PER_NEIGHBOUR) {
       return into('too-many-circuits');
     }
     const routes = this.#context.routes();
     if (routes === undefined || !isDirectEdge(routes, from, path[position])) return into('edge-not-direct');
     return isDirectEdge(routes, path[position], next) ? undefined : { position, reason: 'edge-not-direct' };
-  }
-
-  #relayedFor(neighbour: PeerName): number {
-    let count = 0;
-    for (const { previous } of this.#byId.values()) if (previous === neighbour) count++;
-    return count;
   }
 
   #install(relayed: Relayed, index: number, previous: PeerName, next: PeerName, nextIndex: number): void {
@@ -159,7 +152,8 @@ export class CircuitRelays {
 
   #remove(relayed: Relayed, now: Millis): void {
     this.#byId.delete(relayed.id);
-    this.#opening.delete(relayed);
+    this.#askedBy.remove(relayed.previous);
+    this.#opening.set(relayed, undefined);
     for (const index of [relayed.backLabel, relayed.forthLabel]) {
       if (index === undefined) continue;
       this.#byLabel.delete(index);

@@ -16,8 +16,8 @@ export function circuitRoute(
 ): PeerName[] | undefined {
   const end = routes.names.indexOf(to);
   if (end < 0 || end === routes.self) return undefined;
-  const barred = new Set(avoid.map(([a, b]) => edgeKey(a, b)));
-  barred.add(edgeKey(routes.names[routes.self]!, to));
+  const barred = new Set([edgeKey(routes.self, end)]);
+  for (const [a, b] of avoid) barred.add(edgeKey(routes.names.indexOf(a), routes.names.indexOf(b)));
   const parent = searchBreadthFirst(routes, end, barred);
   if (parent[end]! < 0) return undefined;
   const path = [to];
@@ -36,17 +36,27 @@ export function isDirectEdge(routes: RoutesSnapshot, a: PeerName, b: PeerName): 
   return false;
 }
 
+/** The peers that are reached over direct edges alone, this node among them: to no other one there is a route. */
+export function reachedDirectly(routes: RoutesSnapshot): ReadonlySet<PeerName> {
+  const parent = searchBreadthFirst(routes, undefined, new Set());
+  return new Set(routes.names.filter((_, i) => parent[i] !== -1));
+}
+
 /** Parent of each peer that was reached; -1 for the others. */
-function searchBreadthFirst(routes: RoutesSnapshot, end: number, barred: ReadonlySet<string>): Int32Array {
+function searchBreadthFirst(
+  routes: RoutesSnapshot,
+  end: number | undefined,
+  barred: ReadonlySet<number>,
+): Int32Array {
   const parent = new Int32Array(routes.names.length).fill(-1);
   parent[routes.self] = routes.self;
   const queue = [routes.self];
-  for (let head = 0; head < queue.length && parent[end] === -1; head++) {
+  for (let head = 0; head < queue.length && (end === undefined || parent[end] === -1); head++) {
     const at = queue[head]!;
     for (let i = routes.adjacencyStart[at]!; i < routes.adjacencyStart[at + 1]!; i++) {
       const next = routes.adjacency[i]!;
       if (routes.direct[i] !== 1 || parent[next] !== -1) continue;
-      if (barred.has(edgeKey(routes.names[at]!, routes.names[next]!))) continue;
+      if (barred.has(edgeKey(at, next))) continue;
       parent[next] = at;
       queue.push(next);
     }
@@ -54,6 +64,7 @@ function searchBreadthFirst(routes: RoutesSnapshot, end: number, barred: Readonl
   return parent;
 }
 
-function edgeKey(a: PeerName, b: PeerName): string {
-  return a < b ? `${a} ${b}` : `${b} ${a}`;
+/** The same for both directions; of places in the names. */
+function edgeKey(a: number, b: number): number {
+  return Math.min(a, b) * 2 ** 20 + Math.max(a, b);
 }

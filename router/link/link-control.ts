@@ -67,7 +67,7 @@ export class LinkControl implements Machine<LinkControlEffect> {
   readonly #circuits: Circuits;
   readonly #isSparse: () => boolean;
   readonly #counters = new Counters<LinkControlDrop>();
-  /** Peers with a session that the graph does not reach, and since when. */
+  /** Peers with a session that the graph does not reach, and since when, in order of that. */
   readonly #absent = new Map<PeerName, Millis>();
   /** Peers with a session. */
   readonly #sessions = new Set<PeerName>();
@@ -194,16 +194,18 @@ export class LinkControl implements Machine<LinkControlEffect> {
   }
 
   nextTimeout(): Millis | undefined {
-    let next = earlier(this.#offers.nextTimeout(), this.#circuits.nextTimeout());
-    for (const peer of this.#absent.keys()) next = earlier(next, this.#closesAt(peer));
+    const next = earlier(this.#offers.nextTimeout(), this.#circuits.nextTimeout());
+    // Who was missed first is closed first, whatever password was dropped meanwhile.
+    for (const since of this.#absent.values()) return earlier(next, this.#closesAt(since));
     return next;
   }
 
   onTimeout(now: Millis): void {
     this.#offers.onTimeout(now);
     this.#circuits.onTimeout(now);
-    for (const peer of [...this.#absent.keys()]) {
-      if (this.#closesAt(peer) <= now) this.#closeSession(peer, now);
+    for (const [peer, since] of this.#absent) {
+      if (this.#closesAt(since) > now) break;
+      this.#closeSession(peer, now);
     }
     this.#collect(now);
   }
@@ -237,9 +239,8 @@ export class LinkControl implements Machine<LinkControlEffect> {
     this.#rekeys.onReceived(peer, session, phase, step, bytes);
   }
 
-  /** When the session with a peer that is out of the graph ends. */
-  #closesAt(peer: PeerName): Millis {
-    const since = this.#absent.get(peer)!;
+  /** When the session with a peer ends that is out of the graph since then. */
+  #closesAt(since: Millis): Millis {
     const mayBeOut = since < this.#passwordDroppedAt + ROTATION;
     return since + (mayBeOut ? SESSION_OF_DROPPED_PASSWORD : SESSION_WITHOUT_MEMBERSHIP);
   }

@@ -207,6 +207,11 @@ export class Link implements Machine<LinkEffect> {
     for (const session of this.#slots.all()) session.paths.forgetLostRoute();
   }
 
+  /** Whether any of its sessions has a circuit, which {@link onFirstHopMoved} concerns. */
+  get hasCircuit(): boolean {
+    return this.#slots.all().some(({ paths }) => paths.hasCircuit);
+  }
+
   /** The direct path to another peer, through which circuits may go, has moved. */
   onFirstHopMoved(firstHop: PeerName, now: Millis): void {
     for (const session of this.#slots.all()) session.paths.onFirstHopMoved(firstHop);

@@ -36,8 +36,12 @@ export class Links {
   readonly #byPeer = new Map<PeerName, Link>();
   /** By the engine's number of the session. */
   readonly #bySession: (Link | undefined)[] = [];
+  /** By the engine's number of the path. */
+  readonly #byPath: (Link | undefined)[] = [];
   readonly #deadlines = new Deadlines<Link>();
   readonly #touched = new Set<Link>();
+  /** Those with circuits, which follow the direct paths to other peers. */
+  readonly #withCircuits = new Set<Link>();
   readonly #mirror: LaneMirror;
   #localMacs: Uint8Array = new Uint8Array(0);
   /** The peers that the mesh asks for a link to; undefined until it is known: all. */
@@ -104,6 +108,7 @@ export class Links {
       return;
     }
     obey(link, message, now);
+    if (message.type === 'circuit') this.#withCircuits.add(link);
     this.#touched.add(link);
   }
 
@@ -123,10 +128,10 @@ export class Links {
   }
 
   onTooBig(path: number, size: number, now: Millis): void {
-    for (const link of this.#inOrder()) {
-      link.onTooBig(path, size, now);
-      this.#touched.add(link);
-    }
+    const link = this.#byPath[path];
+    if (link === undefined) return;
+    link.onTooBig(path, size, now);
+    this.#touched.add(link);
   }
 
   nextTimeout(): Millis | undefined {
@@ -156,6 +161,7 @@ export class Links {
 
   #settleLink(link: Link, now: Millis): void {
     for (const effect of link.drain()) this.#perform(link, effect, now);
+    if (this.#withCircuits.has(link) && !link.hasCircuit) this.#withCircuits.delete(link);
     if (link.state === 'idle' || link.state === 'down') this.#owner.onHopeless(link.peer);
     this.#mirror.onRoute(link.peer, link.laneRoute, link.refusesPlain);
     const next = link.nextTimeout();
@@ -199,6 +205,8 @@ export class Links {
   #configure(link: Link, change: EngineChange): void {
     if (change.type === 'session') this.#bySession[change.session] = link;
     if (change.type === 'session-removed') this.#bySession[change.session] = undefined;
+    if (change.type === 'path') this.#byPath[change.path] = link;
+    if (change.type === 'path-removed') this.#byPath[change.path] = undefined;
     this.#engine.change(change);
     this.#mirror.onChange(change);
   }
@@ -217,7 +225,7 @@ export class Links {
   /** Circuits and labels through a neighbour go where its direct path goes. */
   #onDirectPath(peer: PeerName, now: Millis): void {
     for (const change of this.labels.onDirectPath(peer)) this.#engine.change(change);
-    for (const link of this.#inOrder()) {
+    for (const link of [...this.#withCircuits].sort((a, b) => compareNames(a.peer, b.peer))) {
       if (link.peer === peer) continue;
       link.onFirstHopMoved(peer, now);
       this.#touched.add(link);

@@ -1,11 +1,11 @@
 import { equalBytes } from '../../core/bytes.ts';
-import { CachedDeadline } from '../../core/cached-deadline.ts';
 import type { Counters } from '../../core/counters.ts';
 import { compareNames } from '../../core/peer-name.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import { MINUTE, SECOND, earlier } from '../../core/time.ts';
 import type { Machine, Millis } from '../../core/time.ts';
 import { backOffAfter } from './back-off.ts';
+import { Deadlines } from './deadlines.ts';
 import type { IndexAllocator } from './index-allocator.ts';
 import { encodeEnvelope, parseEnvelope } from './offer-envelope.ts';
 import type { OfferEnvelope } from './offer-envelope.ts';
@@ -100,7 +100,8 @@ export class Offers implements Machine<OfferEffect> {
   readonly #held = new HeldOffers();
   /** Runs of peers that are gone, as they may come back: what was answered then is not answered again. */
   readonly #gone = new Map<PeerName, { readonly uid: Uint8Array; readonly answered: number }>();
-  readonly #deadline = new CachedDeadline(() => this.#findDeadline());
+  /** When something is to be done for a peer: see {@link isBusy}. */
+  readonly #deadlines = new Deadlines<PeerName>();
   /** The peers that this node keeps a link to, traffic or not. */
   #mesh: ReadonlySet<PeerName> = new Set();
   #lastOffer = 0;
@@ -114,16 +115,15 @@ export class Offers implements Machine<OfferEffect> {
 
   /** A reachable peer's entry, new or changed. A later run of the peer is offered a session at once. */
   onPeer(remote: RemoteEnd, now: Millis): void {
-    this.#deadline.invalidate();
     const state = this.#peers.get(remote.name);
     if (state !== undefined && equalBytes(state.remote.uid, remote.uid)) {
       state.remote = remote;
-      this.#checkPin(state);
+      this.#checkPin(state, now);
       return;
     }
     if (state === undefined) this.#onNewPeer(remote, now);
     else this.#onRestarted(state, remote, now);
-    this.#checkPin(this.#peers.get(remote.name)!);
+    this.#checkPin(this.#peers.get(remote.name)!, now);
     this.#joinMesh(this.#peers.get(remote.name)!, now);
     const held = this.#held.take(remote.name, now);
     if (held !== undefined) this.#onEnvelope(held, now);
@@ -131,11 +131,12 @@ export class Offers implements Machine<OfferEffect> {
   }
 
   onPeerGone(peer: PeerName, now: Millis): void {
-    this.#deadline.invalidate();
     const state = this.#peers.get(peer);
     if (state === undefined) return;
     this.#withdraw(state, now);
     this.#peers.delete(peer);
+    this.#deadlines.set(peer, undefined);
+    this.#options.pins.onGone(peer, now);
     if (state.answered === 0) return;
     this.#gone.set(peer, { uid: state.remote.uid, answered: state.answered });
     if (this.#gone.size > REMEMBERED_PEERS) this.#gone.delete(this.#gone.keys().next().value!);
@@ -143,7 +144,6 @@ export class Offers implements Machine<OfferEffect> {
 
   /** The peers that this node keeps a link to, traffic or not. */
   setMesh(mesh: ReadonlySet<PeerName>, now: Millis): void {
-    this.#deadline.invalidate();
     this.#mesh = mesh;
     for (const state of this.#peers.values()) this.#joinMesh(state, now);
     this.onTimeout(now);
@@ -153,18 +153,19 @@ export class Offers implements Machine<OfferEffect> {
   onNeed(peer: PeerName, now: Millis): void {
     const state = this.#peers.get(peer);
     if (state === undefined || now < state.madeAt + CROSSING) return;
-    this.#deadline.invalidate();
     state.unused = false;
     state.neededUntil = now + NEED;
     if (state.attempts === 0) state.notBefore = now;
+    this.#schedule(state);
     this.onTimeout(now);
   }
 
   /** The peer gave its link to us up; that its session ended is told apart. */
   onUnused(peer: PeerName): void {
-    this.#deadline.invalidate();
     const state = this.#peers.get(peer);
-    if (state !== undefined) state.unused = true;
+    if (state === undefined) return;
+    state.unused = true;
+    this.#schedule(state);
   }
 
   onSessionLive(peer: PeerName): void {
@@ -176,21 +177,19 @@ export class Offers implements Machine<OfferEffect> {
   onSessionEnded(peer: PeerName, now: Millis): void {
     const state = this.#peers.get(peer);
     if (state?.sessionUid === undefined) return;
-    this.#deadline.invalidate();
     state.sessionUid = undefined;
+    this.#schedule(state);
     this.onTimeout(now);
   }
 
   /** `from` is what the control plane says of the sender: a hint, like the envelope itself. */
   onOffer(from: PeerName, bytes: Uint8Array, now: Millis): void {
-    this.#deadline.invalidate();
     const envelope = this.#parse(from, bytes);
     if (envelope === undefined) this.#options.counters.add('offer-malformed');
     else this.#onEnvelope(envelope, now);
   }
 
   onAnswer(from: PeerName, bytes: Uint8Array, now: Millis): void {
-    this.#deadline.invalidate();
     const envelope = this.#parse(from, bytes);
     const state = this.#peers.get(from);
     if (envelope === undefined) {
@@ -213,19 +212,17 @@ export class Offers implements Machine<OfferEffect> {
   }
 
   nextTimeout(): Millis | undefined {
-    return this.#deadline.at;
+    return earlier(this.#held.nextTimeout(), this.#deadlines.earliest());
   }
 
   onTimeout(now: Millis): void {
-    if (!this.#deadline.isDue(now)) return;
-    this.#deadline.invalidate();
     const expired = this.#held.expire(now);
     if (expired > 0) this.#options.counters.add('offer-early', expired);
-    const due = [...this.#peers.values()].filter((state) => state.notBefore <= now && isBusy(state));
-    due.sort((a, b) => compareNames(a.remote.name, b.remote.name));
-    for (const state of due) {
+    for (const peer of this.#deadlines.due(now).sort(compareNames)) {
+      const state = this.#peers.get(peer)!;
       if (isWanted(state, now)) this.#offer(state, now);
       else this.#giveUp(state, now);
+      this.#schedule(state);
     }
   }
 
@@ -240,12 +237,9 @@ export class Offers implements Machine<OfferEffect> {
     return effects;
   }
 
-  #findDeadline(): Millis | undefined {
-    let next = this.#held.nextTimeout();
-    for (const state of this.#peers.values()) {
-      if (isBusy(state)) next = earlier(next, state.notBefore);
-    }
-    return next;
+  /** To be called after every change of what {@link isBusy} looks at. */
+  #schedule(state: PeerState): void {
+    this.#deadlines.set(state.remote.name, isBusy(state) ? state.notBefore : undefined);
   }
 
   #joinMesh(state: PeerState, now: Millis): void {
@@ -258,6 +252,7 @@ export class Offers implements Machine<OfferEffect> {
       state.notBefore = now + this.#courtesy(name);
     }
     state.meshed = meshed;
+    this.#schedule(state);
   }
 
   #parse(from: PeerName, bytes: Uint8Array): OfferEnvelope | undefined {
@@ -283,9 +278,9 @@ export class Offers implements Machine<OfferEffect> {
   }
 
   /** Pins the key at first sight. False if the peer cannot have a session. */
-  #checkPin(state: PeerState): boolean {
+  #checkPin(state: PeerState, now: Millis): boolean {
     const { name, staticKey } = state.remote;
-    const verdict = this.#options.pins.check(name, staticKey);
+    const verdict = this.#options.pins.check(name, staticKey, now);
     const errors = { pinned: undefined, changed: `key of ${name} changed`, full: 'too many pinned keys' };
     const error = errors[verdict];
     if (error !== undefined && error !== state.error)
@@ -298,7 +293,7 @@ export class Offers implements Machine<OfferEffect> {
     this.#withdraw(state, now);
     state.attempts++;
     state.notBefore = now + backOffAfter(state.attempts);
-    if (!this.#checkPin(state)) return;
+    if (!this.#checkPin(state, now)) return;
     const index = this.#options.indexes.allocate(now);
     const outgoing = new OutgoingOffer(this.#options.local, state.remote, ++this.#lastOffer, index);
     state.outgoing = outgoing;
@@ -326,7 +321,7 @@ export class Offers implements Machine<OfferEffect> {
   /** Reasons to leave an offer alone, before any cryptography. */
   #refusalOf(state: PeerState, envelope: OfferEnvelope, now: Millis): OfferDrop | undefined {
     if (envelope.offer <= state.answered) return 'offer-replayed';
-    if (!this.#checkPin(state)) return 'offer-key-changed';
+    if (!this.#checkPin(state, now)) return 'offer-key-changed';
     const precedence = this.#self < envelope.from && state.outgoing !== undefined;
     return precedence && now - state.sentAt < GLARE ? 'offer-glare' : undefined;
   }
@@ -375,6 +370,7 @@ export class Offers implements Machine<OfferEffect> {
     state.neededUntil = now;
     state.attempts = Math.max(state.attempts, 1);
     state.notBefore = Math.max(state.notBefore, now + backOffAfter(1));
+    this.#schedule(state);
     this.#effects.push({ type: 'session', peer: state.remote.name, id: ++this.#lastSession, made });
   }
 
@@ -393,6 +389,7 @@ export class Offers implements Machine<OfferEffect> {
     state.outgoing.wipe();
     this.#options.indexes.release(state.outgoing.index, now);
     state.outgoing = undefined;
+    this.#schedule(state);
   }
 
   #courtesy(peer: PeerName): Millis {

@@ -342,17 +342,19 @@ const attachment = codec({
 
 const pins = codec({
   name: 'stored-pins',
-  samples: [pinsOf(1).encode(), pinsOf(3).encode(), new Pins().encode()],
+  samples: [pinsOf(1).encode(0), pinsOf(3).encode(9 * 3_600_000), new Pins().encode(0)],
   shape: 'bytes',
   weight: 100,
-  decode: (input) => optional(Pins.decode(input), input[0] === 1 ? MALFORMED : `${OUTSIDE}other format`),
-  encode: (value) => value.encode(),
+  decode: (input) =>
+    optional(Pins.decode(input, 0), input[0] === 1 || input[0] === 2 ? MALFORMED : `${OUTSIDE}other format`),
+  encode: (value) => value.encode(0),
 });
 
 function pinsOf(count: number): Pins {
-  return new Pins(
-    new Map(Array.from({ length: count }, (_, i) => [samples.peer(i + 1), new Uint8Array(32).fill(i)])),
-  );
+  const pins = new Pins();
+  for (let i = 0; i < count; i++) pins.check(samples.peer(i + 1), new Uint8Array(32).fill(i), 0);
+  for (let i = 1; i < count; i++) pins.onGone(samples.peer(i + 1), 0);
+  return pins;
 }
 
 const targets = codec({

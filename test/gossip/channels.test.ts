@@ -3,6 +3,7 @@ import { bucketOf } from '../../core/bucket-digest.ts';
 import { SeededRandom } from '../../core/random.ts';
 import { Channels, type ChannelNeighbour } from '../../gossip/channels.ts';
 import { parseMessage, type Message } from '../../gossip/messages.ts';
+import { Pending } from '../../gossip/pending.ts';
 import { LastWriterChannel } from './last-writer-channel.ts';
 import { peerName } from './mesh.ts';
 
@@ -196,4 +197,33 @@ test('what a neighbour sent itself while news waited is not sent to it, and to t
   had.set(neighbours[2]!.name, 'b=2');
   channels.removeNeighbour(neighbours[2]!.name);
   t.deepEqual([...had], [], 'nothing is remembered of one that is gone');
+});
+
+test('of channels that a node does not run so many bytes wait for a neighbour and no more, the newest of each', (t) => {
+  const pending = new Pending();
+  const big = (fill: number) => new Uint8Array(900_000).fill(fill);
+  for (let id = 1; id <= 4; id++) pending.add('later', undefined, { id, news: big(id) });
+  pending.add('other', undefined, { id: 5, news: big(5) });
+  pending.add('small', undefined, { id: 6, news: Uint8Array.of(6) });
+  const ids = pending.take().map(([name, waiting]) => [name, waiting.map(({ id }) => id)]);
+  t.deepEqual(ids, [
+    ['later', [3, 4]],
+    ['other', []],
+    ['small', [6]],
+  ]);
+  for (let id = 1; id <= 4; id++) pending.add('later', undefined, { id, news: big(id) });
+  t.deepEqual(
+    pending.take().map(([, waiting]) => waiting.length),
+    [2],
+    'what was taken leaves its room',
+  );
+});
+
+test('channels that a node does not run take no place from those that it runs', (t) => {
+  const pending = new Pending();
+  for (let i = 0; i < 40; i++) pending.add(`x${i}`, undefined, { id: i, news: Uint8Array.of(1) });
+  pending.add('own', new LastWriterChannel(), { id: 50, news: [] });
+  const names = pending.take().map(([name]) => name);
+  t.is(names.length, 33);
+  t.true(names.includes('own'));
 });

@@ -81,3 +81,30 @@ test('an address more changes nothing for those who are connected', (t) => {
   t.is(node.dials, dials);
   t.deepEqual(publishedBy(node, other), ['192.0.2.2:6783', '198.51.100.2:6783']);
 });
+
+test('who was asked for by an address that another one has now is dialled there, though the first is connected', (t) => {
+  const { mesh, nodes } = settled(8, 3);
+  const [mover, asker] = [nodes[0]!, nodes[1]!];
+  mesh.move(mover, '198.51.100.1');
+  mesh.run(5 * SECOND);
+  const other = mesh.add(9, { ip: '192.0.2.1', addresses: [endpoint('192.0.2.1')] });
+  mesh.run(2 * 60 * SECOND);
+  t.deepEqual(neighbours(asker), namesOf([mover, nodes[2]!, other]));
+});
+
+test('a peer that is known by another address than it publishes is asked for once at each change', (t) => {
+  const { mesh, nodes } = settled(9, 8);
+  const [asker, ...others] = nodes;
+  mesh.connect(asker!, ...others.map(({ ip }) => ip));
+  mesh.run(30 * SECOND);
+  const { dials } = asker!;
+  for (const net of ['198.51.100', '203.0.113']) {
+    for (const [i, node] of others.entries()) {
+      mesh.act(node, (gossip, now) => gossip.onAddresses([endpoint(`${net}.${i + 1}`)], now));
+    }
+    mesh.run(60 * SECOND);
+  }
+  const more = asker!.dials - dials;
+  t.true(more > 0 && more <= 2 * others.length, `${more} dials`);
+  t.deepEqual(neighbours(asker!), namesOf(others));
+});

@@ -281,6 +281,12 @@ test('a relay carries a link whose direct path is cut, and the link returns to d
   const after = b.frames.length;
   net.run(5 * SECOND, send);
   t.true(b.frames.length >= after + 48);
+  // The relay moves, too, and says so: the circuit follows its first hop.
+  const opened = circuit;
+  relay.address = parseEndpoint('192.0.2.98', 6783)!;
+  net.tell(relay, { type: 'moved' });
+  net.run(10 * SECOND, send);
+  t.is(circuit, opened);
   net.passes = () => true;
   net.run(20 * SECOND, send);
   t.like(link(), { state: 'up', path: 'direct' });

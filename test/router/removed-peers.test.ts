@@ -30,11 +30,11 @@ function rmpeer(net: ControlNet, at: TestNode, victim: TestNode): RemovedPeer {
 
 test('a peer is removed by the key that its entry names where no link with it has shown it', (t) => {
   const [net, a, b, c] = mesh();
-  t.truthy(Pins.decode(c.store.get('pins')!)!.get(b.name));
+  t.truthy(Pins.decode(c.store.get('pins')!, 0)!.get(b.name));
   net.kill(b);
   net.run(2_000);
   t.is(rmpeer(net, a, b).warning, undefined);
-  t.is(Pins.decode(c.store.get('pins')!)!.get(b.name), undefined);
+  t.is(Pins.decode(c.store.get('pins')!, 0)!.get(b.name), undefined);
 });
 
 test('who removes a peer whose key it does not know is told that others still trust it', (t) => {

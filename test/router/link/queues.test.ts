@@ -1,4 +1,5 @@
 import test from 'ava';
+import { randomBelow, SeededRandom } from '../../../core/random.ts';
 import { BackOff } from '../../../router/link/back-off.ts';
 import { Deadlines } from '../../../router/link/deadlines.ts';
 import { FrameQueue, FrameQueues, HELD_FOR, MOST_FRAMES } from '../../../router/link/frame-queue.ts';
@@ -85,6 +86,26 @@ test('deadlines name the earliest and all that are due', (t) => {
   t.is(deadlines.earliest(), 40);
   deadlines.set('y', undefined);
   t.is(deadlines.earliest(), undefined);
+});
+
+test('deadlines are those of a plain list, whatever is set, moved and withdrawn', (t) => {
+  const random = new SeededRandom(7);
+  const deadlines = new Deadlines<number>();
+  const plain = new Map<number, number>();
+  for (let i = 0; i < 5_000; i++) {
+    const machine = randomBelow(random, 60);
+    const at = randomBelow(random, 3) === 0 ? undefined : randomBelow(random, 500);
+    deadlines.set(machine, at);
+    if (at === undefined) plain.delete(machine);
+    else plain.set(machine, at);
+    t.is(deadlines.earliest(), plain.size === 0 ? undefined : Math.min(...plain.values()));
+    const now = randomBelow(random, 500);
+    // A map keeps the order in which its keys came, too.
+    t.deepEqual(
+      deadlines.due(now),
+      [...plain].filter(([, each]) => each <= now).map(([each]) => each),
+    );
+  }
 });
 
 const part = { kind: 'macs' as const, version: 1, part: 0, parts: 2, macs: new Uint8Array(6) };
