@@ -19,6 +19,8 @@ export interface HostPlan {
   readonly hasTap: boolean;
   /** What runs before this one set up under other names, and may have left. */
   readonly former: readonly OwnBridge[];
+  /** Names of the bridges whose addresses are those of the mesh: of this run, and of those before while they are there. */
+  readonly meshBridges: readonly string[];
 }
 
 /** Checks the host and decides MTU and names; `recorded` = the bridges of runs before. Throws a sentence naming what is missing or collides. */
@@ -32,11 +34,12 @@ export async function planHost(
   const names = { bridge: settings.bridge, tap: tapName(settings.bridge) };
   const former = recorded.filter(({ bridge }) => bridge !== settings.bridge);
   const state = await preflight(commands, names, ipam.range.network, former);
+  const present = [names, ...presentOf(state, former)];
   const listen = settings.host === undefined ? undefined : parseIp(settings.host);
   const network = new HostNetwork(commands, {
     ...names,
     mac: bridgeMac(name),
-    mtu: settings.mtu ?? defaultBridgeMtu(state, [names, ...presentOf(state, former)], listen),
+    mtu: settings.mtu ?? defaultBridgeMtu(state, present, listen),
     range: ipam.range.network,
     controlPort: settings.port,
     changeFirewall: settings.hostFirewall,
@@ -46,6 +49,7 @@ export async function planHost(
     isFresh: isFresh(state, settings.bridge, await hasTables(new Kernel(), commands.netns)),
     hasTap: state.links.some(({ name: found }) => found === names.tap),
     former,
+    meshBridges: present.map(({ bridge }) => bridge),
   };
 }
 

@@ -179,7 +179,7 @@ class DaemonProcess {
     await this.#recordBridges(network.settings, ...former);
     await network.setUp(restored);
     await network.adoptTap();
-    await this.#replaceFormer(restored.addresses);
+    await network.untilDone(() => this.#replaceFormer(restored.addresses));
     for (const problem of network.problems()) this.#log.log('warn', problem);
     const tapLosses = new TapLosses(network.settings.tap);
     const daemon = new RunningDaemon(node, loop, this.#requests, addresses, attachments, {
@@ -253,31 +253,27 @@ class DaemonProcess {
   /** What cannot be removed stays recorded for the next start. */
   async #replaceFormer(addresses: readonly Cidr[]): Promise<void> {
     const { network, former } = this.#host;
-    if (former.length === 0) return;
-    try {
-      for (const names of former) {
-        const replaced = await network.replace(names, addresses);
-        if (replaced === undefined) continue;
-        const { bridge } = network.settings;
-        const what = replaced.kept
-          ? 'the bridge of the run before has ports of others and stays: remove it if nobody needs it'
-          : 'the bridge of the run before is removed';
-        this.#log.log(replaced.kept ? 'warn' : 'info', what, {
-          former: names.bridge,
-          bridge,
-          moved: replaced.moved,
-        });
-      }
-      await this.#recordBridges(network.settings);
-    } catch (error) {
-      this.#report('what the run before set up under another name could not be removed', error);
+    for (const names of former) {
+      const replaced = await network.replace(names, addresses);
+      if (replaced === undefined) continue;
+      const { bridge } = network.settings;
+      const what = replaced.kept
+        ? 'the bridge of the run before has ports of others and stays: remove it if nobody needs it'
+        : 'the bridge of the run before is removed';
+      this.#log.log(replaced.kept ? 'warn' : 'info', what, {
+        former: names.bridge,
+        bridge,
+        moved: replaced.moved,
+      });
     }
+    if (former.length > 0) await this.#recordBridges(network.settings);
   }
 
   #makeNode(): ControlNode {
     const { config, deps } = this.#prepared;
-    const { bridge, mtu: bridgeMtu } = this.#host.network.settings;
-    const watch = new AddressWatch({ bridge, onChange: (now, gone) => this.#onAddresses(now, gone) });
+    const { mtu: bridgeMtu } = this.#host.network.settings;
+    const bridges = this.#host.meshBridges;
+    const watch = new AddressWatch({ bridges, onChange: (now, gone) => this.#onAddresses(now, gone) });
     this.#addressWatch = watch;
     const addresses = this.#endpoints(watch.addresses);
     try {

@@ -67,6 +67,9 @@ export class HostNetwork implements HostPort {
   #rulesSeen: number | undefined;
   #bridgeProblem: string | undefined;
   #rulesProblem: string | undefined;
+  /** Work of {@link untilDone} that has failed so far, and how. */
+  #unfinished: (() => Promise<void>) | undefined;
+  #unfinishedProblem: string | undefined;
 
   constructor(host: HostCommands, settings: HostNetworkSettings, kernel: KernelPort = new Kernel()) {
     for (const name of [settings.bridge, settings.tap]) {
@@ -96,6 +99,7 @@ export class HostNetwork implements HostPort {
   async repair(): Promise<boolean> {
     const { bridge, tap } = this.settings;
     await this.#mendRuleset();
+    await this.#tryUnfinished();
     try {
       const found = await this.#lookFor([bridge, tap]);
       const bridgeLink = found.get(bridge);
@@ -122,7 +126,9 @@ export class HostNetwork implements HostPort {
 
   /** What the operator has to see to, in sentences for `status`: a broken bridge, chains of others that drop our packets. */
   problems(): readonly string[] {
-    const own = [this.#bridgeProblem, this.#rulesProblem].filter((problem) => problem !== undefined);
+    const own = [this.#bridgeProblem, this.#rulesProblem, this.#unfinishedProblem].filter(
+      (problem) => problem !== undefined,
+    );
     return [...own, ...this.#firewallProblems];
   }
 
@@ -139,6 +145,25 @@ export class HostNetwork implements HostPort {
   /** See {@link replaceBridge}; after {@link setUp}. */
   replace(former: OwnBridge, addresses: readonly Cidr[]): Promise<Replaced | undefined> {
     return replaceBridge(this.#host, this.#kernel, this.settings.bridge, former, addresses);
+  }
+
+  /**
+   * Takes over what former runs had with `work`, now and, until it succeeds, at each {@link repair}; meanwhile its failure
+   * is one of {@link problems}.
+   */
+  async untilDone(work: () => Promise<void>): Promise<void> {
+    this.#unfinished = work;
+    await this.#tryUnfinished();
+  }
+
+  async #tryUnfinished(): Promise<void> {
+    try {
+      await this.#unfinished?.();
+      this.#unfinished = undefined;
+      this.#unfinishedProblem = undefined;
+    } catch (error) {
+      this.#unfinishedProblem = `what the run before set up under another name could not be taken over: ${messageOf(error)}`;
+    }
   }
 
   /** Packets that our rules stopped, by counter; empty where they cannot be read. */

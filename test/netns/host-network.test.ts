@@ -436,6 +436,21 @@ test('a bridge of somebody else under our name stays whole, with its ports, TAP 
   t.is(await shown(), withOther);
 });
 
+test('what could not be taken over from a former run is told, and tried again at each repair until it succeeds', async (t) => {
+  const lab = await HostLab.start(t);
+  const network = lab.network();
+  await network.setUp();
+  let tries = 0;
+  await network.untilDone(() => (++tries < 3 ? Promise.reject(new Error('busy')) : Promise.resolve()));
+  await network.repair();
+  const told = network.problems().filter((problem) => problem.endsWith('could not be taken over: busy'));
+  t.is(told.length, 1);
+  await network.repair();
+  await network.repair();
+  t.is(tries, 3);
+  t.false(network.problems().some((problem) => problem.includes('taken over')));
+});
+
 test('clean leaves a bridge that has ports of others, and tells of them', async (t) => {
   const lab = await HostLab.start(t);
   const network = lab.network();
