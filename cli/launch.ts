@@ -10,8 +10,9 @@ import { damagedStore } from '../ipam/lmdb-store.ts';
 import { DamagedState } from '../ipam/stored-state.ts';
 import type { StorePort } from '../core/store.ts';
 import { Attachments } from '../plugin/host/attachments.ts';
-import { recordBridges, recordedBridges } from '../plugin/host/bridge-record.ts';
-import type { BridgeNames } from '../plugin/host/bridge.ts';
+import { bridgesHere, placeHere, recordBridges, recordedBridges } from '../plugin/host/bridge-record.ts';
+import type { OwnBridge } from '../plugin/host/bridge.ts';
+import { allOf } from '../plugin/host/clean.ts';
 import { messageOf } from '../plugin/host/host-error.ts';
 import type { HostNetwork } from '../plugin/host/host-network.ts';
 import type { RotateResult } from '../router/api/daemon.ts';
@@ -77,7 +78,7 @@ export async function runDaemon(
     undo.push(() => state.close());
     const primitives = await loadSodium();
     const prepared = prepareNode(settings, passwords, state.store, { primitives, random });
-    const recorded = recordedBridges(prepared.deps.stored) ?? [];
+    const recorded = bridgesHere(recordedBridges(prepared.deps.stored), placeHere(settings.socket));
     const host = await planHost(settings, prepared.identity.name, prepared.ipam, recorded);
     const namespace = await claimNamespace();
     undo.push(() => namespace.close());
@@ -134,8 +135,6 @@ class DaemonProcess {
   #api: ApiServer | undefined;
   /** Settles once what was attached in a former run is taken up. */
   #readopted: Promise<void> | undefined;
-  /** The bridges that are recorded. */
-  #recorded: readonly string[] | undefined;
   readonly #ending = new Ending();
   /** Ends the start that is under way with a failure. */
   #failStart: ((error: Error) => void) | undefined;
@@ -146,7 +145,6 @@ class DaemonProcess {
     this.#host = host;
     this.#store = store;
     this.#log = log;
-    this.#recorded = recordedBridges(prepared.deps.stored);
   }
 
   /** Rejects with what broke meanwhile, once nothing of the start is under way that would make anew what is undone. */
@@ -165,7 +163,6 @@ class DaemonProcess {
 
   async #start(hangUps: HangUps): Promise<void> {
     const { network, former } = this.#host;
-    await this.#recordBridges(network.settings, ...former);
     const data = await this.#startData();
     const node = this.#makeNode();
     const loop = new ControlLoop(node, this.#store, data, this.#log, {
@@ -179,6 +176,7 @@ class DaemonProcess {
     const addresses = new NodeAddresses(node, loop, this.#requests);
     const attachments = this.#makeAttachments(network, addresses, data);
     const restored = attachments.restored();
+    await this.#recordBridges(network.settings, ...former);
     await network.setUp(restored);
     await network.adoptTap();
     await this.#replaceFormer(restored.addresses);
@@ -247,12 +245,9 @@ class DaemonProcess {
     return data;
   }
 
-  /** Before anything of them is made and after it is removed, so that what is there is always recorded. */
-  async #recordBridges(...names: readonly BridgeNames[]): Promise<void> {
-    const bridges = names.map(({ bridge }) => bridge);
-    if (bridges.join() === this.#recorded?.join()) return;
-    await this.#store.commit([recordBridges(bridges)]);
-    this.#recorded = bridges;
+  /** Before a bridge is made and after it is removed, so that what is there is always recorded. */
+  async #recordBridges(...bridges: readonly OwnBridge[]): Promise<void> {
+    await this.#store.commit([recordBridges({ bridges, place: placeHere(this.#settings.socket) })]);
   }
 
   /** What cannot be removed stays recorded for the next start. */
@@ -417,7 +412,10 @@ class DaemonProcess {
   }
 
   async #clean(): Promise<void> {
-    await this.#cni?.uninstall();
+    await allOf([() => this.#cni?.uninstall() ?? Promise.resolve(), () => this.#cleanNetwork()]);
+  }
+
+  async #cleanNetwork(): Promise<void> {
     await this.#host.network.clean();
     // A disk that is full is no reason not to be clean.
     await this.#recordBridges().catch((error: unknown) =>

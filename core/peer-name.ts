@@ -26,6 +26,13 @@ export function writePeerName(name: PeerName, out: Uint8Array, offset: number): 
   for (let i = 0; i < PEER_NAME_BYTES; i++) out[offset + i] = hexByteAt(name, 3 * i);
 }
 
+/** The 48 bits of a name as a number. */
+export function peerNameNumber(name: PeerName): number {
+  let number = 0;
+  for (let i = 0; i < PEER_NAME_BYTES; i++) number = number * 256 + hexByteAt(name, 3 * i);
+  return number;
+}
+
 /** Reads six bytes; the caller has checked the length. */
 export function readPeerName(bytes: Uint8Array, offset: number): PeerName {
   const number = numberAt(bytes, offset);

@@ -1,62 +1,70 @@
 import { PEER_NAME_BYTES } from '../core/peer-name.ts';
 
-/** Names as bytes, each once, in the order in which they were first added: a hash table that makes no objects. */
-export class NameTable {
-  #size = 0;
-  readonly #names: Uint8Array;
-  /** Index of a name plus one; 0 = free. At least half of them are. */
-  readonly #slots: Uint32Array;
-  readonly #mask: number;
-
-  /** For at most `most` names. */
-  constructor(most: number) {
-    const slots = 2 ** Math.ceil(Math.log2(Math.max(2, 2 * most)));
-    this.#names = new Uint8Array(most * PEER_NAME_BYTES);
-    this.#slots = new Uint32Array(slots);
-    this.#mask = slots - 1;
-  }
-
-  get size(): number {
-    return this.#size;
-  }
-
-  /** All names, six bytes each. */
-  get bytes(): Uint8Array {
-    return this.#names.subarray(0, this.#size * PEER_NAME_BYTES);
-  }
-
-  /** Adds `names` and writes their indexes to `indexes` from `at` on; returns where they end. */
-  addAll(names: Uint8Array, indexes: Uint16Array, at: number): number {
-    let to = at;
-    for (let from = 0; from < names.length; from += PEER_NAME_BYTES) indexes[to++] = this.#add(names, from);
-    return to;
-  }
-
-  #add(names: Uint8Array, from: number): number {
-    for (let slot = hashAt(names, from) & this.#mask; ; slot = (slot + 1) & this.#mask) {
-      const taken = this.#slots[slot]!;
-      if (taken === 0) return this.#take(slot, names, from);
-      if (this.#holds(taken - 1, names, from)) return taken - 1;
-    }
-  }
-
-  #take(slot: number, names: Uint8Array, from: number): number {
-    const at = this.#size * PEER_NAME_BYTES;
-    for (let i = 0; i < PEER_NAME_BYTES; i++) this.#names[at + i] = names[from + i]!;
-    this.#slots[slot] = ++this.#size;
-    return this.#size - 1;
-  }
-
-  #holds(index: number, names: Uint8Array, from: number): boolean {
-    const at = index * PEER_NAME_BYTES;
-    for (let i = 0; i < PEER_NAME_BYTES; i++) if (this.#names[at + i] !== names[from + i]) return false;
-    return true;
-  }
+/** The names that lists of names hold, each once, in the order in which they come first. */
+export interface NameTable {
+  readonly size: number;
+  /** Six bytes each. */
+  readonly bytes: Uint8Array;
+  /** Of the names of all lists, one list after the other. */
+  readonly indexes: Uint16Array;
 }
 
-/** FNV-1a, its high bits folded in. */
-function hashAt(bytes: Uint8Array, from: number): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < PEER_NAME_BYTES; i++) hash = Math.imul(hash ^ bytes[from + i]!, 0x01000193);
-  return hash ^ (hash >>> 15);
+/**
+ * Of names as numbers (48 bits), at most 65,536 in all. By sorting, as whoever chooses names could make any hash table slow
+ * whose hash is known.
+ */
+export function nameTable(lists: readonly Float64Array[]): NameTable {
+  const all = joined(lists);
+  const ascending = distinct(Float64Array.from(all).sort());
+  const indexes = new Uint16Array(all.length);
+  const bytes = new Uint8Array(ascending.length * PEER_NAME_BYTES);
+  /** Of each of `ascending`, plus one; 0 = it has not come yet. */
+  const indexOf = new Uint32Array(ascending.length);
+  let size = 0;
+  all.forEach((name, i) => {
+    const place = placeOf(name, ascending);
+    if (indexOf[place] === 0) {
+      writeName(name, bytes, size * PEER_NAME_BYTES);
+      indexOf[place] = ++size;
+    }
+    indexes[i] = indexOf[place]! - 1;
+  });
+  return { size, bytes, indexes };
+}
+
+function joined(lists: readonly Float64Array[]): Float64Array {
+  const all = new Float64Array(lists.reduce((sum, list) => sum + list.length, 0));
+  let at = 0;
+  for (const list of lists) {
+    all.set(list, at);
+    at += list.length;
+  }
+  return all;
+}
+
+/** In place. */
+function distinct(ascending: Float64Array): Float64Array {
+  let size = 0;
+  for (const name of ascending) if (size === 0 || name !== ascending[size - 1]) ascending[size++] = name;
+  return ascending.subarray(0, size);
+}
+
+/** `name` is one of them. */
+function placeOf(name: number, ascending: Float64Array): number {
+  let low = 0;
+  let high = ascending.length - 1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ascending[middle]! < name) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function writeName(name: number, out: Uint8Array, at: number): void {
+  let rest = name;
+  for (let i = PEER_NAME_BYTES - 1; i >= 0; i--) {
+    out[at + i] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
 }

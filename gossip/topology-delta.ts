@@ -1,14 +1,14 @@
 import { fromHex } from '../core/bytes.ts';
 import { pack, PackWriter } from '../core/msgpack.ts';
-import { PEER_NAME_BYTES, writePeerName } from '../core/peer-name.ts';
-import { NameTable } from './name-table.ts';
+import { peerNameNumber } from '../core/peer-name.ts';
+import { nameTable } from './name-table.ts';
 import { DIRECT, ESTABLISHED, indexWidth, type EncodedEntry } from './topology-codec.ts';
 import type { Neighbour, TopologyEntry } from './topology-entry.ts';
 
 /** What is the same of an entry in every delta that carries it, as it is on the wire. */
 interface Parts {
-  /** Its own name, then those of its neighbours. */
-  readonly names: Uint8Array;
+  /** Its own name, then those of its neighbours, as numbers. */
+  readonly names: Float64Array;
   /** Incarnation, version, uid and body. */
   readonly middle: Uint8Array;
   readonly flags: Uint8Array;
@@ -20,31 +20,27 @@ const ROW_ITEMS = 7;
 const ROW_OVERHEAD = 16;
 
 /**
- * Encodes entries with their stamps (topology-codec.ts); the caller gives them in order of name, with at most
- * MAX_NAMES names in all. Each neighbour gets a
- * delta of its own, with much the same entries: so what does not depend on the table of names is put together once.
+ * Encodes entries with their stamps (topology-codec.ts); the caller gives them in order of name, with at most MAX_NAMES
+ * names in all. Each neighbour gets a delta of its own, with much the same entries: so what does not depend on the table
+ * of names is put together once.
  */
 export function encodeDelta(entries: readonly EncodedEntry[]): Uint8Array {
   const rows = entries.map(partsOf);
-  const names = rows.reduce((sum, row) => sum + row.names.length / PEER_NAME_BYTES, 0);
-  const table = new NameTable(names);
-  const indexes = new Uint16Array(names);
-  let at = 0;
-  for (const row of rows) at = table.addAll(row.names, indexes, at);
+  const table = nameTable(rows.map(({ names }) => names));
   const width = indexWidth(table.size);
   const rest = rows.reduce((sum, row) => sum + row.middle.length + row.flags.length + ROW_OVERHEAD, 0);
-  const out = new PackWriter(table.bytes.length + ROW_OVERHEAD + rest + width * names);
+  const out = new PackWriter(table.bytes.length + ROW_OVERHEAD + rest + width * table.indexes.length);
   out.array(DELTA_ITEMS);
   out.blob(table.bytes);
   out.array(rows.length);
-  at = 0;
-  for (const row of rows) at = writeRow(out, row, indexes, at, width);
+  let at = 0;
+  for (const row of rows) at = writeRow(out, row, table.indexes, at, width);
   return out.bytes;
 }
 
 /** Its names' indexes begin at `at`; returns where those of the next row do. */
 function writeRow(out: PackWriter, row: Parts, indexes: Uint16Array, at: number, width: 1 | 2): number {
-  const end = at + row.names.length / PEER_NAME_BYTES;
+  const end = at + row.names.length;
   out.array(ROW_ITEMS);
   out.unsigned(indexes[at]!);
   out.raw(row.middle);
@@ -75,11 +71,8 @@ function packItems(items: readonly unknown[]): Uint8Array {
   return pack(items).subarray(1);
 }
 
-function namesOf({ name, neighbours }: TopologyEntry): Uint8Array {
-  const out = new Uint8Array((1 + neighbours.length) * PEER_NAME_BYTES);
-  writePeerName(name, out, 0);
-  neighbours.forEach((neighbour, i) => writePeerName(neighbour.name, out, (i + 1) * PEER_NAME_BYTES));
-  return out;
+function namesOf({ name, neighbours }: TopologyEntry): Float64Array {
+  return Float64Array.from([name, ...neighbours.map((neighbour) => neighbour.name)], peerNameNumber);
 }
 
 function encodeFlags(neighbours: readonly Neighbour[]): Uint8Array {

@@ -59,7 +59,7 @@ export class Topology implements Channel<readonly PeerName[]> {
   /** Entries not yet passed on, with the neighbour that they came from. */
   readonly #fresh = new Map<PeerName, string | undefined>();
   /** What each neighbour sent that is no older than ours, since all that waited for it went out. */
-  readonly #had = new Map<string, Set<EncodedEntry>>();
+  readonly #had = new Map<string, Map<PeerName, EncodedEntry>>();
   readonly #changed = new Set<PeerName>();
   readonly #gone: TopologyEntry[] = [];
   #overtakes: Millis[] = [];
@@ -214,7 +214,7 @@ export class Topology implements Channel<readonly PeerName[]> {
   lackedBy(to: string, names: readonly PeerName[]): readonly PeerName[] {
     const had = this.#had.get(to);
     if (had === undefined) return names;
-    const rest = names.filter((name) => !had.has(this.#entries.get(name)!));
+    const rest = names.filter((name) => had.get(name) !== this.#entries.get(name));
     return rest.length === names.length ? names : rest;
   }
 
@@ -260,9 +260,9 @@ export class Topology implements Channel<readonly PeerName[]> {
   }
 
   #noteHad(from: string, encoded: EncodedEntry): void {
-    const had = this.#had.get(from);
-    if (had === undefined) this.#had.set(from, new Set([encoded]));
-    else had.add(encoded);
+    let had = this.#had.get(from);
+    if (had === undefined) this.#had.set(from, (had = new Map<PeerName, EncodedEntry>()));
+    had.set(encoded.entry.name, encoded);
   }
 
   /** Someone tells of us what we did not say: an earlier run, or another process under our name. */
@@ -310,6 +310,7 @@ export class Topology implements Channel<readonly PeerName[]> {
     this.#fresh.delete(name);
     this.#changed.delete(name);
     this.#entries.delete(name);
+    for (const had of this.#had.values()) had.delete(name);
     this.#revision++;
     if (encoded !== undefined) this.#gone.push(encoded.entry);
   }

@@ -1,4 +1,4 @@
-import { equalBytes, fromHex } from '../core/bytes.ts';
+import { fromHex, toHex } from '../core/bytes.ts';
 import { pack } from '../core/msgpack.ts';
 import type { Outcome } from './entries.ts';
 import { packOwner } from './owner-codec.ts';
@@ -9,6 +9,7 @@ import { packOwner } from './owner-codec.ts';
  */
 export class OutcomeTable {
   readonly #packed: Uint8Array[] = [];
+  readonly #indexes = new Map<string, number>();
 
   get packed(): readonly Uint8Array[] {
     return this.#packed;
@@ -16,20 +17,31 @@ export class OutcomeTable {
 
   /** Where `outcome` is in the table; it is there from now on. */
   indexOf(outcome: Outcome): number {
-    const bytes = packedOutcome(outcome);
-    const index = this.#packed.findIndex((other) => other === bytes || equalBytes(other, bytes));
-    return index >= 0 ? index : this.#packed.push(bytes) - 1;
+    const { bytes, text } = packedOutcome(outcome);
+    let index = this.#indexes.get(text);
+    if (index === undefined) {
+      index = this.#packed.push(bytes) - 1;
+      this.#indexes.set(text, index);
+    }
+    return index;
   }
 }
 
-/** Outcomes are never changed, and passed on many times. */
-const known = new WeakMap<Outcome, Uint8Array>();
+/** As bytes, and those as text. */
+interface Packed {
+  readonly bytes: Uint8Array;
+  readonly text: string;
+}
 
-function packedOutcome(outcome: Outcome): Uint8Array {
-  let bytes = known.get(outcome);
-  if (bytes === undefined) {
-    bytes = pack([fromHex(outcome.clusterId), outcome.owners.map(packOwner)]);
-    known.set(outcome, bytes);
+/** Outcomes are never changed, and passed on many times. */
+const known = new WeakMap<Outcome, Packed>();
+
+function packedOutcome(outcome: Outcome): Packed {
+  let packed = known.get(outcome);
+  if (packed === undefined) {
+    const bytes = pack([fromHex(outcome.clusterId), outcome.owners.map(packOwner)]);
+    packed = { bytes, text: toHex(bytes) };
+    known.set(outcome, packed);
   }
-  return bytes;
+  return packed;
 }

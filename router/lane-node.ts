@@ -195,6 +195,8 @@ export class LaneNode implements Machine<FromLane> {
         break;
       case 'dropped':
         this.#drops.add(event.reason, event.count);
+        // The engine calls for the first of a flood only: the rest is asked for.
+        this.#reportsDue = REPORTS;
         break;
       case 'failed':
         this.#toData.push({ type: 'failed', error: event.error });

@@ -2,8 +2,8 @@ import { equalIp } from '../../core/address.ts';
 import type { Cidr, IpAddress } from '../../core/address.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import { adoptTap, asBridge, ensureBridge, isInterfaceName } from './bridge.ts';
-import type { BridgeNames, BridgeSettings } from './bridge.ts';
-import { cleanHost, replaceBridge } from './clean.ts';
+import type { BridgeNames, BridgeSettings, OwnBridge } from './bridge.ts';
+import { cleanHost, isOwnBridge, replaceBridge } from './clean.ts';
 import type { Replaced } from './clean.ts';
 import type { HostCommands } from './commands.ts';
 import { enableForwarding, setBridgeAddresses } from './exposure.ts';
@@ -137,7 +137,7 @@ export class HostNetwork implements HostPort {
   }
 
   /** See {@link replaceBridge}; after {@link setUp}. */
-  replace(former: BridgeNames, addresses: readonly Cidr[]): Promise<Replaced | undefined> {
+  replace(former: OwnBridge, addresses: readonly Cidr[]): Promise<Replaced | undefined> {
     return replaceBridge(this.#host, this.#kernel, this.settings.bridge, former, addresses);
   }
 
@@ -312,7 +312,7 @@ export async function preflight(
   host: HostCommands,
   names: BridgeNames,
   range: Cidr,
-  former: readonly BridgeNames[] = [],
+  former: readonly OwnBridge[] = [],
 ): Promise<HostState> {
   await checkHost();
   const state = await readHostState(host);
@@ -320,9 +320,19 @@ export async function preflight(
     names.bridge,
     state.links.find(({ name }) => name === names.bridge),
   );
-  const problem = rangeProblem(range, state.routes, state.addresses, ownInterfaces(names, ...former));
+  const problem = rangeProblem(
+    range,
+    state.routes,
+    state.addresses,
+    ownInterfaces(names, ...presentOf(state, former)),
+  );
   if (problem !== undefined) throw new HostError(problem);
   return state;
+}
+
+/** Those whose bridge is there and not somebody else's of the same name. */
+export function presentOf({ links }: Pick<HostState, 'links'>, bridges: readonly OwnBridge[]): OwnBridge[] {
+  return bridges.filter((own) => links.some((link) => isOwnBridge(link, own)));
 }
 
 /** The MTU of bridge and ports, in bytes, where `--mtu` names none. `names`: of this run and those before. */

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { parseCidr } from '../../core/address.ts';
+import { parseCidr, parseEndpoint } from '../../core/address.ts';
 import { datagramIndex, datagramType, TYPE_PLAIN, TYPE_SEALED } from '../../router/wire/datagram.ts';
 import { SendPlan, SOURCE_SCRATCH, type Engine, type FrameBatch } from '../../router/engine/port.ts';
 import { MOST_LANES, laneSession } from '../../router/wire/lanes.ts';
@@ -480,6 +480,24 @@ test('what an engine repeated after the last report is asked for once more', asy
   };
   net.run(2_000);
   t.is(net.report(a).workers[1]!.sentBytes, before + 400);
+  net.run(2_000);
+  t.is(lane.node.nextTimeout(), undefined);
+});
+
+test('what an engine dropped after the last report is asked for once more', async (t) => {
+  const { net, a } = await pair(2, 2);
+  const lane = a.lanes[0]!;
+  net.run(5_000);
+  lane.engine.deliver(parseEndpoint('192.0.2.77', 6783)!, Uint8Array.of(1));
+  net.settle();
+  // It calls for the first of a flood, and keeps the rest to itself.
+  const drainEvents = lane.engine.drainEvents.bind(lane.engine);
+  lane.engine.drainEvents = () => {
+    lane.engine.drainEvents = drainEvents;
+    return [{ type: 'dropped', reason: 'datagram-too-short', count: 40 }];
+  };
+  net.run(2_000);
+  t.is(net.report(a).drops['datagram-too-short'], 41);
   net.run(2_000);
   t.is(lane.node.nextTimeout(), undefined);
 });
