@@ -81,16 +81,27 @@ function addMeshCommands(program: Command, terminal: Terminal, call: Call): void
       '--clean',
       'remove bridge, TAP, host rules and attached interfaces too, also if no daemon runs any more',
     )
-    .option('--state-dir <dir>', 'where the daemon kept its state, if none runs any more', DEFAULT_STATE_DIR)
+    .option(
+      '--state-dir <dir>',
+      'with --clean: where the daemon kept its state, if none runs any more',
+      DEFAULT_STATE_DIR,
+    )
     .addHelpText('after', STOP_HELP)
-    .action(async (flags: { clean?: boolean; stateDir: string }) => {
+    .action(async (flags: { clean?: boolean; stateDir: string }, command: Command) => {
+      // The variable of the flag may be set for launch.
+      if (command.getOptionValueSource('stateDir') === 'cli' && flags.clean !== true) {
+        throw new UsageError(
+          'stop takes --state-dir only with --clean: the --socket names the daemon to stop',
+        );
+      }
       try {
         await call('POST', '/stop', { clean: flags.clean ?? false });
       } catch (error) {
-        if (!(error instanceof NoDaemon) || flags.clean !== true) throw error;
+        if (!(error instanceof NoDaemon) || !error.absent || flags.clean !== true) throw error;
         // Every other command starts without loading the store.
         const { cleanUp } = await import('./clean-up.ts');
         terminal.note(await cleanUp(pathValue('--state-dir', flags.stateDir), terminal.socket()));
+        return;
       }
       await untilGone(terminal.socket());
     });

@@ -30,7 +30,7 @@ export type DaemonReport = { readonly ready: string } | { readonly failed: strin
 export async function startDetached(settings: LaunchSettings, passwords: readonly string[]): Promise<string> {
   await checkHost();
   const files = filesBeside(settings.socket);
-  makePrivateDirectory(dirname(settings.socket));
+  makePrivateDirectory(dirname(settings.socket), '--socket');
   const log = openLog(files.log);
   const child = spawn(process.execPath, [fileURLToPath(new URL('daemon-process.js', import.meta.url))], {
     detached: true,

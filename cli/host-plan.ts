@@ -2,10 +2,10 @@ import { parseIp } from '../core/address.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { IpamSettings } from '../ipam/settings.ts';
 import { tapName } from '../plugin/host/bridge.ts';
-import type { BridgeNames } from '../plugin/host/bridge.ts';
+import type { OwnBridge } from '../plugin/host/bridge.ts';
 import { HostCommands } from '../plugin/host/commands.ts';
 import { Kernel } from '../plugin/host/kernel.ts';
-import { defaultBridgeMtu, HostNetwork, preflight } from '../plugin/host/host-network.ts';
+import { defaultBridgeMtu, HostNetwork, preflight, presentOf } from '../plugin/host/host-network.ts';
 import type { HostState } from '../plugin/host/link-query.ts';
 import { bridgeMac, HOST_INTERFACE_PREFIX } from '../plugin/host/mac-address.ts';
 import { hasTables } from '../plugin/host/nftables.ts';
@@ -18,7 +18,9 @@ export interface HostPlan {
   readonly isFresh: boolean;
   readonly hasTap: boolean;
   /** What runs before this one set up under other names, and may have left. */
-  readonly former: readonly BridgeNames[];
+  readonly former: readonly OwnBridge[];
+  /** Names of the bridges whose addresses are those of the mesh: of this run, and of those before while they are there. */
+  readonly meshBridges: readonly string[];
 }
 
 /** Checks the host and decides MTU and names; `recorded` = the bridges of runs before. Throws a sentence naming what is missing or collides. */
@@ -26,17 +28,18 @@ export async function planHost(
   settings: LaunchSettings,
   name: PeerName,
   ipam: IpamSettings,
-  recorded: readonly string[],
+  recorded: readonly OwnBridge[],
 ): Promise<HostPlan> {
   const commands = new HostCommands();
-  const names = namesOf(settings.bridge);
-  const former = recorded.filter((bridge) => bridge !== settings.bridge).map(namesOf);
+  const names = { bridge: settings.bridge, tap: tapName(settings.bridge) };
+  const former = recorded.filter(({ bridge }) => bridge !== settings.bridge);
   const state = await preflight(commands, names, ipam.range.network, former);
+  const present = [names, ...presentOf(state, former)];
   const listen = settings.host === undefined ? undefined : parseIp(settings.host);
   const network = new HostNetwork(commands, {
     ...names,
     mac: bridgeMac(name),
-    mtu: settings.mtu ?? defaultBridgeMtu(state, [names, ...former], listen),
+    mtu: settings.mtu ?? defaultBridgeMtu(state, present, listen),
     range: ipam.range.network,
     controlPort: settings.port,
     changeFirewall: settings.hostFirewall,
@@ -46,11 +49,8 @@ export async function planHost(
     isFresh: isFresh(state, settings.bridge, await hasTables(new Kernel(), commands.netns)),
     hasTap: state.links.some(({ name: found }) => found === names.tap),
     former,
+    meshBridges: present.map(({ bridge }) => bridge),
   };
-}
-
-function namesOf(bridge: string): BridgeNames {
-  return { bridge, tap: tapName(bridge) };
 }
 
 /** Of another bridge name's daemon the ports and tables would be there without the bridge, and are not ours to remove. */

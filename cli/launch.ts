@@ -10,8 +10,9 @@ import { damagedStore } from '../ipam/lmdb-store.ts';
 import { DamagedState } from '../ipam/stored-state.ts';
 import type { StorePort } from '../core/store.ts';
 import { Attachments } from '../plugin/host/attachments.ts';
-import { recordBridges, recordedBridges } from '../plugin/host/bridge-record.ts';
-import type { BridgeNames } from '../plugin/host/bridge.ts';
+import { bridgesHere, placeHere, recordBridges, recordedBridges } from '../plugin/host/bridge-record.ts';
+import type { OwnBridge } from '../plugin/host/bridge.ts';
+import { allOf } from '../plugin/host/clean.ts';
 import { messageOf } from '../plugin/host/host-error.ts';
 import type { HostNetwork } from '../plugin/host/host-network.ts';
 import type { RotateResult } from '../router/api/daemon.ts';
@@ -77,7 +78,7 @@ export async function runDaemon(
     undo.push(() => state.close());
     const primitives = await loadSodium();
     const prepared = prepareNode(settings, passwords, state.store, { primitives, random });
-    const recorded = recordedBridges(prepared.deps.stored) ?? [];
+    const recorded = bridgesHere(recordedBridges(prepared.deps.stored), placeHere(settings.socket));
     const host = await planHost(settings, prepared.identity.name, prepared.ipam, recorded);
     const namespace = await claimNamespace();
     undo.push(() => namespace.close());
@@ -134,8 +135,6 @@ class DaemonProcess {
   #api: ApiServer | undefined;
   /** Settles once what was attached in a former run is taken up. */
   #readopted: Promise<void> | undefined;
-  /** The bridges that are recorded. */
-  #recorded: readonly string[] | undefined;
   readonly #ending = new Ending();
   /** Ends the start that is under way with a failure. */
   #failStart: ((error: Error) => void) | undefined;
@@ -146,7 +145,6 @@ class DaemonProcess {
     this.#host = host;
     this.#store = store;
     this.#log = log;
-    this.#recorded = recordedBridges(prepared.deps.stored);
   }
 
   /** Rejects with what broke meanwhile, once nothing of the start is under way that would make anew what is undone. */
@@ -165,7 +163,6 @@ class DaemonProcess {
 
   async #start(hangUps: HangUps): Promise<void> {
     const { network, former } = this.#host;
-    await this.#recordBridges(network.settings, ...former);
     const data = await this.#startData();
     const node = this.#makeNode();
     const loop = new ControlLoop(node, this.#store, data, this.#log, {
@@ -179,9 +176,10 @@ class DaemonProcess {
     const addresses = new NodeAddresses(node, loop, this.#requests);
     const attachments = this.#makeAttachments(network, addresses, data);
     const restored = attachments.restored();
+    await this.#recordBridges(network.settings, ...former);
     await network.setUp(restored);
     await network.adoptTap();
-    await this.#replaceFormer(restored.addresses);
+    await network.untilDone(() => this.#replaceFormer(restored.addresses));
     for (const problem of network.problems()) this.#log.log('warn', problem);
     const tapLosses = new TapLosses(network.settings.tap);
     const daemon = new RunningDaemon(node, loop, this.#requests, addresses, attachments, {
@@ -247,42 +245,35 @@ class DaemonProcess {
     return data;
   }
 
-  /** Before anything of them is made and after it is removed, so that what is there is always recorded. */
-  async #recordBridges(...names: readonly BridgeNames[]): Promise<void> {
-    const bridges = names.map(({ bridge }) => bridge);
-    if (bridges.join() === this.#recorded?.join()) return;
-    await this.#store.commit([recordBridges(bridges)]);
-    this.#recorded = bridges;
+  /** Before a bridge is made and after it is removed, so that what is there is always recorded. */
+  async #recordBridges(...bridges: readonly OwnBridge[]): Promise<void> {
+    await this.#store.commit([recordBridges({ bridges, place: placeHere(this.#settings.socket) })]);
   }
 
   /** What cannot be removed stays recorded for the next start. */
   async #replaceFormer(addresses: readonly Cidr[]): Promise<void> {
     const { network, former } = this.#host;
-    if (former.length === 0) return;
-    try {
-      for (const names of former) {
-        const replaced = await network.replace(names, addresses);
-        if (replaced === undefined) continue;
-        const { bridge } = network.settings;
-        const what = replaced.kept
-          ? 'the bridge of the run before has ports of others and stays: remove it if nobody needs it'
-          : 'the bridge of the run before is removed';
-        this.#log.log(replaced.kept ? 'warn' : 'info', what, {
-          former: names.bridge,
-          bridge,
-          moved: replaced.moved,
-        });
-      }
-      await this.#recordBridges(network.settings);
-    } catch (error) {
-      this.#report('what the run before set up under another name could not be removed', error);
+    for (const names of former) {
+      const replaced = await network.replace(names, addresses);
+      if (replaced === undefined) continue;
+      const { bridge } = network.settings;
+      const what = replaced.kept
+        ? 'the bridge of the run before has ports of others and stays: remove it if nobody needs it'
+        : 'the bridge of the run before is removed';
+      this.#log.log(replaced.kept ? 'warn' : 'info', what, {
+        former: names.bridge,
+        bridge,
+        moved: replaced.moved,
+      });
     }
+    if (former.length > 0) await this.#recordBridges(network.settings);
   }
 
   #makeNode(): ControlNode {
     const { config, deps } = this.#prepared;
-    const { bridge, mtu: bridgeMtu } = this.#host.network.settings;
-    const watch = new AddressWatch({ bridge, onChange: (now, gone) => this.#onAddresses(now, gone) });
+    const { mtu: bridgeMtu } = this.#host.network.settings;
+    const bridges = this.#host.meshBridges;
+    const watch = new AddressWatch({ bridges, onChange: (now, gone) => this.#onAddresses(now, gone) });
     this.#addressWatch = watch;
     const addresses = this.#endpoints(watch.addresses);
     try {
@@ -417,7 +408,10 @@ class DaemonProcess {
   }
 
   async #clean(): Promise<void> {
-    await this.#cni?.uninstall();
+    await allOf([() => this.#cni?.uninstall() ?? Promise.resolve(), () => this.#cleanNetwork()]);
+  }
+
+  async #cleanNetwork(): Promise<void> {
     await this.#host.network.clean();
     // A disk that is full is no reason not to be clean.
     await this.#recordBridges().catch((error: unknown) =>

@@ -18,7 +18,7 @@ const LOCK_RETRY_MS = 100;
 
 /** Opens the state directory for this process alone; waits so long for another to leave it, then names that one. */
 export async function openState(directory: string, patienceMs = LOCK_PATIENCE_MS): Promise<State> {
-  makePrivateDirectory(directory);
+  makePrivateDirectory(directory, '--state-dir');
   const addon = loadAddon();
   const lock = await acquire(join(directory, 'lock'), patienceMs);
   try {

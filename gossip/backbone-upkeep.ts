@@ -1,6 +1,6 @@
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import { HOUR, SECOND, type Millis } from '../core/time.ts';
-import { chooseNeighbours, isSparse, keptNeighbours } from './backbone.ts';
+import { chooseNeighbours, hasBetterPath, isSparse, keptNeighbours } from './backbone.ts';
 import { encodeMessage } from './messages.ts';
 import type { Neighbour } from './neighbour.ts';
 import type { Neighbourhood } from './neighbourhood.ts';
@@ -11,6 +11,8 @@ import type { Topology } from './topology.ts';
 const SHED_AFTER: Millis = 5 * SECOND;
 /** Who shed us has to dial us itself for so long, as long as we take the mesh for full. */
 const LEAVE_FOR: Millis = HOUR;
+/** Whoever has not answered by then keeps the connection. */
+const ANSWER_WITHIN: Millis = 30 * SECOND;
 const SPARE = encodeMessage({ type: 'spare' });
 const KEEP = encodeMessage({ type: 'keep' });
 
@@ -28,30 +30,44 @@ interface Choice {
   readonly byOthers: Map<PeerName, ReadonlySet<PeerName>>;
 }
 
+/** A neighbour was told that we can spare it. */
+type Offer =
+  | { readonly state: 'open'; readonly until: Millis }
+  /** It is not asked again while its entry is this one. */
+  | { readonly state: 'declined'; readonly by: TopologyEntry | undefined };
+
 /**
  * Keeps our part of the backbone as the topology asks for: tells the connection maker whom to find, sheds edges. An edge
  * goes by agreement: one end says that it can spare it, and counts it as gone until the other has ended it or said that
- * it keeps it. So neither end is left with too few, however many edges are shed at once and whatever each end knows.
+ * it keeps it. So neither end is left with too few, and the mesh is not parted, however many edges are shed at once and
+ * whatever each end knows.
  */
 export class Backbone {
   readonly #config: BackboneConfig;
   readonly #neighbourhood: Neighbourhood;
   readonly #topology: Topology;
+  readonly #neighboursOf: (name: PeerName) => Iterable<PeerName>;
   #sparse = false;
   /** Peers that shed us, and until when they are left alone. */
   readonly #shedBy = new Map<PeerName, Millis>();
-  /** Neighbours that were told that we can spare them and have not answered. */
-  readonly #spared = new WeakSet<Neighbour>();
+  readonly #offers = new WeakMap<Neighbour, Offer>();
   /** Of the topology that was looked at last. */
   #revision = -1;
   #shedAt: Millis | undefined;
   #choice: Choice | undefined;
   #peers: { readonly revision: number; readonly others: readonly TopologyEntry[] } | undefined;
 
-  constructor(config: BackboneConfig, neighbourhood: Neighbourhood, topology: Topology) {
+  /** `neighboursOf`: by the edges that both ends list as established. */
+  constructor(
+    config: BackboneConfig,
+    neighbourhood: Neighbourhood,
+    topology: Topology,
+    neighboursOf: (name: PeerName) => Iterable<PeerName>,
+  ) {
     this.#config = config;
     this.#neighbourhood = neighbourhood;
     this.#topology = topology;
+    this.#neighboursOf = neighboursOf;
   }
 
   /** Of the mesh, without discovery, too. */
@@ -67,24 +83,30 @@ export class Backbone {
   }
 
   /**
-   * A peer shed us, so it takes the mesh for sparse. It knows how large the mesh once was, which we may not if we came
-   * later; and where its limit is another, we do not dial it again and again.
+   * The edge to a peer was shed. If it did not go by our wish, that peer takes the mesh for sparse. It knows how large the
+   * mesh once was, which we may not if we came later; and where its limit is another, we do not dial it again and again.
    */
-  onShed(by: PeerName, now: Millis): void {
+  onShed(neighbour: Neighbour, now: Millis): void {
+    if (this.#isOffered(neighbour, now)) return;
     this.#sparse = isSparse(true, this.#topology.size, this.#config.fullMeshLimit);
-    if (!this.#sparse) this.#shedBy.set(by, now + LEAVE_FOR);
+    if (!this.#sparse) this.#shedBy.set(neighbour.name, now + LEAVE_FOR);
     this.#revision = -1;
   }
 
-  /** The neighbour does not need its connection to us. Without discovery ours are all that we will have. */
+  /**
+   * The neighbour does not need its connection to us. Without discovery ours are all that we will have. Where the answer
+   * would have to wait, there is none, which comes to the same.
+   */
   onSpare(neighbour: Neighbour, now: Millis): void {
-    if (!this.#config.discovery || this.#kept().has(neighbour.name)) neighbour.send(KEEP, now);
-    else this.#neighbourhood.shed(neighbour, now);
+    const isNeeded =
+      !this.#config.discovery || this.#kept(now).has(neighbour.name) || this.#isOnlyWay(neighbour);
+    if (!isNeeded) this.#neighbourhood.shed(neighbour, now);
+    else if (neighbour.isWritable) neighbour.send(KEEP, now);
   }
 
   /** The neighbour needs the connection that we could spare. */
   onKeep(neighbour: Neighbour): void {
-    this.#spared.delete(neighbour);
+    this.#offers.set(neighbour, { state: 'declined', by: this.#topology.entry(neighbour.name) });
   }
 
   /** The topology may have changed. */
@@ -121,11 +143,11 @@ export class Backbone {
   onTimeout(now: Millis): void {
     if (this.#shedAt === undefined || now < this.#shedAt) return;
     this.#shedAt = undefined;
-    const kept = this.#kept();
-    const rest = this.#established().filter((neighbour) => !kept.has(neighbour.name));
+    const kept = this.#kept(now);
+    const rest = this.#counted(now).filter((neighbour) => !kept.has(neighbour.name));
     for (const neighbour of rest.sort((a, b) => compareNames(a.name, b.name))) {
-      if (this.#needsUs(neighbour)) continue;
-      this.#spared.add(neighbour);
+      if (this.#needsUs(neighbour) || this.#isOnlyWay(neighbour)) continue;
+      this.#offers.set(neighbour, { state: 'open', until: now + ANSWER_WITHIN });
       neighbour.send(SPARE, now);
     }
   }
@@ -147,21 +169,32 @@ export class Backbone {
     return this.#peers.others;
   }
 
-  /** Those that were not told that we can spare them. */
-  #established(): Neighbour[] {
-    const neighbours = [...this.#neighbourhood.neighbours.values()];
-    return neighbours.filter((neighbour) => neighbour.isEstablished && !this.#spared.has(neighbour));
+  #isOffered(neighbour: Neighbour, now: Millis): boolean {
+    const offer = this.#offers.get(neighbour);
+    return offer?.state === 'open' && now < offer.until;
   }
 
-  #kept(): ReadonlySet<PeerName> {
-    const names = this.#established().map(({ name }) => name);
+  /** Those whose connections are there to stay, as far as it is for us. */
+  #counted(now: Millis): Neighbour[] {
+    const neighbours = [...this.#neighbourhood.neighbours.values()];
+    return neighbours.filter((neighbour) => neighbour.isEstablished && !this.#isOffered(neighbour, now));
+  }
+
+  #kept(now: Millis): ReadonlySet<PeerName> {
+    const names = this.#counted(now).map(({ name }) => name);
     return keptNeighbours(this.#config.name, this.#choose().chosen, names);
   }
 
-  /** As far as we know: it decides, but is not asked again and again. */
-  #needsUs({ name }: Neighbour): boolean {
+  #isOnlyWay({ name }: Neighbour): boolean {
+    return !hasBetterPath(this.#config.name, name, this.#neighboursOf);
+  }
+
+  /** It has said so, or would as far as we know: it decides, but is not asked again and again. */
+  #needsUs(neighbour: Neighbour): boolean {
+    const { name } = neighbour;
     const entry = this.#topology.entry(name);
-    if (entry === undefined) return true;
+    const offer = this.#offers.get(neighbour);
+    if (entry === undefined || (offer?.state === 'declined' && offer.by === entry)) return true;
     const names = entry.neighbours.flatMap((edge) => (edge.established ? edge.name : []));
     return keptNeighbours(name, this.#chosenBy(entry), names).has(this.#config.name);
   }

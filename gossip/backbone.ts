@@ -48,6 +48,24 @@ export function keptNeighbours(
   return new Set([...kept, ...smallest(others, lacking, (name) => pairScore(self, name))]);
 }
 
+/**
+ * Whether better edges than that between them join the two. An edge may go only then: whichever go at the same time and
+ * whatever each end knows, the best of those that would part the mesh stays.
+ */
+export function hasBetterPath(
+  from: PeerName,
+  to: PeerName,
+  neighboursOf: (name: PeerName) => Iterable<PeerName>,
+): boolean {
+  const limit = pairScore(from, to);
+  const reached = new Set([from]);
+  for (const at of reached) {
+    for (const next of neighboursOf(at)) if (pairScore(at, next) < limit) reached.add(next);
+    if (reached.has(to)) return true;
+  }
+  return false;
+}
+
 /** Rendezvous score of a pair, the same from both ends; lower is better. */
 export function pairScore(a: PeerName, b: PeerName): number {
   return a < b ? hashName(b, hashName(a, 1)) : hashName(a, hashName(b, 1));

@@ -82,12 +82,10 @@ export class Gossip implements Machine<GossipEffect> {
       { hello: ownHello(config), connLimit: config.connLimit, discovery: config.discovery },
       { ...deps, reachablePeer },
     );
-    this.#channels = new Channels({
-      random: deps.random,
-      neighboursOf: (name) => this.#routes.neighboursOf(name),
-    });
+    const neighboursOf = (name: PeerName): ReadonlySet<PeerName> => this.#routes.neighboursOf(name);
+    this.#channels = new Channels({ random: deps.random, neighboursOf });
     this.#channels.register(TOPOLOGY, this.#topology);
-    this.#backbone = new Backbone(config, this.#neighbourhood, this.#topology);
+    this.#backbone = new Backbone(config, this.#neighbourhood, this.#topology, neighboursOf);
     this.#repairAt = now + REPAIR_EVERY * randomFraction(deps.random);
     for (const candidate of config.discovery ? config.candidates : []) {
       const addresses = candidateAddresses(candidate, config.port);
@@ -343,7 +341,7 @@ export class Gossip implements Machine<GossipEffect> {
   }
 
   #onDown(neighbour: Neighbour, reason: string, now: Millis): void {
-    if (reason === 'shed') this.#backbone.onShed(neighbour.name, now);
+    if (reason === 'shed') this.#backbone.onShed(neighbour, now);
     this.#channels.removeNeighbour(neighbour.name);
     this.#repairAt = Math.min(this.#repairAt, now + REPAIR_AFTER_LOSS);
     this.#touch(now);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Log } from '../../core/log.ts';
 import { pack, unpack } from '../../core/msgpack.ts';
 import type { StorePort } from '../../core/store.ts';
+import { systemReason } from '../../core/system-error.ts';
 import { makeDirectory } from '../../router/api/make-directory.ts';
 import { messageOf } from '../host/host-error.ts';
 import { CHAINED_PLUGINS, CONFLIST_NAME, conflistText } from './conflist.ts';
@@ -85,7 +86,11 @@ export class Installation {
   /** For `stop --clean`: the file goes, so that the runtime asks nobody who is not there. */
   async remove(): Promise<void> {
     if (this.#settings === undefined) return;
-    await rm(join(this.#settings.confDir, CONFLIST_NAME), { force: true });
+    const path = join(this.#settings.confDir, CONFLIST_NAME);
+    await rm(path, { force: true }).catch((error: unknown) => {
+      const why = `the CNI configuration ${path} cannot be removed: ${systemReason(error)}`;
+      throw new Error(`${why}; remove it by hand`, { cause: error });
+    });
     await this.#store.commit([{ key: STORE_KEY, value: undefined }]);
     this.#settings = undefined;
   }

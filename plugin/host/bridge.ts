@@ -21,8 +21,12 @@ export interface BridgeNames {
   readonly tap: string;
 }
 
-export interface BridgeSettings extends BridgeNames {
+/** Names are given away again; what else there is of ours hangs on a bridge with this MAC. */
+export interface OwnBridge extends BridgeNames {
   readonly mac: MacText;
+}
+
+export interface BridgeSettings extends OwnBridge {
   /** Bytes. */
   readonly mtu: number;
 }
@@ -49,7 +53,7 @@ export async function ensureBridge(
   const found = readLinks(await kernel.run(netns, [lookForLink(bridge)])).get(bridge);
   const isThere = asBridge(bridge, found) !== undefined;
   await kernel.run(netns, [
-    ...(isThere ? [] : [makeBridge(bridge)]),
+    ...(isThere ? [] : [makeBridge(bridge, mac)]),
     ...quietSteps(bridge),
     setUpBridge(bridge, mac, mtu),
   ]);

@@ -2,8 +2,8 @@ import { equalIp } from '../../core/address.ts';
 import type { Cidr, IpAddress } from '../../core/address.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import { adoptTap, asBridge, ensureBridge, isInterfaceName } from './bridge.ts';
-import type { BridgeNames, BridgeSettings } from './bridge.ts';
-import { cleanHost, replaceBridge } from './clean.ts';
+import type { BridgeNames, BridgeSettings, OwnBridge } from './bridge.ts';
+import { cleanHost, isOwnBridge, replaceBridge } from './clean.ts';
 import type { Replaced } from './clean.ts';
 import type { HostCommands } from './commands.ts';
 import { enableForwarding, setBridgeAddresses } from './exposure.ts';
@@ -67,6 +67,9 @@ export class HostNetwork implements HostPort {
   #rulesSeen: number | undefined;
   #bridgeProblem: string | undefined;
   #rulesProblem: string | undefined;
+  /** Work of {@link untilDone} that has failed so far, and how. */
+  #unfinished: (() => Promise<void>) | undefined;
+  #unfinishedProblem: string | undefined;
 
   constructor(host: HostCommands, settings: HostNetworkSettings, kernel: KernelPort = new Kernel()) {
     for (const name of [settings.bridge, settings.tap]) {
@@ -96,6 +99,7 @@ export class HostNetwork implements HostPort {
   async repair(): Promise<boolean> {
     const { bridge, tap } = this.settings;
     await this.#mendRuleset();
+    await this.#tryUnfinished();
     try {
       const found = await this.#lookFor([bridge, tap]);
       const bridgeLink = found.get(bridge);
@@ -122,7 +126,9 @@ export class HostNetwork implements HostPort {
 
   /** What the operator has to see to, in sentences for `status`: a broken bridge, chains of others that drop our packets. */
   problems(): readonly string[] {
-    const own = [this.#bridgeProblem, this.#rulesProblem].filter((problem) => problem !== undefined);
+    const own = [this.#bridgeProblem, this.#rulesProblem, this.#unfinishedProblem].filter(
+      (problem) => problem !== undefined,
+    );
     return [...own, ...this.#firewallProblems];
   }
 
@@ -137,8 +143,27 @@ export class HostNetwork implements HostPort {
   }
 
   /** See {@link replaceBridge}; after {@link setUp}. */
-  replace(former: BridgeNames, addresses: readonly Cidr[]): Promise<Replaced | undefined> {
+  replace(former: OwnBridge, addresses: readonly Cidr[]): Promise<Replaced | undefined> {
     return replaceBridge(this.#host, this.#kernel, this.settings.bridge, former, addresses);
+  }
+
+  /**
+   * Takes over what former runs had with `work`, now and, until it succeeds, at each {@link repair}; meanwhile its failure
+   * is one of {@link problems}.
+   */
+  async untilDone(work: () => Promise<void>): Promise<void> {
+    this.#unfinished = work;
+    await this.#tryUnfinished();
+  }
+
+  async #tryUnfinished(): Promise<void> {
+    try {
+      await this.#unfinished?.();
+      this.#unfinished = undefined;
+      this.#unfinishedProblem = undefined;
+    } catch (error) {
+      this.#unfinishedProblem = `what the run before set up under another name could not be taken over: ${messageOf(error)}`;
+    }
   }
 
   /** Packets that our rules stopped, by counter; empty where they cannot be read. */
@@ -186,9 +211,9 @@ export class HostNetwork implements HostPort {
     gateways: readonly IpAddress[],
   ): Promise<GatewayRoute[]> {
     const routes = await listRoutes(this.#host.inside(namespace.path));
-    return routes.flatMap(({ interface: name, destination, via }) => {
-      if (name !== interfaceName || via === undefined) return [];
-      return gateways.some((gateway) => equalIp(gateway, via)) ? [{ destination, via }] : [];
+    return routes.flatMap(({ interface: name, destination, via, main, metric }) => {
+      if (name !== interfaceName || via === undefined || !main) return [];
+      return gateways.some((gateway) => equalIp(gateway, via)) ? [{ destination, via, metric }] : [];
     });
   }
 
@@ -312,7 +337,7 @@ export async function preflight(
   host: HostCommands,
   names: BridgeNames,
   range: Cidr,
-  former: readonly BridgeNames[] = [],
+  former: readonly OwnBridge[] = [],
 ): Promise<HostState> {
   await checkHost();
   const state = await readHostState(host);
@@ -320,9 +345,19 @@ export async function preflight(
     names.bridge,
     state.links.find(({ name }) => name === names.bridge),
   );
-  const problem = rangeProblem(range, state.routes, state.addresses, ownInterfaces(names, ...former));
+  const problem = rangeProblem(
+    range,
+    state.routes,
+    state.addresses,
+    ownInterfaces(names, ...presentOf(state, former)),
+  );
   if (problem !== undefined) throw new HostError(problem);
   return state;
+}
+
+/** Those whose bridge is there and not somebody else's of the same name. */
+export function presentOf({ links }: Pick<HostState, 'links'>, bridges: readonly OwnBridge[]): OwnBridge[] {
+  return bridges.filter((own) => links.some((link) => isOwnBridge(link, own)));
 }
 
 /** The MTU of bridge and ports, in bytes, where `--mtu` names none. `names`: of this run and those before. */

@@ -129,6 +129,11 @@ export function setMaster(name: string, bridge: number): KernelStep {
   return change(`make the interface ${name} a port of the bridge`, TYPES.change, name, {}, master);
 }
 
+/** As {@link setMaster}; one that is gone meanwhile is no failure. */
+export function moveTo(name: string, bridge: number): KernelStep {
+  return { ...setMaster(name, bridge), tolerated: ENODEV };
+}
+
 /** Told its MAC again, an interface announces its addresses, if it is set so. */
 export function setMac(name: string, mac: MacText): KernelStep {
   const address = attribute(ATTRIBUTES.address, macBytes(mac));
@@ -157,9 +162,9 @@ export function setMeshPort(name: string): KernelStep {
 }
 
 /** An empty bridge, which is not up; refused if an interface of that name is there. */
-export function makeBridge(name: string): KernelStep {
+export function makeBridge(name: string, mac: MacText): KernelStep {
   const kind = nested(ATTRIBUTES.kind, attribute(KIND.name, text('bridge')));
-  const attributes = [attribute(ATTRIBUTES.name, text(name)), kind];
+  const attributes = [endAttributes({ name, mac }), kind];
   return {
     what: `make the bridge ${name}`,
     kind: 'route',

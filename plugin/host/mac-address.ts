@@ -25,9 +25,21 @@ export function hostInterfaceName(id: string): string {
   return `${HOST_INTERFACE_PREFIX}${digest.slice(0, 9)}`;
 }
 
+/** Is it well-formed? */
+export function isMac(text: string): text is MacText {
+  return /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(text);
+}
+
 /** The six bytes of a well-formed one. */
 export function macBytes(mac: MacText): Uint8Array {
   return fromHex(mac.replaceAll(':', ''))!;
+}
+
+/** Is it of the shape of {@link hostInterfaceName}? Other meshes have names that only begin so. */
+export function isHostInterfaceName(name: string): boolean {
+  return (
+    name.startsWith(HOST_INTERFACE_PREFIX) && /^[0-9a-f]{9}$/.test(name.slice(HOST_INTERFACE_PREFIX.length))
+  );
 }
 
 /** Begins the name of every host end; the port rules match on it. */

@@ -17,15 +17,29 @@ const TUN_DEVICE = '/dev/net/tun';
 const TUN_DEVICE_NUMBER = (10 << 8) | 200;
 
 /** What the daemon starts, by the packages of Debian. */
-const PROGRAMS = { ip: 'iproute2', nft: 'nftables', nsenter: 'util-linux' } as const;
+const PACKAGES = { ip: 'iproute2', nft: 'nftables', nsenter: 'util-linux' } as const;
 
 /** Checks that this process may and can do its work here, and starts nothing. Throws {@link HostError} naming the remedy. */
 export async function checkHost(): Promise<void> {
+  await checkPrivileges();
+  await checkTunDevice();
+  await checkPrograms(['ip', 'nft', 'nsenter']);
+}
+
+/** As {@link checkHost}, for what only removes. */
+export async function checkRemover(): Promise<void> {
+  await checkPrivileges();
+  await checkPrograms(['ip', 'nft']);
+}
+
+async function checkPrivileges(): Promise<void> {
   const problem = capabilityProblem(await readFile('/proc/self/status', 'utf8'));
   if (problem !== undefined) throw new HostError(problem);
-  await checkTunDevice();
-  for (const [program, debPackage] of Object.entries(PROGRAMS)) {
-    const missing = programProblem(program, await findProgram(program), debPackage);
+}
+
+async function checkPrograms(programs: readonly (keyof typeof PACKAGES)[]): Promise<void> {
+  for (const program of programs) {
+    const missing = programProblem(program, await findProgram(program), PACKAGES[program]);
     if (missing !== undefined) throw new HostError(missing);
   }
 }

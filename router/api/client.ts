@@ -4,6 +4,13 @@ import { connect } from 'node:net';
 /** The daemon does not answer on its socket. */
 export class NoDaemon extends Error {
   override name = 'NoDaemon';
+  /** The kernel says that nobody has the socket open; otherwise a daemon may run all the same. */
+  readonly absent: boolean;
+
+  constructor(message: string, absent = false) {
+    super(message);
+    this.absent = absent;
+  }
 }
 
 /** The daemon refused; its sentence is the message. */
@@ -103,6 +110,7 @@ function callFailed(socketPath: string, error: NodeJS.ErrnoException): Error {
   if (isAbsence(error.code)) {
     return new NoDaemon(
       `no daemon answers on ${socketPath}: start one with "weave-ts launch", or name its --socket`,
+      true,
     );
   }
   if (error.code === 'EACCES' || error.code === 'EPERM')

@@ -1,4 +1,5 @@
-import { mkdirSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { systemReason } from '../../core/system-error.ts';
 
@@ -22,25 +23,47 @@ export function makeDirectory(path: string, mode = 0o777): void {
 }
 
 /**
- * As {@link makeDirectory}, for what is this user's alone. One that is there is left as it is, and refused if others could
- * put their files in place of ours. Throws a sentence.
+ * As {@link makeDirectory}, for what is this user's alone; `flag` names it. One that is there and empty is made private, if
+ * it is this user's; one with files is left as it is. Throws a sentence if others could put their files in place of ours.
  */
-export function makePrivateDirectory(path: string): void {
+export function makePrivateDirectory(path: string, flag: string): void {
   makeDirectory(path, 0o700);
-  const { mode, uid } = statSync(path);
-  const others = othersWho(mode, uid);
-  if (others === undefined) return;
+  const stats = statSync(path);
+  const others = othersWho(stats);
+  if (others !== undefined && stats.uid === process.geteuid?.() && readdirSync(path).length === 0) {
+    chmodSync(path, 0o700);
+  } else if (others !== undefined) {
+    throw new Error(
+      `the directory ${path} is not safe for keys, as ${others} may put files there: choose another ${flag}, ` +
+        'or, if nobody else uses it, chown it to this user and chmod 700 it',
+    );
+  }
+  const above = dirname(realpathSync(path));
+  const renamers = renamersIn(statSync(above));
+  if (renamers === undefined) return;
   throw new Error(
-    `the directory ${path} is not safe for keys, as ${others} may put files there: choose one of its own, ` +
-      'or, if nobody else uses it, chown it to this user and chmod 700 it',
+    `the directory ${path} is not safe for keys, as ${renamers} may rename what is in ${above}: choose another ${flag}, ` +
+      `or chmod go-w ${above}`,
   );
 }
 
-/** Who beside this user and root could replace what is in a directory of this mode and owner. */
-function othersWho(mode: number, uid: number): string | undefined {
+type Ownership = Pick<Stats, 'mode' | 'uid' | 'gid'>;
+
+/** Who beside this user and root could replace what is in a directory. */
+export function othersWho({ mode, uid, gid }: Ownership): string | undefined {
+  return (
+    writersOf({ mode, gid }) ?? (uid === 0 || uid === process.geteuid?.() ? undefined : `the user ${uid}`)
+  );
+}
+
+/** Who could rename what others have in a directory: nobody where the sticky bit is set. */
+export function renamersIn({ mode, gid }: Omit<Ownership, 'uid'>): string | undefined {
+  return (mode & 0o1000) === 0 ? writersOf({ mode, gid }) : undefined;
+}
+
+function writersOf({ mode, gid }: Omit<Ownership, 'uid'>): string | undefined {
   if ((mode & 0o002) !== 0) return 'everybody';
-  if ((mode & 0o020) !== 0) return 'its group';
-  return uid === 0 || uid === process.geteuid?.() ? undefined : `the user ${uid}`;
+  return (mode & 0o020) !== 0 && gid !== 0 ? 'its group' : undefined;
 }
 
 function isDirectory(path: string): boolean {

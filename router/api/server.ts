@@ -108,7 +108,7 @@ export function createApi(daemon: Daemon, log: Log): ApiServer {
 export async function listenOnSocket(api: ApiServer, path: string): Promise<void> {
   await checkSocketPath(path);
   rmSync(path, { force: true });
-  makePrivateDirectory(dirname(path));
+  makePrivateDirectory(dirname(path), '--socket');
   await listenAlone(api, path);
   chmodSync(path, 0o600);
 }

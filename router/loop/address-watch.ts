@@ -11,10 +11,13 @@ export interface UnderlayAddresses {
   readonly running: readonly IpAddress[];
 }
 
-export function underlayAddresses(bridge: string, addon: AddressAddon = loadAddon()): UnderlayAddresses {
+export function underlayAddresses(
+  bridges: readonly string[],
+  addon: AddressAddon = loadAddon(),
+): UnderlayAddresses {
   const all = addon
     .hostAddresses()
-    .filter(({ name, address }) => name !== bridge && !address.startsWith('fe80:'))
+    .filter(({ name, address }) => !bridges.includes(name) && !address.startsWith('fe80:'))
     .flatMap(({ address, running }) => {
       const ip = parseIp(address);
       return ip === undefined ? [] : [{ ip, running }];
@@ -26,8 +29,8 @@ export function underlayAddresses(bridge: string, addon: AddressAddon = loadAddo
 }
 
 export interface AddressWatchOptions {
-  /** Of the mesh. */
-  readonly bridge: string;
+  /** Those of the mesh, which nobody reaches this host by. */
+  readonly bridges: readonly string[];
   /**
    * Where others may reach the host now, and the addresses that were taken from it: those of an interface that is down are
    * not, and connections that began there may outlive that.
@@ -54,7 +57,7 @@ export class AddressWatch {
     this.#handle = this.#addon.watchAddresses(() => {
       this.#timer ??= setTimeout(() => this.#look(), SETTLE_MS);
     });
-    this.#known = underlayAddresses(options.bridge, this.#addon);
+    this.#known = underlayAddresses(options.bridges, this.#addon);
   }
 
   /** As looked at last. */
@@ -70,7 +73,7 @@ export class AddressWatch {
   #look(): void {
     this.#timer = undefined;
     const before = this.#known;
-    this.#known = underlayAddresses(this.#options.bridge, this.#addon);
+    this.#known = underlayAddresses(this.#options.bridges, this.#addon);
     const { configured, running } = this.#known;
     const gone = without(before.configured, configured);
     const isOther =

@@ -71,6 +71,8 @@ export class Mesh {
   #channelId = 1;
   #sides = new Map<string, number>();
   readonly #cuts = new Set<string>();
+  /** Whether what one node writes to another is lost although the connection lives. */
+  swallows: (bytes: Uint8Array, from: SimulatedNode, to: SimulatedNode) => boolean = () => false;
 
   /** `secure`: with the real secure channel, on fake cryptography, in place of the plain one. */
   constructor(seed: number, secure = false) {
@@ -232,9 +234,9 @@ export class Mesh {
       case 'write':
         node.writes++;
         node.bytesWritten += effect.bytes.length;
-        this.#transmit(node, effect.conn, ({ node: to, conn }) =>
-          to.gossip.onBytes(conn, effect.bytes, this.now),
-        );
+        this.#transmit(node, effect.conn, ({ node: to, conn }) => {
+          if (!this.swallows(effect.bytes, node, to)) to.gossip.onBytes(conn, effect.bytes, this.now);
+        });
         return;
       case 'close':
         this.#transmit(node, effect.conn, ({ node: to, conn }) => {

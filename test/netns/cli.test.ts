@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, readdirSync } from 'node:fs';
-import { connect } from 'node:net';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
@@ -10,6 +10,7 @@ import { end, must, start } from '../../scripts/run.ts';
 import { callApi } from '../../router/api/client.ts';
 import { standardFlags } from '../cli/standard-flags.ts';
 
+const CLI = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 const DAEMON = fileURLToPath(new URL('../../cli/daemon-process.js', import.meta.url));
 
 let labs = 0;
@@ -230,6 +231,60 @@ test('stop leaves interfaces for the next start, another --bridge takes them ove
   t.is(after.includes('weave'), false, after);
   t.is((await host.must(['ip', '-o', 'addr'])).includes('10.3'), false);
   t.true(before.length > 0);
+});
+
+test('stop --clean without a daemon touches nothing unless it is what the daemon of this state directory left', async (t) => {
+  const made = await lab(t, 2);
+  const [host, other] = made.hosts as [LabHost, LabHost];
+  await host.launch([]);
+  const state = stateDir(host);
+  const wrong = await host.weave(['stop', ...state]);
+  t.is(wrong.code, 2);
+  t.regex(wrong.stderr, /--state-dir only with --clean/);
+  await host.kill();
+  await other.must(['ip', 'link', 'add', 'weave', 'type', 'bridge']);
+  await other.must([
+    'ip',
+    'link',
+    'add',
+    'vethwe012345678',
+    'master',
+    'weave',
+    'type',
+    'veth',
+    'peer',
+    'name',
+    'x',
+  ]);
+  await other.must(['nft', 'add', 'table', 'inet', 'weave-ts']);
+  // The kernel tells only after a while that the TAP of a daemon that was killed has no carrier.
+  const shown = async (of: LabHost) => (await networkOf(of)).replaceAll(/<[^>]*>| state \S+/g, '');
+  const before = [await shown(host), await shown(other)];
+  const clean = [process.execPath, CLI, '--socket', host.socket, 'stop', '--clean', ...state];
+  const refusing = join(host.dir, 'refusing.sock');
+  const server = createServer((socket) => socket.destroy()).listen(refusing);
+  t.teardown(() => server.close());
+  for (const [where, command, code, pattern] of [
+    [other, clean, 1, /ran in another network namespace/],
+    [host, ['setpriv', '--bounding-set=-all', '--inh-caps=-all', ...clean], 1, /run it as root/],
+    [host, [...clean, '--socket', refusing], 3, /broke off/],
+    [host, [...clean, '--socket', join(host.dir, 'b.sock')], 1, /had the socket .*api\.sock, not .*b\.sock/],
+  ] as const) {
+    const outcome = await where.run([...command]);
+    t.is(outcome.code, code, outcome.stderr);
+    t.regex(outcome.stderr, pattern);
+    t.deepEqual([await shown(host), await shown(other)], before);
+  }
+  t.true(existsSync(host.socket) && existsSync(refusing));
+  const mac = (await host.must(['cat', '/sys/class/net/weave/address'])).trim();
+  await host.must(['ip', 'link', 'set', 'weave', 'address', '02:00:00:00:00:99']);
+  const foreign = await host.weave(['stop', '--clean', ...state]);
+  t.is(foreign.code, 1);
+  t.regex(foreign.stderr, /is not the bridge with the MAC/);
+  t.regex(await networkOf(host), /weave-tap/);
+  await host.must(['ip', 'link', 'set', 'weave', 'address', mac]);
+  await host.mustWeave(['stop', '--clean', ...state]);
+  t.notRegex(await networkOf(host), /weave/);
 });
 
 test('a launch that is broken off leaves nothing behind but its log', async (t) => {

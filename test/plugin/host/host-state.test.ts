@@ -1,10 +1,17 @@
 import test from 'ava';
 import { parseIp } from '../../../core/address.ts';
+import { pack } from '../../../core/msgpack.ts';
 import { parsePeerName } from '../../../core/peer-name.ts';
-import { recordBridges, recordedBridges } from '../../../plugin/host/bridge-record.ts';
+import { bridgesHere, recordBridges, recordedBridges } from '../../../plugin/host/bridge-record.ts';
 import { isInterfaceName, tapName } from '../../../plugin/host/bridge.ts';
 import type { Link, Route } from '../../../plugin/host/link-query.ts';
-import { attachmentMac, bridgeMac, concatMacs, hostInterfaceName } from '../../../plugin/host/mac-address.ts';
+import {
+  attachmentMac,
+  bridgeMac,
+  concatMacs,
+  hostInterfaceName,
+  isHostInterfaceName,
+} from '../../../plugin/host/mac-address.ts';
 import { rulesetText } from '../../../plugin/host/nftables.ts';
 import {
   capabilityProblem,
@@ -22,6 +29,8 @@ const route = (destination: string, name: string | undefined, type = 'unicast'):
   interface: name,
   via: undefined,
   type,
+  main: true,
+  metric: 0,
 });
 
 test('the ruleset renews the rules of both tables, keeps counters and guards, and masquerades nothing unless asked', (t) => {
@@ -155,20 +164,42 @@ test('MACs are unicast, locally administered, stable, and differ between hosts, 
   );
 });
 
-test('bridges are remembered in order; what is no list of names is not believed', (t) => {
-  const stored = (...names: string[]) => {
-    const { key, value } = recordBridges(names);
+test('bridges are remembered in order with MAC and place; what is no such record is not believed', (t) => {
+  const place = { namespace: '4:4026531840', boot: 'b', socket: '/run/a.sock' };
+  const own = (bridge: string, mac = '7a:00:00:00:00:01') => ({ bridge, tap: `${bridge}-tap`, mac });
+  const stored = (...bridges: ReturnType<typeof own>[]) => {
+    const { key, value } = recordBridges({ bridges, place });
     return new Map([[key, value!]]);
   };
-  t.deepEqual(recordedBridges(stored('weave', 'other')), ['weave', 'other']);
-  t.deepEqual(recordedBridges(stored()), []);
-  t.deepEqual(recordedBridges(stored('we/ave', 'other')), ['other']);
+  const both = [own('weave'), own('other', '7a:00:00:00:00:02')];
+  t.deepEqual(recordedBridges(stored(...both)), { bridges: both, place });
+  t.deepEqual(recordedBridges(stored()), { bridges: [], place });
+  t.deepEqual(recordedBridges(stored(own('we/ave'), own('weave', 'x'), own('other')))?.bridges, [
+    own('other'),
+  ]);
   t.is(recordedBridges(new Map()), undefined);
-  t.is(recordedBridges(new Map([[recordBridges([]).key, Uint8Array.of(1)]])), undefined);
+  const { key } = recordBridges({ bridges: [], place });
+  for (const value of [1, ['weave'], [[['weave', both[0]!.mac]], 'ns', 'b']]) {
+    t.is(recordedBridges(new Map([[key, pack(value)]])), undefined);
+  }
+});
+
+test('a recorded bridge is here only in its network namespace and until the next boot', (t) => {
+  const place = { namespace: '4:4026531840', boot: 'b', socket: '/run/a.sock' };
+  const bridges = [{ bridge: 'weave', tap: 'weave-tap', mac: '7a:00:00:00:00:01' }];
+  const record = { bridges, place };
+  t.deepEqual(bridgesHere(record, { ...place, socket: '/run/b.sock' }), bridges);
+  t.deepEqual(bridgesHere(record, { ...place, boot: 'c' }), []);
+  t.deepEqual(bridgesHere(record, { ...place, namespace: '4:4026532000' }), []);
+  t.deepEqual(bridgesHere(undefined, place), []);
 });
 
 test('interface names keep to the limits of the kernel', (t) => {
   t.is(hostInterfaceName('netns:1').length, 15);
+  t.true(isHostInterfaceName(hostInterfaceName('netns:1')));
+  for (const name of ['vethwepl12345', 'vethwe-bridge', 'vethwe0123456789', 'veth012345678']) {
+    t.false(isHostInterfaceName(name), name);
+  }
   t.is(tapName('weave'), 'weave-tap');
   t.is(tapName('a-long-bridge-1').length, 15);
   for (const name of ['weave', 'a', 'eth0.5', '123456789012345']) t.true(isInterfaceName(name), name);

@@ -40,9 +40,13 @@ class PlayedHost {
   }
 }
 
-test('addresses of one link and those of the bridge are no place to be reached at', (t) => {
-  const host = new PlayedHost('eth0 192.0.2.1', 'eth0 fe80::1', 'weave 10.32.0.1', 'eth1 2001:db8::1');
-  t.deepEqual(underlayAddresses('weave', host).running.map(formatIp), ['192.0.2.1', '2001:db8::1']);
+test('addresses of one link and those of the bridges of the mesh are no place to be reached at', (t) => {
+  const mesh = ['weave 10.32.0.1', 'former 10.32.0.1'];
+  const host = new PlayedHost('eth0 192.0.2.1', 'eth0 fe80::1', ...mesh, 'eth1 2001:db8::1');
+  t.deepEqual(underlayAddresses(['weave', 'former'], host).running.map(formatIp), [
+    '192.0.2.1',
+    '2001:db8::1',
+  ]);
 });
 
 test('nobody is reached at an interface that is down, but what began there may outlive that', async (t) => {
@@ -51,7 +55,7 @@ test('nobody is reached at an interface that is down, but what began there may o
   const onChange = (addresses: readonly IpAddress[], gone: readonly IpAddress[]) => {
     seen.push(`${addresses.map(formatIp).join(' ')}, gone: ${gone.map(formatIp).join(' ')}`);
   };
-  const watch = new AddressWatch({ bridge: 'weave', addon: host, onChange });
+  const watch = new AddressWatch({ bridges: ['weave'], addon: host, onChange });
   t.deepEqual(watch.addresses.map(formatIp), ['192.0.2.1']);
   host.set('eth0 192.0.2.1 down', 'docker0 172.17.0.1', 'kube-ipvs0 10.96.0.1 down');
   while (seen.length === 0) await setTimeout(20);
@@ -67,7 +71,7 @@ test('an address that is taken away and another that is given soon after are one
   const onChange = (addresses: readonly IpAddress[], gone: readonly IpAddress[]) => {
     seen.push(`${addresses.map(formatIp).join(' ')}, gone: ${gone.map(formatIp).join(' ')}`);
   };
-  const watch = new AddressWatch({ bridge: 'weave', addon: host, onChange });
+  const watch = new AddressWatch({ bridges: ['weave'], addon: host, onChange });
   host.set('eth1 198.51.100.1');
   host.set('eth0 192.0.2.2', 'eth1 198.51.100.1');
   while (seen.length === 0) await setTimeout(20);
