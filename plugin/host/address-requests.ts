@@ -11,12 +11,14 @@ const { EADDRNOTAVAIL, EEXIST, ESRCH } = constants.errno;
 
 const TYPES = { addAddress: 20, removeAddress: 21, addRoute: 24, removeRoute: 25 } as const;
 const ADDRESS = { peer: 1, own: 2, flags: 8 } as const;
-const ROUTE = { destination: 1, interface: 4, gateway: 5 } as const;
+const ROUTE = { destination: 1, interface: 4, gateway: 5, metric: 6 } as const;
 const FAMILIES: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
 const NO_DUPLICATE_DETECTION = 2;
 const MAIN_TABLE = 254;
 /** As `ip route` has it: set by hand. */
 const PROTOCOL_BOOT = 3;
+/** In a removal: whoever set it. */
+const PROTOCOL_ANY = 0;
 const SCOPE = { everywhere: 0, link: 253 } as const;
 const UNICAST = 1;
 const ON_LINK = 4;
@@ -25,6 +27,16 @@ const ON_LINK = 4;
 export interface NamedLink {
   readonly name: string;
   readonly index: number;
+}
+
+interface RouteTarget {
+  readonly destination: Cidr;
+  /** Undefined: whatever is there is on the link. */
+  readonly via: IpAddress | undefined;
+  /** The gateway is in no subnet of the interface. */
+  readonly far?: boolean;
+  /** Zero or undefined = the kernel's own choice; in a removal, any. */
+  readonly metric?: number;
 }
 
 /** IPAM has seen to it that the address is nobody else's, so it is used at once. One that is there stays. */
@@ -57,21 +69,26 @@ export function addRoute(
   return {
     what: `set the route to ${formatCidr(destination)} on the interface ${link.name}`,
     kind: 'route',
-    request: routeMessage(TYPES.addRoute, flags, link, destination, via, far),
+    request: routeMessage(TYPES.addRoute, flags, link, { destination, via, far }, PROTOCOL_BOOT),
   };
 }
 
 /** As {@link addRoute}; another one to the same destination stays. */
-export function addRouteUnlessTaken(link: NamedLink, destination: Cidr, via: IpAddress): KernelStep {
-  return { ...addRoute(link, destination, via, false), tolerated: EEXIST };
+export function addRouteUnlessTaken(link: NamedLink, route: RouteTarget): KernelStep {
+  return {
+    what: `set the route to ${formatCidr(route.destination)} on the interface ${link.name}`,
+    kind: 'route',
+    request: routeMessage(TYPES.addRoute, ACKNOWLEDGED | CREATE | EXCLUSIVE, link, route, PROTOCOL_BOOT),
+    tolerated: EEXIST,
+  };
 }
 
 /** One that is not there is no failure. */
-export function removeRoute(link: NamedLink, destination: Cidr, via: IpAddress): KernelStep {
+export function removeRoute(link: NamedLink, route: RouteTarget): KernelStep {
   return {
-    what: `take the route to ${formatCidr(destination)} from the interface ${link.name}`,
+    what: `take the route to ${formatCidr(route.destination)} from the interface ${link.name}`,
     kind: 'route',
-    request: routeMessage(TYPES.removeRoute, ACKNOWLEDGED, link, destination, via, false),
+    request: routeMessage(TYPES.removeRoute, ACKNOWLEDGED, link, route, PROTOCOL_ANY),
     tolerated: ESRCH,
   };
 }
@@ -80,20 +97,20 @@ function routeMessage(
   type: number,
   flags: number,
   link: NamedLink,
-  destination: Cidr,
-  via: IpAddress | undefined,
-  far: boolean,
+  { destination, via, far = false, metric = 0 }: RouteTarget,
+  protocol: number,
 ): Uint8Array {
   const { family } = destination.ip;
   const scope = via === undefined && family === 4 ? SCOPE.link : SCOPE.everywhere;
   const fixed = concatBytes(
-    Uint8Array.of(FAMILIES[family], destination.prefix, 0, 0, MAIN_TABLE, PROTOCOL_BOOT, scope, UNICAST),
+    Uint8Array.of(FAMILIES[family], destination.prefix, 0, 0, MAIN_TABLE, protocol, scope, UNICAST),
     u32(far ? ON_LINK : 0),
   );
   const attributes = [
     ...(destination.prefix === 0 ? [] : [attribute(ROUTE.destination, ipToBytes(destination.ip))]),
     ...(via === undefined ? [] : [attribute(ROUTE.gateway, ipToBytes(via))]),
     attribute(ROUTE.interface, u32(link.index)),
+    ...(metric === 0 ? [] : [attribute(ROUTE.metric, u32(metric))]),
   ];
   return message(type, flags, fixed, ...attributes);
 }

@@ -1,7 +1,8 @@
-import { formatCidr, parseCidr } from '../../core/address.ts';
+import { formatCidr, formatIp, parseCidr, parseIp } from '../../core/address.ts';
 import type { Cidr } from '../../core/address.ts';
 import { pack, unpack } from '../../core/msgpack.ts';
 import type { MacText } from './mac-address.ts';
+import type { GatewayRoute } from './port.ts';
 
 /** The durable memory of one attachment, or under {@link EXPOSE_ID} of the host's own addresses. */
 export interface AttachmentRecord {
@@ -17,8 +18,8 @@ export interface AttachmentRecord {
   readonly masquerade: readonly Cidr[];
   /** A change is under way: addresses that are not in `addresses` may be allocated under this id. */
   readonly pending: boolean;
-  /** Destinations of its routes that went when the host hid the address that was their gateway; undefined = none. */
-  readonly lostRoutes?: readonly Cidr[] | undefined;
+  /** Its routes that went when the host hid the address that was their gateway; undefined = none. */
+  readonly lostRoutes?: readonly GatewayRoute[] | undefined;
 }
 
 /** The identity in IPAM of the host's own addresses. */
@@ -43,11 +44,11 @@ export function attachmentKey(id: string): string {
 
 const FIELDS = 8;
 
-/** [id, target, interface, host interface, MAC, addresses, masqueraded ones, pending, lost routes if any]; addresses as text. */
+/** [id, target, interface, host interface, MAC, addresses, masqueraded ones, pending, lost routes if any]; addresses as text; a route is [destination, gateway, metric]. */
 export function encodeRecord(record: AttachmentRecord): Uint8Array {
   const { id, target, interface: interfaceName, hostInterface, mac, pending } = record;
   const [addresses, masquerade] = [record.addresses.map(formatCidr), record.masquerade.map(formatCidr)];
-  const lost = record.lostRoutes === undefined ? [] : [record.lostRoutes.map(formatCidr)];
+  const lost = record.lostRoutes === undefined ? [] : [record.lostRoutes.map(encodeRoute)];
   return pack([id, target, interfaceName, hostInterface, mac, addresses, masquerade, pending, ...lost]);
 }
 
@@ -60,9 +61,10 @@ export function decodeRecord(bytes: Uint8Array): AttachmentRecord | undefined {
   const addresses = parseCidrs(fields[5]);
   const masquerade = parseCidrs(fields[6]);
   const pending: unknown = fields[7];
-  const lostRoutes = fields.length > FIELDS ? parseCidrs(fields[FIELDS]) : [];
+  const lost: unknown = fields[FIELDS];
+  const lostRoutes = Array.isArray(lost) ? lost.flatMap(decodeRoute) : [];
   if (mac === undefined || addresses === undefined || masquerade === undefined) return undefined;
-  if (typeof pending !== 'boolean' || lostRoutes === undefined) return undefined;
+  if (typeof pending !== 'boolean') return undefined;
   return {
     id: id!,
     target: target!,
@@ -74,6 +76,19 @@ export function decodeRecord(bytes: Uint8Array): AttachmentRecord | undefined {
     pending,
     ...(lostRoutes.length === 0 ? {} : { lostRoutes }),
   };
+}
+
+function encodeRoute({ destination, via, metric }: GatewayRoute): unknown {
+  return [formatCidr(destination), formatIp(via), metric];
+}
+
+/** A route that cannot be read is no reason to forget the attachment. */
+function decodeRoute(value: unknown): GatewayRoute[] {
+  const [destinationText, viaText, metric] = Array.isArray(value) ? (value as unknown[]) : [];
+  if (typeof destinationText !== 'string' || typeof viaText !== 'string') return [];
+  const [destination, via] = [parseCidr(destinationText), parseIp(viaText)];
+  if (destination === undefined || via === undefined || typeof metric !== 'number') return [];
+  return [{ destination, via, metric }];
 }
 
 function parseCidrs(value: unknown): Cidr[] | undefined {

@@ -1,11 +1,12 @@
-import { equalIp, formatCidr, networkOf } from '../../core/address.ts';
-import type { Cidr, IpAddress } from '../../core/address.ts';
+import { cidrContains, equalIp, formatCidr, networkOf } from '../../core/address.ts';
+import type { Cidr } from '../../core/address.ts';
 import type { Log } from '../../core/log.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import { EXPOSE_ID, POD_PREFIX } from './attachment-record.ts';
 import { messageOf } from './host-error.ts';
 import type { HostPort } from './host-port.ts';
 import type { Namespace } from './namespace.ts';
+import type { GatewayRoute } from './port.ts';
 import type { RecordBook } from './record-book.ts';
 
 /** Does the work when nothing else changes what concerns the id. */
@@ -25,6 +26,8 @@ export class GatewayRoutes {
   readonly #log: Log;
   readonly #records: RecordBook;
   readonly #inTurn: InTurn;
+  /** The last failure of each attachment, which need not be logged again. */
+  readonly #told = new Map<string, string>();
 
   constructor({ host, log }: GatewayRoutesOptions, records: RecordBook, inTurn: InTurn) {
     this.#host = host;
@@ -49,7 +52,7 @@ export class GatewayRoutes {
   /** Sets those again for whose attachments the host has an address once more. */
   async restore(): Promise<void> {
     for (const record of this.#records.all()) {
-      if (this.#gatewayOf(record) === undefined) continue;
+      if (this.#restorable(record).length === 0) continue;
       await this.#try(record.id, 'routes could not be set again', () => this.#restore(record.id));
     }
   }
@@ -63,7 +66,10 @@ export class GatewayRoutes {
       const gateways = gone.map(({ ip }) => ip);
       const routes = await this.#host.routesThrough(namespace, record.interface, gateways);
       if (routes.length === 0) return;
-      const lostRoutes = [...(record.lostRoutes ?? []), ...routes.map(({ destination }) => destination)];
+      const before = (record.lostRoutes ?? []).filter(
+        (lost) => !routes.some((route) => isSameRoute(lost, route)),
+      );
+      const lostRoutes = [...before, ...routes];
       await this.#records.put({ ...record, lostRoutes });
       await this.#host.changeRoutes(namespace, 'remove', record.interface, routes);
       const fields = { id, routes: routes.map(({ destination }) => formatCidr(destination)) };
@@ -73,28 +79,40 @@ export class GatewayRoutes {
 
   async #restore(id: string): Promise<void> {
     const record = this.#records.get(id);
-    const via = record && this.#gatewayOf(record);
-    if (record === undefined || via === undefined) return;
+    if (record === undefined) return;
+    const found = this.#restorable(record);
+    if (found.length === 0) return;
     await this.#inNamespaceOf(record, async (namespace) => {
-      const routes = (record.lostRoutes ?? []).map((destination) => ({ destination, via }));
+      const routes = found.map(({ now }) => now);
       await this.#host.changeRoutes(namespace, 'set', record.interface, routes);
-      await this.#records.put({ ...record, lostRoutes: undefined });
+      const left = (record.lostRoutes ?? []).filter((route) => !found.some(({ lost }) => lost === route));
+      await this.#records.put({ ...record, lostRoutes: left.length === 0 ? undefined : left });
     });
   }
 
   #try(id: string, failure: string, work: () => Promise<void>): Promise<void> {
-    return this.#inTurn(id, work).catch((error: unknown) => {
-      this.#log.log('warn', failure, { id, error: messageOf(error) });
-    });
+    return this.#inTurn(id, work).then(
+      () => void this.#told.delete(id),
+      (error: unknown) => {
+        const message = messageOf(error);
+        if (this.#told.get(id) !== message) this.#log.log('warn', failure, { id, error: message });
+        this.#told.set(id, message);
+      },
+    );
   }
 
   #exposed(): readonly Cidr[] {
     return this.#records.get(EXPOSE_ID)?.addresses ?? [];
   }
 
-  #gatewayOf({ lostRoutes = [], pending, addresses }: AttachmentRecord): IpAddress | undefined {
-    if (lostRoutes.length === 0 || pending) return undefined;
-    return this.#exposed().find((own) => addresses.some((cidr) => isSameSubnet(own, cidr)))?.ip;
+  /** The lost routes for whose gateway there is another one in its subnet, as they will be with it. */
+  #restorable({ lostRoutes = [], pending, addresses }: AttachmentRecord): RestorableRoute[] {
+    if (pending) return [];
+    const gateways = this.#exposed().filter((own) => addresses.some((cidr) => isSameSubnet(own, cidr)));
+    return lostRoutes.flatMap((lost) => {
+      const gateway = gateways.find((own) => cidrContains(own, lost.via));
+      return gateway === undefined ? [] : [{ lost, now: { ...lost, via: gateway.ip } }];
+    });
   }
 
   /** Nothing is done where the namespace is not to be found any more. */
@@ -110,6 +128,17 @@ export class GatewayRoutes {
       await namespace?.close();
     }
   }
+}
+
+interface RestorableRoute {
+  readonly lost: GatewayRoute;
+  readonly now: GatewayRoute;
+}
+
+function isSameRoute(a: GatewayRoute, b: GatewayRoute): boolean {
+  return (
+    formatCidr(a.destination) === formatCidr(b.destination) && equalIp(a.via, b.via) && a.metric === b.metric
+  );
 }
 
 function isSameSubnet(a: Cidr, b: Cidr): boolean {

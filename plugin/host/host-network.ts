@@ -211,9 +211,9 @@ export class HostNetwork implements HostPort {
     gateways: readonly IpAddress[],
   ): Promise<GatewayRoute[]> {
     const routes = await listRoutes(this.#host.inside(namespace.path));
-    return routes.flatMap(({ interface: name, destination, via }) => {
-      if (name !== interfaceName || via === undefined) return [];
-      return gateways.some((gateway) => equalIp(gateway, via)) ? [{ destination, via }] : [];
+    return routes.flatMap(({ interface: name, destination, via, main, metric }) => {
+      if (name !== interfaceName || via === undefined || !main) return [];
+      return gateways.some((gateway) => equalIp(gateway, via)) ? [{ destination, via, metric }] : [];
     });
   }
 

@@ -34,6 +34,10 @@ export interface Route {
   readonly via: IpAddress | undefined;
   /** "unicast" unless the kernel says otherwise: "blackhole", "local", "broadcast", "multicast", ... */
   readonly type: string;
+  /** In the table that packets without a rule of their own go by. */
+  readonly main: boolean;
+  /** Zero where none is shown. */
+  readonly metric: number;
 }
 
 type Row = Readonly<Record<string, unknown>>;
@@ -128,7 +132,10 @@ export function parseRoutes(json: string, family: 4 | 6): Route[] {
     const destination = parseDestination(textOf(row['dst']) ?? '', family);
     if (destination === undefined) return [];
     const via = parseIp(textOf(row['gateway']) ?? '');
-    return [{ destination, interface: textOf(row['dev']), via, type: textOf(row['type']) ?? 'unicast' }];
+    const table = textOf(row['table']) ?? 'main';
+    const metric = typeof row['metric'] === 'number' ? row['metric'] : 0;
+    const [dev, type] = [textOf(row['dev']), textOf(row['type']) ?? 'unicast'];
+    return [{ destination, interface: dev, via, type, main: table === 'main', metric }];
   });
 }
 

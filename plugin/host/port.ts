@@ -129,6 +129,8 @@ export async function removeAddresses(
 export interface GatewayRoute {
   readonly destination: Cidr;
   readonly via: IpAddress;
+  /** Zero = the kernel's own choice. */
+  readonly metric: number;
 }
 
 /** Removes or sets routes of an interface, which may be gone. What is so already is no failure. */
@@ -144,7 +146,7 @@ export async function changeRoutes(
     const { index } = await stateOf(kernel, netns, name);
     await kernel.run(
       netns,
-      routes.map(({ destination, via }) => step({ name, index }, destination, via)),
+      routes.map((route) => step({ name, index }, route)),
     );
   } catch (error) {
     if (!isGone(error)) throw error;

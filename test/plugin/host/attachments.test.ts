@@ -1,5 +1,5 @@
 import test from 'ava';
-import { formatIp } from '../../../core/address.ts';
+import { formatIp, parseIp } from '../../../core/address.ts';
 import { toHex } from '../../../core/bytes.ts';
 import { silentLog } from '../../../core/log.ts';
 import { parsePeerName } from '../../../core/peer-name.ts';
@@ -527,6 +527,29 @@ test('routes through an address of the host go when that is hidden, and come bac
   bench.host.namespaces.delete('blue');
   await t.notThrowsAsync(service.expose([], true));
   t.deepEqual(routes(), []);
+});
+
+test('a route comes back only with a gateway in the subnet of the one that it had', async (t) => {
+  const bench = new Bench();
+  await bench.service.attach({
+    target: 'blue',
+    addresses: ['net:default', '2001:db8::7/64'],
+    defaultRoute: true,
+  });
+  await bench.service.expose(['2001:db8::9/64'], false);
+  const [id, [four]] = [...bench.host.routes][0]!;
+  const six = { destination: cidr('::/0'), via: parseIp('2001:db8::9')!, metric: 1_024 };
+  bench.host.routes.set(id, [four!, six]);
+  await bench.service.hide([]);
+  t.deepEqual(bench.host.routes.get(id), []);
+  const service = bench.start();
+  await service.expose(['net:default'], true);
+  t.deepEqual(
+    bench.host.routes.get(id)?.map(({ via }) => via.family),
+    [4],
+  );
+  await service.expose(['2001:db8::a/64'], false);
+  t.deepEqual(bench.host.routes.get(id)?.[1], { ...six, via: parseIp('2001:db8::a')! });
 });
 
 test('what cannot be taken up at the start keeps nothing else from being, and is tried again by each check', async (t) => {

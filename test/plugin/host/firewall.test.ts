@@ -8,11 +8,12 @@ import { CommandError } from '../../../plugin/host/run.ts';
 /** A host without chains of others, whose nft may not answer. */
 class Commands extends HostCommands {
   answers = true;
+  links: readonly object[] = [];
   readonly asked: string[] = [];
 
   override run(program: string, args: readonly string[]): Promise<string> {
     this.asked.push([program, ...args].join(' '));
-    if (program === 'ip') return Promise.resolve('[]');
+    if (program === 'ip') return Promise.resolve(JSON.stringify(this.links));
     if (this.answers) return Promise.resolve('{"nftables":[]}');
     return Promise.reject(new CommandError('nft', 'no answer in time', {}));
   }
@@ -55,6 +56,7 @@ test('a firewall that could not be read is read again although no rule has chang
 test('what cannot be removed keeps nothing else from being removed, and is told', async (t) => {
   const commands = new Commands();
   commands.answers = false;
+  commands.links = [{ ifname: 'weave-tap', ifindex: 2, mtu: 1_388, linkinfo: { info_kind: 'tun' } }];
   const steps: string[] = [];
   const network = new HostNetwork(commands, SETTINGS, {
     run: (_, asked) => {

@@ -141,7 +141,7 @@ export class FakeHost implements HostPort {
     if (this.refuse !== undefined) throw this.refuse;
     this.whilePlugging();
     const routes = plan.routes.flatMap(({ destination, via }) =>
-      via === undefined ? [] : [{ destination, via }],
+      via === undefined ? [] : [{ destination, via, metric: 0 }],
     );
     this.routes.set(namespace.id, routes);
     this.plans.push(plan);

@@ -29,6 +29,8 @@ const route = (destination: string, name: string | undefined, type = 'unicast'):
   interface: name,
   via: undefined,
   type,
+  main: true,
+  metric: 0,
 });
 
 test('the ruleset renews the rules of both tables, keeps counters and guards, and masquerades nothing unless asked', (t) => {

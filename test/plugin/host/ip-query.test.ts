@@ -85,6 +85,14 @@ test('routes have a network, a type and perhaps an interface', (t) => {
       ['10.0.0.0/8', undefined, 'blackhole'],
     ],
   );
+  const other = '[{"dst":"default","dev":"eth0","table":"100","metric":50},{"dst":"default","table":"main"}]';
+  t.deepEqual(
+    parseRoutes(other, 4).map(({ main, metric }) => [main, metric]),
+    [
+      [false, 50],
+      [true, 0],
+    ],
+  );
   t.is(formatCidr(parseRoutes('[{"dst":"default","dev":"eth0"}]', 6)[0]!.destination), '::/0');
 });
 
