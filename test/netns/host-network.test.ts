@@ -113,16 +113,17 @@ test('expose gives the host an address and lets attached namespaces out behind i
   const via = ['via', '10.32.0.1', 'dev', 'ethwe'];
   await lab.ip(name, [
     ['route', 'add', '198.51.100.0/24', ...via, 'proto', 'static', 'metric', '50'],
-    ['route', 'add', 'default', ...via, 'table', '100'],
+    ['route', 'add', '203.0.113.0/24', ...via, 'table', '100'],
   ]);
   t.deepEqual(await attachments.hide([]), ['10.32.0.1/12']);
   t.deepEqual(await attachments.hide([]), []);
   t.notRegex(await lab.run(name, 'ip', 'route'), /via/);
-  t.regex(await lab.run(name, 'ip', 'route', 'show', 'table', '100'), /default via/, 'of a table of its own');
+  t.regex(await lab.run(name, 'ip', 'route', 'show', 'table', '100'), /203\.0\.113\.0\/24 via/);
   t.deepEqual(lab.held(), ['10.32.0.2/12']);
   await attachments.expose([], true);
   t.regex(await lab.run(name, 'ip', 'route', 'show', 'default'), /via 10\.32\.0\.1 dev ethwe/);
   t.regex(await lab.run(name, 'ip', 'route', 'show', '198.51.100.0/24'), /via 10\.32\.0\.1 .*metric 50/);
+  t.is(await lab.run(name, 'ip', 'route', 'show', '203.0.113.0/24'), '', 'it is of a table of its own');
   t.true(await lab.pings(name, '192.0.2.2'));
 });
 
