@@ -83,7 +83,8 @@ export async function runDaemon(
     const namespace = await claimNamespace();
     undo.push(() => namespace.close());
     if (host.isFresh) undo.push(() => host.network.clean());
-    else if (!host.hasTap) undo.push(() => loadAddon().tapDelete(host.network.settings.tap));
+    else if (!host.hasBridge) undo.push(() => host.network.giveBack(host.former));
+    if (!host.isFresh && !host.hasTap) undo.push(() => loadAddon().tapDelete(host.network.settings.tap));
     const daemon = new DaemonProcess(settings, prepared, host, state.store, log);
     undo.push(() => daemon.close());
     await daemon.start(hangUps);

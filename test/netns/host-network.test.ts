@@ -443,6 +443,25 @@ test('a bridge of somebody else under our name stays whole, with its ports, TAP 
   t.is(await shown(), withOther);
 });
 
+test('a start that fails beside the bridge of a former run removes its own and guards the former one again', async (t) => {
+  const lab = await HostLab.start(t);
+  const first = lab.network();
+  await first.setUp();
+  const second = lab.network({ bridge: 'other' });
+  await second.setUp();
+  await second.giveBack([first.settings]);
+  const names = (await listLinks(lab.commands)).map(({ name }) => name);
+  t.deepEqual(names.sort(), ['lo', 'weave']);
+  const rules = await lab.run(lab.name, 'nft', 'list', 'chain', 'inet', 'weave-ts', 'input');
+  t.regex(rules, /iifname "weave" .* drop/);
+  t.notRegex(rules, /other/);
+  await second.setUp();
+  await first.clean();
+  const after = await lab.run(lab.name, 'ip', '-o', 'link');
+  await second.giveBack([first.settings]);
+  t.is(await lab.run(lab.name, 'ip', '-o', 'link'), after, 'the former one is gone: what there is stays');
+});
+
 test('what could not be taken over from a former run is told, and tried again at each repair until it succeeds', async (t) => {
   const lab = await HostLab.start(t);
   const network = lab.network();
