@@ -6,7 +6,7 @@ import { STORE_FILE } from '../ipam/lmdb-store.ts';
 import { Installation } from '../plugin/cni/installation.ts';
 import { bridgesHere, placeHere, recordBridges, recordedBridges } from '../plugin/host/bridge-record.ts';
 import type { BridgeRecord, Place } from '../plugin/host/bridge-record.ts';
-import { allOf, cleanHost } from '../plugin/host/clean.ts';
+import { allOf, checkOwnership, cleanHost } from '../plugin/host/clean.ts';
 import { HostCommands } from '../plugin/host/commands.ts';
 import { Kernel } from '../plugin/host/kernel.ts';
 import { checkRemover } from '../plugin/host/preflight.ts';
@@ -54,11 +54,12 @@ async function cleanPlace(store: StorePort, stateDir: string, here: Place): Prom
 }
 
 async function cleanAll(store: StorePort, record: BridgeRecord, here: Place): Promise<string> {
+  const bridges = bridgesHere(record, here);
+  await checkOwnership(new HostCommands(), bridges);
   const installation = new Installation(store, undefined, () => Promise.resolve(false), silentLog);
   await allOf([() => cleanBridges(store, record, here), () => installation.remove()]);
   rmSync(filesBeside(here.socket).pid, { force: true });
   if (lstatSync(here.socket, { throwIfNoEntry: false })?.isSocket() === true) rmSync(here.socket);
-  const bridges = bridgesHere(record, here);
   if (bridges.length === 0) return 'no daemon was running, and the last one left nothing to remove';
   const names = bridges.map(({ bridge }) => bridge).join(', ');
   return `no daemon was running: removed what the last one left (${names}, what was attached, rules)`;

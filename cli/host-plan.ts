@@ -17,6 +17,7 @@ export interface HostPlan {
   /** Nothing of a former run is there: whatever appears is ours to remove if the start fails. */
   readonly isFresh: boolean;
   readonly hasTap: boolean;
+  readonly hasBridge: boolean;
   /** What runs before this one set up under other names, and may have left. */
   readonly former: readonly OwnBridge[];
   /** Names of the bridges whose addresses are those of the mesh: of this run, and of those before while they are there. */
@@ -47,6 +48,7 @@ export async function planHost(
   return {
     network,
     isFresh: isFresh(state, settings.bridge, await hasTables(new Kernel(), commands.netns)),
+    hasBridge: state.links.some(({ name: found }) => found === names.bridge),
     hasTap: state.links.some(({ name: found }) => found === names.tap),
     former,
     meshBridges: present.map(({ bridge }) => bridge),

@@ -22,7 +22,7 @@ import { wipeIdentity } from '../router/identity.ts';
 import { loadAddon } from '../router/engine/addon.ts';
 import { loadSodium } from '../router/crypto/sodium.ts';
 import { ControlLoop } from '../router/loop/control-loop.ts';
-import { AddressWatch } from '../router/loop/address-watch.ts';
+import { AddressWatch, type AddressChange } from '../router/loop/address-watch.ts';
 import { startDataPlane, type DataPlane } from '../router/loop/data-plane.ts';
 import { monotonicNow } from '../router/loop/deadline-timer.ts';
 import { CniService } from './cni-service.ts';
@@ -83,7 +83,8 @@ export async function runDaemon(
     const namespace = await claimNamespace();
     undo.push(() => namespace.close());
     if (host.isFresh) undo.push(() => host.network.clean());
-    else if (!host.hasTap) undo.push(() => loadAddon().tapDelete(host.network.settings.tap));
+    else if (!host.hasBridge) undo.push(() => host.network.giveBack(host.former));
+    if (!host.isFresh && !host.hasTap) undo.push(() => loadAddon().tapDelete(host.network.settings.tap));
     const daemon = new DaemonProcess(settings, prepared, host, state.store, log);
     undo.push(() => daemon.close());
     await daemon.start(hangUps);
@@ -273,7 +274,11 @@ class DaemonProcess {
     const { config, deps } = this.#prepared;
     const { mtu: bridgeMtu } = this.#host.network.settings;
     const bridges = this.#host.meshBridges;
-    const watch = new AddressWatch({ bridges, onChange: (now, gone) => this.#onAddresses(now, gone) });
+    const watch = new AddressWatch({
+      bridges,
+      onChange: (change) => this.#onAddresses(change),
+      carries: (ip) => this.#loop?.carries(ip) ?? true,
+    });
     this.#addressWatch = watch;
     const addresses = this.#endpoints(watch.addresses);
     try {
@@ -284,10 +289,11 @@ class DaemonProcess {
     }
   }
 
-  #onAddresses(addresses: readonly IpAddress[], gone: readonly IpAddress[]): void {
+  #onAddresses(change: AddressChange): void {
+    const { addresses, gone } = change;
     const fields = { addresses: addresses.map(formatIp).join(' '), gone: gone.map(formatIp).join(' ') };
     this.#log.log('info', 'the addresses of this host changed', fields);
-    this.#loop?.onAddresses(this.#endpoints(addresses), gone);
+    this.#loop?.onAddresses(this.#endpoints(addresses), change);
   }
 
   /** Where others may reach us; only at `--host` where it is given. */

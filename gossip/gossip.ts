@@ -155,14 +155,14 @@ export class Gossip implements Machine<GossipEffect> {
   }
 
   /**
-   * The host has these addresses from now on; the connections that began at one that is gone have been closed. Whoever
-   * is not connected is tried at once.
+   * The host has these addresses from now on; the connections that began at one that is gone have been closed. `moved`:
+   * whoever is not connected is tried at once.
    */
-  onAddresses(addresses: readonly Endpoint[], now: Millis): void {
-    if (this.#addresses.replace(addresses)) {
-      for (const neighbour of this.#neighbourhood.neighbours.values()) this.#noteSeenBy(neighbour);
+  onAddresses(addresses: readonly Endpoint[], moved: boolean, now: Millis): void {
+    if (this.#addresses.replace(addresses, now)) {
+      for (const neighbour of this.#neighbourhood.neighbours.values()) this.#noteSeenBy(neighbour, now);
     }
-    this.#neighbourhood.maker.onMoved(now);
+    if (moved) this.#neighbourhood.maker.onMoved(now);
     this.#touch(now);
   }
 
@@ -331,13 +331,14 @@ export class Gossip implements Machine<GossipEffect> {
   }
 
   #onUp(neighbour: Neighbour, mutual: boolean, now: Millis): void {
-    this.#noteSeenBy(neighbour);
+    this.#noteSeenBy(neighbour, now);
     this.#channels.addNeighbour(neighbour, mutual, now);
     this.#touch(now);
   }
 
-  #noteSeenBy({ hello: { seenAt }, connection }: Neighbour): void {
-    this.#addresses.onSeen({ ip: seenAt.ip, port: connection.outbound ? this.#config.port : seenAt.port });
+  #noteSeenBy({ hello: { seenAt }, connection }: Neighbour, now: Millis): void {
+    const port = connection.outbound ? this.#config.port : seenAt.port;
+    this.#addresses.onSeen({ ip: seenAt.ip, port }, now);
   }
 
   #onDown(neighbour: Neighbour, reason: string, now: Millis): void {

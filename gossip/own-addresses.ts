@@ -6,10 +6,14 @@ import {
   parseCidr,
   type Endpoint,
 } from '../core/address.ts';
+import { MINUTE, type Millis } from '../core/time.ts';
 import { MAX_ADDRESSES } from './topology-entry.ts';
 
 /** Nobody can be reached at these: unspecified, multicast, broadcast. */
 const UNUSABLE = ['0.0.0.0/8', '224.0.0.0/3', '::/128', 'ff00::/8'].map((text) => parseCidr(text)!);
+
+/** A connection that began at an address that is gone is silent, and dead by then; the address may be a NAT's next. */
+const FORMER_FOR: Millis = MINUTE;
 
 /** Places that the host's own leave to addresses that others saw us at: behind a NAT those are the way in. */
 const FOR_SEEN = 2;
@@ -19,8 +23,8 @@ export class OwnAddresses {
   #own: readonly Endpoint[];
   /** Least recently seen first. */
   readonly #seen = new Map<string, Endpoint>();
-  /** Those that the host had last and has no more: a connection that still lives may have begun at one. */
-  #former: readonly Endpoint[] = [];
+  /** Those that the host has no more, and until when a connection that began there may still live. */
+  #former: readonly { readonly endpoint: Endpoint; readonly until: Millis }[] = [];
   #list: readonly Endpoint[] | undefined;
 
   constructor(own: readonly Endpoint[]) {
@@ -31,20 +35,24 @@ export class OwnAddresses {
    * The host has these from now on. If one of the earlier ones is gone, so may be all that was seen: true, and nothing
    * of that is left; who still sees us has to tell again.
    */
-  replace(own: readonly Endpoint[]): boolean {
+  replace(own: readonly Endpoint[], now: Millis): boolean {
     const before = this.#own;
     this.#own = own.slice(0, MAX_ADDRESSES);
     this.#list = undefined;
     const gone = before.filter((endpoint) => !includes(own, endpoint));
-    const former = [...gone, ...this.#former.filter((endpoint) => !includes(own, endpoint))];
-    this.#former = former.slice(0, MAX_ADDRESSES);
+    const still = this.#former.filter(({ endpoint }) => !includes(own, endpoint));
+    const fresh = gone.map((endpoint) => ({ endpoint, until: now + FORMER_FOR }));
+    this.#former = [...fresh, ...still].slice(0, MAX_ADDRESSES);
     if (gone.length > 0) this.#seen.clear();
     return gone.length > 0;
   }
 
   /** A neighbour tells where it sees us. Lies cost others a failed dial. */
-  onSeen(endpoint: Endpoint): void {
-    if (UNUSABLE.some((cidr) => cidrContains(cidr, endpoint.ip)) || includes(this.#former, endpoint)) return;
+  onSeen(endpoint: Endpoint, now: Millis): void {
+    const isFormer = this.#former.some(
+      (former) => now < former.until && equalEndpoint(former.endpoint, endpoint),
+    );
+    if (isFormer || UNUSABLE.some((cidr) => cidrContains(cidr, endpoint.ip))) return;
     const key = formatEndpoint(endpoint);
     if (!this.#seen.delete(key)) this.#list = undefined;
     this.#seen.set(key, endpoint);

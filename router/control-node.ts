@@ -112,11 +112,14 @@ export class ControlNode implements Machine<ControlEffect> {
     this.#input(now, () => this.#onData(message));
   }
 
-  /** The host has these addresses from now on, best first. Streams that began at one that is gone are closed already. */
-  onAddresses(addresses: readonly Endpoint[], now: Millis): void {
+  /**
+   * The host has these addresses from now on, best first. Streams that began at one that is gone are closed already.
+   * `moved`: the ways to others may have changed, too.
+   */
+  onAddresses(addresses: readonly Endpoint[], moved: boolean, now: Millis): void {
     this.#input(now, () => {
-      this.#gossip.onAddresses(addresses, now);
-      this.#toData({ type: 'moved' });
+      this.#gossip.onAddresses(addresses, moved, now);
+      if (moved) this.#toData({ type: 'moved' });
     });
   }
 
@@ -210,6 +213,7 @@ export class ControlNode implements Machine<ControlEffect> {
     this.#input(now, () => {
       this.#links.stop(now);
       this.#gossip.stop(now);
+      this.#pins.touchAbsent();
     });
     this.#stopped = true;
     this.#passwords.wipe();
@@ -410,7 +414,7 @@ export class ControlNode implements Machine<ControlEffect> {
 
   /** One transaction at a time: the pins that are made meanwhile share the next one. */
   #storePins(): void {
-    if (this.#pinsAreCommitting || !this.#pins.takeDirty()) return;
+    if (this.#pinsAreCommitting || !this.#pins.takeDirty(this.#now)) return;
     this.#pinsAreCommitting = true;
     const end = (): void => {
       this.#pinsAreCommitting = false;

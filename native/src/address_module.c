@@ -1,6 +1,7 @@
 #include "address_module.h"
 
 #include "glue.h"
+#include "link_news.h"
 #include "watcher.h"
 
 #include <arpa/inet.h>
@@ -28,22 +29,6 @@ static bool is_address_news(const uint8_t *payload, size_t length) {
   if (length < sizeof body) return true;
   memcpy(&body, payload, sizeof body);
   return body.ifa_scope < RT_SCOPE_LINK;
-}
-
-/* An interface goes up or down, or its cable does. Ports of a bridge, as those of pods mostly are, have no addresses. */
-static bool is_link_news(const uint8_t *payload, size_t length) {
-  struct ifinfomsg body;
-  if (length < sizeof body) return true;
-  memcpy(&body, payload, sizeof body);
-  if (body.ifi_family != AF_UNSPEC) return false;
-  for (size_t at = NLMSG_ALIGN(sizeof body); at + sizeof(struct rtattr) <= length;) {
-    struct rtattr attribute;
-    memcpy(&attribute, payload + at, sizeof attribute);
-    if (attribute.rta_type == IFLA_MASTER) return false;
-    if (attribute.rta_len < sizeof attribute) return true;
-    at += RTA_ALIGN(attribute.rta_len);
-  }
-  return true;
 }
 
 static bool is_news(const uint8_t *datagram, size_t length) {

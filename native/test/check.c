@@ -4,12 +4,15 @@
 #include "../src/flow_table.h"
 #include "../src/frame_layout.h"
 #include "../src/join.h"
+#include "../src/link_news.h"
 #include "../src/replay_window.h"
 #include "../src/stand_in.h"
 #include "../src/tap_device.h"
 #include "../src/tap_writer.h"
 #include "../src/u32_map.h"
 
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -276,7 +279,39 @@ static void check_stand_in(void) {
   }
 }
 
+static size_t add_attribute(uint8_t *out, unsigned short type, const void *payload, size_t length) {
+  struct rtattr head = {.rta_len = (unsigned short)(sizeof head + length), .rta_type = type};
+  memcpy(out, &head, sizeof head);
+  memcpy(out + sizeof head, payload, length);
+  return RTA_ALIGN(sizeof head + length);
+}
+
+/* Whether an interface with a master of this kind is news; `of` bytes of the message are there, or all if it is 0. */
+static bool is_news_of(const char *kind, size_t of) {
+  uint8_t message[256] = {0}, link[64] = {0};
+  uint32_t master = 7;
+  size_t length = NLMSG_ALIGN(sizeof(struct ifinfomsg));
+  length += add_attribute(message + length, IFLA_MASTER, &master, sizeof master);
+  size_t room = add_attribute(link, IFLA_INFO_KIND, "veth", sizeof "veth");
+  room += add_attribute(link + room, IFLA_INFO_SLAVE_KIND, kind, strlen(kind) + 1);
+  length += add_attribute(message + length, IFLA_LINKINFO | NLA_F_NESTED, link, room);
+  if (of == 0) of = length;
+  uint8_t *exact = malloc(of);
+  memcpy(exact, message, of);
+  bool news = is_link_news(exact, of);
+  free(exact);
+  return news;
+}
+
+/* Pods come and go as ports of bridges, which is no news; an uplink may have a master, too. */
+static void check_link_news(void) {
+  CHECK(!is_news_of("bridge", 0) && !is_news_of("openvswitch", 0));
+  CHECK(is_news_of("vrf", 0) && is_news_of("bond", 0) && is_news_of("bridges", 0) && is_news_of("", 0));
+  for (size_t of = 1; of < 40; of++) CHECK(is_news_of("bridge", of));
+}
+
 int main(void) {
+  check_link_news();
   check_stand_in();
   check_refused_datagrams();
   check_hostile_frames();

@@ -39,6 +39,11 @@ export async function cleanHost(
   ]);
 }
 
+/** Throws a sentence if somebody else has a bridge of one of these names. */
+export async function checkOwnership(host: HostCommands, bridges: readonly OwnBridge[]): Promise<void> {
+  refuseForeign(await listLinks(host), bridges);
+}
+
 /** Does all in order. What fails keeps nothing else from being done; the first failure is thrown in the end. */
 export async function allOf(works: readonly (() => Promise<unknown>)[]): Promise<void> {
   const failures: unknown[] = [];

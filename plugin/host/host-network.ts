@@ -7,14 +7,14 @@ import { cleanHost, isOwnBridge, replaceBridge } from './clean.ts';
 import type { Replaced } from './clean.ts';
 import type { HostCommands } from './commands.ts';
 import { enableForwarding, setBridgeAddresses } from './exposure.ts';
-import { openForwarding, usesLegacyTables } from './firewall.ts';
+import { closeForwarding, openForwarding, usesLegacyTables } from './firewall.ts';
 import { HostError, messageOf } from './host-error.ts';
 import type { Exposure, HostPort, Restored } from './host-port.ts';
 import { Kernel, KernelError } from './kernel.ts';
 import type { KernelPort } from './kernel.ts';
-import { findLink, listAddresses, listRoutes, readHostState } from './link-query.ts';
+import { findLink, listAddresses, listLinks, listRoutes, readHostState } from './link-query.ts';
 import type { HostState, Link, Route } from './link-query.ts';
-import { lookForLink, readLinks } from './link-requests.ts';
+import { lookForLink, readLinks, removeLink } from './link-requests.ts';
 import type { LinkPlace } from './link-requests.ts';
 import { openNamespace } from './namespace.ts';
 import type { Namespace } from './namespace.ts';
@@ -145,6 +145,22 @@ export class HostNetwork implements HostPort {
   /** See {@link replaceBridge}; after {@link setUp}. */
   replace(former: OwnBridge, addresses: readonly Cidr[]): Promise<Replaced | undefined> {
     return replaceBridge(this.#host, this.#kernel, this.settings.bridge, former, addresses);
+  }
+
+  /**
+   * Undoes {@link setUp} where it made a bridge beside those of `former` runs: that goes and the rules guard a former one
+   * again, unless something has been taken over already.
+   */
+  async giveBack(former: readonly OwnBridge[]): Promise<void> {
+    const { bridge, range, controlPort } = this.settings;
+    const links = await listLinks(this.#host);
+    const [before] = presentOf({ links }, former);
+    const hasPorts = links.some(({ master }) => master === bridge);
+    if (before === undefined || hasPorts || !links.some((link) => isOwnBridge(link, this.settings))) return;
+    await this.#kernel.run(this.#host.netns, [removeLink(bridge)]);
+    await closeForwarding(this.#host, bridge);
+    const masquerade = this.#masquerade;
+    await this.#guards.apply(rulesetText({ bridge: before.bridge, range, controlPort, masquerade }));
   }
 
   /**

@@ -14,6 +14,8 @@ const MAX_PINS = 16_384;
  * earlier: who invents names could otherwise push out that of a host which is switched off, and then take its name.
  */
 const FORGET_AFTER: Millis = 30 * 24 * HOUR;
+/** A process that dies loses the hours since they were stored. */
+const COUNT_EVERY: Millis = 24 * HOUR;
 const MAX_HOURS = 0xffff;
 
 /** What a key that a peer announces is to us. */
@@ -30,6 +32,8 @@ export class Pins {
   /** Those whose peers are not in the topology, and since when, in order of that. */
   readonly #absent = new Map<PeerName, Millis>();
   #dirty = false;
+  /** When the hours were stored last. */
+  #countedAt: Millis | undefined;
 
   /** Undefined if `bytes` are not what {@link Pins.encode} makes. */
   static decode(bytes: Uint8Array, now: Millis): Pins | undefined {
@@ -82,10 +86,18 @@ export class Pins {
     this.#forget(name);
   }
 
-  /** Whether there is something to store since the last call. */
-  takeDirty(): boolean {
+  /** The process ends: for how long some were not seen is to be stored, too. */
+  touchAbsent(): void {
+    this.#dirty ||= this.#absent.size > 0;
+  }
+
+  /** Whether there is something to store since the last call, as there is once a day while a peer is not seen. */
+  takeDirty(now: Millis): boolean {
+    this.#countedAt ??= now;
+    if (now - this.#countedAt >= COUNT_EVERY) this.touchAbsent();
     const dirty = this.#dirty;
     this.#dirty = false;
+    if (dirty) this.#countedAt = now;
     return dirty;
   }
 

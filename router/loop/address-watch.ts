@@ -1,4 +1,4 @@
-import { equalIp, parseIp, type IpAddress } from '../../core/address.ts';
+import { equalIp, formatIp, parseIp, type IpAddress } from '../../core/address.ts';
 import { loadAddon, type Addon, type AddressWatchHandle } from '../engine/addon.ts';
 
 type AddressAddon = Pick<Addon, 'hostAddresses' | 'watchAddresses' | 'stopWatchingAddresses'>;
@@ -28,19 +28,34 @@ export function underlayAddresses(
   };
 }
 
+export interface AddressChange {
+  /** Where others may reach the host now. */
+  readonly addresses: readonly IpAddress[];
+  /** Taken from the host: those of an interface that is down are not, and connections that began there may outlive that. */
+  readonly gone: readonly IpAddress[];
+  /** Whether the ways to others may have changed, too. */
+  readonly moved: boolean;
+}
+
 export interface AddressWatchOptions {
   /** Those of the mesh, which nobody reaches this host by. */
   readonly bridges: readonly string[];
-  /**
-   * Where others may reach the host now, and the addresses that were taken from it: those of an interface that is down are
-   * not, and connections that began there may outlive that.
-   */
-  readonly onChange: (addresses: readonly IpAddress[], gone: readonly IpAddress[]) => void;
+  readonly onChange: (change: AddressChange) => void;
+  /** Whether a connection begins or ends at this address. */
+  readonly carries: (ip: IpAddress) => boolean;
+  /** Milliseconds for which an interface that carries nothing has to stay up or down; {@link IDLE_MS} unless given. */
+  readonly idleMs?: number;
   readonly addon?: AddressAddon;
 }
 
 /** A lease that is renewed takes an address away and gives another one: that is one change. */
 const SETTLE_MS = 200;
+
+/**
+ * A bridge gains its carrier with its first container and loses it with the last: that changes no way of ours, and all
+ * nodes are told of it.
+ */
+const IDLE_MS = 10_000;
 
 /** Tells when this host gets or loses an address; costs nothing meanwhile. */
 export class AddressWatch {
@@ -48,7 +63,12 @@ export class AddressWatch {
   readonly #addon: AddressAddon;
   readonly #handle: AddressWatchHandle;
   #known: UnderlayAddresses;
+  /** Of what runs, as told last. */
+  #told: readonly IpAddress[];
+  /** Addresses of interfaces that went down while they carried connections, as text. */
+  readonly #uplinks = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
+  #idleTimer: NodeJS.Timeout | undefined;
 
   constructor(options: AddressWatchOptions) {
     this.#options = options;
@@ -58,30 +78,56 @@ export class AddressWatch {
       this.#timer ??= setTimeout(() => this.#look(), SETTLE_MS);
     });
     this.#known = underlayAddresses(options.bridges, this.#addon);
+    this.#told = this.#known.running;
   }
 
-  /** As looked at last. */
+  /** As told last. */
   get addresses(): readonly IpAddress[] {
-    return this.#known.running;
+    return this.#told;
   }
 
   close(): void {
     clearTimeout(this.#timer);
+    this.#endIdle();
     this.#addon.stopWatchingAddresses(this.#handle);
   }
 
-  #look(): void {
+  #look(idleIsOver = false): void {
     this.#timer = undefined;
-    const before = this.#known;
+    const before = this.#known.configured;
     this.#known = underlayAddresses(this.#options.bridges, this.#addon);
     const { configured, running } = this.#known;
-    const gone = without(before.configured, configured);
-    const isOther =
-      without(before.running, running).length > 0 || without(running, before.running).length > 0;
-    if (gone.length > 0 || isOther) this.#options.onChange(running, gone);
+    const gone = without(before, configured);
+    const other = [...without(this.#told, running), ...without(running, this.#told)];
+    const moved = gone.length > 0 || other.some((ip) => !includes(before, ip) || this.#isUplink(ip));
+    if (moved || (idleIsOver && other.length > 0)) this.#tell({ addresses: running, gone, moved });
+    else if (other.length === 0) this.#endIdle();
+    else this.#idleTimer ??= setTimeout(() => this.#look(true), this.#options.idleMs ?? IDLE_MS);
+  }
+
+  #tell(change: AddressChange): void {
+    this.#endIdle();
+    this.#told = change.addresses;
+    for (const ip of change.gone) this.#uplinks.delete(formatIp(ip));
+    this.#options.onChange(change);
+  }
+
+  #endIdle(): void {
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = undefined;
+  }
+
+  /** What carried connections when it went down is awaited. */
+  #isUplink(ip: IpAddress): boolean {
+    if (this.#options.carries(ip)) this.#uplinks.add(formatIp(ip));
+    return this.#uplinks.has(formatIp(ip));
   }
 }
 
+function includes(addresses: readonly IpAddress[], ip: IpAddress): boolean {
+  return addresses.some((other) => equalIp(ip, other));
+}
+
 function without(some: readonly IpAddress[], others: readonly IpAddress[]): IpAddress[] {
-  return some.filter((ip) => !others.some((other) => equalIp(ip, other)));
+  return some.filter((ip) => !includes(others, ip));
 }

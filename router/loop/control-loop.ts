@@ -1,4 +1,5 @@
 import type { Endpoint, IpAddress } from '../../core/address.ts';
+import type { AddressChange } from './address-watch.ts';
 import type { Log } from '../../core/log.ts';
 import type { StoreChange, StorePort } from '../../core/store.ts';
 import type { Millis } from '../../core/time.ts';
@@ -81,10 +82,15 @@ export class ControlLoop {
     }
   }
 
-  /** Where others may reach this host from now on, and the addresses that it no longer has. */
-  onAddresses(addresses: readonly Endpoint[], gone: readonly IpAddress[]): void {
-    this.#streams.onAddressesGone(gone);
-    this.tell((now) => this.#node.onAddresses(addresses, now));
+  /** Where others may reach this host from now on; `change` says what else became of its addresses. */
+  onAddresses(addresses: readonly Endpoint[], change: Omit<AddressChange, 'addresses'>): void {
+    this.#streams.onAddressesGone(change.gone);
+    this.tell((now) => this.#node.onAddresses(addresses, change.moved, now));
+  }
+
+  /** Whether a connection may begin or end at this address of the host. */
+  carries(ip: IpAddress): boolean {
+    return this.#streams.carries(ip);
   }
 
   onDataMessages(messages: readonly ToControl[]): void {

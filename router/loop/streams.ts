@@ -107,6 +107,15 @@ export class Streams {
     }
   }
 
+  /** Whether a stream begins or ends at this address of the host. Where there is none, each address may be the way. */
+  carries(ip: IpAddress): boolean {
+    const isAt = ({ localAddress }: Socket): boolean => {
+      const local = parseIp(localAddress ?? '');
+      return local !== undefined && equalIp(ip, local);
+    };
+    return this.#sockets.size === 0 || [...this.#sockets.values()].some(isAt);
+  }
+
   /** Stops listening and closes all streams; names that are being looked up lead to none, and are not reported. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -7,7 +7,7 @@ import { frame } from './plain-channel.ts';
 
 const SECOND = 1_000;
 
-/** A frame of the plain channel. */
+/** What the plain channel begins with. */
 const greeting = frame(new TextEncoder().encode('{"id":1,"passwords":[]}'));
 
 const hello: Message = {

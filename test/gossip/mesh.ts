@@ -170,7 +170,7 @@ export class Mesh {
     node.streams.clear();
     this.act(node, (gossip, now) => {
       for (const conn of cutOff) gossip.onClosed(conn, 'cut off', now);
-      gossip.onAddresses([endpoint(ip)], now);
+      gossip.onAddresses([endpoint(ip)], true, now);
     });
   }
 

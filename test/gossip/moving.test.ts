@@ -70,12 +70,30 @@ test('a host that has no address for a while is back within two seconds of getti
   t.is(neighbours(mover).length, 3);
 });
 
+test('an interface that carries nothing comes or goes without a dial', (t) => {
+  const { mesh, nodes } = settled(7, 3);
+  const node = nodes[1]!;
+  mesh.crash(nodes[2]!);
+  mesh.run(20 * 60 * SECOND);
+  const dials = node.dials;
+  const own = endpoint('192.0.2.2');
+  mesh.act(node, (gossip, now) => gossip.onAddresses([own, endpoint('172.17.0.1')], false, now));
+  mesh.run(SECOND);
+  t.is(node.dials, dials);
+  t.deepEqual(publishedBy(node, nodes[0]!), ['192.0.2.2:6783', '172.17.0.1:6783']);
+  mesh.act(node, (gossip, now) => gossip.onAddresses([own], true, now));
+  mesh.run(SECOND);
+  t.true(node.dials > dials, 'but not one that may be the way');
+});
+
 test('an address more changes nothing for those who are connected', (t) => {
   const { mesh, nodes } = settled(7, 4);
   const [node, other] = [nodes[1]!, nodes[2]!];
   const streams = [...node.streams.keys()];
   const dials = node.dials;
-  mesh.act(node, (gossip, now) => gossip.onAddresses([endpoint('192.0.2.2'), endpoint('198.51.100.2')], now));
+  mesh.act(node, (gossip, now) =>
+    gossip.onAddresses([endpoint('192.0.2.2'), endpoint('198.51.100.2')], true, now),
+  );
   mesh.run(5 * SECOND);
   t.deepEqual([...node.streams.keys()], streams);
   t.is(node.dials, dials);
@@ -100,7 +118,7 @@ test('a peer that is known by another address than it publishes is asked for onc
   const { dials } = asker!;
   for (const net of ['198.51.100', '203.0.113']) {
     for (const [i, node] of others.entries()) {
-      mesh.act(node, (gossip, now) => gossip.onAddresses([endpoint(`${net}.${i + 1}`)], now));
+      mesh.act(node, (gossip, now) => gossip.onAddresses([endpoint(`${net}.${i + 1}`)], true, now));
     }
     mesh.run(60 * SECOND);
   }

@@ -10,33 +10,33 @@ function textOf(addresses: OwnAddresses): string[] {
 test('what the host has comes first, then where others see it, in order and once', (t) => {
   const addresses = new OwnAddresses([endpoint('192.0.2.9')]);
   for (const ip of ['203.0.113.7', '192.0.2.9', '198.51.100.3', '0.0.0.0', '224.0.0.1'])
-    addresses.onSeen(endpoint(ip));
+    addresses.onSeen(endpoint(ip), 0);
   t.deepEqual(textOf(addresses), ['192.0.2.9:6783', '198.51.100.3:6783', '203.0.113.7:6783']);
 });
 
 test('an address that the host has lost is not published on, nor what others saw of it before', (t) => {
   const addresses = new OwnAddresses([endpoint('192.0.2.9'), endpoint('192.0.2.10')]);
-  addresses.onSeen(endpoint('192.0.2.9'));
-  addresses.onSeen(endpoint('203.0.113.7'));
-  t.true(addresses.replace([endpoint('192.0.2.10'), endpoint('192.0.2.11')]));
+  addresses.onSeen(endpoint('192.0.2.9'), 0);
+  addresses.onSeen(endpoint('203.0.113.7'), 0);
+  t.true(addresses.replace([endpoint('192.0.2.10'), endpoint('192.0.2.11')], 0));
   t.deepEqual(textOf(addresses), ['192.0.2.10:6783', '192.0.2.11:6783']);
-  addresses.onSeen(endpoint('203.0.113.7'));
-  t.false(addresses.replace([endpoint('192.0.2.10'), endpoint('192.0.2.11'), endpoint('192.0.2.12')]));
+  addresses.onSeen(endpoint('203.0.113.7'), 0);
+  t.false(addresses.replace([endpoint('192.0.2.10'), endpoint('192.0.2.11'), endpoint('192.0.2.12')], 0));
   t.is(textOf(addresses).at(-1), '203.0.113.7:6783', 'an address more leaves true what was seen');
 });
 
 test('no more than eight are published', (t) => {
   const addresses = new OwnAddresses(Array.from({ length: 12 }, (_, i) => endpoint(`192.0.2.${i + 1}`)));
   t.is(addresses.list().length, 8);
-  addresses.replace([endpoint('192.0.2.40')]);
-  for (let i = 0; i < 12; i++) addresses.onSeen(endpoint(`203.0.113.${i + 1}`));
+  addresses.replace([endpoint('192.0.2.40')], 0);
+  for (let i = 0; i < 12; i++) addresses.onSeen(endpoint(`203.0.113.${i + 1}`), 0);
   t.is(addresses.list().length, 8);
   t.is(textOf(addresses)[0], '192.0.2.40:6783');
 });
 
 test('two of the places are left to where others see the host, however many it has itself', (t) => {
   const addresses = new OwnAddresses(Array.from({ length: 12 }, (_, i) => endpoint(`10.0.0.${i + 1}`)));
-  for (let i = 1; i <= 3; i++) addresses.onSeen(endpoint(`203.0.113.${i}`));
+  for (let i = 1; i <= 3; i++) addresses.onSeen(endpoint(`203.0.113.${i}`), 0);
   const texts = textOf(addresses);
   t.is(texts.length, 8);
   t.deepEqual(texts.slice(5), ['10.0.0.6:6783', '203.0.113.1:6783', '203.0.113.2:6783']);
@@ -44,11 +44,20 @@ test('two of the places are left to where others see the host, however many it h
 
 test('an address that does not serve any more is not published because a connection still lives that began there', (t) => {
   const addresses = new OwnAddresses([endpoint('192.0.2.9'), endpoint('192.0.2.10')]);
-  addresses.replace([endpoint('192.0.2.10')]);
-  addresses.onSeen(endpoint('192.0.2.9'));
+  addresses.replace([endpoint('192.0.2.10')], 0);
+  addresses.onSeen(endpoint('192.0.2.9'), 0);
   t.deepEqual(textOf(addresses), ['192.0.2.10:6783']);
-  addresses.replace([endpoint('192.0.2.9'), endpoint('192.0.2.10')]);
-  addresses.replace([endpoint('192.0.2.10')]);
-  addresses.replace([endpoint('192.0.2.9')]);
+  addresses.replace([endpoint('192.0.2.9'), endpoint('192.0.2.10')], 0);
+  addresses.replace([endpoint('192.0.2.10')], 0);
+  addresses.replace([endpoint('192.0.2.9')], 0);
   t.deepEqual(textOf(addresses), ['192.0.2.9:6783']);
+});
+
+test('an address that a host gave up may be that of a NAT in front of it a minute later', (t) => {
+  const addresses = new OwnAddresses([endpoint('192.0.2.9'), endpoint('203.0.113.7')]);
+  addresses.replace([endpoint('192.0.2.9')], 5_000);
+  addresses.onSeen(endpoint('203.0.113.7'), 64_999);
+  t.deepEqual(textOf(addresses), ['192.0.2.9:6783']);
+  addresses.onSeen(endpoint('203.0.113.7'), 65_000);
+  t.deepEqual(textOf(addresses), ['192.0.2.9:6783', '203.0.113.7:6783']);
 });

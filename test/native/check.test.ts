@@ -13,6 +13,7 @@ const SOURCES = [
   'flow_table',
   'frame_layout',
   'join',
+  'link_news',
   'replay_window',
   'segment',
   'stand_in',

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -241,6 +241,8 @@ test('stop --clean without a daemon touches nothing unless it is what the daemon
   const wrong = await host.weave(['stop', ...state]);
   t.is(wrong.code, 2);
   t.regex(wrong.stderr, /--state-dir only with --clean/);
+  const configuration = join(host.dir, 'net.d');
+  await host.mustWeave(['cni', 'install', '--bin-dir', join(host.dir, 'bin'), '--conf-dir', configuration]);
   await host.kill();
   await other.must(['ip', 'link', 'add', 'weave', 'type', 'bridge']);
   await other.must([
@@ -283,8 +285,13 @@ test('stop --clean without a daemon touches nothing unless it is what the daemon
   t.regex(foreign.stderr, /is not the bridge with the MAC/);
   t.regex(await networkOf(host), /weave-tap/);
   await host.must(['ip', 'link', 'set', 'weave', 'address', mac]);
+  rmSync(configuration, { recursive: true, force: true });
+  writeFileSync(configuration, '');
+  const halfway = await host.weave(['stop', '--clean', ...state]);
+  t.regex(halfway.stderr, /CNI configuration .* cannot be removed: a part of the path is no directory/);
+  t.notRegex(await networkOf(host), /weave/, 'the rest is gone');
+  rmSync(configuration);
   await host.mustWeave(['stop', '--clean', ...state]);
-  t.notRegex(await networkOf(host), /weave/);
 });
 
 test('a launch that is broken off leaves nothing behind but its log', async (t) => {

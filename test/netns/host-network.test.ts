@@ -113,16 +113,17 @@ test('expose gives the host an address and lets attached namespaces out behind i
   const via = ['via', '10.32.0.1', 'dev', 'ethwe'];
   await lab.ip(name, [
     ['route', 'add', '198.51.100.0/24', ...via, 'proto', 'static', 'metric', '50'],
-    ['route', 'add', 'default', ...via, 'table', '100'],
+    ['route', 'add', '203.0.113.0/24', ...via, 'table', '100'],
   ]);
   t.deepEqual(await attachments.hide([]), ['10.32.0.1/12']);
   t.deepEqual(await attachments.hide([]), []);
   t.notRegex(await lab.run(name, 'ip', 'route'), /via/);
-  t.regex(await lab.run(name, 'ip', 'route', 'show', 'table', '100'), /default via/, 'of a table of its own');
+  t.regex(await lab.run(name, 'ip', 'route', 'show', 'table', '100'), /203\.0\.113\.0\/24 via/);
   t.deepEqual(lab.held(), ['10.32.0.2/12']);
   await attachments.expose([], true);
   t.regex(await lab.run(name, 'ip', 'route', 'show', 'default'), /via 10\.32\.0\.1 dev ethwe/);
   t.regex(await lab.run(name, 'ip', 'route', 'show', '198.51.100.0/24'), /via 10\.32\.0\.1 .*metric 50/);
+  t.is(await lab.run(name, 'ip', 'route', 'show', '203.0.113.0/24'), '', 'it is of a table of its own');
   t.true(await lab.pings(name, '192.0.2.2'));
 });
 
@@ -441,6 +442,25 @@ test('a bridge of somebody else under our name stays whole, with its ports, TAP 
   const withOther = await shown();
   t.is(await lab.network({ bridge: 'other' }).replace(former, [cidr('10.32.0.1/12')]), undefined);
   t.is(await shown(), withOther);
+});
+
+test('a start that fails beside the bridge of a former run removes its own and guards the former one again', async (t) => {
+  const lab = await HostLab.start(t);
+  const first = lab.network();
+  await first.setUp();
+  const second = lab.network({ bridge: 'other' });
+  await second.setUp();
+  await second.giveBack([first.settings]);
+  const names = (await listLinks(lab.commands)).map(({ name }) => name);
+  t.deepEqual(names.sort(), ['lo', 'weave']);
+  const rules = await lab.run(lab.name, 'nft', 'list', 'chain', 'inet', 'weave-ts', 'input');
+  t.regex(rules, /iifname "weave" .* drop/);
+  t.notRegex(rules, /other/);
+  await second.setUp();
+  await first.clean();
+  const after = await lab.run(lab.name, 'ip', '-o', 'link');
+  await second.giveBack([first.settings]);
+  t.is(await lab.run(lab.name, 'ip', '-o', 'link'), after, 'the former one is gone: what there is stays');
 });
 
 test('what could not be taken over from a former run is told, and tried again at each repair until it succeeds', async (t) => {

@@ -14,6 +14,8 @@ const env = { WEAVE_PASSWORD: 'documentation' };
  */
 const TRAFFIC_LIMIT = 10_000;
 const CONTROL_LIMIT = 8_000;
+/** For which an interface that carries nothing has to stay up before it is published. */
+const IDLE_FOR = 10_000;
 
 let labs = 0;
 
@@ -113,7 +115,7 @@ test('a host gets another address: traffic goes on, its peers drop the old one, 
   });
 
   await must(['ip', '-n', mover.netns, 'link', 'set', 'far', 'up']);
-  await until('the bridge that runs now is published, too', CONTROL_LIMIT, async () => {
+  await until('the bridge that runs now is published, too', IDLE_FOR + CONTROL_LIMIT, async () => {
     return (await publishedBy(mover, first)).join() === '192.0.2.103:6783,172.17.0.1:6783';
   });
 });

@@ -130,6 +130,26 @@ test('pins outlive a restart of the node that made them', (t) => {
   t.is(statuses(net, a!)[0]!.router.links[0]?.error, `key of ${b!.name} changed`);
 });
 
+test('for how long a peer was not seen is stored daily and at the end, and goes on counting in the next run', (t) => {
+  const HOUR = 3_600_000;
+  const [net, a, b] = line(2);
+  const hours = (): number => a!.store.get('pins')!.at(-2)!;
+  t.is(hours(), 0);
+  net.kill(b!);
+  net.run(25 * HOUR);
+  t.is(hours(), 23);
+  a!.node.stop(net.now);
+  net.settle(a!);
+  net.run(1_000);
+  t.is(hours(), 24);
+  net.start(1);
+  net.run(5 * HOUR);
+  a!.node.stop(net.now);
+  net.settle(a!);
+  net.run(1_000);
+  t.is(hours(), 29);
+});
+
 test('what the data plane says of a peer is logged with its nickname', (t) => {
   const [net, a, b] = line(2);
   const fields = { peer: b!.name, reason: 'no path answers' };

@@ -119,6 +119,22 @@ test('what is removed stays away from the next start, and to remove nothing is n
   t.deepEqual([files(), store.values.size], [[], 0]);
 });
 
+test('what cannot be removed is told in words with its path, and may be removed later', async (t) => {
+  const { daemon, settings, files } = bench(t);
+  const path = join(settings.confDir, NAME);
+  await daemon().set(settings);
+  rmSync(settings.confDir, { recursive: true });
+  writeFileSync(settings.confDir, '');
+  await t.throwsAsync(daemon().remove(), {
+    message: `the CNI configuration ${path} cannot be removed: a part of the path is no directory (ENOTDIR); remove it by hand`,
+  });
+  rmSync(settings.confDir);
+  mkdirSync(settings.confDir);
+  writeFileSync(path, '');
+  await daemon().remove();
+  t.deepEqual(files(), []);
+});
+
 test('what is stored and is no installation is passed over', async (t) => {
   const { daemon, settings, store, files } = bench(t);
   await daemon().set(settings);

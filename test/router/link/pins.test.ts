@@ -9,9 +9,9 @@ const key = (fill: number) => new Uint8Array(32).fill(fill);
 test('the first key of a name is pinned and must be stored once', (t) => {
   const pins = new Pins();
   t.is(pins.check(ALICE, key(1), 0), 'pinned');
-  t.true(pins.takeDirty());
+  t.true(pins.takeDirty(0));
   t.is(pins.check(ALICE, key(1), 0), 'pinned');
-  t.false(pins.takeDirty());
+  t.false(pins.takeDirty(0));
 });
 
 test('another key of a pinned name is refused and does not replace the pin', (t) => {
@@ -41,7 +41,7 @@ test('stored pins are read back, also those that an earlier version stored', (t)
     t.is(back?.check(BOB, key(3), 0), 'changed');
     t.is(back?.check(ALICE, key(1), 0), 'pinned');
     t.is(back?.size, 2);
-    t.false(back?.takeDirty());
+    t.false(back?.takeDirty(0));
   }
 });
 
@@ -90,7 +90,7 @@ test('beyond the limit the peer that was not seen for longest gives way, and nev
   t.is(pins.check('a' as PeerName, key(3), 31 * DAY), 'pinned');
   t.is(pins.get(invented(0)), undefined);
   t.is(pins.size, MAX);
-  t.true(pins.takeDirty());
+  t.true(pins.takeDirty(0));
   for (let i = 0; i < MAX; i++) pins.check(`b${i}` as PeerName, key(3), 31 * DAY + i);
   t.deepEqual(pins.get(ALICE), key(1));
   t.deepEqual(pins.get(BOB), key(2), 'it has a day left');
