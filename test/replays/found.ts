@@ -18,4 +18,11 @@ export const REPLAYS: readonly Replay[] = [
     nodes: 20,
     found: 'a broadcast waited 20 s for a session, and reached a node again in its next run',
   },
+  {
+    seed: 2393,
+    nodes: 12,
+    discovery: false,
+    fullMeshLimit: 4,
+    found: 'nodes were started again without the only ones that they had been told of',
+  },
 ];

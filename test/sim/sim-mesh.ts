@@ -47,6 +47,8 @@ export class SimMesh {
   readonly faults: string[] = [];
   /** By number. */
   readonly #frames: SentFrame[] = [];
+  /** Whom each node was told of when it was started. */
+  readonly #given = new Map<SimNode, SimNode[]>();
   readonly addresses: AddressBook;
 
   constructor(options: SimMeshOptions) {
@@ -68,6 +70,7 @@ export class SimMesh {
   boot(known: number, spread: Millis): void {
     for (const node of this.nodes) {
       const peers = this.#some(this.nodes.slice(0, node.number - 1), known);
+      this.#given.set(node, peers);
       this.clock.after(randomFraction(this.random) * spread, () => node.start(peers));
     }
   }
@@ -78,10 +81,15 @@ export class SimMesh {
     this.addresses.forgetOpen(node);
   }
 
-  /** Starts a node with what it had stored, knowing up to `known` others; nothing if it runs. */
+  /**
+   * Starts a node with what it had stored, knowing up to `known` others and those that it was told of before: without
+   * discovery nobody might know the way to one of them else. Nothing if it runs.
+   */
   restart(node: SimNode, known: number): void {
+    if (node.alive) return;
     const others = this.nodes.filter((other) => other !== node);
-    if (!node.alive) node.start(this.#some(others, known));
+    const given = new Set([...this.#some(others, known), ...(this.#given.get(node) ?? [])]);
+    node.start([...given]);
   }
 
   /** Cuts the network between two halves, each node thrown into one by lot; returns the first half. */
