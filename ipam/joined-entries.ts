@@ -34,6 +34,5 @@ function joinTwo(a: Entry, b: Entry): Entry {
     return ring.length > MAX_SEGMENTS ? a : { ...a, ring };
   }
   if (a.type === 'member' && b.type === 'member') return joinMembers(a, b);
-  if (a.type === 'ring' || a.type === 'member' || a.type !== b.type) return a;
-  return (a as { version: number }).version >= (b as { version: number }).version ? a : b;
+  return 'version' in a && 'version' in b && b.version > a.version ? b : a;
 }
