@@ -9,6 +9,11 @@ import { REQUEST_ID_BYTES } from './messages.ts';
 /** With neither a neighbour nor a connection that may become one for this long, a peer goes on with the ring that it has. */
 const LONELY: Millis = 5 * SECOND;
 const RESEND: Millis = 1 * SECOND;
+/**
+ * Where neighbours have answered, a connection that the other end has not accepted is waited for so long. It takes 5 s to
+ * find out about a name (name-contests.ts); an end that is gone since would take half a minute to be found dead.
+ */
+const ACCEPTED_WITHIN: Millis = 7 * SECOND;
 
 /** An answer of which some parts have come. */
 interface Incomplete {
@@ -20,7 +25,7 @@ interface Incomplete {
 /**
  * After a start a ring may be old: parts of it may have been taken over meanwhile. So every neighbour is asked for its
  * ring, and nothing is given out before all of them have answered this very request, or none was there for 5 s. Where a
- * peer of this name was a moment ago the others first look whether it still is, for as long.
+ * peer of this name was a moment ago the others first look whether it still is, for as long: that is waited for, too.
  * A peer without a ring asks too, so that it need not wait for the next round of gossip.
  */
 export class CatchUp {
@@ -28,7 +33,8 @@ export class CatchUp {
   #gated: boolean;
   #lonelySince: Millis;
   #neighbours: readonly PeerName[] = [];
-  #isConnecting = false;
+  /** There are connections that the other end has not accepted yet. */
+  #connectingSince: Millis | undefined;
   readonly #sentAt = new Map<PeerName, Millis>();
   readonly #incomplete = new Map<PeerName, Incomplete>();
   readonly #answered = new Set<PeerName>();
@@ -52,10 +58,10 @@ export class CatchUp {
 
   /** `connecting` = there are connections that the other end has not accepted yet. */
   onNeighbours(neighbours: readonly PeerName[], connecting: boolean, now: Millis): void {
-    if (neighbours.length === 0 && (this.#neighbours.length > 0 || this.#isConnecting))
-      this.#lonelySince = now;
+    const wasLonely = this.#isLonely();
     this.#neighbours = neighbours;
-    this.#isConnecting = connecting;
+    this.#connectingSince = connecting ? (this.#connectingSince ?? now) : undefined;
+    if (this.#isLonely() && !wasLonely) this.#lonelySince = now;
     // One that comes back may have learned something meanwhile.
     const present = new Set(neighbours);
     for (const kept of [this.#answered, this.#sentAt, this.#incomplete]) {
@@ -101,19 +107,25 @@ export class CatchUp {
 
   nextTimeout(curious: boolean): Millis | undefined {
     if (!this.#gated && !curious) return undefined;
-    const lonely = this.#gated && this.#isLonely() ? this.#lonelySince + LONELY : undefined;
     return this.unanswered().reduce<Millis | undefined>(
       (time, name) => earlier(time, (this.#sentAt.get(name) ?? -Infinity) + RESEND),
-      lonely,
+      this.#gated ? this.#opensAt() : undefined,
     );
   }
 
   #isDone(now: Millis): boolean {
-    if (this.#isLonely()) return now >= this.#lonelySince + LONELY;
-    return !this.#isConnecting && this.unanswered().length === 0;
+    const opensAt = this.#opensAt();
+    return opensAt !== undefined && now >= opensAt;
+  }
+
+  /** If neighbours and connections stay as they are; undefined while somebody has to answer. */
+  #opensAt(): Millis | undefined {
+    if (this.#isLonely()) return this.#lonelySince + LONELY;
+    if (this.#neighbours.length === 0 || this.unanswered().length > 0) return undefined;
+    return this.#connectingSince === undefined ? -Infinity : this.#connectingSince + ACCEPTED_WITHIN;
   }
 
   #isLonely(): boolean {
-    return this.#neighbours.length === 0 && !this.#isConnecting;
+    return this.#neighbours.length === 0 && this.#connectingSince === undefined;
   }
 }

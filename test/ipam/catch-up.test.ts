@@ -50,6 +50,29 @@ test('a connection that the other end has not accepted yet is waited for, beside
   t.false(catchUp.gated);
 });
 
+test('a connection that is never accepted holds up 7 s at most where a neighbour has answered', (t) => {
+  const catchUp = new CatchUp(true, new SeededRandom(1), 0);
+  catchUp.onNeighbours([], true, 200);
+  catchUp.onNeighbours([A], true, 3_000);
+  catchUp.onReply(A, whole(catchUp.id));
+  t.is(catchUp.nextTimeout(false), 7_200);
+  catchUp.step(false, 7_199);
+  t.true(catchUp.gated);
+  catchUp.step(false, 7_200);
+  t.false(catchUp.gated);
+});
+
+test('without an answer a connection that is not accepted is waited for while it lasts', (t) => {
+  const catchUp = new CatchUp(true, new SeededRandom(1), 0);
+  catchUp.onNeighbours([], true, 200);
+  t.is(catchUp.nextTimeout(false), undefined);
+  catchUp.step(false, 25_000);
+  t.true(catchUp.gated);
+  catchUp.onNeighbours([A], true, 26_000);
+  catchUp.step(false, 26_000);
+  t.true(catchUp.gated, 'nor is a neighbour that has not answered passed over');
+});
+
 test('a silent neighbour that goes away holds up nothing', (t) => {
   const catchUp = new CatchUp(true, new SeededRandom(1), 0);
   catchUp.onNeighbours([A, B], false, 0);

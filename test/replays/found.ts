@@ -25,4 +25,11 @@ export const REPLAYS: readonly Replay[] = [
     fullMeshLimit: 4,
     found: 'nodes were started again without the only ones that they had been told of',
   },
+  {
+    seed: 8645,
+    nodes: 12,
+    discovery: false,
+    fullMeshLimit: 80,
+    found: 'after a start, addresses waited for a connection whose other end was gone before it accepted',
+  },
 ];

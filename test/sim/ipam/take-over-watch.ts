@@ -1,7 +1,7 @@
 import { formatIp } from '../../../core/address.ts';
 import type { PeerName } from '../../../core/peer-name.ts';
 import type { StoreChange } from '../../../core/store.ts';
-import { MINUTE, type Millis } from '../../../core/time.ts';
+import { MINUTE, SECOND, type Millis } from '../../../core/time.ts';
 import type { IpamTopologyView } from '../../../ipam/effects.ts';
 import type { Owner, RingEntry } from '../../../ipam/entries.ts';
 import type { TakeOver as StoredTakeOver } from '../../../ipam/quarantine.ts';
@@ -14,6 +14,8 @@ import type { Excuse, Reference } from './reference.ts';
 const TAKE_OVER_KEY = 'ipam/take-over/';
 /** What is taken over without --now rests for 10 min from the try to store it that succeeds. */
 const CERTAIN_REST: Millis = 5 * MINUTE;
+/** Where it has neighbours, a node need not wait longer for one that has not accepted it. */
+const ACCEPTED_WITHIN: Millis = 7 * SECOND;
 
 /** What the watch is told of the mesh as it really is. */
 export interface WatchedMesh {
@@ -51,7 +53,7 @@ interface TakeOver {
 interface Awaited {
   /** Of each neighbour, what it had stored when it became one. */
   readonly rings: ReadonlyMap<PeerName, RingEntry | undefined>;
-  readonly isConnecting: boolean;
+  readonly connectingSince: Millis | undefined;
 }
 
 /**
@@ -116,14 +118,16 @@ export class TakeOverWatch {
 
   /** A node that gives nothing out yet after its start sees this of the mesh. */
   onAwaited(node: IpamNode, { peers, connecting }: IpamTopologyView): void {
-    const before = this.#awaited.get(node)?.rings;
+    const known = this.#awaited.get(node);
+    const before = known?.rings;
     const neighbours = peers.filter(
       (one) => one.reachable && one.neighbour === true && one.generation !== '',
     );
     const rings = new Map(
       neighbours.map(({ name }) => [name, before?.has(name) ? before.get(name) : ringOf(this.#nodeOf(name))]),
     );
-    this.#awaited.set(node, { rings, isConnecting: connecting === true });
+    const connectingSince = connecting === true ? (known?.connectingSince ?? this.#mesh.now()) : undefined;
+    this.#awaited.set(node, { rings, connectingSince });
   }
 
   /** The taker reports that it waits no longer for `peer`, which is out of reach. */
@@ -211,8 +215,14 @@ export class TakeOverWatch {
     const awaited = this.#awaited.get(node);
     if (awaited === undefined) return false;
     return (
-      awaited.isConnecting || [...awaited.rings.values()].some((ring) => this.#isLater(ring, node, address))
+      this.#isConnecting(awaited) ||
+      [...awaited.rings.values()].some((ring) => this.#isLater(ring, node, address))
     );
+  }
+
+  #isConnecting({ rings, connectingSince }: Awaited): boolean {
+    if (connectingSince === undefined) return false;
+    return rings.size === 0 || this.#mesh.now() < connectingSince + ACCEPTED_WITHIN;
   }
 
   #isLater(ring: RingEntry | undefined, node: IpamNode, address: string): boolean {
@@ -226,7 +236,8 @@ export class TakeOverWatch {
   onHold(node: IpamNode, address: string): void {
     const offset = this.#offsets.get(address);
     if (offset === undefined) return;
-    if (this.#awaited.get(node)?.isConnecting === true) {
+    const awaited = this.#awaited.get(node);
+    if (awaited !== undefined && this.#isConnecting(awaited)) {
       this.#mesh.fault('too soon', `node ${node.number} gives ${address} out while it is being connected`);
     }
     for (const takeOver of this.#of(address)) {
