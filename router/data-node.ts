@@ -295,7 +295,7 @@ export class DataNode implements Machine<ToControl> {
     }
     switch (message.type) {
       case 'routes':
-        this.#onRoutes(message.routes);
+        this.#onRoutes(message.routes, now);
         break;
       case 'links-kept':
         this.#links.setKept(message.peers, now);
@@ -321,7 +321,7 @@ export class DataNode implements Machine<ToControl> {
     }
   }
 
-  #onRoutes(routes: RoutesSnapshot): void {
+  #onRoutes(routes: RoutesSnapshot, now: Millis): void {
     const known = new Set(routes.names);
     for (const peer of this.#known) {
       if (known.has(peer)) continue;
@@ -330,7 +330,7 @@ export class DataNode implements Machine<ToControl> {
       this.#dropHeld(peer);
     }
     this.#known = known;
-    this.#switch.onRoutes(routes);
+    this.#switch.onRoutes(routes, now);
   }
 
   #takeEvents(now: Millis): void {

@@ -1,7 +1,15 @@
+import { SECOND, type Millis } from '../../core/time.ts';
 import type { Mac } from '../wire/mac.ts';
 
 /** Sequences behind the newest one that are still told apart. */
 export const WINDOW_SEQUENCES = 1_024;
+/**
+ * An originator that is out of reach is remembered for so long: where views differ for a moment it comes back, and with it
+ * what has waited for links meanwhile. Who comes back after 30 s may count its incarnations, and with them epochs, anew.
+ */
+const REMEMBERED_FOR: Millis = 20 * SECOND;
+/** Of those out of reach, the last ones. */
+const MOST_REMEMBERED = 1_024;
 
 export type BroadcastVerdict = 'new' | 'broadcast-duplicate' | 'broadcast-too-old' | 'broadcast-epoch-old';
 
@@ -48,8 +56,10 @@ interface Epochs {
 /** Lets each broadcast of an originator pass once, over its last two epochs. */
 export class BroadcastWindows {
   readonly #byOriginator = new Map<Mac, Epochs>();
+  /** Since when which of them are out of reach, in that order. */
+  readonly #goneSince = new Map<Mac, Millis>();
 
-  /** The caller asks for originators that it knows only: they are what bounds this map, see {@link retain}. */
+  /** The caller asks for originators in reach only: they are what bounds this map, see {@link retain}. */
   accept(originator: Mac, epoch: number, sequence: number): BroadcastVerdict {
     const epochs = this.#byOriginator.get(originator);
     if (epochs === undefined) {
@@ -65,9 +75,22 @@ export class BroadcastWindows {
     return epochs.newest.accept(sequence);
   }
 
-  /** Forgets all originators but these. */
-  retain(originators: ReadonlyMap<Mac, unknown>): void {
-    for (const mac of this.#byOriginator.keys()) if (!originators.has(mac)) this.#byOriginator.delete(mac);
+  /** These are in reach now; others are forgotten in a while. */
+  retain(originators: ReadonlyMap<Mac, unknown>, now: Millis): void {
+    for (const [mac, since] of this.#goneSince) if (now >= since + REMEMBERED_FOR) this.#forget(mac);
+    for (const mac of this.#byOriginator.keys()) {
+      if (originators.has(mac)) this.#goneSince.delete(mac);
+      else if (!this.#goneSince.has(mac)) this.#goneSince.set(mac, now);
+    }
+    for (const mac of this.#goneSince.keys()) {
+      if (this.#goneSince.size <= MOST_REMEMBERED) break;
+      this.#forget(mac);
+    }
+  }
+
+  #forget(mac: Mac): void {
+    this.#goneSince.delete(mac);
+    this.#byOriginator.delete(mac);
   }
 }
 

@@ -24,11 +24,11 @@ export class Flood {
   #positions = new Map<Mac, number>();
   #sequence = 0;
 
-  onRoutes(routes: RoutesSnapshot): void {
+  onRoutes(routes: RoutesSnapshot, now: Millis): void {
     this.#routes = routes;
     this.#trees = new BroadcastTrees(routes);
     this.#positions = new Map(routes.names.map((name, position) => [macOfName(name), position]));
-    this.#windows.retain(this.#positions);
+    this.#windows.retain(this.#positions, now);
     for (const mac of this.#buckets.keys()) if (!this.#positions.has(mac)) this.#buckets.delete(mac);
   }
 

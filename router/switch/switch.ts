@@ -113,8 +113,8 @@ export class Switch {
     else this.#forwarder.broadcast(this.#frame, heldHeader(message), peer, plans);
   }
 
-  onRoutes(routes: RoutesSnapshot): void {
-    this.#flood.onRoutes(routes);
+  onRoutes(routes: RoutesSnapshot, now: Millis): void {
+    this.#flood.onRoutes(routes, now);
   }
 
   /** All MACs of attached local ports, 6 bytes each. */

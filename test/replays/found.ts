@@ -32,4 +32,12 @@ export const REPLAYS: readonly Replay[] = [
     fullMeshLimit: 80,
     found: 'after a start, addresses waited for a connection whose other end was gone before it accepted',
   },
+  {
+    seed: 5973,
+    nodes: 12,
+    discovery: true,
+    fullMeshLimit: 80,
+    found:
+      'a broadcast that had waited for a link was taken again where its originator had been out of reach for a moment',
+  },
 ];

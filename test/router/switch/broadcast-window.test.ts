@@ -51,10 +51,34 @@ test('only two epochs are kept', (t) => {
   t.is(seen.accept(ORIGINATOR, 2, 1), 'new');
 });
 
-test('originators that left are forgotten', (t) => {
+const others = new Map([[2, 0]]);
+
+test('an originator that is out of reach is forgotten after 20 s', (t) => {
   const seen = windows([5, 1]);
-  seen.retain(new Map([[2, 0]]));
-  t.is(seen.accept(ORIGINATOR, 4, 1), 'new');
+  seen.retain(others, 0);
+  seen.retain(others, 19_999);
+  t.is(seen.accept(ORIGINATOR, 5, 1), 'broadcast-duplicate');
+  seen.retain(others, 20_000);
+  t.is(seen.accept(ORIGINATOR, 4, 1), 'new', 'it may begin with an earlier epoch');
+});
+
+test('the 20 s begin anew whenever an originator is in reach', (t) => {
+  const seen = windows([5, 1]);
+  seen.retain(others, 0);
+  seen.retain(new Map([[ORIGINATOR, 0]]), 15_000);
+  seen.retain(others, 16_000);
+  seen.retain(others, 35_000);
+  t.is(seen.accept(ORIGINATOR, 5, 1), 'broadcast-duplicate');
+});
+
+test('of originators out of reach the last 1,024 are remembered', (t) => {
+  const seen = new BroadcastWindows();
+  for (let originator = 0; originator < 2_000; originator++) {
+    seen.accept(originator, 0, 1);
+    seen.retain(others, originator / 1_000);
+  }
+  t.is(seen.accept(2_000 - 1_024, 0, 1), 'broadcast-duplicate');
+  t.is(seen.accept(2_000 - 1_026, 0, 1), 'new');
 });
 
 test('the window agrees with a set of what was seen', (t) => {

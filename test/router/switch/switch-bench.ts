@@ -59,7 +59,7 @@ export class SwitchBench {
       writeFrames: (plan: WritePlan) => this.#onWrite(plan),
     };
     this.plans = new Plans(execute, entries);
-    this.switch.onRoutes(routesOf(PEERS, edges, self));
+    this.switch.onRoutes(routesOf(PEERS, edges, self), 0);
     for (let peer = 0; peer < PEERS; peer++) if (peer !== self) this.link(peer);
   }
 

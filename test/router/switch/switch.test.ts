@@ -487,16 +487,21 @@ test('fragments of two lanes of a peer do not mix, though each lane counts its i
   t.deepEqual(receiver.takeWritten(), [lane0.bytes]);
 });
 
-test('an originator that was gone for a while begins anew', (t) => {
+test('an originator that was gone for a while begins anew, one that is back soon does not', (t) => {
   const bench = new SwitchBench(0);
   const message = broadcastMessage(1, 5, frame(BROADCAST_MAC, THERE));
   bench.fromPeer(0, 1, message);
   const without = routesOf(1, [], 0);
-  bench.switch.onRoutes(without);
+  const within = routesOf(2, [[0, 1]], 0);
+  bench.switch.onRoutes(without, 0);
   bench.fromPeer(1, 1, message);
   t.is(bench.switch.drops.get('broadcast-originator-unknown'), 1);
-  bench.switch.onRoutes(routesOf(2, [[0, 1]], 0));
+  bench.switch.onRoutes(within, 19_999);
   bench.fromPeer(2, 1, message);
+  t.is(bench.switch.drops.get('broadcast-duplicate'), 1);
+  bench.switch.onRoutes(without, 30_000);
+  bench.switch.onRoutes(within, 50_000);
+  bench.fromPeer(3, 1, message);
   t.is(bench.takeWritten().length, 2);
 });
 
