@@ -10,8 +10,8 @@ import { REQUEST_ID_BYTES } from './messages.ts';
 const LONELY: Millis = 5 * SECOND;
 const RESEND: Millis = 1 * SECOND;
 /**
- * Where neighbours have answered, a connection that the other end has not accepted is waited for so long. It takes 5 s to
- * find out about a name (name-contests.ts); an end that is gone since would take half a minute to be found dead.
+ * Where all neighbours have answered, each peer that is about to become one is waited for so long. It takes 5 s to find
+ * out about a name (name-contests.ts); a peer that is gone since would take half a minute to be found dead.
  */
 const ACCEPTED_WITHIN: Millis = 7 * SECOND;
 
@@ -25,7 +25,7 @@ interface Incomplete {
 /**
  * After a start a ring may be old: parts of it may have been taken over meanwhile. So every neighbour is asked for its
  * ring, and nothing is given out before all of them have answered this very request, or none was there for 5 s. Where a
- * peer of this name was a moment ago the others first look whether it still is, for as long: that is waited for, too.
+ * peer of this name was a moment ago the others first look whether it still is: that is waited for as well, to a bound.
  * A peer without a ring asks too, so that it need not wait for the next round of gossip.
  */
 export class CatchUp {
@@ -33,8 +33,8 @@ export class CatchUp {
   #gated: boolean;
   #lonelySince: Millis;
   #neighbours: readonly PeerName[] = [];
-  /** There are connections that the other end has not accepted yet. */
-  #connectingSince: Millis | undefined;
+  /** Who is about to become a neighbour, since when. */
+  #connecting: ReadonlyMap<PeerName, Millis> = new Map();
   readonly #sentAt = new Map<PeerName, Millis>();
   readonly #incomplete = new Map<PeerName, Incomplete>();
   readonly #answered = new Set<PeerName>();
@@ -56,11 +56,11 @@ export class CatchUp {
     return this.#gated;
   }
 
-  /** `connecting` = there are connections that the other end has not accepted yet. */
-  onNeighbours(neighbours: readonly PeerName[], connecting: boolean, now: Millis): void {
+  /** `connecting` = who has a connection with us and is no neighbour yet. */
+  onNeighbours(neighbours: readonly PeerName[], connecting: readonly PeerName[], now: Millis): void {
     const wasLonely = this.#isLonely();
     this.#neighbours = neighbours;
-    this.#connectingSince = connecting ? (this.#connectingSince ?? now) : undefined;
+    this.#connecting = new Map(connecting.map((name) => [name, this.#connecting.get(name) ?? now]));
     if (this.#isLonely() && !wasLonely) this.#lonelySince = now;
     // One that comes back may have learned something meanwhile.
     const present = new Set(neighbours);
@@ -122,10 +122,10 @@ export class CatchUp {
   #opensAt(): Millis | undefined {
     if (this.#isLonely()) return this.#lonelySince + LONELY;
     if (this.#neighbours.length === 0 || this.unanswered().length > 0) return undefined;
-    return this.#connectingSince === undefined ? -Infinity : this.#connectingSince + ACCEPTED_WITHIN;
+    return Math.max(...this.#connecting.values()) + ACCEPTED_WITHIN;
   }
 
   #isLonely(): boolean {
-    return this.#neighbours.length === 0 && this.#connectingSince === undefined;
+    return this.#neighbours.length === 0 && this.#connecting.size === 0;
   }
 }

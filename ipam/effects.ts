@@ -123,8 +123,11 @@ export interface IpamAnnouncement {
 export interface IpamTopologyView {
   readonly self: PeerName;
   readonly peers: readonly IpamPeer[];
-  /** Is there a connection that the other end has not accepted yet? It may first look whether our name is another's. */
-  readonly connecting?: boolean | undefined;
+  /**
+   * Who has a connection with us and is no neighbour yet: it has not accepted it, as it may first look whether our name is
+   * another's, or its entry does not tell of it yet. Ascending.
+   */
+  readonly connecting?: readonly PeerName[] | undefined;
 }
 
 export interface IpamPeer {

@@ -139,7 +139,7 @@ export class Ipam implements Machine<IpamEffect>, Channel<readonly Entry[]> {
     known.set(this.#config.name, this.#holdings.self.generation);
     for (const member of this.#shared.retainPeers(known, now)) this.#storeMember(member, true);
     const neighbours = this.#reachable.filter(({ neighbour }) => neighbour !== false).map(({ name }) => name);
-    this.#catchUp.onNeighbours(neighbours, view.connecting === true, now);
+    this.#catchUp.onNeighbours(neighbours, view.connecting ?? [], now);
     this.#settle(now);
   }
 

@@ -21,20 +21,22 @@ export class IpamView {
   /** The view as it is now; undefined if it is what was returned last. Cost O(peers). */
   update(gossip: Pick<Gossip, 'entry' | 'entries' | 'isReachable'>): IpamTopologyView | undefined {
     const peers = this.#peers(gossip);
-    const connecting = this.#isConnecting(gossip);
+    const connecting = this.#connecting(gossip);
     const told = this.#told;
-    if (told?.connecting === connecting && samePeers(told.peers, peers)) return undefined;
+    if (told !== undefined && sameNames(told.connecting, connecting) && samePeers(told.peers, peers))
+      return undefined;
     this.#told = { self: this.#self, peers, connecting };
     return this.#told;
   }
 
   /** Has what {@link IpamTopologyView.connecting} says changed? No news of the topology tells of that. */
-  isConnectingNews(gossip: Pick<Gossip, 'entry'>): boolean {
-    return this.#told?.connecting !== this.#isConnecting(gossip);
+  isConnectingNews(gossip: Pick<Gossip, 'entry' | 'isReachable'>): boolean {
+    return !sameNames(this.#told?.connecting, this.#connecting(gossip));
   }
 
-  #isConnecting(gossip: Pick<Gossip, 'entry'>): boolean {
-    return gossip.entry(this.#self)?.neighbours.some(({ established }) => !established) === true;
+  #connecting(gossip: Pick<Gossip, 'entry' | 'isReachable'>): PeerName[] {
+    const own = gossip.entry(this.#self)?.neighbours ?? [];
+    return own.filter((one) => !one.established || !gossip.isReachable(one.name)).map(({ name }) => name);
   }
 
   #peers(gossip: Pick<Gossip, 'entry' | 'entries' | 'isReachable'>): IpamPeer[] {
@@ -50,6 +52,10 @@ export class IpamView {
       clusterId: info[CLUSTER_INFO],
     }));
   }
+}
+
+function sameNames(a: readonly PeerName[] | undefined, b: readonly PeerName[]): boolean {
+  return a?.length === b.length && a.every((name, i) => name === b[i]);
 }
 
 function samePeers(a: readonly IpamPeer[], b: readonly IpamPeer[]): boolean {

@@ -5,11 +5,12 @@ import type { Mac } from '../wire/mac.ts';
 export const WINDOW_SEQUENCES = 1_024;
 /**
  * An originator that is out of reach is remembered for so long: where views differ for a moment it comes back, and with it
- * what has waited for links meanwhile. Who comes back after 30 s may count its incarnations, and with them epochs, anew.
+ * broadcasts that have waited for links, 5 s a hop (HELD_FOR). Less than the 30 s after which topologies forget it
+ * (COLLECT_AFTER): who comes back later may count its incarnations, and with them epochs, anew.
  */
 const REMEMBERED_FOR: Millis = 20 * SECOND;
-/** Of those out of reach, the last ones. */
-const MOST_REMEMBERED = 1_024;
+/** Of those out of reach, the last ones: as many as there may be peers. */
+const MOST_REMEMBERED = 8_192;
 
 export type BroadcastVerdict = 'new' | 'broadcast-duplicate' | 'broadcast-too-old' | 'broadcast-epoch-old';
 

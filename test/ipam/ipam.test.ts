@@ -315,12 +315,25 @@ test('a restarted peer gives nothing out before its neighbours answered, or 5 s 
 
 test('a peer whose connection is not accepted yet gives nothing out, however long that takes', (t) => {
   const lone = new LoneIpam(A, '00000000000000aa', [A, B], '10.32.0.0/27');
-  lone.topology([], true);
+  lone.topology([], [B]);
   t.is(lone.request(1, { type: 'allocate', id: 'a' }), undefined);
   lone.run(30_000);
   t.true(lone.ipam.awaitsNeighbours);
   lone.topology([]);
   lone.run(4_900);
+  t.is(lone.replies.get(1), undefined);
+  lone.run(200);
+  t.like(lone.replies.get(1), { type: 'addresses' });
+});
+
+test('one that is never accepted beside a neighbour that has answered is waited for 7 s', (t) => {
+  const lone = new LoneIpam(A, '00000000000000aa', [A, B], '10.32.0.0/27');
+  const known = { name: B, nickname: 'b', generation: '00000000000000bb', reachable: true, capabilities: [] };
+  lone.topology([known], [C]);
+  lone.request(1, { type: 'allocate', id: 'a' });
+  const { id } = lone.last('ring-request')!;
+  lone.tell(B, { type: 'ring-reply', id, answer: 1, part: 0, parts: 1, entries: [] });
+  lone.run(6_900);
   t.is(lone.replies.get(1), undefined);
   lone.run(200);
   t.like(lone.replies.get(1), { type: 'addresses' });

@@ -30,7 +30,7 @@ export class LoneIpam {
     this.#carryOut();
   }
 
-  topology(peers: readonly IpamPeer[], connecting = false): void {
+  topology(peers: readonly IpamPeer[], connecting: readonly PeerName[] = []): void {
     this.ipam.onTopology({ self: this.#name, peers, connecting }, this.now);
     this.#carryOut();
   }

@@ -46,7 +46,7 @@ test('a stream that takes three parts at a time still lets the whole ring throug
   const catchUp = new CatchUp(true, new SeededRandom(1), 0);
   const neighbour = peer(1);
   const entry = { type: 'ring', clusterId: ID + ID, range, ring: ringOf(10_000) } as const;
-  catchUp.onNeighbours([neighbour], false, 0);
+  catchUp.onNeighbours([neighbour], [], 0);
   for (let asked = 0; asked < 4; asked++) {
     t.deepEqual(catchUp.unanswered(), [neighbour]);
     const replies = ringReplies(catchUp.id, catchUp.missingPart(neighbour), entry, []);

@@ -71,14 +71,14 @@ test('the 20 s begin anew whenever an originator is in reach', (t) => {
   t.is(seen.accept(ORIGINATOR, 5, 1), 'broadcast-duplicate');
 });
 
-test('of originators out of reach the last 1,024 are remembered', (t) => {
+test('of originators out of reach 8,192 are remembered, the last ones', (t) => {
   const seen = new BroadcastWindows();
-  for (let originator = 0; originator < 2_000; originator++) {
-    seen.accept(originator, 0, 1);
-    seen.retain(others, originator / 1_000);
-  }
-  t.is(seen.accept(2_000 - 1_024, 0, 1), 'broadcast-duplicate');
-  t.is(seen.accept(2_000 - 1_026, 0, 1), 'new');
+  for (let originator = 0; originator < 5_000; originator++) seen.accept(originator, 0, 1);
+  seen.retain(new Map(), 0);
+  for (let originator = 5_000; originator < 10_000; originator++) seen.accept(originator, 0, 1);
+  seen.retain(new Map(), 1);
+  t.is(seen.accept(10_000 - 8_192, 0, 1), 'broadcast-duplicate');
+  t.is(seen.accept(10_000 - 8_193, 0, 1), 'new');
 });
 
 test('the window agrees with a set of what was seen', (t) => {

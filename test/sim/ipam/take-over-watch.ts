@@ -53,7 +53,9 @@ interface TakeOver {
 interface Awaited {
   /** Of each neighbour, what it had stored when it became one. */
   readonly rings: ReadonlyMap<PeerName, RingEntry | undefined>;
-  readonly connectingSince: Millis | undefined;
+  readonly hasNeighbours: boolean;
+  /** Who is about to become a neighbour, since when. */
+  readonly connecting: ReadonlyMap<PeerName, Millis>;
 }
 
 /**
@@ -126,8 +128,12 @@ export class TakeOverWatch {
     const rings = new Map(
       neighbours.map(({ name }) => [name, before?.has(name) ? before.get(name) : ringOf(this.#nodeOf(name))]),
     );
-    const connectingSince = connecting === true ? (known?.connectingSince ?? this.#mesh.now()) : undefined;
-    this.#awaited.set(node, { rings, connectingSince });
+    const since = (name: PeerName): Millis => known?.connecting.get(name) ?? this.#mesh.now();
+    this.#awaited.set(node, {
+      rings,
+      hasNeighbours: neighbours.length > 0,
+      connecting: new Map((connecting ?? []).map((name) => [name, since(name)])),
+    });
   }
 
   /** The taker reports that it waits no longer for `peer`, which is out of reach. */
@@ -220,9 +226,9 @@ export class TakeOverWatch {
     );
   }
 
-  #isConnecting({ rings, connectingSince }: Awaited): boolean {
-    if (connectingSince === undefined) return false;
-    return rings.size === 0 || this.#mesh.now() < connectingSince + ACCEPTED_WITHIN;
+  #isConnecting({ hasNeighbours, connecting }: Awaited): boolean {
+    if (connecting.size === 0) return false;
+    return !hasNeighbours || this.#mesh.now() < Math.max(...connecting.values()) + ACCEPTED_WITHIN;
   }
 
   #isLater(ring: RingEntry | undefined, node: IpamNode, address: string): boolean {
