@@ -292,7 +292,8 @@ export function payloadAt({ transport = 0 }: Crafted): number {
  * is vouched for, or of everything.
  */
 export function sumsOf({ transport = 0, checksum = 0 }: Crafted, frame: Uint8Array): number[] {
-  const family = frame[transport - 40 - 2] === 0x86 ? 6 : 4;
+  // Looked for where no address lies, whose bytes are drawn.
+  const family = frame[transport - 20 - 2] === 0x08 && frame[transport - 20 - 1] === 0x00 ? 4 : 6;
   const protocol = checksum === TCP_CHECKSUM ? TCP : UDP;
   const segment = frame.slice(transport);
   segment.fill(0, checksum, checksum + 2);
