@@ -87,6 +87,14 @@ for (const [shape, size, peersOf] of [
         env: { WEAVE_PASSWORD: 'documentation' },
       });
     }
+    // While an edge is still missing trees are about to change, and broadcasts under way with them.
+    const ends = size * 2 - (shape === 'a ring of 5' ? 0 : 2);
+    for (const host of made.hosts) {
+      await until(`${host.netns} sees ${shape}`, 60_000, async () => {
+        const { peers } = (await host.status()).router;
+        return peers.reduce((sum, { neighbours }) => sum + neighbours.length, 0) === ends;
+      });
+    }
     const containers = await containersOf(made);
     for (const other of containers.slice(1)) await containers[0]!.reaches(other);
     for (const host of made.hosts) {
