@@ -13,6 +13,7 @@ export interface SetDigest {
 interface Pair {
   readonly key: Uint8Array;
   readonly bucket: number;
+  /** Text until it is hashed for the first time. */
   version: Uint8Array | string;
 }
 
@@ -76,7 +77,8 @@ export class BucketDigest {
     const hash = sha512.create();
     for (const key of [...keys].sort()) {
       const pair = this.#pairs.get(key)!;
-      hash.update(pair.key).update(typeof pair.version === 'string' ? utf8(pair.version) : pair.version);
+      if (typeof pair.version === 'string') pair.version = utf8(pair.version);
+      hash.update(pair.key).update(pair.version);
     }
     return hash.digest().subarray(0, HASH_BYTES);
   }

@@ -45,12 +45,13 @@ export class PackWriter {
     this.#integer(items, items < 0x10000 ? 2 : 4);
   }
 
-  /** Below 2^32. */
+  /** A whole number of at most 53 bits. */
   unsigned(value: number): void {
     if (value < 0x80) return this.byte(value);
-    const log = value < 0x100 ? 0 : value < 0x10000 ? 1 : 2;
+    const log = value < 0x100 ? 0 : value < 0x10000 ? 1 : value < 2 ** 32 ? 2 : 3;
     this.byte(0xcc + log);
-    this.#integer(value, 1 << log);
+    if (log === 3) this.#integer(Math.floor(value / 2 ** 32), 4);
+    this.#integer(value % 2 ** 32, Math.min(4, 1 << log));
   }
 
   blob(bytes: Uint8Array): void {

@@ -19,14 +19,23 @@ export interface Channel<News = unknown> {
   join(news: readonly News[]): News;
   /** The delta that carries `news`; undefined if they have become void. */
   encode(news: News): Uint8Array | undefined;
+  /**
+   * What a neighbour is told in place of `news`, where that is much shorter: it asks for what it lacks. Undefined: the
+   * delta is to be sent.
+   */
+  announcement?(news: News): Uint8Array | undefined;
+  /** What to ask `from` for of what it announced; undefined if nothing. Throws {@link MalformedDelta}. */
+  lacked?(announcement: Uint8Array, now: number, from: string): Uint8Array | undefined;
+  /** Deltas with what a neighbour asked for, one message each. Throws {@link MalformedDelta}. */
+  answer?(request: Uint8Array): readonly Uint8Array[];
+  /** What to ask other neighbours for, by their names, as those asked before did not answer. */
+  overdue?(now: number): ReadonlyMap<string, Uint8Array>;
+  /** Nothing more comes from `neighbour`. */
+  lost?(neighbour: string): void;
   /** `news` without what neighbour `to` has by what came from it since {@link passedOn}; itself if it has nothing of it. */
   lackedBy?(to: string, news: News): News;
   /** All that waited for neighbour `to` has been sent, or is not to be. */
   passedOn?(to: string): void;
-  /** False: so much that it has to be parted before it is encoded. */
-  fits?(news: News): boolean;
-  /** News that together have the effect of these, where their delta is too long for one message; none = they are one. */
-  split?(news: News): readonly News[];
 }
 
 export type ChannelDigest = SetDigest;

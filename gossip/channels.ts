@@ -5,7 +5,7 @@ import { BUCKETS, differingBuckets } from '../core/bucket-digest.ts';
 import type { Channel } from './channel.ts';
 import { equalBytes } from '../core/bytes.ts';
 import { encodeMessage, type ChannelRoot, type Message } from './messages.ts';
-import { deltasOf, Pending, PendingEncoder } from './pending.ts';
+import { messagesFor, Pending, PendingEncoder } from './pending.ts';
 import { RecentlySeen } from './recently-seen.ts';
 
 const ALL_BUCKETS = (1 << BUCKETS) - 1;
@@ -18,7 +18,10 @@ export interface ChannelNeighbour {
   send(message: Uint8Array, now: Millis): void;
 }
 
-export type GossipMessage = Extract<Message, { type: 'gossip' | 'digest' | 'buckets' | 'want' }>;
+export type GossipMessage = Extract<
+  Message,
+  { type: 'gossip' | 'digest' | 'buckets' | 'want' | 'have' | 'ask' }
+>;
 
 export interface ChannelsOptions {
   readonly random: RandomSource;
@@ -31,7 +34,8 @@ export interface ChannelsOptions {
  *
  * A delta goes to every neighbour but those that the neighbour it came from is connected to: that one, or the
  * originator, sends it to them. So a change costs about n messages in a full mesh, not n squared; where views
- * of the graph differ, the digests repair it.
+ * of the graph differ, the digests repair it. Of a channel with announcements, what is much is announced in place of
+ * being sent, and who lacks it asks for it: each entry comes once, whoever tells of it.
  */
 export class Channels {
   readonly #options: ChannelsOptions;
@@ -71,6 +75,7 @@ export class Channels {
     this.#neighbours.delete(name);
     this.#pending.delete(name);
     this.#passedOn(name);
+    for (const channel of this.#channels.values()) channel.lost?.(name);
   }
 
   /** Queues news of ours, or such as came from neighbour `from`, for the next {@link flush}. */
@@ -122,6 +127,17 @@ export class Channels {
         return this.#onBuckets(from, message, now);
       case 'want':
         return this.#sendEntries(from, message.channel, message.buckets, now);
+      case 'have':
+        return this.#onHave(from, message.channel, message.announcement, now);
+      case 'ask':
+        return this.#onAsk(from, message.channel, message.request, now);
+    }
+  }
+
+  /** Asks other neighbours for what was announced and not sent in time. */
+  askAgain(now: Millis): void {
+    for (const [name, channel] of this.#channels) {
+      for (const [to, request] of channel.overdue?.(now) ?? []) this.#ask(to as PeerName, name, request, now);
     }
   }
 
@@ -129,6 +145,25 @@ export class Channels {
     const channel = this.#channels.get(name);
     const news = channel === undefined ? this.#relayed(name, delta, now) : channel.merge(delta, now, from);
     if (news !== undefined) this.publish(name, news, from);
+  }
+
+  #onHave(from: PeerName, name: string, announcement: Uint8Array, now: Millis): void {
+    const request = this.#channels.get(name)?.lacked?.(announcement, now, from);
+    if (request !== undefined) this.#ask(from, name, request, now);
+  }
+
+  /** A neighbour that cannot take it is taken for one that does not answer. */
+  #ask(to: PeerName, channel: string, request: Uint8Array, now: Millis): void {
+    const neighbour = this.#neighbours.get(to);
+    if (neighbour?.isWritable) neighbour.send(encodeMessage({ type: 'ask', channel, request }), now);
+  }
+
+  #onAsk(from: PeerName, name: string, request: Uint8Array, now: Millis): void {
+    const neighbour = this.#neighbours.get(from);
+    if (!neighbour?.isWritable) return;
+    for (const delta of this.#channels.get(name)?.answer?.(request) ?? []) {
+      neighbour.send(encodeMessage({ type: 'gossip', channel: name, delta }), now);
+    }
   }
 
   /** A copy of a delta that we cannot merge but have not passed on yet. */
@@ -164,15 +199,15 @@ export class Channels {
     neighbour.send(encodeMessage({ type: 'buckets', channel: name, buckets, mutual }), now);
   }
 
-  /** Sends the entries of the buckets in `mask`, in as many messages as they need. */
+  /** Sends or announces the entries of the buckets in `mask`, in as many messages as they need. */
   #sendEntries(to: PeerName, name: string, mask: number, now: Millis): void {
     const neighbour = this.#neighbours.get(to);
     const channel = this.#channels.get(name);
     const entries = channel?.entriesOf(mask & ALL_BUCKETS);
     if (channel === undefined || entries === undefined || !neighbour?.isWritable) return;
-    const deltas = deltasOf(channel, entries);
-    for (const delta of deltas) neighbour.send(encodeMessage({ type: 'gossip', channel: name, delta }), now);
-    if (deltas.length > 0 || (mask & (mask - 1)) === 0) return;
+    const messages = messagesFor(name, channel, entries);
+    for (const message of messages) neighbour.send(message, now);
+    if (messages.length > 0 || (mask & (mask - 1)) === 0) return;
     // Too much for one message, and the channel cannot part it: bucket by bucket, then.
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       if (mask & (1 << bucket)) this.#sendEntries(to, name, 1 << bucket, now);

@@ -236,6 +236,7 @@ export class Gossip implements Machine<GossipEffect> {
     this.#neighbourhood.onTimeout(now);
     this.#pump(now);
     this.#topology.onTimeout(now);
+    this.#channels.askAgain(now);
     this.#report(now);
     if (this.#topology.revision !== this.#revision) this.#touch(now);
     if (this.#direct.onTimeout(now)) this.#touch(now);

@@ -76,6 +76,9 @@ export type Message =
     }
   /** Please send the entries of these buckets (16 bits). */
   | { readonly type: 'want'; readonly channel: string; readonly buckets: number }
+  /** What the sender has, by its channel, for the receiver to ask for. */
+  | { readonly type: 'have'; readonly channel: string; readonly announcement: Uint8Array }
+  | { readonly type: 'ask'; readonly channel: string; readonly request: Uint8Array }
   | Unicast
   | { readonly type: 'heartbeat' }
   /** The sender closes the connection. `reason` is for programs, `sentence` for people. */
@@ -89,7 +92,7 @@ export type Message =
 /** What a neighbour sends for more than its connection. */
 export type NeighbourMessage = Extract<
   Message,
-  { type: 'gossip' | 'digest' | 'buckets' | 'want' | 'unicast' | 'spare' | 'keep' }
+  { type: 'gossip' | 'digest' | 'buckets' | 'want' | 'have' | 'ask' | 'unicast' | 'spare' | 'keep' }
 >;
 
 /** A message, one of a type that we do not know, or the field that made it malformed. */
@@ -109,6 +112,9 @@ export function parseMessage(bytes: Uint8Array): ParsedMessage {
   }
 }
 
+/** Messages without fields. */
+const bareTypes = { heartbeat: 7, remake: 9, spare: 10, keep: 11 } as const;
+
 export function encodeMessage(message: Message): Uint8Array {
   switch (message.type) {
     case 'hello':
@@ -123,16 +129,14 @@ export function encodeMessage(message: Message): Uint8Array {
       return pack([5, message.channel, message.buckets]);
     case 'unicast':
       return encodeUnicast(message);
-    case 'heartbeat':
-      return pack([7]);
     case 'bye':
       return pack([8, message.reason.slice(0, MAX_REASON), message.sentence.slice(0, MAX_SENTENCE)]);
-    case 'remake':
-      return pack([9]);
-    case 'spare':
-      return pack([10]);
-    case 'keep':
-      return pack([11]);
+    case 'have':
+      return pack([12, message.channel, message.announcement]);
+    case 'ask':
+      return pack([13, message.channel, message.request]);
+    default:
+      return pack([bareTypes[message.type]]);
   }
 }
 
@@ -162,7 +166,7 @@ const PARSERS: Readonly<Record<number, Parser>> = {
     return { type: 'want', channel: channelName(channel), buckets: uint(buckets, 0xffff, 'want') };
   },
   6: parseUnicast,
-  7: bare('heartbeat'),
+  [bareTypes.heartbeat]: bare('heartbeat'),
   8: (fields) => {
     const [, reason, sentence] = tuple(fields, 3, 'bye');
     return {
@@ -171,13 +175,20 @@ const PARSERS: Readonly<Record<number, Parser>> = {
       sentence: text(sentence, MAX_SENTENCE, 'bye'),
     };
   },
-  9: bare('remake'),
-  10: bare('spare'),
-  11: bare('keep'),
+  [bareTypes.remake]: bare('remake'),
+  [bareTypes.spare]: bare('spare'),
+  [bareTypes.keep]: bare('keep'),
+  12: (fields) => {
+    const [, channel, bytes] = tuple(fields, 3, 'have');
+    return { type: 'have', channel: channelName(channel), announcement: blob(bytes, 1, MAX_DELTA, 'have') };
+  },
+  13: (fields) => {
+    const [, channel, bytes] = tuple(fields, 3, 'ask');
+    return { type: 'ask', channel: channelName(channel), request: blob(bytes, 1, MAX_DELTA, 'ask') };
+  },
 };
 
-/** Of a message without fields. */
-function bare(type: 'heartbeat' | 'remake' | 'spare' | 'keep'): Parser {
+function bare(type: keyof typeof bareTypes): Parser {
   return (fields) => {
     tuple(fields, 1, type);
     return { type };

@@ -100,27 +100,25 @@ function messagesOf(
   channel: Channel | undefined,
   waiting: readonly NumberedNews[],
 ): readonly Uint8Array[] {
-  const deltas = channel === undefined ? foreignDeltas(waiting) : joinedDeltas(channel, waiting);
-  return deltas
-    .filter((delta) => delta.length <= MAX_DELTA)
-    .map((delta) => encodeMessage({ type: 'gossip', channel: name, delta }));
-}
-
-/** One delta where all news joined fit a message, or can be parted. */
-function joinedDeltas(channel: Channel, waiting: readonly NumberedNews[]): readonly Uint8Array[] {
-  const joined = deltasOf(channel, joinAll(channel, waiting));
+  if (channel === undefined) return foreignDeltas(waiting).map((delta) => gossip(name, delta));
+  const joined = messagesFor(name, channel, joinAll(channel, waiting));
   if (joined.length > 0 || waiting.length === 1) return joined;
-  return waiting.flatMap(({ news }) => deltasOf(channel, news));
+  return waiting.flatMap(({ news }) => messagesFor(name, channel, news));
 }
 
-/** What carries `news`, in as many deltas as fit one message each; none if they are void, or too long and one. */
-export function deltasOf(channel: Channel, news: unknown): readonly Uint8Array[] {
-  if (channel.fits?.(news) !== false) {
-    const delta = channel.encode(news);
-    if (delta === undefined) return [];
-    if (delta.length <= MAX_DELTA) return [delta];
-  }
-  return channel.split?.(news).flatMap((part) => deltasOf(channel, part)) ?? [];
+/**
+ * What tells a neighbour of `news`: they are announced, or go as their delta; nothing if they are void, or too long for a
+ * message.
+ */
+export function messagesFor(name: string, channel: Channel, news: unknown): readonly Uint8Array[] {
+  const announcement = channel.announcement?.(news);
+  if (announcement !== undefined) return [encodeMessage({ type: 'have', channel: name, announcement })];
+  const delta = channel.encode(news);
+  return delta === undefined || delta.length > MAX_DELTA ? [] : [gossip(name, delta)];
+}
+
+function gossip(channel: string, delta: Uint8Array): Uint8Array {
+  return encodeMessage({ type: 'gossip', channel, delta });
 }
 
 function joinAll(channel: Channel, waiting: readonly NumberedNews[]): unknown {
@@ -128,5 +126,5 @@ function joinAll(channel: Channel, waiting: readonly NumberedNews[]): unknown {
 }
 
 function foreignDeltas(waiting: readonly NumberedNews[]): readonly Uint8Array[] {
-  return waiting.map(({ news }) => news as Uint8Array);
+  return waiting.map(({ news }) => news as Uint8Array).filter((delta) => delta.length <= MAX_DELTA);
 }

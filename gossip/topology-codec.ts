@@ -1,3 +1,4 @@
+import { sha512 } from '@noble/hashes/sha2.js';
 import { ipFromBytes, ipToBytes, type Endpoint } from '../core/address.ts';
 import { equalBytes, fromHex, toHex } from '../core/bytes.ts';
 import { pack } from '../core/msgpack.ts';
@@ -31,7 +32,8 @@ import {
  *            capabilities, [ info key, value, ... ] ]
  *
  * Names are listed once per delta, so that a neighbour costs one byte in a small mesh. The body is opaque until the
- * stamp shows that the entry is newer, and is passed on as it came.
+ * stamp shows that the entry is newer, and is passed on as it came. To a neighbour that has said which body it knows of a
+ * peer, the hash of the body stands for it: mostly only the neighbours of an entry change.
  */
 
 const MAX_ENTRIES = 16_384;
@@ -41,6 +43,8 @@ const MAX_BODY = 8_192;
 const UID_BYTES = 8;
 const KEY_BYTES = 32;
 const GENERATION_BYTES = 8;
+/** The first bytes of SHA-512 over a body; no body is so short. */
+export const BODY_HASH_BYTES = 4;
 /** Bits of a neighbour. */
 export const ESTABLISHED = 1;
 export const DIRECT = 2;
@@ -54,8 +58,11 @@ export interface EncodedEntry {
 /** An entry of a received delta, checked in shape; its content is decoded when it turns out to be newer. */
 export interface WireEntry extends EntryStamp {
   readonly name: PeerName;
-  /** Shares the body with `known`, an earlier entry of the peer, if it did not change. Throws {@link MalformedDelta}. */
-  decode(known?: EncodedEntry): EncodedEntry;
+  /**
+   * Shares the body with `known`, an earlier entry of the peer, if it did not change. Undefined: it came as the hash of a
+   * body that `known` does not have. Throws {@link MalformedDelta}.
+   */
+  decode(known?: EncodedEntry): EncodedEntry | undefined;
 }
 
 export function encodeBody(entry: TopologyEntry): Uint8Array {
@@ -71,6 +78,15 @@ export function encodeBody(entry: TopologyEntry): Uint8Array {
       .sort()
       .flatMap((key) => [key, entry.info[key]]),
   ]);
+}
+
+const hashes = new WeakMap<Uint8Array, Uint8Array>();
+
+/** {@link BODY_HASH_BYTES}, computed once for each body. */
+export function bodyHash(body: Uint8Array): Uint8Array {
+  let hash = hashes.get(body);
+  if (hash === undefined) hashes.set(body, (hash = sha512(body).slice(0, BODY_HASH_BYTES)));
+  return hash;
 }
 
 /** Throws {@link MalformedDelta} unless the whole delta has the right shape. */
@@ -123,9 +139,11 @@ function decodeRow(row: unknown, names: NamesOnWire): WireEntry {
     ...stamp,
     decode: (known) => {
       const neighbours = decodeNeighbours(indexBytes, flagBytes, names);
-      if (known !== undefined && equalBytes(known.body, bodyBytes)) {
+      const isHash = bodyBytes.length === BODY_HASH_BYTES;
+      if (known !== undefined && equalBytes(isHash ? bodyHash(known.body) : known.body, bodyBytes)) {
         return { entry: { ...known.entry, name, ...stamp, neighbours }, body: known.body };
       }
+      if (isHash) return undefined;
       const body = Uint8Array.from(bodyBytes);
       return { entry: { name, ...stamp, ...decodeBody(body), neighbours }, body };
     },

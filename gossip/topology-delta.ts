@@ -1,8 +1,8 @@
 import { fromHex } from '../core/bytes.ts';
-import { pack, PackWriter } from '../core/msgpack.ts';
-import { peerNameNumber } from '../core/peer-name.ts';
+import { PackWriter } from '../core/msgpack.ts';
+import { peerNameNumber, type PeerName } from '../core/peer-name.ts';
 import { nameTable } from './name-table.ts';
-import { DIRECT, ESTABLISHED, indexWidth, type EncodedEntry } from './topology-codec.ts';
+import { bodyHash, DIRECT, ESTABLISHED, indexWidth, type EncodedEntry } from './topology-codec.ts';
 import type { Neighbour, TopologyEntry } from './topology-entry.ts';
 
 /** What is the same of an entry in every delta that carries it, as it is on the wire. */
@@ -14,18 +14,24 @@ interface Parts {
   readonly flags: Uint8Array;
 }
 
+const NONE: ReadonlySet<PeerName> = new Set();
 const DELTA_ITEMS = 2;
 const ROW_ITEMS = 7;
 /** At most, of a row's headers and its own index. */
 const ROW_OVERHEAD = 16;
+/** At most, of incarnation, version and uid with their headers. */
+const STAMP_BYTES = 28;
 
 /**
  * Encodes entries with their stamps (topology-codec.ts); the caller gives them in order of name, with at most MAX_NAMES
  * names in all. Each neighbour gets a delta of its own, with much the same entries: so what does not depend on the table
- * of names is put together once.
+ * of names is put together once. For those in `bodyless` the hash of the body stands for it.
  */
-export function encodeDelta(entries: readonly EncodedEntry[]): Uint8Array {
-  const rows = entries.map(partsOf);
+export function encodeDelta(
+  entries: readonly EncodedEntry[],
+  bodyless: ReadonlySet<PeerName> = NONE,
+): Uint8Array {
+  const rows = entries.map((each) => (bodyless.has(each.entry.name) ? withoutBody(each) : partsOf(each)));
   const table = nameTable(rows.map(({ names }) => names));
   const width = indexWidth(table.size);
   const rest = rows.reduce((sum, row) => sum + row.middle.length + row.flags.length + ROW_OVERHEAD, 0);
@@ -57,18 +63,26 @@ const known = new WeakMap<EncodedEntry, Parts>();
 
 function partsOf(encoded: EncodedEntry): Parts {
   let parts = known.get(encoded);
-  if (parts === undefined) {
-    const { entry, body } = encoded;
-    const middle = packItems([entry.incarnation, entry.version, fromHex(entry.uid), body]);
-    parts = { names: namesOf(entry), middle, flags: pack(encodeFlags(entry.neighbours)) };
-    known.set(encoded, parts);
-  }
+  if (parts === undefined) known.set(encoded, (parts = partsWith(encoded, encoded.body)));
   return parts;
 }
 
-/** A few items, without the header of the list. */
-function packItems(items: readonly unknown[]): Uint8Array {
-  return pack(items).subarray(1);
+/** Not kept: each neighbour asks for an entry once, if at all. */
+function withoutBody(encoded: EncodedEntry): Parts {
+  return partsWith(encoded, bodyHash(encoded.body));
+}
+
+function partsWith({ entry }: EncodedEntry, body: Uint8Array): Parts {
+  const { incarnation, version, uid, neighbours } = entry;
+  const flags = encodeFlags(neighbours);
+  const middle = new PackWriter(ROW_OVERHEAD + STAMP_BYTES + body.length);
+  middle.unsigned(incarnation);
+  middle.unsigned(version);
+  middle.blob(fromHex(uid)!);
+  middle.blob(body);
+  const end = new PackWriter(ROW_OVERHEAD + flags.length);
+  end.blob(flags);
+  return { names: namesOf(entry), middle: middle.bytes, flags: end.bytes };
 }
 
 function namesOf({ name, neighbours }: TopologyEntry): Float64Array {

@@ -1,9 +1,18 @@
 import { equalBytes } from '../core/bytes.ts';
 import { compareNames, type PeerName } from '../core/peer-name.ts';
-import { SECOND, type Millis } from '../core/time.ts';
+import { earlier, SECOND, type Millis } from '../core/time.ts';
 import { BucketDigest } from '../core/bucket-digest.ts';
 import type { Channel, ChannelDigest } from './channel.ts';
-import { decodeDelta, encodeBody, MAX_NAMES, type EncodedEntry } from './topology-codec.ts';
+import { bodyHash, decodeDelta, encodeBody, MAX_NAMES, type EncodedEntry } from './topology-codec.ts';
+import { MAX_DELTA } from './messages.ts';
+import {
+  decodeAnnouncement,
+  decodeRequest,
+  encodeAnnouncement,
+  encodeRequest,
+  mayBeOf,
+  type AnnouncedEntry,
+} from './topology-announcement.ts';
 import { encodeDelta } from './topology-delta.ts';
 import {
   compareStamps,
@@ -13,6 +22,7 @@ import {
   type EntryStamp,
   type TopologyEntry,
 } from './topology-entry.ts';
+import { WantedEntries } from './wanted-entries.ts';
 
 /** How long an entry that the graph no longer reaches is kept. */
 export const COLLECT_AFTER: Millis = 30 * SECOND;
@@ -21,6 +31,9 @@ const MAX_PEERS = 8_192;
 /** A foreign process under our name that overtakes us this often within the window is alive. */
 const DUPLICATE_OVERTAKES = 2;
 const DUPLICATE_WINDOW: Millis = 60 * SECOND;
+
+/** More entries than this are announced, and sent to who asks for them: most neighbours have most of them already. */
+const MAX_UNASKED = 4;
 
 /** What this peer may change in its own entry; the stamp follows by itself. */
 export type SelfChange = Partial<Omit<TopologyEntry, 'name' | 'uid' | 'incarnation' | 'version' | 'key'>>;
@@ -60,6 +73,8 @@ export class Topology implements Channel<readonly PeerName[]> {
   readonly #fresh = new Map<PeerName, string | undefined>();
   /** What each neighbour sent that is no older than ours, since all that waited for it went out. */
   readonly #had = new Map<string, Map<PeerName, EncodedEntry>>();
+  readonly #wanted = new WantedEntries();
+  #announcements = 0;
   readonly #changed = new Set<PeerName>();
   readonly #gone: TopologyEntry[] = [];
   #overtakes: Millis[] = [];
@@ -108,7 +123,8 @@ export class Topology implements Channel<readonly PeerName[]> {
     for (const row of decodeDelta(delta)) {
       const known = this.#entries.get(row.name);
       const order = known === undefined ? 1 : compareStamps(row, known.entry);
-      if (order > 0) newer.push(row.decode(known));
+      const encoded = order > 0 ? row.decode(known) : undefined;
+      if (encoded !== undefined) newer.push(encoded);
       else if (order === 0) this.#noteHad(from, known!);
     }
     for (const encoded of newer) {
@@ -180,8 +196,9 @@ export class Topology implements Channel<readonly PeerName[]> {
   }
 
   nextTimeout(): Millis | undefined {
-    for (const since of this.#unreachableSince.values()) return since + COLLECT_AFTER;
-    return undefined;
+    const askAgainAt = this.#wanted.nextTimeout();
+    for (const since of this.#unreachableSince.values()) return earlier(since + COLLECT_AFTER, askAgainAt);
+    return askAgainAt;
   }
 
   /** Collects entries that have been unreachable for long enough. */
@@ -211,6 +228,39 @@ export class Topology implements Channel<readonly PeerName[]> {
     return reachable.length === 0 ? undefined : this.#encode(reachable);
   }
 
+  announcement(names: readonly PeerName[]): Uint8Array | undefined {
+    if (names.length <= MAX_UNASKED) return undefined;
+    const reachable = names.filter((name) => this.#digest.has(name));
+    if (reachable.length <= MAX_UNASKED) return undefined;
+    const entries = reachable.map((name) => this.#entries.get(name)!.entry);
+    return encodeAnnouncement(entries, this.#announcements++);
+  }
+
+  lacked(announcement: Uint8Array, now: Millis, from: string): Uint8Array | undefined {
+    const names = decodeAnnouncement(announcement)
+      .filter((announced) => this.#isWanted(announced, now, from))
+      .map(({ name }) => name);
+    return names.length === 0 ? undefined : this.#request(names);
+  }
+
+  answer(request: Uint8Array): readonly Uint8Array[] {
+    const asked = decodeRequest(request).filter(({ name }) => this.#digest.has(name));
+    const bodyless = new Set<PeerName>();
+    for (const { name, bodyHash: hash } of asked) {
+      if (hash !== undefined && equalBytes(hash, bodyHash(this.#entries.get(name)!.body))) bodyless.add(name);
+    }
+    const names = [...new Set(asked.map(({ name }) => name))].sort(compareNames);
+    return names.length === 0 ? [] : this.#deltas(names, bodyless);
+  }
+
+  overdue(now: Millis): ReadonlyMap<string, Uint8Array> {
+    return new Map(Array.from(this.#wanted.overdue(now), ([to, names]) => [to, this.#request(names)]));
+  }
+
+  lost(neighbour: string): void {
+    this.#wanted.lost(neighbour);
+  }
+
   lackedBy(to: string, names: readonly PeerName[]): readonly PeerName[] {
     const had = this.#had.get(to);
     if (had === undefined) return names;
@@ -222,24 +272,45 @@ export class Topology implements Channel<readonly PeerName[]> {
     this.#had.delete(to);
   }
 
-  /** A table of names has its bounds, whatever our entries' writers say. */
-  fits(names: readonly PeerName[]): boolean {
-    const sum = names.reduce((total, name) => total + 1 + (this.entry(name)?.neighbours.length ?? 0), 0);
-    return sum <= MAX_NAMES;
+  #encode(names: readonly PeerName[], bodyless?: ReadonlySet<PeerName>): Uint8Array {
+    const entries = names.map((name) => this.#entries.get(name)!);
+    return encodeDelta(entries, bodyless);
   }
 
-  split(names: readonly PeerName[]): readonly (readonly PeerName[])[] {
+  /** In as many as keep to the bounds of the table of names and of a message, whatever writes our entries. */
+  #deltas(names: readonly PeerName[], bodyless: ReadonlySet<PeerName>): readonly Uint8Array[] {
+    const mentioned = names.reduce((sum, name) => sum + 1 + this.entry(name)!.neighbours.length, 0);
+    const delta = mentioned <= MAX_NAMES ? this.#encode(names, bodyless) : undefined;
+    if (delta !== undefined && delta.length <= MAX_DELTA) return [delta];
     const half = names.length >> 1;
-    return half === 0 ? [] : [names.slice(0, half), names.slice(half)];
+    return [names.slice(0, half), names.slice(half)].flatMap((part) => this.#deltas(part, bodyless));
   }
 
-  #encode(names: readonly PeerName[]): Uint8Array {
-    return encodeDelta(names.map((name) => this.#entries.get(name)!));
+  #request(names: readonly PeerName[]): Uint8Array {
+    return encodeRequest(
+      names.map((name) => {
+        const known = this.#entries.get(name);
+        return { name, bodyHash: known && bodyHash(known.body) };
+      }),
+    );
   }
 
   #isNewer(stamp: EntryStamp & { readonly name: PeerName }): boolean {
     const known = this.#entries.get(stamp.name);
     return known === undefined || compareStamps(stamp, known.entry) > 0;
+  }
+
+  #isWanted(announced: AnnouncedEntry, now: Millis, from: string): boolean {
+    const known = this.#entries.get(announced.name);
+    if (known === undefined) {
+      const isRoom = this.#entries.size < MAX_PEERS;
+      return isRoom && this.#wanted.announced(announced.name, announced, from, now);
+    }
+    const { entry } = known;
+    const order = announced.incarnation - entry.incarnation || announced.version - entry.version;
+    if (order === 0 && mayBeOf(announced, entry.uid)) this.#noteHad(from, known);
+    else if (order >= 0) return this.#wanted.announced(announced.name, announced, from, now);
+    return false;
   }
 
   #accept(encoded: EncodedEntry, now: Millis, from: string): void {
@@ -248,6 +319,7 @@ export class Topology implements Channel<readonly PeerName[]> {
     if (!this.#entries.has(name) && this.#entries.size >= MAX_PEERS) return;
     this.#store(encoded);
     this.#noteHad(from, encoded);
+    for (const holder of this.#wanted.came(name, entry)) this.#noteHad(holder, encoded);
     this.#changed.add(name);
     this.#fresh.set(name, from);
     if (this.#digest.has(name)) this.#digest.set(name, stampBytes(entry));

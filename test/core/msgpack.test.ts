@@ -113,3 +113,13 @@ test('what is written piece by piece is what would have been packed whole', (t) 
     { numRuns: 200 },
   );
 });
+
+test('a whole number of up to 53 bits that is written is read again', (t) => {
+  fc.assert(
+    fc.property(fc.oneof(fc.maxSafeNat(), fc.constantFrom(2 ** 32, 2 ** 32 + 1, 2 ** 40)), (integer) => {
+      const out = new PackWriter(9);
+      out.unsigned(integer);
+      t.is(unpack(out.bytes), integer);
+    }),
+  );
+});

@@ -47,6 +47,8 @@ const samples: { readonly [T in Message['type']]: Extract<Message, { type: T }> 
   remake: { type: 'remake' },
   spare: { type: 'spare' },
   keep: { type: 'keep' },
+  have: { type: 'have', channel: '', announcement: new Uint8Array(1) },
+  ask: { type: 'ask', channel: '', request: new Uint8Array(1) },
 };
 
 test('every message of the control connection is listed under its number', (t) => {

@@ -5,6 +5,12 @@ import { SeededRandom } from '../../core/random.ts';
 import { differingBuckets } from '../../core/bucket-digest.ts';
 import { MalformedDelta } from '../../gossip/channel.ts';
 import { encodeMessage, parseMessage } from '../../gossip/messages.ts';
+import {
+  decodeAnnouncement,
+  decodeRequest,
+  encodeAnnouncement,
+  encodeRequest,
+} from '../../gossip/topology-announcement.ts';
 import { decodeDelta } from '../../gossip/topology-codec.ts';
 import { encodeDelta } from '../../gossip/topology-delta.ts';
 import { SchemaViolation } from '../../ipam/closed-schema.ts';
@@ -139,10 +145,34 @@ const topologyDelta = codec({
   shape: 'msgpack',
   slack: 4_096,
   decode: (input) => {
-    const read = caught(MalformedDelta, () => decodeDelta(input).map((row) => row.decode()));
+    const read = caught(MalformedDelta, () => decodeDelta(input).flatMap((row) => row.decode() ?? []));
     return typeof read === 'string' && read.startsWith('not in') ? NOT_MSGPACK : read;
   },
   encode: (value) => encodeDelta(value.filter(({ entry }, i) => lastOf(value, entry.name) === i)),
+});
+
+const topologyAnnouncement = codec({
+  name: 'topology-announcement',
+  samples: samples.topologyAnnouncements,
+  shape: 'msgpack',
+  slack: 64,
+  decode: (input) => {
+    const read = caught(MalformedDelta, () => decodeAnnouncement(input));
+    return typeof read === 'string' && read.startsWith('not in') ? NOT_MSGPACK : read;
+  },
+  encode: (value) =>
+    encodeAnnouncement(
+      value.map((each) => ({ ...each, uid: each.uidByte.toString(16).padStart(2, '0').repeat(8) })),
+      value[0]?.place ?? 0,
+    ),
+});
+
+const topologyRequest = codec({
+  name: 'topology-request',
+  samples: samples.topologyRequests,
+  shape: 'bytes',
+  decode: (input) => caught(MalformedDelta, () => decodeRequest(input)),
+  encode: encodeRequest,
 });
 
 function lastOf(rows: readonly { readonly entry: { readonly name: PeerName } }[], name: PeerName): number {
@@ -419,7 +449,17 @@ function storedIpam(key: string, valid: readonly Uint8Array[]): Target {
 
 export function codecTargets(): Target[] {
   return [
-    ...[msgpack, preamble, controlMessage, topologyDelta, buckets, ipamDelta, ipamMessage],
+    ...[
+      msgpack,
+      preamble,
+      controlMessage,
+      topologyDelta,
+      topologyAnnouncement,
+      topologyRequest,
+      buckets,
+      ipamDelta,
+      ipamMessage,
+    ],
     ...[envelope, handshakePayload, circuitMessage, linkMessage, macsReceiver(), reassembly()],
     ...[datagram, tooBig, broadcast, attachment, pins, targets, identity],
     storedIpam('ipam/meta', [pack([1, '10.32.0.0/12', samples.SELF, new Uint8Array(8), 7])]),

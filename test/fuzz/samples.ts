@@ -4,6 +4,7 @@ import type { PeerName } from '../../core/peer-name.ts';
 import { SeededRandom } from '../../core/random.ts';
 import { encodeMessage, type Message } from '../../gossip/messages.ts';
 import { encodeBody } from '../../gossip/topology-codec.ts';
+import { encodeAnnouncement, encodeRequest } from '../../gossip/topology-announcement.ts';
 import { encodeDelta } from '../../gossip/topology-delta.ts';
 import { MAX_INCARNATION, MAX_VERSION, type TopologyEntry } from '../../gossip/topology-entry.ts';
 import { encodeEntries } from '../../ipam/delta-codec.ts';
@@ -92,6 +93,26 @@ export const topologyDeltas: readonly Uint8Array[] = [
     entry(MALLORY, { neighbours: Array.from({ length: 300 }, (_, i) => neighbour(i)) }),
     ...[5, 6, 7, 8].map((i) => entry(peer(i))),
   ),
+];
+
+export const topologyAnnouncements: readonly Uint8Array[] = [
+  encodeAnnouncement([], 0),
+  encodeAnnouncement(
+    [entry(MALLORY), entry(peer(3), { incarnation: MAX_INCARNATION, version: MAX_VERSION })],
+    5,
+  ),
+  encodeAnnouncement(
+    Array.from({ length: 40 }, (_, i) => entry(peer(i))),
+    7,
+  ),
+];
+
+export const topologyRequests: readonly Uint8Array[] = [
+  encodeRequest([{ name: MALLORY, bodyHash: undefined }]),
+  encodeRequest([
+    { name: SELF, bodyHash: Uint8Array.of(1, 2, 3, 4) },
+    { name: MALLORY, bodyHash: Uint8Array.of(0, 0, 0, 1) },
+  ]),
 ];
 
 function neighbour(i: number): TopologyEntry['neighbours'][number] {
@@ -251,6 +272,12 @@ function unicast(kind: string, bytes: Uint8Array, to = SELF): Message {
 /** Every message that a neighbour may send after its hello. */
 export const neighbourMessages: readonly Uint8Array[] = [
   ...topologyDeltas.map((one): Message => ({ type: 'gossip', channel: 'topology', delta: one })),
+  ...topologyAnnouncements.map((announcement): Message => ({
+    type: 'have',
+    channel: 'topology',
+    announcement,
+  })),
+  ...topologyRequests.map((request): Message => ({ type: 'ask', channel: 'topology', request })),
   ...ipamDeltas.map((one): Message => ({ type: 'gossip', channel: 'ipam', delta: one })),
   { type: 'gossip', channel: 'later', delta: Uint8Array.of(1, 2, 3) } as const,
   { type: 'digest', roots: [...rootsOf('topology'), ...rootsOf('ipam')] } as const,

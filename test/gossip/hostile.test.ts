@@ -50,6 +50,14 @@ const malformed: [string, Uint8Array][] = [
     'a topology delta that is not one',
     encodeMessage({ type: 'gossip', channel: 'topology', delta: Uint8Array.of(1) }),
   ],
+  [
+    'an announcement that is not one',
+    encodeMessage({ type: 'have', channel: 'topology', announcement: Uint8Array.of(1) }),
+  ],
+  [
+    'a request for a part of an entry',
+    encodeMessage({ type: 'ask', channel: 'topology', request: new Uint8Array(11) }),
+  ],
   ['a bucket digest of the wrong size', pack([4, 'topology', new Uint8Array(127), true])],
 ];
 

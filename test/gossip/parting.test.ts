@@ -162,7 +162,7 @@ test('who hears that the neighbour keeps the connection counts it again', (t) =>
 });
 
 test('a connection that replaces the one of an offer counts', (t) => {
-  const offers = offering(13);
+  const offers = offering(18); // the new connection has the lower sid: it wins
   const { mesh, node, spared } = offers;
   const [first] = spared();
   leaveSeven(offers);

@@ -131,7 +131,10 @@ export class HostileRelay {
     if (parsed.type !== 'message') return;
     const { message } = parsed;
     if (message.type !== 'gossip' || message.channel !== 'topology') return;
-    for (const each of decodeDelta(message.delta)) this.entries.set(each.name, each.decode());
+    for (const each of decodeDelta(message.delta)) {
+      const encoded = each.decode(this.entries.get(each.name));
+      if (encoded !== undefined) this.entries.set(each.name, encoded);
+    }
   }
 
   #onSending(bytes: Uint8Array): Uint8Array {
@@ -163,8 +166,9 @@ export class HostileRelay {
   }
 
   #onDelta(delta: Uint8Array, onEntry: NonNullable<Attack['onEntry']>): Uint8Array {
-    const entries = decodeDelta(delta).map((each) => {
-      const before = each.decode();
+    const entries = decodeDelta(delta).flatMap((each) => {
+      const before = each.decode(this.entries.get(each.name));
+      if (before === undefined) return [];
       const after = onEntry(before, this);
       if (after !== before) this.touched++;
       return after;

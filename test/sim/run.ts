@@ -81,6 +81,7 @@ function runLarge(): boolean {
     hours: Number(values.hours),
     terms: scenario.terms,
     fullMeshLimit,
+    onProgress: (line) => stderr.write(`${line}\n`),
   });
   scenario.run(scaleRun);
   const report = scaleRun.report();

@@ -193,5 +193,5 @@ test('the product reads what the vectors of circuits and gossip hold', (t) => {
     t.like(parsed, { type: 'message', message: { type } });
   }
   const [entry] = decodeDelta(bytes(vectors.gossip.delta));
-  t.is(entry!.decode().entry.nickname, 'host-a');
+  t.is(entry!.decode()!.entry.nickname, 'host-a');
 });

@@ -13,6 +13,8 @@ const collectGarbage = runInNewContext('gc') as () => void;
 export interface ScaleRunOptions extends ScaleOptions {
   readonly scenario: string;
   readonly hours: number;
+  /** Told what was measured as soon as it was: large meshes take hours. */
+  readonly onProgress?: (line: string) => void;
 }
 
 /** A large mesh, and what is measured and found wrong while a scenario goes on. */
@@ -35,6 +37,7 @@ export class ScaleRun {
   /** Notes how long something took; undefined, or more than `most`, is a fault. */
   time(what: string, took: Millis | undefined, most: Millis): void {
     this.#times[what] = took === undefined ? null : took / SECOND;
+    this.#tell(`${what}: ${took === undefined ? 'never' : `${took / SECOND} s`}`);
     if (took === undefined) this.faults.push(`${what}: not in the time that was waited`);
     else if (took > most) this.faults.push(`${what}: ${took / SECOND} s, not within ${most / SECOND} s`);
   }
@@ -48,6 +51,7 @@ export class ScaleRun {
     const sent = trafficBetween(before, meter.total);
     const { user, system } = cpuUsage(cpu);
     const each = (value: number) => value / nodes.length / seconds;
+    this.#tell(`${what}: over, ${((user + system) / 1e6).toFixed(0)} s of CPU`);
     return (this.#loads[what] = {
       seconds,
       gossipBytesPerSecond: each(sent.streamBytes - sent.heartbeatBytes),
@@ -78,6 +82,11 @@ export class ScaleRun {
       cpuSeconds: (user + system) / 1e6,
       heapMegabytes: Math.round(memoryUsage().heapUsed / 1e6),
     };
+  }
+
+  #tell(what: string): void {
+    const { user, system } = cpuUsage(this.#began);
+    this.#options.onProgress?.(`${((user + system) / 1e6).toFixed(0)} s of CPU so far; ${what}`);
   }
 
   #stateSize(): StateSize {
