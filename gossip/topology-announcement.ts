@@ -1,3 +1,4 @@
+import { hexByteAt } from '../core/bytes.ts';
 import { pack } from '../core/msgpack.ts';
 import { PEER_NAME_BYTES, readPeerName, writePeerName, type PeerName } from '../core/peer-name.ts';
 import { MalformedDelta } from './channel.ts';
@@ -30,7 +31,7 @@ export interface AnnouncedEntry extends Pick<EntryStamp, 'incarnation' | 'versio
 
 /** Whether it may be the entry of the run with this uid. */
 export function mayBeOf({ place, uidByte }: AnnouncedEntry, uid: string): boolean {
-  return byteAt(uid, place) === uidByte;
+  return hexByteAt(uid, 2 * place) === uidByte;
 }
 
 /** `place` is taken modulo the bytes of a uid. */
@@ -43,7 +44,7 @@ export function encodeAnnouncement(
     encodeNames(entries.map(({ name }) => name)),
     entries.flatMap(({ incarnation, version }) => [incarnation, version]),
     at,
-    Uint8Array.from(entries, ({ uid }) => byteAt(uid, at)),
+    Uint8Array.from(entries, ({ uid }) => hexByteAt(uid, 2 * at)),
   ]);
 }
 
@@ -100,8 +101,4 @@ function decodeNames(bytes: Uint8Array): PeerName[] {
   const count = bytes.length / PEER_NAME_BYTES;
   if (!Number.isInteger(count)) throw new MalformedDelta('announced names');
   return Array.from({ length: count }, (_, i) => readPeerName(bytes, i * PEER_NAME_BYTES));
-}
-
-function byteAt(uid: string, at: number): number {
-  return Number.parseInt(uid.slice(2 * at, 2 * at + 2), 16);
 }
