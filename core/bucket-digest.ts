@@ -1,5 +1,5 @@
-import { sha512 } from '@noble/hashes/sha2.js';
-import { utf8 } from './bytes.ts';
+import { concatAll, utf8 } from './bytes.ts';
+import { sha512 } from './sha512.ts';
 
 export const BUCKETS = 16;
 const HASH_BYTES = 8;
@@ -74,13 +74,12 @@ export class BucketDigest {
 
   #hashOf(keys: ReadonlySet<string>): Uint8Array {
     if (keys.size === 0) return HASH_OF_NOTHING;
-    const hash = sha512.create();
-    for (const key of [...keys].sort()) {
+    const parts = [...keys].sort().flatMap((key) => {
       const pair = this.#pairs.get(key)!;
       if (typeof pair.version === 'string') pair.version = utf8(pair.version);
-      hash.update(pair.key).update(pair.version);
-    }
-    return hash.digest().subarray(0, HASH_BYTES);
+      return [pair.key, pair.version];
+    });
+    return sha512(concatAll(parts)).subarray(0, HASH_BYTES);
   }
 }
 

@@ -1,6 +1,6 @@
-import { sha512 } from '@noble/hashes/sha2.js';
 import { concatBytes, toHex, utf8 } from '../core/bytes.ts';
 import { SECOND, type Millis } from '../core/time.ts';
+import { sha512 } from '../core/sha512.ts';
 
 const REMEMBER: Millis = 30 * SECOND;
 const MAX_REMEMBERED = 1_024;

@@ -1,4 +1,3 @@
-import { sha512 } from '@noble/hashes/sha2.js';
 import { ipFromBytes, ipToBytes, type Endpoint } from '../core/address.ts';
 import { equalBytes, fromHex, toHex } from '../core/bytes.ts';
 import { pack } from '../core/msgpack.ts';
@@ -20,6 +19,7 @@ import {
   type Neighbour,
   type TopologyEntry,
 } from './topology-entry.ts';
+import { sha512 } from '../core/sha512.ts';
 
 /*
  * A topology delta:

@@ -1,8 +1,8 @@
-import { sha512 } from '@noble/hashes/sha2.js';
 import { encodeEntries } from './delta-codec.ts';
 import type { Entry, MemberEntry, RingEntry } from './entries.ts';
 import { MAX_PARTS } from './messages.ts';
 import type { RingReply } from './messages.ts';
+import { sha512 } from '../core/sha512.ts';
 
 /** So many fit a unicast of 64 KiB with the largest numbers and an owner each, at up to 54 bytes altogether. */
 export const SEGMENTS_PER_PART = 1_000;

@@ -1,10 +1,10 @@
-import { sha512 } from '@noble/hashes/sha2.js';
 import { toHex, utf8 } from '../core/bytes.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import { compareNames } from '../core/peer-name.ts';
 import type { AddressRange } from './range.ts';
 import type { Ring } from './ring.ts';
 import { initialRing, NO_GENERATION } from './ring.ts';
+import { sha512 } from '../core/sha512.ts';
 
 /** Bytes of a cluster id: the outcome of one election, or the hash of one seed list. */
 export const CLUSTER_ID_BYTES = 16;

@@ -1,8 +1,8 @@
-import { sha512 } from '@noble/hashes/sha2.js';
 import { concatBytes, secretCopy, utf8 } from '../../core/bytes.ts';
 import type { CryptoJob, CryptoResult } from '../../gossip/secure-channel.ts';
 import { leb128, lengthPrefixed } from './length-prefixed.ts';
 import { multiplied, pointFromHash, reducedScalar } from './ristretto.ts';
+import { sha512 } from '../../core/sha512.ts';
 
 /**
  * CPace, a balanced password-authenticated key exchange: draft-irtf-cfrg-cpace, cipher suite

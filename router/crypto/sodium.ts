@@ -1,6 +1,5 @@
-import { hmac } from '@noble/hashes/hmac.js';
-import { sha512 } from '@noble/hashes/sha2.js';
 import { secretCopy } from '../../core/bytes.ts';
+import { hmacSha512, sha512 } from '../../core/sha512.ts';
 import { sodium, type StateAddress } from './libsodium.ts';
 import { KEY_BYTES, AEAD_NONCE_BYTES, AEAD_TAG_BYTES, STREAM_OVERHEAD } from './primitives.ts';
 import type { BufferAead, KeyPair, Primitives, StreamOpener, StreamSealer } from './primitives.ts';
@@ -36,9 +35,9 @@ export async function loadSodium(): Promise<Primitives> {
 const sodiumPrimitives: Primitives = {
   keyPairFromSeed,
   dh,
-  sha512: (message) => sha512(message),
-  // libsodium's own takes keys of 32 bytes only, and Noise needs 64.
-  hmacSha512: (key, message) => hmac(sha512, key, message),
+  // libsodium-wrappers has neither.
+  sha512,
+  hmacSha512,
   aeadSeal: (key, nonce, associated, plaintext) =>
     sodium.crypto_aead_chacha20poly1305_ietf_encrypt(plaintext, associated, null, nonce, key),
   aeadOpen,
