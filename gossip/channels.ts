@@ -23,6 +23,12 @@ export type GossipMessage = Extract<
   { type: 'gossip' | 'digest' | 'buckets' | 'want' | 'have' | 'ask' }
 >;
 
+type Have = Extract<Message, { type: 'have' }>;
+type Ask = Extract<Message, { type: 'ask' }>;
+
+/** Announcements and requests that are kept of a neighbour whose stream has much to write. */
+const MAX_UNHEARD = 16;
+
 export interface ChannelsOptions {
   readonly random: RandomSource;
   /** The peers that `name` has established control connections with, by the topology. */
@@ -42,6 +48,8 @@ export class Channels {
   readonly #channels = new Map<string, Channel>();
   readonly #neighbours = new Map<PeerName, ChannelNeighbour>();
   readonly #pending = new Map<PeerName, Pending>();
+  /** What came from neighbours that could not take the answer. */
+  readonly #unheard = new Map<PeerName, (Have | Ask)[]>();
   readonly #foreign = new RecentlySeen();
   #lastNews = 0;
 
@@ -56,7 +64,8 @@ export class Channels {
   /** Whether news wait for a neighbour that can take them. */
   get hasWork(): boolean {
     for (const [name, pending] of this.#pending) {
-      if (!pending.isEmpty && this.#neighbours.get(name)!.isWritable) return true;
+      const hasSome = !pending.isEmpty || this.#unheard.has(name);
+      if (hasSome && this.#neighbours.get(name)!.isWritable) return true;
     }
     return false;
   }
@@ -66,6 +75,8 @@ export class Channels {
    * the other end does so by itself.
    */
   addNeighbour(neighbour: ChannelNeighbour, mutual: boolean, now: Millis): void {
+    // In place of another connection: what was asked for on that one does not come any more.
+    if (this.#neighbours.has(neighbour.name)) this.removeNeighbour(neighbour.name);
     this.#neighbours.set(neighbour.name, neighbour);
     this.#pending.set(neighbour.name, new Pending());
     for (const name of this.#sortedChannels()) this.#sendBuckets(neighbour, name, mutual, now);
@@ -74,6 +85,7 @@ export class Channels {
   removeNeighbour(name: PeerName): void {
     this.#neighbours.delete(name);
     this.#pending.delete(name);
+    this.#unheard.delete(name);
     this.#passedOn(name);
     for (const channel of this.#channels.values()) channel.lost?.(name);
   }
@@ -94,6 +106,7 @@ export class Channels {
     for (const peer of [...this.#pending.keys()].sort(compareNames)) {
       const neighbour = this.#neighbours.get(peer)!;
       if (!neighbour.isWritable) continue;
+      this.#hear(neighbour, now);
       for (const [name, waiting] of this.#pending.get(peer)!.take()) {
         for (const message of encoder.encode(name, this.#channels.get(name), waiting, peer)) {
           neighbour.send(message, now);
@@ -128,9 +141,8 @@ export class Channels {
       case 'want':
         return this.#sendEntries(from, message.channel, message.buckets, now);
       case 'have':
-        return this.#onHave(from, message.channel, message.announcement, now);
       case 'ask':
-        return this.#onAsk(from, message.channel, message.request, now);
+        return this.#onHaveOrAsk(from, message, now);
     }
   }
 
@@ -147,9 +159,23 @@ export class Channels {
     if (news !== undefined) this.publish(name, news, from);
   }
 
-  #onHave(from: PeerName, name: string, announcement: Uint8Array, now: Millis): void {
-    const request = this.#channels.get(name)?.lacked?.(announcement, now, from);
-    if (request !== undefined) this.#ask(from, name, request, now);
+  #onHaveOrAsk(from: PeerName, message: Have | Ask, now: Millis): void {
+    const neighbour = this.#neighbours.get(from);
+    if (neighbour === undefined) return;
+    if (!neighbour.isWritable) this.#hearLater(from, message);
+    else if (message.type === 'have') this.#onHave(neighbour, message, now);
+    else this.#onAsk(neighbour, message, now);
+  }
+
+  #onHave(neighbour: ChannelNeighbour, { channel, announcement }: Have, now: Millis): void {
+    const request = this.#channels.get(channel)?.lacked?.(announcement, now, neighbour.name);
+    if (request !== undefined) neighbour.send(encodeMessage({ type: 'ask', channel, request }), now);
+  }
+
+  #onAsk(neighbour: ChannelNeighbour, { channel, request }: Ask, now: Millis): void {
+    for (const delta of this.#channels.get(channel)?.answer?.(request) ?? []) {
+      neighbour.send(encodeMessage({ type: 'gossip', channel, delta }), now);
+    }
   }
 
   /** A neighbour that cannot take it is taken for one that does not answer. */
@@ -158,12 +184,18 @@ export class Channels {
     if (neighbour?.isWritable) neighbour.send(encodeMessage({ type: 'ask', channel, request }), now);
   }
 
-  #onAsk(from: PeerName, name: string, request: Uint8Array, now: Millis): void {
-    const neighbour = this.#neighbours.get(from);
-    if (!neighbour?.isWritable) return;
-    for (const delta of this.#channels.get(name)?.answer?.(request) ?? []) {
-      neighbour.send(encodeMessage({ type: 'gossip', channel: name, delta }), now);
-    }
+  /** Of a neighbour that asks and does not read the oldest go. */
+  #hearLater(from: PeerName, message: Have | Ask): void {
+    const waiting = this.#unheard.get(from) ?? [];
+    waiting.push(copyOf(message));
+    if (waiting.length > MAX_UNHEARD) waiting.shift();
+    this.#unheard.set(from, waiting);
+  }
+
+  #hear(neighbour: ChannelNeighbour, now: Millis): void {
+    const waiting = this.#unheard.get(neighbour.name) ?? [];
+    this.#unheard.delete(neighbour.name);
+    for (const message of waiting) this.#onHaveOrAsk(neighbour.name, message, now);
   }
 
   /** A copy of a delta that we cannot merge but have not passed on yet. */
@@ -226,4 +258,11 @@ export class Channels {
   #sortedChannels(): string[] {
     return [...this.#channels.keys()].sort();
   }
+}
+
+/** Not a view of what was received. */
+function copyOf(message: Have | Ask): Have | Ask {
+  return message.type === 'have'
+    ? { ...message, announcement: Uint8Array.from(message.announcement) }
+    : { ...message, request: Uint8Array.from(message.request) };
 }

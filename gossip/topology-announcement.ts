@@ -7,9 +7,9 @@ import { BODY_HASH_BYTES } from './topology-codec.ts';
 import { MAX_INCARNATION, MAX_VERSION, type EntryStamp } from './topology-entry.ts';
 
 /*
- * What is told of entries in place of the entries, some 10 bytes each, and what is asked for of it:
+ * What is told of entries in place of the entries, some 11 bytes each, and what is asked for of it:
  *
- *   announcement = [ names: 6 bytes each, [ incarnation, version, ... ], place, one byte of each uid: the one at `place` ]
+ *   announcement = [ names: 6 bytes each, ascending, [ incarnation, version, ... ], place, one byte of each uid: the one at `place` ]
  *   request      = for each: name 6 | hash of the body that is known of that peer 4, zeros = none
  *
  * Uids only tell two processes under one name apart, so one byte has to do; the place changes, so that two which are
@@ -97,8 +97,11 @@ function encodeNames(names: readonly PeerName[]): Uint8Array {
   return out;
 }
 
+/** They ascend, so that none comes twice. */
 function decodeNames(bytes: Uint8Array): PeerName[] {
   const count = bytes.length / PEER_NAME_BYTES;
   if (!Number.isInteger(count)) throw new MalformedDelta('announced names');
-  return Array.from({ length: count }, (_, i) => readPeerName(bytes, i * PEER_NAME_BYTES));
+  const names = Array.from({ length: count }, (_, i) => readPeerName(bytes, i * PEER_NAME_BYTES));
+  if (names.some((name, i) => i > 0 && names[i - 1]! >= name)) throw new MalformedDelta('announced names');
+  return names;
 }

@@ -71,7 +71,7 @@ export class Topology implements Channel<readonly PeerName[]> {
   readonly #unreachableSince = new Map<PeerName, Millis>();
   /** Entries not yet passed on, with the neighbour that they came from. */
   readonly #fresh = new Map<PeerName, string | undefined>();
-  /** What each neighbour sent that is no older than ours, since all that waited for it went out. */
+  /** What each neighbour sent or announced that is no older than ours, since all that waited for it went out. */
   readonly #had = new Map<string, Map<PeerName, EncodedEntry>>();
   readonly #wanted = new WantedEntries();
   #announcements = 0;
@@ -125,11 +125,15 @@ export class Topology implements Channel<readonly PeerName[]> {
       const order = known === undefined ? 1 : compareStamps(row, known.entry);
       const encoded = order > 0 ? row.decode(known) : undefined;
       if (encoded !== undefined) newer.push(encoded);
-      else if (order === 0) this.#noteHad(from, known!);
+      else if (order > 0) this.#wanted.unusable(row.name);
+      else this.#wanted.came(row.name, row);
+      if (order === 0) this.#noteHad(from, known!);
     }
     for (const encoded of newer) {
-      if (encoded.entry.name === this.#self) this.#overtake(encoded.entry, now);
-      else if (this.#isNewer(encoded.entry)) this.#accept(encoded, now, from);
+      if (encoded.entry.name === this.#self) {
+        this.#wanted.came(this.#self, encoded.entry);
+        this.#overtake(encoded.entry, now);
+      } else if (this.#isNewer(encoded.entry)) this.#accept(encoded, now, from);
     }
   }
 
@@ -282,6 +286,7 @@ export class Topology implements Channel<readonly PeerName[]> {
     const mentioned = names.reduce((sum, name) => sum + 1 + this.entry(name)!.neighbours.length, 0);
     const delta = mentioned <= MAX_NAMES ? this.#encode(names, bodyless) : undefined;
     if (delta !== undefined && delta.length <= MAX_DELTA) return [delta];
+    if (names.length === 1) return [];
     const half = names.length >> 1;
     return [names.slice(0, half), names.slice(half)].flatMap((part) => this.#deltas(part, bodyless));
   }
@@ -316,10 +321,10 @@ export class Topology implements Channel<readonly PeerName[]> {
   #accept(encoded: EncodedEntry, now: Millis, from: string): void {
     const { entry } = encoded;
     const { name } = entry;
+    const holders = this.#wanted.came(name, entry);
     if (!this.#entries.has(name) && this.#entries.size >= MAX_PEERS) return;
     this.#store(encoded);
-    this.#noteHad(from, encoded);
-    for (const holder of this.#wanted.came(name, entry)) this.#noteHad(holder, encoded);
+    for (const holder of [from, ...holders]) this.#noteHad(holder, encoded);
     this.#changed.add(name);
     this.#fresh.set(name, from);
     if (this.#digest.has(name)) this.#digest.set(name, stampBytes(entry));

@@ -4,17 +4,26 @@ import type { EntryStamp } from './topology-entry.ts';
 
 /** After this long without an answer the next neighbour that has the entry is asked. */
 const ASK_AGAIN: Millis = 2 * SECOND;
-/** Neighbours that are remembered for one entry; the digests repair what none of them sends. */
-const MAX_HOLDERS = 4;
-/** Entries asked for at a time. */
+/** Entries that are awaited; what is asked for beyond that is not asked for again. */
 const MAX_WANTED = 8_192;
 
 type Stamp = Pick<EntryStamp, 'incarnation' | 'version'>;
 
-interface Wanted extends Stamp {
-  /** The first was asked. */
-  readonly holders: readonly [string, ...string[]];
-  readonly askAgainAt: Millis;
+/** A neighbour that announced an entry, with the stamp that it announced. */
+interface Holder extends Stamp {
+  readonly neighbour: string;
+}
+
+interface Wanted {
+  /** The highest that was announced. */
+  stamp: Stamp;
+  /** A lower one that was asked for as well: anybody may announce what does not exist. */
+  lower: Stamp | undefined;
+  /** Undefined: it is to be asked of the next. */
+  asked: Holder | undefined;
+  /** Who is asked after that, in turn. A request names no stamp: whatever they have is later than ours. */
+  readonly others: Holder[];
+  askAgainAt: Millis;
 }
 
 /** Entries that neighbours announced and one of them was asked for, until they come: none is fetched twice. */
@@ -24,36 +33,53 @@ export class WantedEntries {
 
   /** `from` has this entry, which we lack. Returns whether to ask it. */
   announced(name: PeerName, { incarnation, version }: Stamp, from: string, now: Millis): boolean {
+    const holder: Holder = { neighbour: from, incarnation, version };
     const wanted = this.#wanted.get(name);
-    const order = wanted === undefined ? 1 : compare({ incarnation, version }, wanted);
-    if (order === 0) this.#addHolder(name, wanted!, from);
-    if (order <= 0) return order < 0; // somebody may announce what does not exist: the older one is asked for, too
-    if (wanted === undefined && this.#wanted.size >= MAX_WANTED) return false;
-    this.#put(name, { incarnation, version, holders: [from], askAgainAt: now + ASK_AGAIN });
-    return true;
+    if (wanted === undefined) {
+      if (this.#wanted.size >= MAX_WANTED) return true;
+      const askAgainAt = now + ASK_AGAIN;
+      this.#wanted.set(name, { stamp: holder, lower: undefined, asked: holder, others: [], askAgainAt });
+      return true;
+    }
+    const order = compare(holder, wanted.stamp);
+    if (order > 0) this.#raise(name, wanted, holder, now);
+    // Whoever was asked and tells of it once more could not answer before: it is the last to be asked again.
+    else remember(wanted.others, holder);
+    if (order >= 0) return order > 0;
+    const isFirst = wanted.lower === undefined || compare(holder, wanted.lower) > 0;
+    if (isFirst) wanted.lower = holder;
+    return isFirst;
   }
 
-  /** The entry, or a later one, is here. Returns who has it, too. */
+  /** The entry with this stamp is here, or known already. Returns who has it, too. */
   came(name: PeerName, stamp: Stamp): readonly string[] {
     const wanted = this.#wanted.get(name);
-    const order = wanted === undefined ? -1 : compare(stamp, wanted);
-    if (order >= 0) this.#wanted.delete(name);
-    return order === 0 ? wanted!.holders : [];
+    if (wanted === undefined || compare(stamp, wanted.stamp) < 0) return [];
+    this.#wanted.delete(name);
+    const holders = wanted.asked === undefined ? wanted.others : [wanted.asked, ...wanted.others];
+    const alike = holders.filter((holder) => compare(holder, stamp) === 0);
+    return [...new Set(alike.map(({ neighbour }) => neighbour))];
+  }
+
+  /** What came could not be used: who was asked is asked again, after the others. */
+  unusable(name: PeerName): void {
+    const wanted = this.#wanted.get(name);
+    if (wanted?.asked !== undefined) remember(wanted.others, wanted.asked);
   }
 
   /** No more is to be expected from `neighbour`: others are asked at once. */
   lost(neighbour: string): void {
     const overdue: [PeerName, Wanted][] = [];
     for (const [name, wanted] of this.#wanted) {
-      if (!wanted.holders.includes(neighbour)) continue;
-      const [asked, ...others] = wanted.holders;
-      if (asked === neighbour) overdue.push([name, { ...wanted, askAgainAt: Number.NEGATIVE_INFINITY }]);
-      else {
-        const holders = [asked, ...others.filter((other) => other !== neighbour)] as const;
-        this.#wanted.set(name, { ...wanted, holders });
-      }
+      forget(wanted.others, neighbour);
+      if (wanted.asked?.neighbour !== neighbour) continue;
+      this.#wanted.delete(name);
+      if (wanted.others.length === 0) continue;
+      wanted.asked = undefined;
+      wanted.askAgainAt = Number.NEGATIVE_INFINITY;
+      overdue.push([name, wanted]);
     }
-    this.#putFirst(overdue);
+    if (overdue.length > 0) this.#putFirst(overdue);
   }
 
   nextTimeout(): Millis | undefined {
@@ -64,36 +90,48 @@ export class WantedEntries {
   /** What to ask whom for now; what nobody else has is given up. */
   overdue(now: Millis): Map<string, PeerName[]> {
     const requests = new Map<string, PeerName[]>();
-    for (const [name, wanted] of [...this.#wanted]) {
+    // What is put back comes last, and is not due.
+    for (const [name, wanted] of this.#wanted) {
       if (now < wanted.askAgainAt) break;
-      const [, next, ...others] = wanted.holders;
       this.#wanted.delete(name);
-      if (next === undefined) continue;
-      this.#put(name, { ...wanted, holders: [next, ...others], askAgainAt: now + ASK_AGAIN });
-      const names = requests.get(next) ?? [];
+      wanted.asked = wanted.others.shift();
+      if (wanted.asked === undefined) continue;
+      wanted.askAgainAt = now + ASK_AGAIN;
+      this.#wanted.set(name, wanted);
+      const names = requests.get(wanted.asked.neighbour) ?? [];
       names.push(name);
-      requests.set(next, names);
+      requests.set(wanted.asked.neighbour, names);
     }
     return requests;
   }
 
-  #addHolder(name: PeerName, wanted: Wanted, from: string): void {
-    if (wanted.holders.includes(from) || wanted.holders.length >= MAX_HOLDERS) return;
-    this.#wanted.set(name, { ...wanted, holders: [...wanted.holders, from] });
-  }
-
-  #put(name: PeerName, wanted: Wanted): void {
+  /** Who was to be asked before is asked if the higher one does not come. */
+  #raise(name: PeerName, wanted: Wanted, holder: Holder, now: Millis): void {
+    if (wanted.asked !== undefined) wanted.others.unshift(wanted.asked);
+    forget(wanted.others, holder.neighbour);
+    wanted.stamp = holder;
+    wanted.asked = holder;
+    wanted.askAgainAt = now + ASK_AGAIN;
     this.#wanted.delete(name);
     this.#wanted.set(name, wanted);
   }
 
   #putFirst(overdue: readonly [PeerName, Wanted][]): void {
-    if (overdue.length === 0) return;
-    for (const [name] of overdue) this.#wanted.delete(name);
     const rest = [...this.#wanted];
     this.#wanted.clear();
     for (const [name, wanted] of [...overdue, ...rest]) this.#wanted.set(name, wanted);
   }
+}
+
+function remember(holders: Holder[], holder: Holder): void {
+  const at = holders.findIndex(({ neighbour }) => neighbour === holder.neighbour);
+  if (at === -1) holders.push(holder);
+  else if (compare(holder, holders[at]!) > 0) holders[at] = holder;
+}
+
+function forget(holders: Holder[], neighbour: string): void {
+  const at = holders.findIndex((holder) => holder.neighbour === neighbour);
+  if (at !== -1) holders.splice(at, 1);
 }
 
 function compare(a: Stamp, b: Stamp): number {

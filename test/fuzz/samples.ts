@@ -98,11 +98,11 @@ export const topologyDeltas: readonly Uint8Array[] = [
 export const topologyAnnouncements: readonly Uint8Array[] = [
   encodeAnnouncement([], 0),
   encodeAnnouncement(
-    [entry(MALLORY), entry(peer(3), { incarnation: MAX_INCARNATION, version: MAX_VERSION })],
+    [entry(peer(3), { incarnation: MAX_INCARNATION, version: MAX_VERSION }), entry(MALLORY)],
     5,
   ),
   encodeAnnouncement(
-    Array.from({ length: 40 }, (_, i) => entry(peer(i))),
+    Array.from({ length: 40 }, (_, i) => entry(peer(i))).sort((a, b) => (a.name < b.name ? -1 : 1)),
     7,
   ),
 ];

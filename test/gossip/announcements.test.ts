@@ -1,8 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { MalformedDelta } from '../../gossip/channel.ts';
-import { decodeDelta, encodeBody } from '../../gossip/topology-codec.ts';
-import { bodyHash } from '../../gossip/topology-codec.ts';
+import { bodyHash, decodeDelta, encodeBody } from '../../gossip/topology-codec.ts';
 import {
   decodeAnnouncement,
   decodeRequest,
@@ -17,7 +16,7 @@ import { encodeMessage, type Message } from '../../gossip/messages.ts';
 import { equalBytes, utf8 } from '../../core/bytes.ts';
 import { pack } from '../../core/msgpack.ts';
 import { delta, entry, linked } from './entries.ts';
-import { endpoint, Mesh, peerName } from './mesh.ts';
+import { endpoint, Mesh, peerName, reached } from './mesh.ts';
 import { frame } from './plain-channel.ts';
 
 const SIX = [2, 3, 4, 5, 6, 7];
@@ -48,7 +47,10 @@ test('announcements and requests survive encoding', (t) => {
   });
   fc.assert(
     fc.property(fc.array(anyEntry, { maxLength: 20 }), fc.nat(), (made, place) => {
-      const entries = made.map(({ index, ...rest }) => entry(index, rest));
+      const entries = made
+        .map(({ index, ...rest }) => entry(index, rest))
+        .sort((a, b) => (a.name < b.name ? -1 : 1))
+        .filter(({ name }, i, all) => name !== all[i - 1]?.name);
       const read = decodeAnnouncement(encodeAnnouncement(entries, place));
       t.deepEqual(
         read.map(({ name, incarnation, version }) => ({ name, incarnation, version })),
@@ -73,6 +75,7 @@ test('an announcement that is no such thing is malformed, and so is a request', 
     pack([new Uint8Array(6), [1, 2 ** 41], 0, new Uint8Array(1)]),
     pack([new Uint8Array(6), [1, 1, 1], 0, new Uint8Array(1)]),
     pack([new Uint8Array(6), [1, 1], 0, new Uint8Array(2)]),
+    pack([new Uint8Array(12), [1, 1, 1, 2], 0, new Uint8Array(2)]),
   ];
   for (const bytes of bad) t.throws(() => decodeAnnouncement(bytes), { instanceOf: MalformedDelta });
   t.throws(() => decodeRequest(new Uint8Array(9)), { instanceOf: MalformedDelta });
@@ -179,6 +182,26 @@ test('what came is not told to those who announced it themselves', (t) => {
   t.deepEqual(other.lackedBy('c', names), [], 'nor to who announces what is known here');
 });
 
+test('what is out of reach is not told to who asks for it', (t) => {
+  const topology = knowing(entry(2), entry(3));
+  topology.onReachable([peerName(1), peerName(3)], 0);
+  const asked = [2, 3].map((index) => ({ name: peerName(index), bodyHash: undefined }));
+  const [answer] = topology.answer(encodeRequest(asked));
+  t.deepEqual(
+    decodeDelta(answer!).map(({ name }) => name),
+    [peerName(3)],
+  );
+});
+
+test('an entry that turns out to be known, or ours, is not asked for again', (t) => {
+  const topology = knowing(entry(2, { uid: 'ffffffffffffffff' }));
+  const announcement = encodeAnnouncement([entry(1, { version: 5 }), entry(2)], 7);
+  t.is(askedFor(topology.lacked(announcement, 0, 'a')).length, 2);
+  topology.lacked(announcement, 0, 'b');
+  topology.merge(delta(entry(1, { version: 5 }), entry(2)), 0, 'a');
+  t.deepEqual([...topology.overdue(10_000)], []);
+});
+
 test('a request for nothing that is known is not answered', (t) => {
   const topology = knowing(entry(2));
   t.deepEqual(topology.answer(encodeRequest([{ name: peerName(9), bodyHash: undefined }])), []);
@@ -203,6 +226,21 @@ test('where the neighbour that was asked says nothing, or ends, the next one is 
   t.deepEqual(asksWritten(gossip, 2_000), [103]);
   gossip.onClosed(103, undefined, 2_010);
   t.deepEqual(asksWritten(gossip, 2_010), [105]);
+});
+
+test('two groups that are joined by a pair that dials each other at once see one another at once', (t) => {
+  for (let seed = 1; seed <= 30; seed++) {
+    const mesh = new Mesh(seed);
+    const groups = [0, 7].map((first) => Array.from({ length: 7 }, (_, i) => mesh.add(first + i + 1)));
+    const [near, far] = groups.map(([first]) => first!);
+    for (const group of groups) for (const node of group.slice(1)) mesh.connect(node, group[0]!.ip);
+    mesh.run(5_000);
+    mesh.connect(near!, far!.ip);
+    mesh.run(seed % 25);
+    mesh.connect(far!, near!.ip);
+    mesh.run(1_500);
+    for (const node of groups.flat()) t.is(reached(node).length, 14, `seed ${seed}, ${node.name}`);
+  }
 });
 
 function hello(index: number): Message {

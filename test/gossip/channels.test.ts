@@ -207,3 +207,39 @@ test('channels that a node does not run take no place from those that it runs', 
   t.is(names.length, 33);
   t.true(names.includes('own'));
 });
+
+test('an announcement and a request of a neighbour that can take nothing now are heard when it can', (t) => {
+  const channels = new Channels({ random: new SeededRandom(1), neighboursOf: () => new Set() });
+  const heard: string[] = [];
+  channels.register('test', {
+    ...new LastWriterChannel(),
+    digest: () => new LastWriterChannel().digest(),
+    lacked: (bytes: Uint8Array) => {
+      heard.push(`have ${bytes[0]}`);
+      return bytes;
+    },
+    answer: (bytes: Uint8Array) => {
+      heard.push(`ask ${bytes[0]}`);
+      return [bytes];
+    },
+  } as unknown as LastWriterChannel);
+  const neighbour = new FakeNeighbour(1);
+  channels.addNeighbour(neighbour, true, 0);
+  neighbour.received.length = 0;
+  neighbour.isWritable = false;
+  for (let i = 0; i < 20; i++) {
+    channels.onMessage(neighbour.name, { type: 'have', channel: 'test', announcement: Uint8Array.of(i) }, 0);
+  }
+  const request = Uint8Array.of(99);
+  channels.onMessage(neighbour.name, { type: 'ask', channel: 'test', request }, 0);
+  request[0] = 0;
+  channels.flush(0);
+  t.deepEqual(heard, []);
+  t.deepEqual(neighbour.received, []);
+  neighbour.isWritable = true;
+  t.true(channels.hasWork);
+  channels.flush(0);
+  t.deepEqual(heard, [...Array.from({ length: 15 }, (_, i) => `have ${i + 5}`), 'ask 99']);
+  t.deepEqual(neighbour.received.at(-1)?.type, 'gossip');
+  t.false(channels.hasWork);
+});
