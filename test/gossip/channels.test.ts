@@ -211,18 +211,18 @@ test('channels that a node does not run take no place from those that it runs', 
 test('an announcement and a request of a neighbour that can take nothing now are heard when it can', (t) => {
   const channels = new Channels({ random: new SeededRandom(1), neighboursOf: () => new Set() });
   const heard: string[] = [];
-  channels.register('test', {
-    ...new LastWriterChannel(),
-    digest: () => new LastWriterChannel().digest(),
-    lacked: (bytes: Uint8Array) => {
+  class Announcing extends LastWriterChannel {
+    lacked(bytes: Uint8Array): Uint8Array {
       heard.push(`have ${bytes[0]}`);
       return bytes;
-    },
-    answer: (bytes: Uint8Array) => {
+    }
+
+    answer(bytes: Uint8Array): Uint8Array[] {
       heard.push(`ask ${bytes[0]}`);
       return [bytes];
-    },
-  } as unknown as LastWriterChannel);
+    }
+  }
+  channels.register('test', new Announcing());
   const neighbour = new FakeNeighbour(1);
   channels.addNeighbour(neighbour, true, 0);
   neighbour.received.length = 0;
