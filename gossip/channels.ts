@@ -169,7 +169,7 @@ export class Channels {
 
   #onHave(neighbour: ChannelNeighbour, { channel, announcement }: Have, now: Millis): void {
     const request = this.#channels.get(channel)?.lacked?.(announcement, now, neighbour.name);
-    if (request !== undefined) neighbour.send(encodeMessage({ type: 'ask', channel, request }), now);
+    if (request !== undefined) this.#ask(neighbour.name, channel, request, now);
   }
 
   #onAsk(neighbour: ChannelNeighbour, { channel, request }: Ask, now: Millis): void {

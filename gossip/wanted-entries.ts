@@ -21,7 +21,7 @@ interface Wanted {
   lower: Stamp | undefined;
   /** Undefined: it is to be asked of the next. */
   asked: Holder | undefined;
-  /** Who is asked after that, in turn. A request names no stamp: whatever they have is later than ours. */
+  /** Who is asked after that, in turn, each once. A request names no stamp: whatever they have is later than ours. */
   readonly others: Holder[];
   askAgainAt: Millis;
 }
@@ -107,7 +107,10 @@ export class WantedEntries {
 
   /** Who was to be asked before is asked if the higher one does not come. */
   #raise(name: PeerName, wanted: Wanted, holder: Holder, now: Millis): void {
-    if (wanted.asked !== undefined) wanted.others.unshift(wanted.asked);
+    if (wanted.asked !== undefined) {
+      forget(wanted.others, wanted.asked.neighbour);
+      wanted.others.unshift(wanted.asked);
+    }
     forget(wanted.others, holder.neighbour);
     wanted.stamp = holder;
     wanted.asked = holder;

@@ -138,16 +138,18 @@ const controlMessage = codec({
   encode: encodeMessage,
 });
 
+function decodedGossip<T>(decode: () => T): Verdict | { readonly value: T } {
+  const read = caught(MalformedDelta, decode);
+  return typeof read === 'string' && read.startsWith('not in') ? NOT_MSGPACK : read;
+}
+
 const topologyDelta = codec({
   name: 'topology-delta',
   weight: 200,
   samples: samples.topologyDeltas,
   shape: 'msgpack',
   slack: 4_096,
-  decode: (input) => {
-    const read = caught(MalformedDelta, () => decodeDelta(input).flatMap((row) => row.decode() ?? []));
-    return typeof read === 'string' && read.startsWith('not in') ? NOT_MSGPACK : read;
-  },
+  decode: (input) => decodedGossip(() => decodeDelta(input).flatMap((row) => row.decode() ?? [])),
   encode: (value) => encodeDelta(value.filter(({ entry }, i) => lastOf(value, entry.name) === i)),
 });
 
@@ -156,10 +158,7 @@ const topologyAnnouncement = codec({
   samples: samples.topologyAnnouncements,
   shape: 'msgpack',
   slack: 64,
-  decode: (input) => {
-    const read = caught(MalformedDelta, () => decodeAnnouncement(input));
-    return typeof read === 'string' && read.startsWith('not in') ? NOT_MSGPACK : read;
-  },
+  decode: (input) => decodedGossip(() => decodeAnnouncement(input)),
   encode: (value) =>
     encodeAnnouncement(
       value.map((each) => ({ ...each, uid: each.uidByte.toString(16).padStart(2, '0').repeat(8) })),

@@ -1,27 +1,14 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { encodeMessage, type Message } from '../../gossip/messages.ts';
+import { encodeMessage } from '../../gossip/messages.ts';
 import { pack } from '../../core/msgpack.ts';
 import { endpoint, Mesh, peerName, type SimulatedNode } from './mesh.ts';
 import { frame } from './plain-channel.ts';
+import { greeting, helloOf } from './stranger.ts';
 
 const SECOND = 1_000;
 
-/** What the plain channel begins with. */
-const greeting = frame(new TextEncoder().encode('{"id":1,"passwords":[]}'));
-
-const hello: Message = {
-  type: 'hello',
-  name: peerName(66),
-  nickname: 'mallory',
-  uid: '00112233445566ff',
-  incarnation: 1,
-  version: 'x',
-  replaces: new Uint8Array(0),
-  port: 6783,
-  acceptsInbound: false,
-  seenAt: endpoint('192.0.2.1'),
-};
+const hello = helloOf(66);
 
 /** A node with a connection from outside the simulation that has said hello. */
 function greeted(): { mesh: Mesh; node: SimulatedNode; conn: number } {

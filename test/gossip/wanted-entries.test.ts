@@ -110,3 +110,15 @@ test('8,192 entries are awaited, and more are asked for all the same', (t) => {
   t.is(wanted.overdue(2 * SECOND).size, 0);
   t.is(wanted.nextTimeout(), undefined);
 });
+
+test('a neighbour that was asked, told of it again and was outbid is asked once, and not when it is lost', (t) => {
+  for (const isLost of [false, true]) {
+    const wanted = new WantedEntries();
+    wanted.announced(one, stamp(2), 'a', 0);
+    wanted.announced(one, stamp(2), 'a', 10);
+    wanted.announced(one, stamp(3), 'b', 20);
+    if (isLost) wanted.lost('a');
+    const asked = [4, 8, 12].flatMap((s) => [...wanted.overdue(s * SECOND).keys()]);
+    t.deepEqual(asked, isLost ? [] : ['a']);
+  }
+});
