@@ -103,7 +103,8 @@ export class Connections {
   }
 
   drain(): ConnectionsOutput[] {
-    for (const started of this.#tasks.start()) this.#outputs.push({ type: 'task', ...started });
+    const started = this.#tasks.start();
+    if (started !== undefined) this.#outputs.push({ type: 'task', ...started });
     const outputs = this.#outputs;
     if (outputs.length > 0) this.#outputs = [];
     return outputs;

@@ -24,7 +24,7 @@ export interface SecureChannel extends Machine<SecureChannelEffect> {
 export type SecureChannelEffect =
   | { readonly type: 'write'; readonly bytes: Uint8Array }
   /**
-   * Expensive public-key work, done by another thread. `guesses`: how many passwords, held by us, the other end can
+   * Expensive public-key work, which others may have to wait for. `guesses`: how many passwords, held by us, the other end can
    * test a guess against once it has what follows from the result; 0 if that was said of an earlier task.
    */
   | { readonly type: 'task'; readonly task: number; readonly job: CryptoJob; readonly guesses: number }
@@ -54,7 +54,7 @@ export type ChannelFailure =
   | 'frame-too-long'
   | 'frame-forged';
 
-/** A job for the crypto thread; plain data, so that it can cross threads. */
+/** Half a millisecond of public-key work, as plain data: see {@link TaskQueue}. */
 export type CryptoJob =
   | {
       readonly type: 'cpace-start';

@@ -1,8 +1,5 @@
 import type { CryptoJob } from './secure-channel.ts';
 
-/** Handed out and not answered: enough that the crypto thread is never idle, few enough to waste little. */
-const MAX_RUNNING = 4;
-
 /** A job as its connection numbers it. */
 interface Task {
   readonly conn: number;
@@ -16,20 +13,18 @@ export interface StartedTask {
   readonly job: CryptoJob;
 }
 
-const nothing: readonly StartedTask[] = [];
-
 /**
- * Jobs for the crypto thread. Most wait here, where those of connections that ended are dropped; a connection has one
- * at a time, so that the number of connections bounds the queue. Strangers' jobs wait for all others: a member waits
- * behind no more of them than run already.
+ * Public-key work of all connections. One job is under way; the others wait here, where those of connections that ended
+ * are dropped. A connection has one at a time, so that the number of connections bounds the queue. Strangers' jobs wait
+ * for all others: a member waits behind no more of them than the one that has begun.
  */
 export class TaskQueue {
   /** By connection, in order of arrival: own dials and known addresses. */
   readonly #first = new Map<number, Task>();
   /** Likewise: strangers. */
   readonly #after = new Map<number, Task>();
-  /** By the number that the job was handed out under; undefined once its connection has ended. */
-  readonly #running = new Map<number, Task | undefined>();
+  /** By the number that it was handed out under; no task if its connection has ended. */
+  #running: { readonly number: number; task: Task | undefined } | undefined;
   #lastNumber = 0;
 
   get waiting(): number {
@@ -43,10 +38,11 @@ export class TaskQueue {
     lane.set(conn, { conn, task, job });
   }
 
-  /** Whose task that was; undefined if the number is unknown or its connection has ended. */
+  /** Whose task that was; undefined if it is not the one under way or its connection has ended. */
   finish(number: number): Task | undefined {
-    const task = this.#running.get(number);
-    this.#running.delete(number);
+    if (this.#running?.number !== number) return undefined;
+    const { task } = this.#running;
+    this.#running = undefined;
     return task;
   }
 
@@ -54,21 +50,18 @@ export class TaskQueue {
   cancel(conn: number): void {
     this.#first.delete(conn);
     this.#after.delete(conn);
-    for (const [number, task] of this.#running) if (task?.conn === conn) this.#running.set(number, undefined);
+    if (this.#running?.task?.conn === conn) this.#running.task = undefined;
   }
 
   /** What is to be begun now. */
-  start(): readonly StartedTask[] {
-    if (this.waiting === 0) return nothing;
-    const started: StartedTask[] = [];
-    for (const lane of [this.#first, this.#after]) {
-      for (const [conn, task] of lane) {
-        if (this.#running.size >= MAX_RUNNING) return started;
-        lane.delete(conn);
-        this.#running.set(++this.#lastNumber, task);
-        started.push({ task: this.#lastNumber, job: task.job });
-      }
+  start(): StartedTask | undefined {
+    if (this.#running !== undefined) return undefined;
+    const lane = this.#first.size > 0 ? this.#first : this.#after;
+    for (const task of lane.values()) {
+      lane.delete(task.conn);
+      this.#running = { number: ++this.#lastNumber, task };
+      return { task: this.#lastNumber, job: task.job };
     }
-    return started;
+    return undefined;
   }
 }

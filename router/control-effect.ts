@@ -12,7 +12,7 @@ export type ControlEffect =
   | { readonly type: 'write'; readonly conn: number; readonly bytes: Uint8Array }
   /** End the stream once what was written is out, within a second, or by a reset at once. */
   | { readonly type: 'close-connection'; readonly conn: number; readonly reset: boolean }
-  /** Work for the crypto thread; answer with onTaskDone. */
+  /** Public-key work, one piece at a time; answer with onTaskDone. */
   | { readonly type: 'task'; readonly task: number; readonly job: CryptoJob }
   | { readonly type: 'to-data'; readonly message: ToData }
   /** One transaction; answer with onCommitted when it would survive a power cut. Transactions keep their order. */

@@ -17,7 +17,6 @@ const ENTRIES = [
   'cli/main.js',
   'cli/daemon-process.js',
   'router/loop/data-thread.js',
-  'router/loop/crypto-thread.js',
   'router/loop/lane-thread.js',
 ];
 /** They load native code, which they find by where they lie. */

@@ -16,7 +16,7 @@ const BLOCK_BYTES = 128;
 
 const refused: CryptoResult = { type: 'refused' };
 
-/** Does one job of the crypto thread. Never throws on elements that others sent: the answer is `refused`. */
+/** Does one job. Never throws on elements that others sent: the answer is `refused`. */
 export function runCpaceJob(job: CryptoJob): CryptoResult {
   switch (job.type) {
     case 'cpace-start': {
@@ -37,6 +37,12 @@ export function runCpaceJob(job: CryptoJob): CryptoResult {
       return shared === undefined ? refused : { type: 'cpace-finished', isk: lastKey(shared, job) };
     }
   }
+}
+
+/** Overwrites what a result holds of secrets; those of the job are its owner's. */
+export function wipeResult(result: CryptoResult): void {
+  if (result.type === 'cpace-started') result.scalar.fill(0);
+  else if (result.type !== 'refused') result.isk.fill(0);
 }
 
 function ownElement(

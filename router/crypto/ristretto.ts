@@ -1,8 +1,5 @@
-import sodium from 'libsodium-wrappers-sumo';
 import { secretCopy } from '../../core/bytes.ts';
-
-/** The standard build of libsodium lacks this group, so the crypto thread has the whole one. */
-await sodium.ready;
+import { sodium } from './libsodium.ts';
 
 /** The group ristretto255 (RFC 9496). Points and scalars have 32 bytes, scalars with the least significant first. */
 const BYTES = 32;

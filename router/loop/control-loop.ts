@@ -6,14 +6,13 @@ import type { Millis } from '../../core/time.ts';
 import type { ControlEffect } from '../control-effect.ts';
 import type { ControlNode } from '../control-node.ts';
 import { wipeIdentity } from '../identity.ts';
-import { wipeCpace } from '../crypto/cpace-secrets.ts';
+import { runCpaceJob, wipeResult } from '../crypto/cpace.ts';
+import type { CryptoJob } from '../../gossip/secure-channel.ts';
 import { wipeKeys } from '../node-messages.ts';
 import type { ToControl } from '../node-messages.ts';
-import type { CryptoThreadJob, CryptoThreadResult } from './crypto-thread.ts';
 import type { DataPlane } from './data-plane.ts';
 import { DeadlineTimer, monotonicNow } from './deadline-timer.ts';
 import { Streams } from './streams.ts';
-import { Thread } from './thread.ts';
 
 /** Answers to requests that the loop's owner put to the node. */
 export type Answer = Extract<ControlEffect, { type: 'ipam-reply' | 'status' | 'report' }>;
@@ -35,7 +34,6 @@ export class ControlLoop {
   readonly #owner: ControlLoopOwner;
   readonly #data: DataPlane;
   readonly #streams: Streams;
-  readonly #crypto: Thread<CryptoThreadJob, CryptoThreadResult>;
   readonly #timer: DeadlineTimer;
   #performing = false;
 
@@ -54,15 +52,6 @@ export class ControlLoop {
       onDrained: (conn) => this.tell((now) => node.onWritable(conn, now)),
       onClosed: (conn, error) => this.tell((now) => node.onClosed(conn, error, now)),
     });
-    this.#crypto = new Thread<CryptoThreadJob, CryptoThreadResult>(
-      'crypto',
-      undefined,
-      ({ task, result }) => {
-        this.tell((now) => node.onTaskDone(task, result, now));
-        wipeCpace({ result });
-      },
-      (error) => owner.onFailure(error),
-    );
   }
 
   /** Opens the control port and begins. Rejects with a sentence if the port cannot be had. */
@@ -104,7 +93,6 @@ export class ControlLoop {
     this.tell((now) => this.#node.stop(now));
     this.#timer.stop();
     await this.#streams.close();
-    await this.#crypto.stop();
   }
 
   /** Effects can bring inputs at once (a full buffer that is not); those wait for their turn in the same loop. */
@@ -112,9 +100,11 @@ export class ControlLoop {
     if (this.#performing) return;
     this.#performing = true;
     try {
-      for (let effects = this.#node.drain(); effects.length > 0; effects = this.#node.drain()) {
-        for (const effect of effects) this.#perform(effect);
-      }
+      do {
+        for (let effects = this.#node.drain(); effects.length > 0; effects = this.#node.drain()) {
+          for (const effect of effects) this.#perform(effect);
+        }
+      } while (this.#streams.flush());
     } finally {
       this.#performing = false;
     }
@@ -130,7 +120,7 @@ export class ControlLoop {
       case 'close-connection':
         return this.#streams.closeStream(effect.conn, effect.reset);
       case 'task':
-        return this.#crypto.post({ task: effect.task, job: effect.job });
+        return this.#compute(effect.task, effect.job);
       case 'to-data':
         // The other thread has a copy of its own.
         this.#data.tell(effect.message);
@@ -146,6 +136,17 @@ export class ControlLoop {
       case 'failed':
         return this.#owner.onFailure(new Error(effect.error));
     }
+  }
+
+  /** In a later turn of the loop: between two jobs what waits at sockets and timers has its own. */
+  #compute(task: number, job: CryptoJob): void {
+    setImmediate(() =>
+      this.tell((now) => {
+        const result = runCpaceJob(job);
+        this.#node.onTaskDone(task, result, now);
+        wipeResult(result);
+      }),
+    );
   }
 
   #commit(token: number, changes: readonly StoreChange[]): void {

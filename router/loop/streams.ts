@@ -8,6 +8,7 @@ import {
   type Endpoint,
   type IpAddress,
 } from '../../core/address.ts';
+import { concatAll } from '../../core/bytes.ts';
 
 /** What the TCP edge tells its owner. Connection numbers are unique for the life of the process. */
 export interface StreamEvents {
@@ -34,6 +35,8 @@ const CUT_OFF = 'this host no longer has the address that the connection began a
 export class Streams {
   readonly #events: StreamEvents;
   readonly #sockets = new Map<number, Socket>();
+  /** Written since the last {@link flush}. */
+  readonly #unsent = new Map<number, Uint8Array[]>();
   /** With how to end each of them. */
   readonly #dialling = new Map<Socket, (error: string) => void>();
   readonly #server: Server;
@@ -72,10 +75,21 @@ export class Streams {
     );
   }
 
+  /** Takes the bytes over; they leave with the next {@link flush}. */
   write(conn: number, bytes: Uint8Array): void {
-    const socket = this.#sockets.get(conn);
-    if (socket === undefined || socket.destroyed) return;
-    if (socket.write(bytes)) this.#events.onDrained(conn);
+    const unsent = this.#unsent.get(conn);
+    if (unsent === undefined) this.#unsent.set(conn, [bytes]);
+    else unsent.push(bytes);
+  }
+
+  /**
+   * Sends what was written: one segment and one system call for all that a stream has of one turn of the loop. The owner
+   * hears at once of those that are drained. False if nothing was written.
+   */
+  flush(): boolean {
+    if (this.#unsent.size === 0) return false;
+    for (const conn of [...this.#unsent.keys()]) if (this.#send(conn)) this.#events.onDrained(conn);
+    return true;
   }
 
   /**
@@ -83,6 +97,7 @@ export class Streams {
    * once, from the kernel too: no half-closed state waits for a peer that may never answer.
    */
   closeStream(conn: number, reset = false): void {
+    this.#send(conn);
     const socket = this.#sockets.get(conn);
     if (socket === undefined) return;
     this.#sockets.delete(conn);
@@ -123,6 +138,15 @@ export class Streams {
     this.#dialling.clear();
     for (const conn of [...this.#sockets.keys()]) this.closeStream(conn);
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  /** Whether it has left, but for a few KiB. */
+  #send(conn: number): boolean {
+    const unsent = this.#unsent.get(conn);
+    const socket = this.#sockets.get(conn);
+    this.#unsent.delete(conn);
+    if (unsent === undefined || socket === undefined || socket.destroyed) return false;
+    return socket.write(unsent.length === 1 ? unsent[0]! : concatAll(unsent));
   }
 
   /** Connection numbers of accepted streams are odd, those that the owner dials even. */

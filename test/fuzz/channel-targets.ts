@@ -7,7 +7,7 @@ import { ChannelPair, End, type Role } from '../router/crypto/channel-pair.ts';
 import { fakePrimitives } from '../sim/fake-primitives.ts';
 import * as samples from './samples.ts';
 import { OUTSIDE, promise, TAKEN, type Target, type Verdict } from './target.ts';
-import { loadPlayedSodium } from '../router/crypto/played-primitives.ts';
+import { playedSodium as sodium } from '../router/crypto/played-primitives.ts';
 
 const passwords = [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5)];
 const SEED = 1;
@@ -51,7 +51,6 @@ function verdictOf(end: End): Verdict {
   return failure ?? TAKEN;
 }
 
-const sodium = await loadPlayedSodium();
 
 /** Frames that libsodium opens: each input is one after the header. */
 function secretStream(): Target {

@@ -1,7 +1,6 @@
 import test from 'ava';
 import { toHex, utf8 } from '../../core/bytes.ts';
-import { runCpaceJob } from '../../router/crypto/cpace.ts';
-import { wipeCpace } from '../../router/crypto/cpace-secrets.ts';
+import { runCpaceJob, wipeResult } from '../../router/crypto/cpace.ts';
 import { spellings } from '../spellings.ts';
 import { ControlNet } from './control-net.ts';
 import type { TestNode } from './control-net.ts';
@@ -49,7 +48,7 @@ test('report, status and log of every level hold no password, no static key and 
   }
 });
 
-test('what a job of the crypto thread and its result hold of secrets can be wiped', (t) => {
+test("what the result of a password job holds of secrets can be wiped, and the job is its owner's", (t) => {
   const bytes = (length: number) => new Uint8Array(length).fill(7);
   const [sid, channelId, associatedA, associatedB] = [bytes(64), bytes(4), bytes(3), bytes(3)];
   const start = { type: 'cpace-start', password: bytes(9), channelId, sid, seed: bytes(64) } as const;
@@ -66,21 +65,10 @@ test('what a job of the crypto thread and its result hold of secrets can be wipe
   const finished = runCpaceJob(finish);
   if (finished.type !== 'cpace-finished') return t.fail();
   t.deepEqual(finished.isk, answered.isk);
-  wipeCpace({ job: start, result: started });
-  wipeCpace({ job: answerJob, result: answered });
-  wipeCpace({ job: finish, result: finished });
-  wipeCpace({ result: { type: 'refused' } });
-  const secrets = [
-    start.password,
-    start.seed,
-    started.scalar,
-    answerJob.password,
-    answerJob.seed,
-    answered.isk,
-  ];
-  for (const secret of [...secrets, scalar, finished.isk]) t.true(secret.every((byte) => byte === 0));
-  t.true(
-    elementA.some((byte) => byte !== 0),
-    'what was sent stays',
-  );
+  for (const result of [started, answered, finished, { type: 'refused' } as const]) wipeResult(result);
+  for (const secret of [started.scalar, answered.isk, finished.isk])
+    t.true(secret.every((byte) => byte === 0));
+  for (const kept of [start.password, start.seed, answerJob.seed, scalar, elementA]) {
+    t.true(kept.some((byte) => byte !== 0));
+  }
 });

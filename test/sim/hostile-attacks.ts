@@ -9,9 +9,8 @@ import { encodeEnvelope, parseEnvelope } from '../../router/link/offer-envelope.
 import type { OfferEnvelope } from '../../router/link/offer-envelope.ts';
 import { OutgoingOffer } from '../../router/link/offer-handshake.ts';
 import type { Attack, HostileRelay, RelayedDatagram } from './hostile-relay.ts';
-import { loadPlayedSodium } from '../router/crypto/played-primitives.ts';
+import { playedSodium as sodium } from '../router/crypto/played-primitives.ts';
 
-const sodium = await loadPlayedSodium();
 
 /** An attack, and the count at one of the ends that shows that it was met; none if it leaves no trace there. */
 export interface CountedAttack extends Attack {

@@ -7,10 +7,9 @@ import { SimNetwork } from './network.ts';
 import { SimNode } from './sim-node.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { worldOf } from './world.ts';
-import { loadPlayedSodium } from '../router/crypto/played-primitives.ts';
+import { playedSodium as sodium } from '../router/crypto/played-primitives.ts';
 
 /** The stand-ins of other simulations hide nothing: here the cryptography is real. */
-const sodium = await loadPlayedSodium();
 
 const MARKER = Buffer.from('no relay shall see this');
 const FRAME_BYTES = 200;

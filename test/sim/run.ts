@@ -7,7 +7,7 @@ import { ScaleRun } from './scale/scale-run.ts';
 import { SCALE_SCENARIOS } from './scale/scale-scenarios.ts';
 import { runScenario, type ScenarioOptions } from './scenario.ts';
 import { SMALL_NODES, smallKind } from './small.ts';
-import { loadPlayedSodium } from '../router/crypto/played-primitives.ts';
+import { playedSodium } from '../router/crypto/played-primitives.ts';
 
 /**
  * Whole nodes in virtual time.
@@ -37,9 +37,9 @@ const first = whole('seed', values.seed);
 const fullMeshLimit = whole('full-mesh-limit', values['full-mesh-limit']);
 const large = SCALE_SCENARIOS[values.scenario];
 
-exit((await run()) ? 0 : 1);
+exit(run() ? 0 : 1);
 
-async function run(): Promise<boolean> {
+function run(): boolean {
   if (large !== undefined) return runLarge();
   if (values.scenario === 'trouble') {
     const discovery = !values['no-discovery'];
@@ -50,14 +50,14 @@ async function run(): Promise<boolean> {
   return refuse(`there is no scenario "${values.scenario}": take one of ${known}`);
 }
 
-async function runSeeds(
+function runSeeds(
   nodesUnlessGiven: string,
   countUnlessGiven: string,
   kindOf: (seed: number) => Pick<ScenarioOptions, 'discovery' | 'fullMeshLimit'>,
-): Promise<boolean> {
+): boolean {
   const nodes = whole('nodes', values.nodes ?? nodesUnlessGiven);
   const count = whole('count', values.count ?? countUnlessGiven);
-  const primitives = values.real ? await loadPlayedSodium() : fakePrimitives;
+  const primitives = values.real ? playedSodium : fakePrimitives;
   let failed = 0;
   for (let seed = first; seed < first + count; seed++) {
     const began = cpuUsage().user;

@@ -1,7 +1,7 @@
 import type { ExecutionContext } from 'ava';
 import { fakePrimitives } from './fake-primitives.ts';
 import { runScenario } from './scenario.ts';
-import { loadPlayedSodium } from '../router/crypto/played-primitives.ts';
+import { playedSodium } from '../router/crypto/played-primitives.ts';
 
 const SEEDS = 200;
 const NODES = 20;
@@ -20,9 +20,9 @@ const SPARSE = { discovery: false, fullMeshLimit: 8 };
 /** Runs the seeds `first`, `first + step`, ... up to {@link SEEDS}; what went wrong is told with its seed. */
 export async function runSeeds(t: ExecutionContext, first: number, step: number): Promise<void> {
   t.timeout(10 * 60_000);
-  const sodium = await loadPlayedSodium();
+
   for (let seed = first; seed <= SEEDS; seed += step) {
-    const primitives = seed % REAL_EVERY === 1 ? sodium : fakePrimitives;
+    const primitives = seed % REAL_EVERY === 1 ? playedSodium : fakePrimitives;
     const { faults } = runScenario({ seed, nodes: NODES, primitives, ...kindOf(seed) });
     t.deepEqual(faults.slice(0, 20), [], `seed ${seed}, ${NODES} nodes`);
     // The test runner hears of us between seeds only.

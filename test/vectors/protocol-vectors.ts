@@ -31,7 +31,7 @@ import {
   type LinkMessage,
 } from '../../router/wire/inner.ts';
 import { chacha } from '../router/engine/chacha.ts';
-import { loadPlayedSodium } from '../router/crypto/played-primitives.ts';
+import { playedSodium as sodium } from '../router/crypto/played-primitives.ts';
 
 /**
  * The protocol on fixed inputs, as the product computes it. test/vectors/protocol.json holds the same, for programs that
@@ -39,7 +39,6 @@ import { loadPlayedSodium } from '../router/crypto/played-primitives.ts';
  */
 export type Vector = string | number | boolean | readonly Vector[] | { readonly [name: string]: Vector };
 
-const sodium = await loadPlayedSodium();
 
 /** `length` bytes that begin with `first` and count up: nothing random, and easy to tell apart. */
 export function bytesFrom(first: number, length: number): Uint8Array {

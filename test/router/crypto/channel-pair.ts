@@ -4,11 +4,11 @@ import type { SecureChannel, SecureChannelEffect } from '../../../gossip/secure-
 import { createSecureChannel } from '../../../router/crypto/secure-channel.ts';
 import type { SecureChannelOptions } from '../../../router/crypto/secure-channel.ts';
 import { fakePrimitives } from '../../sim/fake-primitives.ts';
-import { loadPlayedSodium, type PlayedPrimitives } from './played-primitives.ts';
+import { playedSodium, type PlayedPrimitives } from './played-primitives.ts';
 
 /** Both kinds of primitives, for tests that must hold for either. */
 export const allPrimitives: readonly (readonly [name: string, primitives: PlayedPrimitives])[] = [
-  ['libsodium', await loadPlayedSodium()],
+  ['libsodium', playedSodium],
   ['the fake', fakePrimitives],
 ];
 

@@ -4,9 +4,8 @@ import { SeededRandom } from '../../../core/random.ts';
 import type { CryptoResult } from '../../../gossip/secure-channel.ts';
 import { NoiseIkInitiator, NoiseIkResponder } from '../../../router/crypto/noise-ik.ts';
 import { End } from './channel-pair.ts';
-import { loadPlayedSodium } from './played-primitives.ts';
+import { playedSodium as sodium } from './played-primitives.ts';
 
-const sodium = await loadPlayedSodium();
 
 /** RFC 9496, appendix A.3, and the two encodings of the identity: 0 and p. */
 const BAD_RISTRETTO = {

@@ -8,9 +8,8 @@ import { confirmationTags, streamKeys } from '../../../router/crypto/channel-key
 import { ChannelPair, type EndOptions } from './channel-pair.ts';
 import { cpaceIsk, cpaceKeys, cpaceSid, iskOf, type CpaceOracleInputs } from './cpace-oracle.ts';
 import { SecretStreamOracle, hchacha20, poly1305 } from './secret-stream-oracle.ts';
-import { loadPlayedSodium, type PlayedPrimitives } from './played-primitives.ts';
+import { playedSodium as sodium, type PlayedPrimitives } from './played-primitives.ts';
 
-const sodium = await loadPlayedSodium();
 const PREAMBLE = 44;
 const ELEMENT = 32;
 const TAG = 64;

@@ -5,9 +5,8 @@ import { SeededRandom } from '../../../core/random.ts';
 import { equalTags } from '../../../router/crypto/primitives.ts';
 import { allPrimitives } from './channel-pair.ts';
 import { chachaPoly, publicOf, x25519 } from './noise-oracle.ts';
-import { loadPlayedSodium } from './played-primitives.ts';
+import { playedSodium as sodium } from './played-primitives.ts';
 
-const sodium = await loadPlayedSodium();
 const random = new SeededRandom(4);
 
 test("libsodium's results are those of node:crypto", (t) => {
