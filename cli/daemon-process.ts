@@ -37,11 +37,15 @@ function reportFailure(failed: string): void {
   }
 }
 
-try {
-  process.title = 'weave-ts';
-  const input = parseInput(readFileSync(0, 'utf8'));
-  await runDaemon(input.settings, input.passwords, { foreground: false, onReady: reportReady });
-} catch (error) {
-  reportFailure(error instanceof Error ? error.message : String(error));
-  process.exit(1);
+async function main(): Promise<void> {
+  try {
+    process.title = 'weave-ts';
+    const input = parseInput(readFileSync(0, 'utf8'));
+    await runDaemon(input.settings, input.passwords, { foreground: false, onReady: reportReady });
+  } catch (error) {
+    reportFailure(error instanceof Error ? error.message : String(error));
+    process.exit(1);
+  }
 }
+
+void main();

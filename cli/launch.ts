@@ -20,7 +20,7 @@ import { ControlNode } from '../router/control-node.ts';
 import type { Rotation } from '../router/control-node.ts';
 import { wipeIdentity } from '../router/identity.ts';
 import { loadAddon } from '../router/engine/addon.ts';
-import { sodiumPrimitives } from '../router/crypto/sodium.ts';
+import { loadSodium } from '../router/crypto/sodium.ts';
 import { ControlLoop } from '../router/loop/control-loop.ts';
 import { AddressWatch, type AddressChange } from '../router/loop/address-watch.ts';
 import { startDataPlane, type DataPlane } from '../router/loop/data-plane.ts';
@@ -76,7 +76,8 @@ export async function runDaemon(
   try {
     const state = await openState(settings.stateDir);
     undo.push(() => state.close());
-    const prepared = prepareNode(settings, passwords, state.store, { primitives: sodiumPrimitives, random });
+    const primitives = await loadSodium();
+    const prepared = prepareNode(settings, passwords, state.store, { primitives, random });
     const recorded = bridgesHere(recordedBridges(prepared.deps.stored), placeHere(settings.socket));
     const host = await planHost(settings, prepared.identity.name, prepared.ipam, recorded);
     const namespace = await claimNamespace();

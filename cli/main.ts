@@ -85,14 +85,18 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(EXIT_FAILED);
 });
 
-try {
-  const words = process.argv.slice(2);
-  checkEncoding(words);
-  const program = buildProgram();
-  await program.parseAsync(commandWords(program, words), { from: 'user' });
-} catch (error) {
-  process.exitCode = exitCodeOf(error);
-  if (!(error instanceof CommanderError)) {
-    process.stderr.write(`weave-ts: ${error instanceof Error ? error.message : String(error)}\n`);
+async function main(): Promise<void> {
+  try {
+    const words = process.argv.slice(2);
+    checkEncoding(words);
+    const program = buildProgram();
+    await program.parseAsync(commandWords(program, words), { from: 'user' });
+  } catch (error) {
+    process.exitCode = exitCodeOf(error);
+    if (!(error instanceof CommanderError)) {
+      process.stderr.write(`weave-ts: ${error instanceof Error ? error.message : String(error)}\n`);
+    }
   }
 }
+
+void main();

@@ -5,7 +5,7 @@ import type { SecureChannel } from '../gossip/secure-channel.ts';
 import { createSecureChannel } from '../router/crypto/secure-channel.ts';
 import { runCpaceJob } from '../router/crypto/cpace.ts';
 import type { Primitives } from '../router/crypto/primitives.ts';
-import { sodiumPrimitives as sodium } from '../router/crypto/sodium.ts';
+import { loadSodium } from '../router/crypto/sodium.ts';
 import { NoiseIkInitiator, NoiseIkResponder } from '../router/crypto/noise-ik.ts';
 import { OutgoingOffer, openOffer, type LocalEnd } from '../router/link/offer-handshake.ts';
 import { MOST_LANES } from '../router/wire/lanes.ts';
@@ -17,6 +17,7 @@ import { MOST_LANES } from '../router/wire/lanes.ts';
 const ROUNDS = 200;
 const WARM_UP = 30;
 
+const sodium = await loadSodium();
 const random: RandomSource = { bytes: (length) => new Uint8Array(randomBytes(length)) };
 const words = ['correct horse', 'battery staple'].map((word) => new TextEncoder().encode(word));
 

@@ -1,8 +1,6 @@
 import sodium from 'libsodium-wrappers';
 import { AEAD_NONCE_BYTES, AEAD_TAG_BYTES, KEY_BYTES, type BufferAead } from './primitives.ts';
 
-await sodium.ready;
-
 /** The part of libsodium that its own types leave out: arguments are addresses in its memory. */
 interface SodiumMemory {
   _malloc(bytes: number): number;
@@ -21,18 +19,23 @@ interface SodiumMemory {
   ): number;
 }
 
+/** Resolves to libsodium's AEAD over the caller's buffers; `longestMessage` in bytes, without its tag. */
+export async function loadBufferAead(longestMessage: number): Promise<BufferAead> {
+  await sodium.ready;
+  return new SodiumBufferAead(longestMessage);
+}
+
 /**
  * ChaCha20-Poly1305-IETF in a piece of libsodium's memory that is taken once: libsodium-wrappers itself takes and copies
  * five pieces per call, which costs a quarter of sealing a datagram.
  */
-export class SodiumBufferAead implements BufferAead {
+class SodiumBufferAead implements BufferAead {
   readonly #memory = (sodium as unknown as { libsodium: SodiumMemory }).libsodium;
   readonly #longest: number;
   readonly #key: number;
   readonly #nonce: number;
   readonly #message: number;
 
-  /** `longestMessage`: in bytes, without its tag. */
   constructor(longestMessage: number) {
     this.#longest = longestMessage;
     this.#key = this.#memory._malloc(KEY_BYTES + AEAD_NONCE_BYTES + longestMessage + AEAD_TAG_BYTES);

@@ -14,8 +14,13 @@ interface SodiumMemory {
   readonly HEAPU8: Uint8Array;
 }
 
-/** libsodium's, which is compiled when this module has been loaded. */
-export const sodiumPrimitives: Primitives = {
+/** Resolves once libsodium is compiled and has proved its random source; CPace may be computed from then on. */
+export async function loadSodium(): Promise<Primitives> {
+  await sodium.ready;
+  return sodiumPrimitives;
+}
+
+const sodiumPrimitives: Primitives = {
   keyPairFromSeed,
   dh,
   // libsodium-wrappers has neither.

@@ -202,9 +202,9 @@ export function loadAddon(): Addon {
   }
 }
 
-/** The folder of package.json: two above the sources, three above what is built of them. */
+/** The folder with native/: two above the sources, two or three above what is built of them. */
 function packageRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder);
+  while (!existsSync(join(folder, 'native')) && folder !== dirname(folder)) folder = dirname(folder);
   return folder;
 }

@@ -1,12 +1,12 @@
 import { AEAD_NONCE_BYTES, type BufferAead } from '../crypto/primitives.ts';
-import { SodiumBufferAead } from '../crypto/buffer-aead.ts';
+import { loadBufferAead } from '../crypto/buffer-aead.ts';
 import { LONGEST_DATAGRAM, writeU32 } from '../wire/datagram.ts';
 import type { BufferCipher } from './datagram-cipher.ts';
 import { PortableEngine } from './portable.ts';
 
 /** The portable engine, not yet open, with libsodium for its datagrams. */
-export function sodiumPortableEngine(): PortableEngine {
-  return new PortableEngine(datagramCipher(new SodiumBufferAead(LONGEST_DATAGRAM)));
+export async function sodiumPortableEngine(): Promise<PortableEngine> {
+  return new PortableEngine(datagramCipher(await loadBufferAead(LONGEST_DATAGRAM)));
 }
 
 /** ChaCha20-Poly1305 of a datagram: nonce = 4 zero bytes | counter u64 LE. */

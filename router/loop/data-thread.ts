@@ -91,8 +91,6 @@ async function close(engine: Engine, lanes: LaneThreads | undefined): Promise<vo
 }
 
 let loop: PacketLoop | undefined;
-try {
-  await run();
-} catch (error) {
-  post({ type: 'refused', error: error instanceof Error ? error.message : String(error) });
-}
+void run().catch((error: unknown) =>
+  post({ type: 'refused', error: error instanceof Error ? error.message : String(error) }),
+);

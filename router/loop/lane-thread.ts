@@ -15,7 +15,8 @@ function post(message: FromEngineThread<undefined, FromLane>, transfer: readonly
 }
 
 let loop: PacketLoop | undefined;
-try {
+/** Opens the engine, and says so. */
+async function run(): Promise<void> {
   const { worker, workers, trustedSubnets } = settings;
   const { engine } = await openEngine(settings.engine, {
     tap: settings.tap,
@@ -41,6 +42,8 @@ try {
   loop = packets;
   packets.pump();
   post({ type: 'opened', opened: undefined });
-} catch (error) {
-  post({ type: 'refused', error: error instanceof Error ? error.message : String(error) });
 }
+
+void run().catch((error: unknown) =>
+  post({ type: 'refused', error: error instanceof Error ? error.message : String(error) }),
+);

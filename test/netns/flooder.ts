@@ -7,6 +7,9 @@ import { runCpaceJob } from '../../router/crypto/cpace.ts';
 import { encodePreamble } from '../../router/crypto/preamble.ts';
 import { openEngine } from '../../router/engine/choose.ts';
 import { SOURCE_SCRATCH, SendPlan } from '../../router/engine/port.ts';
+import { loadSodium } from '../../router/crypto/sodium.ts';
+
+await loadSodium();
 
 /** Floods a daemon like a stranger who knows the protocol. Run in a namespace; prints what it did as one line of JSON. */
 export type FloodSettings =

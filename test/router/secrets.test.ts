@@ -4,6 +4,9 @@ import { runCpaceJob, wipeResult } from '../../router/crypto/cpace.ts';
 import { spellings } from '../spellings.ts';
 import { ControlNet } from './control-net.ts';
 import type { TestNode } from './control-net.ts';
+import { loadSodium } from '../../router/crypto/sodium.ts';
+
+await loadSodium();
 
 /** JSON with bytes as hexadecimal digits. */
 function textOf(value: unknown): string {

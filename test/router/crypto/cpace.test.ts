@@ -14,6 +14,9 @@ import {
 } from '../../../router/crypto/cpace.ts';
 import { lengthPrefixed } from '../../../router/crypto/length-prefixed.ts';
 import { allPrimitives } from './channel-pair.ts';
+import { loadSodium } from '../../../router/crypto/sodium.ts';
+
+await loadSodium();
 
 interface Vectors {
   readonly vector: Readonly<Record<string, string>>;

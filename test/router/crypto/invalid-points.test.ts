@@ -6,7 +6,6 @@ import { NoiseIkInitiator, NoiseIkResponder } from '../../../router/crypto/noise
 import { End } from './channel-pair.ts';
 import { playedSodium as sodium } from './played-primitives.ts';
 
-
 /** RFC 9496, appendix A.3, and the two encodings of the identity: 0 and p. */
 const BAD_RISTRETTO = {
   identity: ['0000000000000000000000000000000000000000000000000000000000000000'],

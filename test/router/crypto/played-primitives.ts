@@ -1,7 +1,7 @@
 import type { CryptoJob, CryptoResult } from '../../../gossip/secure-channel.ts';
 import { runCpaceJob } from '../../../router/crypto/cpace.ts';
 import type { Primitives } from '../../../router/crypto/primitives.ts';
-import { sodiumPrimitives } from '../../../router/crypto/sodium.ts';
+import { loadSodium } from '../../../router/crypto/sodium.ts';
 
 /** All cryptography of a node, that of the password exchange too. */
 export interface PlayedPrimitives extends Primitives {
@@ -9,4 +9,4 @@ export interface PlayedPrimitives extends Primitives {
   runJob(job: CryptoJob): CryptoResult;
 }
 
-export const playedSodium: PlayedPrimitives = { ...sodiumPrimitives, runJob: runCpaceJob };
+export const playedSodium: PlayedPrimitives = { ...(await loadSodium()), runJob: runCpaceJob };

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { toHex } from '../../../core/bytes.ts';
 import { Counters } from '../../../core/counters.ts';
 import { SeededRandom, type RandomSource } from '../../../core/random.ts';
-import { sodiumPrimitives as sodium } from '../../../router/crypto/sodium.ts';
+import { loadSodium } from '../../../router/crypto/sodium.ts';
 import { encodePayload } from '../../../router/link/handshake-payload.ts';
 import { OutgoingOffer, openOffer, type LocalEnd } from '../../../router/link/offer-handshake.ts';
 import { RekeyHandshakes } from '../../../router/link/rekey-handshake.ts';
@@ -11,6 +11,7 @@ import type { ToData } from '../../../router/node-messages.ts';
 import { linkPrologueOracle, noiseIkChainOracle, publicOf } from '../crypto/noise-oracle.ts';
 import { nameOf } from './routes-of.ts';
 
+const sodium = await loadSodium();
 const REKEYS = 3;
 
 /** Remembers what was drawn: the ephemerals of an end are the draws of 32 bytes. */
