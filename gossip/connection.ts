@@ -112,9 +112,11 @@ export class Connection implements Machine<ConnectionEvent> {
     this.#pump(now);
   }
 
-  /** The stream has taken everything that was written so far. */
-  onWritable(): void {
+  /** The stream has taken everything that was written so far. Returns whether it was {@link isWritable} no more. */
+  onWritable(): boolean {
+    const wasFull = !this.isWritable;
     this.#unwritten = 0;
+    return wasFull;
   }
 
   nextTimeout(): Millis | undefined {

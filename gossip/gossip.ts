@@ -122,8 +122,7 @@ export class Gossip implements Machine<GossipEffect> {
    * gossip waits and is merged, unicasts are refused.
    */
   onWritable(conn: number, now: Millis): void {
-    this.#neighbourhood.onWritable(conn);
-    if (this.#channels.hasWork) this.#touch(now);
+    if (this.#neighbourhood.onWritable(conn) && this.#channels.hasWork) this.#touch(now);
   }
 
   /** The stream ended without our asking. */

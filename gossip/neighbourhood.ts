@@ -152,8 +152,9 @@ export class Neighbourhood {
     this.connections.onTaskDone(task, result, now);
   }
 
-  onWritable(conn: number): void {
-    this.connections.get(conn)?.onWritable();
+  /** Whether it took no more before. */
+  onWritable(conn: number): boolean {
+    return this.connections.get(conn)?.onWritable() ?? false;
   }
 
   /** The stream ended by itself. */

@@ -56,3 +56,40 @@ test('streams that begin at an address that is gone are reported as closed at on
   streams.onAddressesGone([parseIp('127.0.0.1')!]);
   t.deepEqual(said, []);
 });
+
+test('what is written leaves with the next flush, or with the end of the stream, in order', async (t) => {
+  const said: string[] = [];
+  const streams = new Streams({
+    onAccepted: () => undefined,
+    onConnected: (conn) => said.push(`connected ${conn}`),
+    onDialFailed: (conn) => said.push(`failed ${conn}`),
+    onBytes: () => undefined,
+    onDrained: (conn) => said.push(`drained ${conn}`),
+    onClosed: (conn) => said.push(`closed ${conn}`),
+  });
+  t.teardown(() => streams.close());
+  const heard: Buffer[] = [];
+  const server = createServer((socket) => socket.on('data', (bytes) => heard.push(bytes)));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const text = () => Buffer.concat(heard).toString();
+  streams.dial(2, '127.0.0.1', (server.address() as AddressInfo).port);
+  while (!said.includes('connected 2')) await setTimeout(5);
+  t.false(streams.flush(), 'there is nothing');
+  streams.write(2, Buffer.from('one '));
+  streams.write(2, Buffer.from('two '));
+  streams.write(4, Buffer.from('to nobody'));
+  await setTimeout(50);
+  t.is(text(), '');
+  t.true(streams.flush());
+  t.false(streams.flush());
+  t.deepEqual(said.splice(0), ['connected 2', 'drained 2']);
+  while (text() !== 'one two ') await setTimeout(5);
+  streams.write(2, Buffer.from('bye'));
+  streams.closeStream(2);
+  while (text() !== 'one two bye') await setTimeout(5);
+  streams.write(2, Buffer.from('late'));
+  streams.flush();
+  t.deepEqual(said, []);
+});
