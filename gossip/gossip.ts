@@ -16,6 +16,7 @@ import type { Neighbour } from './neighbour.ts';
 import { Neighbourhood, type NeighbourhoodDeps } from './neighbourhood.ts';
 import type { NeighbourhoodEvent } from './neighbourhood-event.ts';
 import { OwnAddresses } from './own-addresses.ts';
+import { OwnNeighbours } from './own-neighbours.ts';
 import { RouteView } from './route-view.ts';
 import { computeRoutes, sameRoutes } from './routes.ts';
 import type { CryptoResult } from './secure-channel.ts';
@@ -53,6 +54,7 @@ export class Gossip implements Machine<GossipEffect> {
   readonly #channels: Channels;
   readonly #backbone: Backbone;
   readonly #addresses: OwnAddresses;
+  readonly #neighbours = new OwnNeighbours();
   /** Peers that the UDP link is up to, and those of them that our entry calls direct. */
   readonly #up = new Set<PeerName>();
   readonly #direct = new DirectFlags();
@@ -407,9 +409,10 @@ export class Gossip implements Machine<GossipEffect> {
 
   /** Brings our entry, the routes and what was passed on up to date, at most once in {@link FLUSH_GAP}. */
   #flush(now: Millis): void {
-    this.#flushAt = undefined;
     this.#flushedAt = now;
-    this.#topology.updateSelf({ addresses: this.#addresses.list(), neighbours: this.#ownNeighbours() });
+    const neighbours = this.#neighbours.update(this.#ownNeighbours(), now);
+    this.#topology.updateSelf({ addresses: this.#addresses.list(), neighbours });
+    this.#flushAt = this.#neighbours.nextTimeout();
     if (this.#topology.revision !== this.#revision) this.#refreshRoutes(now);
     this.#report(now);
     for (const { from, names } of this.#topology.takeFresh()) {
