@@ -47,7 +47,7 @@ module.exports = {
     ),
     rule(
       'one-import-of-libsodium',
-      { pathNot: '^(router/crypto/(libsodium|ristretto)[.]ts|test/)' },
+      { pathNot: '^(router/crypto/(libsodium|buffer-aead)[.]ts|test/)' },
       { path: 'node_modules/libsodium' },
     ),
     rule(

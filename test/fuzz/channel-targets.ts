@@ -51,7 +51,6 @@ function verdictOf(end: End): Verdict {
   return failure ?? TAKEN;
 }
 
-
 /** Frames that libsodium opens: each input is one after the header. */
 function secretStream(): Target {
   const [key, header] = [new Uint8Array(32).fill(7), new Uint8Array(24).fill(9)];

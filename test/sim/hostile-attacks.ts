@@ -11,7 +11,6 @@ import { OutgoingOffer } from '../../router/link/offer-handshake.ts';
 import type { Attack, HostileRelay, RelayedDatagram } from './hostile-relay.ts';
 import { playedSodium as sodium } from '../router/crypto/played-primitives.ts';
 
-
 /** An attack, and the count at one of the ends that shows that it was met; none if it leaves no trace there. */
 export interface CountedAttack extends Attack {
   readonly counted?: string;

@@ -39,7 +39,6 @@ import { playedSodium as sodium } from '../router/crypto/played-primitives.ts';
  */
 export type Vector = string | number | boolean | readonly Vector[] | { readonly [name: string]: Vector };
 
-
 /** `length` bytes that begin with `first` and count up: nothing random, and easy to tell apart. */
 export function bytesFrom(first: number, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => first + i);
