@@ -46,7 +46,7 @@ module.exports = {
       { path: '^test/' },
     ),
     rule(
-      'one-import-of-libsodium',
+      'libsodium-only-in-crypto',
       { pathNot: '^(router/crypto/(libsodium|buffer-aead)[.]ts|test/)' },
       { path: 'node_modules/libsodium' },
     ),

@@ -412,7 +412,8 @@ export class Gossip implements Machine<GossipEffect> {
     this.#flushedAt = now;
     const neighbours = this.#neighbours.update(this.#ownNeighbours(), now);
     this.#topology.updateSelf({ addresses: this.#addresses.list(), neighbours });
-    this.#flushAt = this.#neighbours.nextTimeout();
+    const tellAt = this.#neighbours.nextTimeout();
+    this.#flushAt = tellAt === undefined ? undefined : Math.max(tellAt, now + FLUSH_GAP);
     if (this.#topology.revision !== this.#revision) this.#refreshRoutes(now);
     this.#report(now);
     for (const { from, names } of this.#topology.takeFresh()) {

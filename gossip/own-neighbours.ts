@@ -24,14 +24,7 @@ export class OwnNeighbours {
       this.#tellAt = this.#grewAt + GROW_GAP;
       return this.#told;
     }
-    // Each edge is told of when it begins as well, which is of no use to anybody without what follows.
-    if (
-      !covers(
-        this.#told,
-        neighbours.filter(({ established }) => established),
-      )
-    )
-      this.#grewAt = now;
+    if (!covers(this.#told, edges(neighbours))) this.#grewAt = now;
     this.#told = neighbours;
     return neighbours;
   }
@@ -40,6 +33,11 @@ export class OwnNeighbours {
   nextTimeout(): Millis | undefined {
     return this.#tellAt;
   }
+}
+
+/** The edges that have come: that one begins is of no use to anybody without what follows, and that a link is direct no hurry. */
+function edges(neighbours: Neighbours): Neighbours {
+  return neighbours.filter(({ established }) => established).map((edge) => ({ ...edge, direct: false }));
 }
 
 /** Whether all of `some` are among `all`, with their flags. */

@@ -57,11 +57,10 @@ export class TaskQueue {
   start(): StartedTask | undefined {
     if (this.#running !== undefined) return undefined;
     const lane = this.#first.size > 0 ? this.#first : this.#after;
-    for (const task of lane.values()) {
-      lane.delete(task.conn);
-      this.#running = { number: ++this.#lastNumber, task };
-      return { task: this.#lastNumber, job: task.job };
-    }
-    return undefined;
+    const [task] = lane.values();
+    if (task === undefined) return undefined;
+    lane.delete(task.conn);
+    this.#running = { number: ++this.#lastNumber, task };
+    return { task: this.#lastNumber, job: task.job };
   }
 }

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { build } from 'esbuild';
 import { optimizeLater } from '../cli/compiler-pace.ts';
-import { cachePath, compileBody } from '../cli/load-bundle.ts';
+import { cachePath, compileBody, sealed } from '../cli/load-bundle.ts';
 
 /**
  * Puts what is built into a few files in dist/bundle, which are what is launched: Node.js takes longer to find and load
@@ -36,7 +36,8 @@ const { outputFiles } = await build({
   lineLimit: 200,
   external: NOT_BUNDLED,
   define: { 'import.meta.url': 'moduleUrl' },
-  banner: { js: "const moduleUrl=require('node:url').pathToFileURL(__filename).href;" },
+  // As in the modules that it is made of.
+  banner: { js: "'use strict';const moduleUrl=require('node:url').pathToFileURL(__filename).href;" },
   logLevel: 'warning',
   write: false,
 });
@@ -65,13 +66,14 @@ function compile(body: string): void {
   const script = compileBody(body, undefined);
   // V8 takes only what was made under the flags that it runs with.
   setFlagsFromString('--lazy');
-  write(cachePath(body), script.createCachedData());
+  write(cachePath(body), sealed(script.createCachedData()), true);
 }
 
 /** Whole or not at all, and unless `always` without need not at all: somebody may be starting from it. */
-function write(path: string, contents: string | Uint8Array, always = false): void {
+function write(path: string, contents: string | Buffer, always = false): void {
   made.add(basename(path));
-  if (!always && existsSync(path) && readFileSync(path).equals(Buffer.from(contents as string))) return;
-  writeFileSync(`${path}.new`, contents);
-  renameSync(`${path}.new`, path);
+  if (!always && existsSync(path) && readFileSync(path, 'latin1') === contents) return;
+  const fresh = `${path}.${process.pid}`;
+  writeFileSync(fresh, contents, { flush: true });
+  renameSync(fresh, path);
 }

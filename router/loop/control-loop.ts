@@ -143,8 +143,11 @@ export class ControlLoop {
     setImmediate(() =>
       this.tell((now) => {
         const result = runCpaceJob(job);
-        this.#node.onTaskDone(task, result, now);
-        wipeResult(result);
+        try {
+          this.#node.onTaskDone(task, result, now);
+        } finally {
+          wipeResult(result);
+        }
       }),
     );
   }

@@ -129,6 +129,22 @@ test('a neighbour that takes nothing is sent a bounded amount, and everything on
   mesh.act(node, (gossip, now) => t.true(gossip.unicast(peerName(66), 'offer', big, now)));
 });
 
+test('gossip that waited for a neighbour that took nothing leaves as soon as it does', (t) => {
+  const { mesh, node, conn } = greeted();
+  mesh.run(SECOND);
+  for (let i = 0; i < 6; i++) {
+    mesh.act(node, (gossip, now) => gossip.unicast(peerName(66), 'offer', new Uint8Array(60_000), now));
+  }
+  mesh.act(node, (gossip, now) => gossip.announce({ info: { waits: 'here' } }, now));
+  mesh.run(SECOND);
+  const before = node.bytesWritten;
+  mesh.run(SECOND);
+  t.is(node.bytesWritten, before);
+  mesh.act(node, (gossip, now) => gossip.onWritable(conn, now));
+  mesh.run(SECOND / 4);
+  t.true(node.bytesWritten > before);
+});
+
 test('no bytes after hello make a node throw', (t) => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ minLength: 1, maxLength: 60 }), { maxLength: 5 }), (payloads) => {

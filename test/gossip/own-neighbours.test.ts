@@ -55,6 +55,12 @@ test('what has gone again by the time that it is to be told is not told', (t) =>
   t.is(own.nextTimeout(), undefined);
 });
 
+test('that a link is direct now does not hold up an edge that comes', (t) => {
+  const own = fresh('a+', 0);
+  own.update(list('a!'), 5_000);
+  t.deepEqual(own.update(list('a! b+'), 5_100), list('a! b+'));
+});
+
 test('what is lost does not hold up what comes', (t) => {
   const own = fresh('a+ b+', 0);
   own.update(list('a+'), 5_000);

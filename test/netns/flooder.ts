@@ -5,11 +5,9 @@ import { randomBytes } from 'node:crypto';
 import { parseIp } from '../../core/address.ts';
 import { runCpaceJob } from '../../router/crypto/cpace.ts';
 import { encodePreamble } from '../../router/crypto/preamble.ts';
+import { loadSodium } from '../../router/crypto/sodium.ts';
 import { openEngine } from '../../router/engine/choose.ts';
 import { SOURCE_SCRATCH, SendPlan } from '../../router/engine/port.ts';
-import { loadSodium } from '../../router/crypto/sodium.ts';
-
-await loadSodium();
 
 /** Floods a daemon like a stranger who knows the protocol. Run in a namespace; prints what it did as one line of JSON. */
 export type FloodSettings =
@@ -158,6 +156,7 @@ async function sendUnknown(to: string, count: number, perSecond: number): Promis
   return sent;
 }
 
+await loadSodium();
 const settings = JSON.parse(process.argv[2] ?? '{}') as FloodSettings;
 const result =
   settings.type === 'connections' ? await floodConnections(settings) : await floodDatagrams(settings);

@@ -1,10 +1,10 @@
 import test from 'ava';
 import { toHex, utf8 } from '../../core/bytes.ts';
 import { runCpaceJob, wipeResult } from '../../router/crypto/cpace.ts';
+import { loadSodium } from '../../router/crypto/sodium.ts';
 import { spellings } from '../spellings.ts';
 import { ControlNet } from './control-net.ts';
 import type { TestNode } from './control-net.ts';
-import { loadSodium } from '../../router/crypto/sodium.ts';
 
 await loadSodium();
 

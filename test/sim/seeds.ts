@@ -20,7 +20,6 @@ const SPARSE = { discovery: false, fullMeshLimit: 8 };
 /** Runs the seeds `first`, `first + step`, ... up to {@link SEEDS}; what went wrong is told with its seed. */
 export async function runSeeds(t: ExecutionContext, first: number, step: number): Promise<void> {
   t.timeout(10 * 60_000);
-
   for (let seed = first; seed <= SEEDS; seed += step) {
     const primitives = seed % REAL_EVERY === 1 ? playedSodium : fakePrimitives;
     const { faults } = runScenario({ seed, nodes: NODES, primitives, ...kindOf(seed) });

@@ -13,8 +13,8 @@ import {
   sharedElement,
 } from '../../../router/crypto/cpace.ts';
 import { lengthPrefixed } from '../../../router/crypto/length-prefixed.ts';
-import { allPrimitives } from './channel-pair.ts';
 import { loadSodium } from '../../../router/crypto/sodium.ts';
+import { allPrimitives } from './channel-pair.ts';
 
 await loadSodium();
 

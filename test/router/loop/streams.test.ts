@@ -5,6 +5,14 @@ import test from 'ava';
 import { parseIp } from '../../../core/address.ts';
 import { Streams } from '../../../router/loop/streams.ts';
 
+/** Within ten seconds. */
+async function until(isSo: () => boolean): Promise<void> {
+  for (let looks = 0; !isSo(); looks++) {
+    if (looks === 2_000) throw new Error('it did not come');
+    await setTimeout(5);
+  }
+}
+
 for (const host of ['127.0.0.1', 'localhost', 'no-such-host.invalid']) {
   test(`a dial to ${host} that is being looked up at the close opens nothing and is not reported`, async (t) => {
     const server = createServer(() => t.fail('connected')).listen(0, '127.0.0.1');
@@ -47,7 +55,7 @@ test('streams that begin at an address that is gone are reported as closed at on
   const { port } = server.address() as AddressInfo;
   streams.dial(2, '127.0.0.2', port);
   await once(server, 'connection');
-  while (!said.includes('connected 2')) await setTimeout(5);
+  await until(() => said.includes('connected 2'));
   streams.onAddressesGone([parseIp('127.0.0.2')!]);
   t.deepEqual(said.splice(0), ['connected 2']);
   streams.onAddressesGone([parseIp('127.0.0.1')!]);
@@ -75,7 +83,7 @@ test('what is written leaves with the next flush, or with the end of the stream,
   t.teardown(() => server.close());
   const text = () => Buffer.concat(heard).toString();
   streams.dial(2, '127.0.0.1', (server.address() as AddressInfo).port);
-  while (!said.includes('connected 2')) await setTimeout(5);
+  await until(() => said.includes('connected 2'));
   t.false(streams.flush(), 'there is nothing');
   streams.write(2, Buffer.from('one '));
   streams.write(2, Buffer.from('two '));
@@ -85,10 +93,10 @@ test('what is written leaves with the next flush, or with the end of the stream,
   t.true(streams.flush());
   t.false(streams.flush());
   t.deepEqual(said.splice(0), ['connected 2', 'drained 2']);
-  while (text() !== 'one two ') await setTimeout(5);
+  await until(() => text() === 'one two ');
   streams.write(2, Buffer.from('bye'));
   streams.closeStream(2);
-  while (text() !== 'one two bye') await setTimeout(5);
+  await until(() => text() === 'one two bye');
   streams.write(2, Buffer.from('late'));
   streams.flush();
   t.deepEqual(said, []);

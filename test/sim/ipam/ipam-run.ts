@@ -594,11 +594,11 @@ class IpamRun implements IpamWorld {
     // What was released on a full disk is let go when the next transaction is tried, after a second.
     if (this.counts.has('fill')) this.clock.runFor(2 * SECOND);
     for (let i = 0; this.#reference.size < usable; i++) {
-      // It may be given back between the question and the answer.
+      // That may change between the question and the answer.
       let isWithheld = this.#isWithheld();
       // What was granted to a peer may be under way to it: for long on a connection that was cut until a moment ago.
       for (let refusals = 1; !this.#askAndWait(`rest-${i}`); refusals++) {
-        const isWaitedFor = isWithheld && refusals < ABSENT_USER / LOOK_EVERY + 1;
+        const isWaitedFor = (isWithheld || this.#isWithheld()) && refusals < ABSENT_USER / LOOK_EVERY + 1;
         if (refusals > 1 && !isWaitedFor && this.#weather.isCalm(this.clock.now)) {
           return this.fault('space', `rest-${i} of ${usable} was refused: space is lost`);
         }
