@@ -1,4 +1,4 @@
-import { concatAll, utf8 } from './bytes.ts';
+import { utf8 } from './bytes.ts';
 import { sha512 } from './sha512.ts';
 
 export const BUCKETS = 16;
@@ -10,46 +10,37 @@ export interface SetDigest {
   readonly buckets: Uint8Array;
 }
 
-interface Pair {
-  readonly key: Uint8Array;
-  readonly bucket: number;
-  /** Text until it is hashed for the first time. */
-  version: Uint8Array | string;
-}
-
 /**
- * Digest of a set of (key, version) pairs that changes little at a time: 16 buckets by the first 4 bits of
- * SHA-512(key); a bucket's hash is the first 8 bytes of SHA-512 over its pairs in order of key; the root hashes the
- * buckets. Only buckets that changed are hashed again, and only when somebody asks.
+ * Digest of a set of (key, version) pairs of texts that changes little at a time: 16 buckets by the first 4 bits of
+ * SHA-512(key); a bucket's hash is the first 8 bytes of SHA-512 over `key=version` and a line feed of each pair, in order
+ * of key; the root hashes the buckets. Only buckets that changed are hashed again, and only when somebody asks.
  */
 export class BucketDigest {
-  readonly #pairs = new Map<string, Pair>();
+  readonly #versions = new Map<string, string>();
   readonly #keys: Set<string>[] = Array.from({ length: BUCKETS }, () => new Set<string>());
   #stale = 0xffff;
   #digest: SetDigest = { root: new Uint8Array(HASH_BYTES), buckets: new Uint8Array(BUCKETS * HASH_BYTES) };
 
-  /** `version` stands for the value: other values have other versions. Text stands for its UTF-8. */
-  set(key: string, version: Uint8Array | string): void {
-    let pair = this.#pairs.get(key);
-    if (pair === undefined) {
-      pair = { key: utf8(key), bucket: bucketOf(key), version };
-      this.#pairs.set(key, pair);
-      this.#keys[pair.bucket]!.add(key);
-    }
-    pair.version = version;
-    this.#stale |= 1 << pair.bucket;
+  /**
+   * `version` stands for the value: other values have other versions. Neither holds "=" or a line feed, so that no two
+   * sets of pairs are one text.
+   */
+  set(key: string, version: string): void {
+    const bucket = bucketOf(key);
+    this.#keys[bucket]!.add(key);
+    this.#versions.set(key, version);
+    this.#stale |= 1 << bucket;
   }
 
   delete(key: string): void {
-    const pair = this.#pairs.get(key);
-    if (pair === undefined) return;
-    this.#pairs.delete(key);
-    this.#keys[pair.bucket]!.delete(key);
-    this.#stale |= 1 << pair.bucket;
+    if (!this.#versions.delete(key)) return;
+    const bucket = bucketOf(key);
+    this.#keys[bucket]!.delete(key);
+    this.#stale |= 1 << bucket;
   }
 
   has(key: string): boolean {
-    return this.#pairs.has(key);
+    return this.#versions.has(key);
   }
 
   /** Keys of the buckets whose bit is set in `mask`, ascending. */
@@ -74,12 +65,9 @@ export class BucketDigest {
 
   #hashOf(keys: ReadonlySet<string>): Uint8Array {
     if (keys.size === 0) return HASH_OF_NOTHING;
-    const parts = [...keys].sort().flatMap((key) => {
-      const pair = this.#pairs.get(key)!;
-      if (typeof pair.version === 'string') pair.version = utf8(pair.version);
-      return [pair.key, pair.version];
-    });
-    return sha512(concatAll(parts)).subarray(0, HASH_BYTES);
+    let text = '';
+    for (const key of [...keys].sort()) text += `${key}=${this.#versions.get(key)!}\n`;
+    return sha512(utf8(text)).subarray(0, HASH_BYTES);
   }
 }
 

@@ -24,6 +24,19 @@ export function randomBelow(random: RandomSource, bound: number): number {
   return Math.floor(randomFraction(random) * bound);
 }
 
+/** Up to `count` different ones of `items`, by lot. */
+export function draw<T>(items: readonly T[], count: number, random: RandomSource): T[] {
+  const left = [...items];
+  const drawn: T[] = [];
+  while (drawn.length < count && left.length > 0) {
+    const at = randomBelow(random, left.length);
+    drawn.push(left[at]!);
+    left[at] = left.at(-1)!;
+    left.pop();
+  }
+  return drawn;
+}
+
 /**
  * A deterministic generator for simulations and tests (sfc32 by Chris Doty-Humphrey, PractRand).
  * Never for keys.

@@ -1,5 +1,5 @@
 import { compareNames, type PeerName } from '../core/peer-name.ts';
-import { randomBelow, type RandomSource } from '../core/random.ts';
+import { draw, type RandomSource } from '../core/random.ts';
 import type { Millis } from '../core/time.ts';
 import { BUCKETS, differingBuckets } from '../core/bucket-digest.ts';
 import type { Channel } from './channel.ts';
@@ -248,11 +248,7 @@ export class Channels {
 
   #choose(count: number): ChannelNeighbour[] {
     const names = [...this.#neighbours.keys()].sort(compareNames);
-    const chosen: PeerName[] = [];
-    while (chosen.length < count && names.length > 0) {
-      chosen.push(...names.splice(randomBelow(this.#options.random, names.length), 1));
-    }
-    return chosen.map((name) => this.#neighbours.get(name)!);
+    return draw(names, count, this.#options.random).map((name) => this.#neighbours.get(name)!);
   }
 
   #sortedChannels(): string[] {

@@ -1,7 +1,7 @@
 import { formatIp, type Endpoint, type IpAddress } from '../core/address.ts';
 import { CachedDeadline } from '../core/cached-deadline.ts';
 import { compareNames, type PeerName } from '../core/peer-name.ts';
-import type { RandomSource } from '../core/random.ts';
+import { draw, type RandomSource } from '../core/random.ts';
 import { earlier, HOUR, SECOND, type Millis } from '../core/time.ts';
 import { dialAddress, formatDialAddress, parseTarget, type DialAddress } from './target-address.ts';
 import { Target } from './target.ts';
@@ -20,8 +20,10 @@ const MAX_DIALS = 64;
  * Of the addresses that were asked for so many are dialled at once. Where there are more, the mesh most likely tells who the
  * others are before they are due, one each second.
  */
-const ENOUGH = 8;
+const AT_ONCE = 4;
 const DEFERRED_BY: Millis = SECOND;
+/** Connections. */
+const ENOUGH = 8;
 /**
  * Who has ENOUGH connections lets so much time pass before dialling a peer that was heard of: where many start at once,
  * the mesh turns out to be too large for all of them to connect to all.
@@ -209,16 +211,17 @@ export class ConnectionMaker {
     return this.#deadline.at;
   }
 
-  /** The dials that are due, in order of target. */
+  /** The dials that are due. */
   onTimeout(now: Millis): Dial[] {
     if (!this.#deadline.isDue(now)) return [];
     this.#deadline.invalidate();
     this.#endOldCandidacies(now);
+    const isMany = this.#options.discovery && this.#countGiven() > AT_ONCE;
+    const due = [...this.#targets.values()].filter((target) => target.nextAttempt <= now);
     const dials: Dial[] = [];
-    const targets = this.targets();
-    const isMany = this.#options.discovery && targets.filter(({ given }) => given).length > ENOUGH;
-    for (const target of targets) {
-      if (!this.#isIdle(target) || target.nextAttempt > now) continue;
+    // Where all are given the same addresses, not all are to dial the first of them.
+    for (const target of isMany ? draw(due, due.length, this.#options.random) : due) {
+      if (!this.#isIdle(target)) continue;
       if (isMany && this.#mustWait(target)) this.#defer(target, now);
       else dials.push(this.#dial(target));
     }
@@ -304,7 +307,7 @@ export class ConnectionMaker {
   }
 
   #mustWait({ given, deferred }: Target): boolean {
-    return given && !deferred && this.#byConn.size >= ENOUGH;
+    return given && !deferred && this.#byConn.size >= AT_ONCE;
   }
 
   #defer(target: Target, now: Millis): void {
@@ -320,8 +323,14 @@ export class ConnectionMaker {
       if (address === undefined) return `"${text}" is not an address or host name, with or without a port`;
       parsed.push(address);
     }
-    if (parsed.length + this.given().length > MAX_GIVEN) return `more than ${MAX_GIVEN} targets`;
+    if (parsed.length + this.#countGiven() > MAX_GIVEN) return `more than ${MAX_GIVEN} targets`;
     return parsed;
+  }
+
+  #countGiven(): number {
+    let count = 0;
+    for (const { given } of this.#targets.values()) if (given) count++;
+    return count;
   }
 
   #give(address: DialAddress, now: Millis): void {

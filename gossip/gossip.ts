@@ -410,7 +410,7 @@ export class Gossip implements Machine<GossipEffect> {
   /** Brings our entry, the routes and what was passed on up to date, at most once in {@link FLUSH_GAP}. */
   #flush(now: Millis): void {
     this.#flushedAt = now;
-    const neighbours = this.#neighbours.update(this.#ownNeighbours(), now);
+    const neighbours = this.#neighbours.update(this.#ownNeighbours(), this.#backbone.isSparse, now);
     this.#topology.updateSelf({ addresses: this.#addresses.list(), neighbours });
     const tellAt = this.#neighbours.nextTimeout();
     this.#flushAt = tellAt === undefined ? undefined : Math.max(tellAt, now + FLUSH_GAP);

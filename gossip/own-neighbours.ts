@@ -5,6 +5,9 @@ type Neighbours = TopologyEntry['neighbours'];
 
 /** After an edge was told of that has come, no others are within this time: who finds a mesh gains one after the other. */
 const GROW_GAP: Millis = SECOND;
+/** Where the mesh is sparse and ENOUGH edges are told of, further ones only make ways shorter, and may be shed soon. */
+const SPARSE_GROW_GAP: Millis = 6 * SECOND;
+const ENOUGH = 4;
 
 /**
  * The neighbours that our entry tells of. What is lost is told at once, as frames may go there; so is what is gained after
@@ -15,13 +18,17 @@ export class OwnNeighbours {
   #grewAt = Number.NEGATIVE_INFINITY;
   #tellAt: Millis | undefined;
 
-  /** What the entry is to say, given the neighbours that there are, ascending. */
-  update(neighbours: Neighbours, now: Millis): Neighbours {
+  /**
+   * What the entry is to say, given the neighbours that there are, ascending. One that is not established yet is of no use
+   * to anybody, and told of with the next that is.
+   */
+  update(neighbours: Neighbours, isSparse: boolean, now: Millis): Neighbours {
     this.#tellAt = undefined;
     const hasNoLess = covers(neighbours, this.#told);
-    if (hasNoLess && covers(this.#told, neighbours)) return this.#told;
-    if (hasNoLess && now < this.#grewAt + GROW_GAP) {
-      this.#tellAt = this.#grewAt + GROW_GAP;
+    if (hasNoLess && covers(this.#told, established(neighbours))) return this.#told;
+    const nextAt = this.#grewAt + this.#gap(neighbours, isSparse);
+    if (hasNoLess && now < nextAt) {
+      this.#tellAt = nextAt;
       return this.#told;
     }
     if (!covers(this.#told, edges(neighbours))) this.#grewAt = now;
@@ -33,11 +40,25 @@ export class OwnNeighbours {
   nextTimeout(): Millis | undefined {
     return this.#tellAt;
   }
+
+  /** Frames avoid edges that are not direct where others are, so that is worth telling sooner. */
+  #gap(neighbours: Neighbours, isSparse: boolean): Millis {
+    const isMoreDirect = !covers(
+      this.#told,
+      neighbours.filter(({ direct }) => direct),
+    );
+    const hasEnough = established(this.#told).length >= ENOUGH;
+    return isSparse && hasEnough && !isMoreDirect ? SPARSE_GROW_GAP : GROW_GAP;
+  }
 }
 
-/** The edges that have come: that one begins is of no use to anybody without what follows, and that a link is direct no hurry. */
+function established(neighbours: Neighbours): Neighbours {
+  return neighbours.filter((neighbour) => neighbour.established);
+}
+
+/** Without whether their links are direct, for which there is no hurry. */
 function edges(neighbours: Neighbours): Neighbours {
-  return neighbours.filter(({ established }) => established).map((edge) => ({ ...edge, direct: false }));
+  return established(neighbours).map((edge) => ({ ...edge, direct: false }));
 }
 
 /** Whether all of `some` are among `all`, with their flags. */

@@ -99,7 +99,7 @@ export class Removals implements Channel<readonly string[]> {
     if (this.#kept.has(id) || this.#kept.size >= MAX_REMOVALS) return false;
     this.#kept.set(id, { ...removal, since });
     this.#endsAt = Math.min(this.#endsAt, since + KEPT);
-    this.#digest.set(id, new Uint8Array(0));
+    this.#digest.set(id, '');
     this.#onRemoved(removal);
     return true;
   }

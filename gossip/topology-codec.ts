@@ -189,9 +189,27 @@ function decodeNeighbours(indexes: Uint8Array, flags: Uint8Array, names: NamesOn
     const name = names.at(index);
     if (i > 0 && out[i - 1]!.name >= name) throw new MalformedDelta('neighbours out of order');
     const bits = flags[i >> 2]! >> (2 * (i & 3));
-    out.push({ name, established: (bits & ESTABLISHED) !== 0, direct: (bits & DIRECT) !== 0 });
+    out.push(neighbourOf(name, bits));
   }
   return out;
+}
+
+/** Neighbours by name and flags: a mesh has a few of them in as many entries as it has edges. */
+const knownNeighbours = new Map<PeerName, Neighbour[]>();
+const MAX_KNOWN_NEIGHBOURS = 16_384;
+
+function neighbourOf(name: PeerName, bits: number): Neighbour {
+  let known = knownNeighbours.get(name);
+  if (known === undefined) {
+    if (knownNeighbours.size >= MAX_KNOWN_NEIGHBOURS) knownNeighbours.clear();
+    knownNeighbours.set(name, (known = []));
+  }
+  const flags = bits & (ESTABLISHED | DIRECT);
+  return (known[flags] ??= {
+    name,
+    established: (flags & ESTABLISHED) !== 0,
+    direct: (flags & DIRECT) !== 0,
+  });
 }
 
 /** Four or sixteen bytes of address, then the port (u16 LE). Also the form in hello. */

@@ -84,7 +84,7 @@ export class Topology implements Channel<readonly PeerName[]> {
   constructor(self: TopologyEntry) {
     this.#self = self.name;
     this.#store({ entry: self, body: encodeBody(self) });
-    this.#digest.set(self.name, stampBytes(self));
+    this.#digest.set(self.name, stampText(self));
     this.#fresh.set(self.name, undefined);
   }
 
@@ -327,7 +327,7 @@ export class Topology implements Channel<readonly PeerName[]> {
     for (const holder of [from, ...holders]) this.#noteHad(holder, encoded);
     this.#changed.add(name);
     this.#fresh.set(name, from);
-    if (this.#digest.has(name)) this.#digest.set(name, stampBytes(entry));
+    if (this.#digest.has(name)) this.#digest.set(name, stampText(entry));
     else this.#noteUnreachable(name, now);
   }
 
@@ -363,7 +363,7 @@ export class Topology implements Channel<readonly PeerName[]> {
 
   #storeSelf(encoded: EncodedEntry): void {
     this.#store(encoded);
-    this.#digest.set(this.#self, stampBytes(encoded.entry));
+    this.#digest.set(this.#self, stampText(encoded.entry));
     this.#fresh.set(this.#self, undefined);
   }
 
@@ -376,7 +376,7 @@ export class Topology implements Channel<readonly PeerName[]> {
 
   #onReached(entry: TopologyEntry): void {
     if (!this.#unreachableSince.delete(entry.name) && this.#digest.has(entry.name)) return;
-    this.#digest.set(entry.name, stampBytes(entry));
+    this.#digest.set(entry.name, stampText(entry));
     // Others may have collected it meanwhile.
     if (!this.#fresh.has(entry.name)) this.#fresh.set(entry.name, undefined);
   }
@@ -409,16 +409,9 @@ function stampPastAll({ incarnation }: EntryStamp): Pick<EntryStamp, 'incarnatio
   return incarnation < MAX_INCARNATION ? { incarnation: incarnation + 1, version: 1 } : undefined;
 }
 
-/** Incarnation and version as 8 bytes each, and the uid: equal for equal entries only. */
-function stampBytes(entry: EntryStamp): Uint8Array {
-  const out = new Uint8Array(32);
-  const view = new DataView(out.buffer);
-  view.setUint32(0, entry.incarnation / 2 ** 32);
-  view.setUint32(4, entry.incarnation);
-  view.setUint32(8, entry.version / 2 ** 32);
-  view.setUint32(12, entry.version);
-  for (let i = 0; i < 16; i++) out[16 + i] = entry.uid.charCodeAt(i);
-  return out;
+/** Equal for equal entries only. */
+function stampText({ incarnation, version, uid }: EntryStamp): string {
+  return `${incarnation},${version},${uid}`;
 }
 
 function sameNeighbours(a: TopologyEntry, b: TopologyEntry): boolean {

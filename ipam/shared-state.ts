@@ -196,7 +196,7 @@ export class SharedState {
     if (before === undefined ? into.size >= limit : before.version >= entry.version) return [];
     into.set(at, entry);
     this.#sortedVoters = undefined;
-    this.#digest.set(key, versionText(`${entry.version}`));
+    this.#digest.set(key, `${entry.version}`);
     return [entry];
   }
 
@@ -211,7 +211,7 @@ export class SharedState {
     this.#members.set(key, entry);
     if (entry.conflicts.length === 0) this.#conflicted.delete(key);
     else this.#conflicted.add(key);
-    this.#digest.set(key, versionText(`${entry.life},${entry.version},${entry.run}`));
+    this.#digest.set(key, `${entry.life},${entry.version},${entry.run}`);
     return [entry];
   }
 
@@ -257,7 +257,7 @@ export class SharedState {
     const after = digestedPairs(this.#rings.get(key));
     for (const segment of before.keys()) if (!after.has(segment)) this.#digest.delete(segment);
     for (const [segment, value] of after) {
-      if (before.get(segment) !== value) this.#digest.set(segment, versionText(value));
+      if (before.get(segment) !== value) this.#digest.set(segment, value);
     }
     if (after.size === 0) this.#digested.delete(key);
     else this.#digested.set(key, after);
@@ -270,11 +270,6 @@ function digestedPairs(entry: RingEntry | undefined): Map<string, string> {
     pairs.set(segmentKey(entry!, s.start), `${s.end},${s.epoch},${s.version},${s.owner},${s.generation}`);
   }
   return pairs;
-}
-
-/** Keys end where the sign begins, which none of them holds, so that no two sets of pairs are one text. */
-function versionText(version: string): string {
-  return `=${version}\n`;
 }
 
 function segmentKey(entry: RingEntry, start: number): string {

@@ -9,12 +9,12 @@ const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 const nobody = () => false;
 
-function maker(self = 1, discovery = true): ConnectionMaker {
+function maker(self = 1, discovery = true, seed = 1): ConnectionMaker {
   let conn = 0;
   const newConn = (): number => (conn += 2);
   return new ConnectionMaker({
     self: peerName(self),
-    random: new SeededRandom(1),
+    random: new SeededRandom(seed),
     defaultPort: 6_783,
     newConn,
     discovery,
@@ -251,20 +251,32 @@ function dialsUntil(m: ConnectionMaker, end: number): Record<number, number> {
   return dials;
 }
 
-test('of many addresses that were asked for eight are dialled at once, the others one each second', (t) => {
-  const many = Array.from({ length: 12 }, (_, i) => `192.0.2.${i + 2}`);
+test('of many addresses that were asked for four are dialled at once, the others one each second', (t) => {
+  const many = Array.from({ length: 8 }, (_, i) => `192.0.2.${i + 2}`);
   const m = maker();
   m.connect(many, false, 0);
-  t.deepEqual(dialsUntil(m, 60_000), { 0: 8, 1_000: 1, 2_000: 1, 3_000: 1, 4_000: 1 });
+  t.deepEqual(dialsUntil(m, 60_000), { 0: 4, 1_000: 1, 2_000: 1, 3_000: 1, 4_000: 1 });
   const alone = maker(1, false);
   alone.connect(many, false, 0);
-  t.deepEqual(dialsUntil(alone, 60_000), { 0: 12 }, 'nobody tells of the others without discovery');
+  t.deepEqual(dialsUntil(alone, 60_000), { 0: 8 }, 'nobody tells of the others without discovery');
   const few = maker();
-  few.connect(many.slice(0, 8), false, 0);
+  few.connect(many.slice(0, 4), false, 0);
   dialsUntil(few, 0);
-  few.forget(many.slice(1, 8));
-  few.connect(many.slice(8, 9), false, 5_000);
+  few.forget(many.slice(1, 4));
+  few.connect(many.slice(4, 5), false, 5_000);
   t.deepEqual(dialsUntil(few, 60_000), { 5_000: 1 }, 'a further one is not made to wait');
+});
+
+test('of many addresses that all are given, each dials others first', (t) => {
+  const many = Array.from({ length: 100 }, (_, i) => `192.0.2.${i + 2}`);
+  const dialled = new Map<string, number>();
+  for (let seed = 1; seed <= 100; seed++) {
+    const m = maker(1, true, seed);
+    m.connect(many, false, 0);
+    for (const { address } of m.onTimeout(0)) dialled.set(address.host, (dialled.get(address.host) ?? 0) + 1);
+  }
+  t.true(dialled.size > 90, `${dialled.size} of 100 were dialled by somebody`);
+  t.true(Math.max(...dialled.values()) < 15);
 });
 
 test('who was asked for and is part of a sparse mesh by way of others is not dialled, until it no longer is', (t) => {

@@ -42,7 +42,7 @@ export class LastWriterChannel implements Channel<Uint8Array> {
 
   #put(key: string, value: number): void {
     this.values.set(key, value);
-    this.#digest.set(key, new TextEncoder().encode(String(value)));
+    this.#digest.set(key, String(value));
   }
 }
 

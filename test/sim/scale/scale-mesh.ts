@@ -1,4 +1,4 @@
-import { randomBelow, randomFraction, SeededRandom } from '../../../core/random.ts';
+import { draw, randomFraction, SeededRandom } from '../../../core/random.ts';
 import type { RoutesSnapshot } from '../../../core/routes.ts';
 import { SECOND, type Millis } from '../../../core/time.ts';
 import { encodeBody } from '../../../gossip/topology-codec.ts';
@@ -87,15 +87,7 @@ export class ScaleMesh {
 
   /** Up to `count` different ones of `nodes`, by lot. */
   draw(nodes: readonly SimNode[], count: number): SimNode[] {
-    const left = [...nodes];
-    const drawn: SimNode[] = [];
-    while (drawn.length < count && left.length > 0) {
-      const at = randomBelow(this.random, left.length);
-      drawn.push(left[at]!);
-      left[at] = left.at(-1)!;
-      left.pop();
-    }
-    return drawn;
+    return draw(nodes, count, this.random);
   }
 
   /** Runs until all living nodes have one view: of one another. Returns the ms, or undefined after `limit`. */
