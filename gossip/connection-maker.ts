@@ -20,10 +20,8 @@ const MAX_DIALS = 64;
  * Of the addresses that were asked for so many are dialled at once. Where there are more, the mesh most likely tells who the
  * others are before they are due, one each second.
  */
-const AT_ONCE = 4;
+const ENOUGH = 4;
 const DEFERRED_BY: Millis = SECOND;
-/** Connections. */
-const ENOUGH = 8;
 /**
  * Who has ENOUGH connections lets so much time pass before dialling a peer that was heard of: where many start at once,
  * the mesh turns out to be too large for all of them to connect to all.
@@ -211,17 +209,20 @@ export class ConnectionMaker {
     return this.#deadline.at;
   }
 
-  /** The dials that are due. */
+  /** The dials that are due: to the addresses that were asked for, then to those who have waited longest. */
   onTimeout(now: Millis): Dial[] {
     if (!this.#deadline.isDue(now)) return [];
     this.#deadline.invalidate();
     this.#endOldCandidacies(now);
-    const isMany = this.#options.discovery && this.#countGiven() > AT_ONCE;
-    const due = [...this.#targets.values()].filter((target) => target.nextAttempt <= now);
-    const dials: Dial[] = [];
+    const due = [...this.#targets.values()].filter((one) => this.#isIdle(one) && one.nextAttempt <= now);
+    const given = due.filter((target) => target.given);
+    const others = due.filter((target) => !target.given).sort((a, b) => a.nextAttempt - b.nextAttempt);
+    const isMany = this.#options.discovery && this.#countGiven() > ENOUGH;
     // Where all are given the same addresses, not all are to dial the first of them.
-    for (const target of isMany ? draw(due, due.length, this.#options.random) : due) {
-      if (!this.#isIdle(target)) continue;
+    const inTurn = isMany ? draw(given, given.length, this.#options.random) : given;
+    const dials: Dial[] = [];
+    for (const target of [...inTurn, ...others]) {
+      if (!this.#isIdle(target)) break; // too many are under way
       if (isMany && this.#mustWait(target)) this.#defer(target, now);
       else dials.push(this.#dial(target));
     }
@@ -256,6 +257,7 @@ export class ConnectionMaker {
     const target = this.#release(conn);
     if (target === undefined) return;
     target.onEnded(error, now, this.#options.random);
+    if (target.given && this.#connected.size === 0) this.#bringForward(now);
     this.#dropUnneeded(target);
   }
 
@@ -307,13 +309,25 @@ export class ConnectionMaker {
   }
 
   #mustWait({ given, deferred }: Target): boolean {
-    return given && !deferred && this.#byConn.size >= AT_ONCE;
+    return given && !deferred && this.#byConn.size >= ENOUGH;
   }
 
   #defer(target: Target, now: Millis): void {
     this.#deferredUntil = Math.max(now, this.#deferredUntil) + DEFERRED_BY;
     target.deferred = true;
     target.nextAttempt = this.#deferredUntil;
+  }
+
+  /** Nobody has answered yet: where few of many run, the next one need not wait for its second. */
+  #bringForward(now: Millis): void {
+    let next: Target | undefined;
+    for (const target of this.#targets.values()) {
+      const isPutOff = target.deferred && target.failures === 0 && this.#isIdle(target);
+      if (isPutOff && target.nextAttempt < (next?.nextAttempt ?? Number.POSITIVE_INFINITY)) next = target;
+    }
+    if (next === undefined) return;
+    next.nextAttempt = Math.min(next.nextAttempt, now);
+    next.deferred = false;
   }
 
   #parse(texts: readonly string[]): DialAddress[] | string {

@@ -29,6 +29,8 @@ import { Topology, type SelfChange } from './topology.ts';
 const COALESCE: Millis = 100;
 /** While changes keep coming, as when many peers start at once, they are collected for this long. */
 const FLUSH_GAP: Millis = 250;
+/** Who has so many edges in a sparse mesh has ways enough to wait for more. */
+const ENOUGH_EDGES = 4;
 const REPAIR_EVERY: Millis = 30 * SECOND;
 const REPAIR_IN_DOUBT_EVERY: Millis = 2 * SECOND;
 /** After a neighbour was lost, with what it may not have passed on. */
@@ -54,7 +56,7 @@ export class Gossip implements Machine<GossipEffect> {
   readonly #channels: Channels;
   readonly #backbone: Backbone;
   readonly #addresses: OwnAddresses;
-  readonly #neighbours = new OwnNeighbours();
+  readonly #ownNeighbours = new OwnNeighbours();
   /** Peers that the UDP link is up to, and those of them that our entry calls direct. */
   readonly #up = new Set<PeerName>();
   readonly #direct = new DirectFlags();
@@ -273,6 +275,11 @@ export class Gossip implements Machine<GossipEffect> {
     return Array.from(this.#topology.entries(), ({ entry }) => entry);
   }
 
+  /** Who has a connection with this peer, ascending; not yet established until the other end has accepted it. */
+  neighbours(): Pick<Neighbour, 'name' | 'isEstablished'>[] {
+    return [...this.#neighbourhood.neighbours.values()].sort((a, b) => compareNames(a.name, b.name));
+  }
+
   isReachable(name: PeerName): boolean {
     return this.#topology.isReachable(name);
   }
@@ -410,9 +417,9 @@ export class Gossip implements Machine<GossipEffect> {
   /** Brings our entry, the routes and what was passed on up to date, at most once in {@link FLUSH_GAP}. */
   #flush(now: Millis): void {
     this.#flushedAt = now;
-    const neighbours = this.#neighbours.update(this.#ownNeighbours(), this.#backbone.isSparse, now);
+    const neighbours = this.#ownNeighbours.update(this.#ownEdges(), (name) => this.#isSpare(name), now);
     this.#topology.updateSelf({ addresses: this.#addresses.list(), neighbours });
-    const tellAt = this.#neighbours.nextTimeout();
+    const tellAt = this.#ownNeighbours.nextTimeout();
     this.#flushAt = tellAt === undefined ? undefined : Math.max(tellAt, now + FLUSH_GAP);
     if (this.#topology.revision !== this.#revision) this.#refreshRoutes(now);
     this.#report(now);
@@ -423,12 +430,17 @@ export class Gossip implements Machine<GossipEffect> {
     this.#backbone.refresh(now);
   }
 
-  #ownNeighbours(): TopologyEntry['neighbours'] {
-    return Array.from(this.#neighbourhood.neighbours.values(), ({ name, isEstablished: established }) => ({
-      name,
-      established,
-      direct: this.#direct.has(name),
-    })).sort((a, b) => compareNames(a.name, b.name));
+  /** Those who have accepted the connection, too. */
+  #ownEdges(): TopologyEntry['neighbours'] {
+    return this.neighbours().flatMap(({ name, isEstablished: established }) =>
+      established ? { name, established, direct: this.#direct.has(name) } : [],
+    );
+  }
+
+  /** Whether an edge to `name` would only make ways shorter. In a full mesh it is the way to that peer. */
+  #isSpare(name: PeerName): boolean {
+    const edges = this.#routes.neighboursOf(this.#config.name).size;
+    return this.#backbone.isSparse && edges >= ENOUGH_EDGES && this.#topology.isReachable(name);
   }
 
   #refreshRoutes(now: Millis): void {
@@ -440,6 +452,8 @@ export class Gossip implements Machine<GossipEffect> {
     if (sameRoutes(before, after) && this.#backbone.isSparse === this.#toldSparse) return;
     this.#toldSparse = this.#backbone.isSparse;
     this.#routes = new RouteView(after);
+    // An edge that waits to be told of may be the only way now.
+    if (this.#ownNeighbours.nextTimeout() !== undefined) this.#touch(now);
     this.#effects.push({ type: 'routes', snapshot: after });
   }
 

@@ -1,3 +1,4 @@
+import type { PeerName } from '../core/peer-name.ts';
 import { SECOND, type Millis } from '../core/time.ts';
 import type { TopologyEntry } from './topology-entry.ts';
 
@@ -5,9 +6,8 @@ type Neighbours = TopologyEntry['neighbours'];
 
 /** After an edge was told of that has come, no others are within this time: who finds a mesh gains one after the other. */
 const GROW_GAP: Millis = SECOND;
-/** Where the mesh is sparse and ENOUGH edges are told of, further ones only make ways shorter, and may be shed soon. */
-const SPARSE_GROW_GAP: Millis = 6 * SECOND;
-const ENOUGH = 4;
+/** The same for edges that only make ways shorter. */
+const SPARE_GROW_GAP: Millis = 4 * SECOND;
 
 /**
  * The neighbours that our entry tells of. What is lost is told at once, as frames may go there; so is what is gained after
@@ -19,19 +19,23 @@ export class OwnNeighbours {
   #tellAt: Millis | undefined;
 
   /**
-   * What the entry is to say, given the neighbours that there are, ascending. One that is not established yet is of no use
-   * to anybody, and told of with the next that is.
+   * What the entry is to say, given the neighbours with an edge, ascending. `isSpare`: an edge to that peer, if it has come
+   * since, would only make ways shorter.
    */
-  update(neighbours: Neighbours, isSparse: boolean, now: Millis): Neighbours {
+  update(neighbours: Neighbours, isSpare: (name: PeerName) => boolean, now: Millis): Neighbours {
     this.#tellAt = undefined;
-    const hasNoLess = covers(neighbours, this.#told);
-    if (hasNoLess && covers(this.#told, established(neighbours))) return this.#told;
-    const nextAt = this.#grewAt + this.#gap(neighbours, isSparse);
-    if (hasNoLess && now < nextAt) {
+    const told = new Map(this.#told.map((neighbour) => [neighbour.name, neighbour]));
+    const come = neighbours.filter(({ name }) => !told.has(name));
+    const hasLess = told.size + come.length > neighbours.length || neighbours.some((one) => falls(told, one));
+    const risen = neighbours.filter((one) => rises(told, one));
+    if (!hasLess && come.length + risen.length === 0) return this.#told;
+    const isForWays = come.length > 0 && risen.length === 0 && come.every(({ name }) => isSpare(name));
+    const nextAt = this.#grewAt + (isForWays ? SPARE_GROW_GAP : GROW_GAP);
+    if (!hasLess && now < nextAt) {
       this.#tellAt = nextAt;
       return this.#told;
     }
-    if (!covers(this.#told, edges(neighbours))) this.#grewAt = now;
+    if (come.length > 0) this.#grewAt = now;
     this.#told = neighbours;
     return neighbours;
   }
@@ -40,33 +44,14 @@ export class OwnNeighbours {
   nextTimeout(): Millis | undefined {
     return this.#tellAt;
   }
-
-  /** Frames avoid edges that are not direct where others are, so that is worth telling sooner. */
-  #gap(neighbours: Neighbours, isSparse: boolean): Millis {
-    const isMoreDirect = !covers(
-      this.#told,
-      neighbours.filter(({ direct }) => direct),
-    );
-    const hasEnough = established(this.#told).length >= ENOUGH;
-    return isSparse && hasEnough && !isMoreDirect ? SPARSE_GROW_GAP : GROW_GAP;
-  }
 }
 
-function established(neighbours: Neighbours): Neighbours {
-  return neighbours.filter((neighbour) => neighbour.established);
+type Told = ReadonlyMap<PeerName, Neighbours[number]>;
+
+function falls(told: Told, { name, direct }: Neighbours[number]): boolean {
+  return !direct && told.get(name)?.direct === true;
 }
 
-/** Without whether their links are direct, for which there is no hurry. */
-function edges(neighbours: Neighbours): Neighbours {
-  return established(neighbours).map((edge) => ({ ...edge, direct: false }));
-}
-
-/** Whether all of `some` are among `all`, with their flags. */
-function covers(all: Neighbours, some: Neighbours): boolean {
-  let at = 0;
-  return some.every(({ name, established, direct }) => {
-    while (at < all.length && all[at]!.name < name) at++;
-    const same = all[at];
-    return same?.name === name && (same.established || !established) && (same.direct || !direct);
-  });
+function rises(told: Told, { name, direct }: Neighbours[number]): boolean {
+  return direct && told.get(name)?.direct === false;
 }

@@ -194,7 +194,7 @@ function decodeNeighbours(indexes: Uint8Array, flags: Uint8Array, names: NamesOn
   return out;
 }
 
-/** Neighbours by name and flags: a mesh has a few of them in as many entries as it has edges. */
+/** By name and flags: each peer is a neighbour in many entries, so that these share one object. */
 const knownNeighbours = new Map<PeerName, Neighbour[]>();
 const MAX_KNOWN_NEIGHBOURS = 16_384;
 
@@ -205,11 +205,11 @@ function neighbourOf(name: PeerName, bits: number): Neighbour {
     knownNeighbours.set(name, (known = []));
   }
   const flags = bits & (ESTABLISHED | DIRECT);
-  return (known[flags] ??= {
+  return (known[flags] ??= Object.freeze({
     name,
     established: (flags & ESTABLISHED) !== 0,
     direct: (flags & DIRECT) !== 0,
-  });
+  }));
 }
 
 /** Four or sixteen bytes of address, then the port (u16 LE). Also the form in hello. */

@@ -12,50 +12,64 @@ export const CLUSTER_INFO = 'ipam-cluster';
  */
 export class IpamView {
   readonly #self: PeerName;
-  #told: IpamTopologyView | undefined;
+  #told: (IpamTopologyView & Connections) | undefined;
 
   constructor(self: PeerName) {
     this.#self = self;
   }
 
   /** The view as it is now; undefined if it is what was returned last. Cost O(peers). */
-  update(gossip: Pick<Gossip, 'entry' | 'entries' | 'isReachable'>): IpamTopologyView | undefined {
-    const peers = this.#peers(gossip);
-    const connecting = this.#connecting(gossip);
+  update(gossip: Mesh): IpamTopologyView | undefined {
+    const connections = connectionsOf(gossip);
+    const peers = peersOf(gossip, new Set(connections.established));
     const told = this.#told;
-    if (told !== undefined && sameNames(told.connecting, connecting) && samePeers(told.peers, peers))
+    if (told !== undefined && sameConnections(told, connections) && samePeers(told.peers, peers))
       return undefined;
-    this.#told = { self: this.#self, peers, connecting };
+    this.#told = { self: this.#self, peers, ...connections };
     return this.#told;
   }
 
-  /** Has what {@link IpamTopologyView.connecting} says changed? No news of the topology tells of that. */
-  isConnectingNews(gossip: Pick<Gossip, 'entry' | 'isReachable'>): boolean {
-    return !sameNames(this.#told?.connecting, this.#connecting(gossip));
-  }
-
-  #connecting(gossip: Pick<Gossip, 'entry' | 'isReachable'>): PeerName[] {
-    const own = gossip.entry(this.#self)?.neighbours ?? [];
-    return own.filter((one) => !one.established || !gossip.isReachable(one.name)).map(({ name }) => name);
-  }
-
-  #peers(gossip: Pick<Gossip, 'entry' | 'entries' | 'isReachable'>): IpamPeer[] {
-    const own = gossip.entry(this.#self)?.neighbours.filter(({ established }) => established) ?? [];
-    const neighbours = new Set(own.map(({ name }) => name));
-    return gossip.entries().map(({ name, nickname, generation, capabilities, info }) => ({
-      name,
-      nickname,
-      generation: capabilities.includes(IPAM) ? generation : '',
-      reachable: gossip.isReachable(name),
-      capabilities,
-      neighbour: neighbours.has(name),
-      clusterId: info[CLUSTER_INFO],
-    }));
+  /** Has what the view says of our connections changed? No news of the topology tells of that. */
+  isConnectingNews(gossip: Mesh): boolean {
+    return this.#told === undefined || !sameConnections(this.#told, connectionsOf(gossip));
   }
 }
 
-function sameNames(a: readonly PeerName[] | undefined, b: readonly PeerName[]): boolean {
-  return a?.length === b.length && a.every((name, i) => name === b[i]);
+type Mesh = Pick<Gossip, 'neighbours' | 'entries' | 'isReachable'>;
+
+/** By the connections themselves: what our topology entry tells of them may wait. */
+interface Connections {
+  readonly established: readonly PeerName[];
+  readonly connecting: readonly PeerName[];
+}
+
+function connectionsOf(gossip: Mesh): Connections {
+  const all = gossip.neighbours();
+  const names = (some: typeof all): PeerName[] => some.map(({ name }) => name);
+  return {
+    established: names(all.filter(({ isEstablished }) => isEstablished)),
+    connecting: names(all.filter(({ name, isEstablished }) => !isEstablished || !gossip.isReachable(name))),
+  };
+}
+
+function peersOf(gossip: Mesh, neighbours: ReadonlySet<PeerName>): IpamPeer[] {
+  return gossip.entries().map(({ name, nickname, generation, capabilities, info }) => ({
+    name,
+    nickname,
+    generation: capabilities.includes(IPAM) ? generation : '',
+    reachable: gossip.isReachable(name),
+    capabilities,
+    neighbour: neighbours.has(name),
+    clusterId: info[CLUSTER_INFO],
+  }));
+}
+
+function sameConnections(a: Connections, b: Connections): boolean {
+  return sameNames(a.established, b.established) && sameNames(a.connecting, b.connecting);
+}
+
+function sameNames(a: readonly PeerName[], b: readonly PeerName[]): boolean {
+  return a.length === b.length && a.every((name, i) => name === b[i]);
 }
 
 function samePeers(a: readonly IpamPeer[], b: readonly IpamPeer[]): boolean {

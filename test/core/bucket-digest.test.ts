@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import test from 'ava';
 import fc from 'fast-check';
 import { BucketDigest, differingBuckets } from '../../core/bucket-digest.ts';
@@ -41,4 +42,25 @@ test('a change shows in one bucket and in the root, and leaves earlier digests a
   t.notDeepEqual(after.root, before.root);
   const mask = differingBuckets(before.buckets, after.buckets);
   t.true(mask !== 0 && (mask & (mask - 1)) === 0);
+});
+
+test('a bucket is hashed as the protocol says, by another implementation of SHA-512', (t) => {
+  const hash = (...parts: (string | Uint8Array)[]): Buffer => {
+    const sha = createHash('sha512');
+    for (const part of parts) sha.update(part);
+    return sha.digest().subarray(0, 8);
+  };
+  const pairs = [
+    ['7a:01:02:03:04:05', '3,12,00112233445566ff'],
+    ['ring c1 10.32.0.0/12 0', '64,1,2,7a:01:02:03:04:05,8899aabbccddeeff'],
+    ['gone', ''],
+  ] as const;
+  const digest = new BucketDigest();
+  for (const [key, version] of pairs) digest.set(key, version);
+  const texts = Array.from({ length: 16 }, () => '');
+  for (const [key, version] of [...pairs].sort(([a], [b]) => (a < b ? -1 : 1)))
+    texts[createHash('sha512').update(key).digest()[0]! >> 4] += `${key}=${version}\n`;
+  const buckets = Buffer.concat(texts.map((text) => hash(text)));
+  t.deepEqual(Buffer.from(digest.digest().buckets), buckets);
+  t.deepEqual(Buffer.from(digest.digest().root), hash(buckets));
 });

@@ -2,7 +2,7 @@ import test from 'ava';
 import { SeededRandom } from '../../core/random.ts';
 import { backOff } from '../../gossip/back-off.ts';
 import { ConnectionMaker } from '../../gossip/connection-maker.ts';
-import { formatDialAddress, parseTarget } from '../../gossip/target-address.ts';
+import { dialAddress, formatDialAddress, parseTarget } from '../../gossip/target-address.ts';
 import { endpoint, peerName } from './mesh.ts';
 
 const MINUTE = 60_000;
@@ -279,6 +279,50 @@ test('of many addresses that all are given, each dials others first', (t) => {
   t.true(Math.max(...dialled.values()) < 15);
 });
 
+test('where nobody of many has answered the next address is dialled as soon as one fails', (t) => {
+  const many = Array.from({ length: 30 }, (_, i) => `192.0.2.${i + 2}`);
+  const m = maker();
+  m.connect(many, false, 0);
+  const tried = new Set<string>();
+  for (let now = 0; now < 100; now++) {
+    for (const { conn, address } of m.onTimeout(now)) {
+      tried.add(address.host);
+      m.onEnded(conn, 'refused', now);
+    }
+  }
+  t.is(tried.size, 30);
+  const met = maker();
+  met.connect(many, false, 0);
+  const [first, second] = met.onTimeout(0);
+  met.onRegistered(first!.conn, peerName(2), endpoint('192.0.2.99').ip, 1);
+  met.onEnded(second!.conn, 'refused', 2);
+  t.is(met.nextTimeout(), 1_000, 'who has found the mesh hears of the others');
+});
+
+for (const given of [2, 16]) {
+  test(`${given} addresses that were asked for are dialled before 200 peers that are gone`, (t) => {
+    const m = maker();
+    for (let i = 0; i < 200; i++)
+      m.restore(peerName(i + 1_000), [endpoint(`198.51.100.${i}`)].map(dialAddress), DAY, 0);
+    m.connect(
+      Array.from({ length: given }, (_, i) => `192.0.2.${i + 2}`),
+      false,
+      0,
+    );
+    const dials = m.onTimeout(0);
+    t.is(dials.length, 64);
+    const first = dials.slice(0, Math.min(given, 4));
+    t.true(first.every(({ address }) => address.host.startsWith('192.0.2.')));
+    for (const { conn } of dials) m.onEnded(conn, 'timed out', 10_000);
+    const tried = new Set(dials.map(({ address }) => address.host));
+    const others = m.onTimeout(20_000).filter(({ address }) => !address.host.startsWith('192.0.2.'));
+    t.true(
+      others.every(({ address }) => !tried.has(address.host)),
+      'those that have waited longest',
+    );
+  });
+}
+
 test('who was asked for and is part of a sparse mesh by way of others is not dialled, until it no longer is', (t) => {
   const m = maker();
   m.connect(['192.0.2.2', '192.0.2.3', 'host4.example'], false, 0);
@@ -299,7 +343,7 @@ test('who was asked for and is part of a sparse mesh by way of others is not dia
   t.is(m.onTimeout(60_000).length, 1);
 });
 
-test('who has eight connections dials a peer that was heard of a second later, and not if it is unwanted by then', (t) => {
+test('who has four connections dials a peer that was heard of a second later, and not if it is unwanted by then', (t) => {
   const wanted = {
     name: peerName(90),
     addresses: [endpoint('192.0.2.90')],
@@ -307,7 +351,7 @@ test('who has eight connections dials a peer that was heard of a second later, a
     reachable: true,
   };
   const m = maker();
-  for (let i = 0; i < 8; i++) m.onRegistered(2 * i + 1, peerName(i + 2), endpoint('192.0.2.99').ip, 0);
+  for (let i = 0; i < 4; i++) m.onRegistered(2 * i + 1, peerName(i + 2), endpoint('192.0.2.99').ip, 0);
   m.discover([wanted], nobody, 5_000);
   t.is(m.nextTimeout(), 6_000);
   m.discover([], nobody, 5_500);
@@ -316,7 +360,7 @@ test('who has eight connections dials a peer that was heard of a second later, a
   m.discover([wanted], nobody, 7_900);
   t.deepEqual(dialsUntil(m, 60_000), { 8_000: 1 });
   const young = maker();
-  for (let i = 0; i < 7; i++) young.onRegistered(2 * i + 1, peerName(i + 2), endpoint('192.0.2.99').ip, 0);
+  for (let i = 0; i < 3; i++) young.onRegistered(2 * i + 1, peerName(i + 2), endpoint('192.0.2.99').ip, 0);
   young.discover([wanted], nobody, 5_000);
   t.is(young.nextTimeout(), 5_000);
 });

@@ -7,6 +7,7 @@ import {
   MAX_INCARNATION,
   MAX_NEIGHBOURS,
   MAX_VERSION,
+  type Neighbour,
   type TopologyEntry,
 } from '../../gossip/topology-entry.ts';
 import { COLLECT_AFTER, Topology } from '../../gossip/topology.ts';
@@ -39,6 +40,25 @@ const anyEntry = fc
       neighbours,
     });
   });
+
+test('entries of one delta or another share what they say of a neighbour', (t) => {
+  const neighboursIn = (bytes: Uint8Array): (readonly Neighbour[])[] =>
+    decodeDelta(bytes).map((one) => one.decode()!.entry.neighbours);
+  const flags = [0, 1, 2, 3].map((bits) => ({ established: bits % 2 === 1, direct: bits > 1 }));
+  const saying = (index: number, i: number): TopologyEntry =>
+    entry(index, { neighbours: [{ name: peerName(9), ...flags[i]! }] });
+  const first = neighboursIn(delta(...flags.map((_, i) => saying(i + 1, i)))).flat();
+  t.deepEqual(
+    first,
+    flags.map((flag) => ({ name: peerName(9), ...flag })),
+  );
+  flags.forEach((_, i) => t.is(neighboursIn(delta(saying(20, i)))[0]![0], first[i]));
+  t.throws(() => ((first[0] as { direct: boolean }).direct = true), { instanceOf: TypeError });
+  // More names than are remembered.
+  for (let from = 10; from < 20_000; from += 500)
+    neighboursIn(delta(entry(1, { neighbours: linked(...Array.from({ length: 500 }, (_, i) => from + i)) })));
+  t.deepEqual(neighboursIn(delta(saying(20, 3))), [[first[3]!]]);
+});
 
 test('deltas survive encoding, IPv6 addresses, info and flags included', (t) => {
   const entries = [
