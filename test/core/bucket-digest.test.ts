@@ -57,9 +57,11 @@ test('a bucket is hashed as the protocol says, by another implementation of SHA-
   ] as const;
   const digest = new BucketDigest();
   for (const [key, version] of pairs) digest.set(key, version);
-  const texts = Array.from({ length: 16 }, () => '');
-  for (const [key, version] of [...pairs].sort(([a], [b]) => (a < b ? -1 : 1)))
-    texts[createHash('sha512').update(key).digest()[0]! >> 4] += `${key}=${version}\n`;
+  const sorted = [...pairs].sort(([a], [b]) => (a < b ? -1 : 1));
+  const bucketOf = (key: string): number => createHash('sha512').update(key).digest()[0]! >> 4;
+  const texts = Array.from({ length: 16 }, (_, bucket) =>
+    sorted.flatMap(([key, version]) => (bucketOf(key) === bucket ? `${key}=${version}\n` : [])).join(''),
+  );
   const buckets = Buffer.concat(texts.map((text) => hash(text)));
   t.deepEqual(Buffer.from(digest.digest().buckets), buckets);
   t.deepEqual(Buffer.from(digest.digest().root), hash(buckets));
