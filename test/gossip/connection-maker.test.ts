@@ -291,6 +291,7 @@ test('where nobody of many has answered the next address is dialled as soon as o
     }
   }
   t.is(tried.size, 30);
+  t.is(m.onTimeout(5_000).length, 4, 'then four at once as before');
   const met = maker();
   met.connect(many, false, 0);
   const [first, second] = met.onTimeout(0);
