@@ -196,7 +196,9 @@ export class Backbone {
     const offer = this.#offers.get(neighbour);
     if (entry === undefined || (offer?.state === 'declined' && offer.by === entry)) return true;
     const names = entry.neighbours.flatMap((edge) => (edge.established ? edge.name : []));
-    return keptNeighbours(name, this.#chosenBy(entry), names).has(this.#config.name);
+    // It has us, whether or not it has told of that yet.
+    const all = [...new Set([...names, this.#config.name])];
+    return keptNeighbours(name, this.#chosenBy(entry), all).has(this.#config.name);
   }
 
   #chosenBy(entry: TopologyEntry): ReadonlySet<PeerName> {

@@ -14,6 +14,7 @@ const PERSIST_EVERY: Millis = HOUR;
 /** Peers that are remembered to have been connected. */
 const MAX_MET = 8_192;
 const MAX_GIVEN = 1_024;
+const TOO_MANY = `more than ${MAX_GIVEN} targets`;
 /** Attempts under way at once. */
 const MAX_DIALS = 64;
 /**
@@ -79,8 +80,6 @@ export class ConnectionMaker {
   readonly #deadline = new CachedDeadline(() => this.#findDeadline());
   /** No dials while false: the connection limit is reached. */
   #mayDial = true;
-  /** When the last one that was deferred is due. */
-  #deferredUntil: Millis = Number.NEGATIVE_INFINITY;
   #persistAt: Millis | undefined;
 
   constructor(options: ConnectionMakerOptions) {
@@ -92,8 +91,10 @@ export class ConnectionMaker {
     this.#deadline.invalidate();
     const parsed = this.#parse(texts);
     if (typeof parsed === 'string') return parsed;
-    if (replace) this.#forgetAllBut(new Set(parsed.map(formatDialAddress)));
-    for (const address of parsed) this.#give(address, now);
+    const keys = new Set(parsed.map(formatDialAddress));
+    if (new Set([...keys, ...(replace ? [] : this.given())]).size > MAX_GIVEN) return TOO_MANY;
+    if (replace) this.#forgetAllBut(keys);
+    for (const address of parsed) this.#give(address, parsed.length > ENOUGH, now);
     return undefined;
   }
 
@@ -209,22 +210,23 @@ export class ConnectionMaker {
     return this.#deadline.at;
   }
 
-  /** The dials that are due: to the addresses that were asked for, then to those who have waited longest. */
+  /** The dials that are due: to given addresses that were never tried, then to those who have waited longest. */
   onTimeout(now: Millis): Dial[] {
     if (!this.#deadline.isDue(now)) return [];
     this.#deadline.invalidate();
     this.#endOldCandidacies(now);
-    const due = [...this.#targets.values()].filter((one) => this.#isIdle(one) && one.nextAttempt <= now);
-    const given = due.filter((target) => target.given);
-    const others = due.filter((target) => !target.given).sort((a, b) => a.nextAttempt - b.nextAttempt);
     const isMany = this.#options.discovery && this.#countGiven() > ENOUGH;
-    // Where all are given the same addresses, not all are to dial the first of them.
-    const inTurn = isMany ? draw(given, given.length, this.#options.random) : given;
+    let putOffUntil = this.#putOffUntil(now);
     const dials: Dial[] = [];
-    for (const target of [...inTurn, ...others]) {
+    for (const target of this.#due(isMany, now)) {
       if (!this.#isIdle(target)) break; // too many are under way
-      if (isMany && this.#mustWait(target)) this.#defer(target, now);
-      else dials.push(this.#dial(target));
+      if (!isMany || !this.#mustWait(target)) {
+        dials.push(this.#dial(target));
+        continue;
+      }
+      putOffUntil += DEFERRED_BY;
+      target.nextAttempt = putOffUntil;
+      target.hasTurn = true;
     }
     return dials;
   }
@@ -257,6 +259,7 @@ export class ConnectionMaker {
     const target = this.#release(conn);
     if (target === undefined) return;
     target.onEnded(error, now, this.#options.random);
+    target.hasTurn = false;
     if (target.given && this.#connected.size === 0) this.#bringForward(now);
     this.#dropUnneeded(target);
   }
@@ -279,7 +282,7 @@ export class ConnectionMaker {
   /** What failed may succeed now, as this host is somewhere else. */
   onMoved(now: Millis): void {
     this.#deadline.invalidate();
-    for (const target of this.#targets.values()) target.resetBackOff(now);
+    for (const target of this.#targets.values()) if (!this.#isPutOff(target, now)) target.resetBackOff(now);
   }
 
   /** `added`: there is one that was not held before, so that what failed is tried again at once. */
@@ -308,26 +311,40 @@ export class ConnectionMaker {
     }
   }
 
-  #mustWait({ given, deferred }: Target): boolean {
-    return given && !deferred && this.#byConn.size >= ENOUGH;
+  #due(isMany: boolean, now: Millis): Target[] {
+    const due = [...this.#targets.values()].filter((one) => this.#isIdle(one) && one.nextAttempt <= now);
+    const isNew = ({ given, failures }: Target): boolean => given && failures === 0;
+    const fresh = due.filter(isNew);
+    const others = due.filter((one) => !isNew(one)).sort((a, b) => a.nextAttempt - b.nextAttempt);
+    // Where all are given the same addresses, not all are to dial the first of them.
+    return [...(isMany ? draw(fresh, fresh.length, this.#options.random) : fresh), ...others];
   }
 
-  #defer(target: Target, now: Millis): void {
-    this.#deferredUntil = Math.max(now, this.#deferredUntil) + DEFERRED_BY;
-    target.deferred = true;
-    target.nextAttempt = this.#deferredUntil;
+  /** Where enough are dialled, or have been found by those who are tried again. */
+  #mustWait({ given, hasTurn, failures }: Target): boolean {
+    return given && !hasTurn && (failures === 0 ? this.#byConn.size : this.#connected.size) >= ENOUGH;
+  }
+
+  /** When the last of those that were put off is due; now if there is none. */
+  #putOffUntil(now: Millis): Millis {
+    let last = now;
+    for (const target of this.#targets.values())
+      if (this.#isPutOff(target, now)) last = Math.max(last, target.nextAttempt);
+    return last;
+  }
+
+  #isPutOff(target: Target, now: Millis): boolean {
+    return target.given && target.hasTurn && target.nextAttempt > now && this.#isIdle(target);
   }
 
   /** Nobody has answered yet: where few of many run, the next one need not wait for its second. */
   #bringForward(now: Millis): void {
     let next: Target | undefined;
     for (const target of this.#targets.values()) {
-      const isPutOff = target.deferred && target.failures === 0 && this.#isIdle(target);
-      if (isPutOff && target.nextAttempt < (next?.nextAttempt ?? Number.POSITIVE_INFINITY)) next = target;
+      if (!this.#isPutOff(target, now)) continue;
+      if (target.nextAttempt < (next?.nextAttempt ?? Number.POSITIVE_INFINITY)) next = target;
     }
-    if (next === undefined) return;
-    next.nextAttempt = Math.min(next.nextAttempt, now);
-    next.deferred = false;
+    if (next !== undefined) next.nextAttempt = now;
   }
 
   #parse(texts: readonly string[]): DialAddress[] | string {
@@ -337,8 +354,7 @@ export class ConnectionMaker {
       if (address === undefined) return `"${text}" is not an address or host name, with or without a port`;
       parsed.push(address);
     }
-    if (parsed.length + this.#countGiven() > MAX_GIVEN) return `more than ${MAX_GIVEN} targets`;
-    return parsed;
+    return parsed.length > MAX_GIVEN ? TOO_MANY : parsed;
   }
 
   #countGiven(): number {
@@ -347,10 +363,12 @@ export class ConnectionMaker {
     return count;
   }
 
-  #give(address: DialAddress, now: Millis): void {
+  /** `inTurn`: of many, of which some are put off. */
+  #give(address: DialAddress, inTurn: boolean, now: Millis): void {
     const key = formatDialAddress(address);
     const target = this.#targets.get(key) ?? new Target(key, [address], now, true);
     target.resetBackOff(now);
+    if (!inTurn) target.hasTurn = true;
     this.#targets.set(key, target);
   }
 

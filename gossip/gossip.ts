@@ -275,9 +275,9 @@ export class Gossip implements Machine<GossipEffect> {
     return Array.from(this.#topology.entries(), ({ entry }) => entry);
   }
 
-  /** Who has a connection with this peer, ascending; not yet established until the other end has accepted it. */
-  neighbours(): Pick<Neighbour, 'name' | 'isEstablished'>[] {
-    return [...this.#neighbourhood.neighbours.values()].sort((a, b) => compareNames(a.name, b.name));
+  /** Who has a connection with this peer, in any order; not yet established until the other end has accepted it. */
+  neighbours(): Iterable<Pick<Neighbour, 'name' | 'isEstablished'>> {
+    return this.#neighbourhood.neighbours.values();
   }
 
   isReachable(name: PeerName): boolean {
@@ -417,7 +417,7 @@ export class Gossip implements Machine<GossipEffect> {
   /** Brings our entry, the routes and what was passed on up to date, at most once in {@link FLUSH_GAP}. */
   #flush(now: Millis): void {
     this.#flushedAt = now;
-    const neighbours = this.#ownNeighbours.update(this.#ownEdges(), (name) => this.#isSpare(name), now);
+    const neighbours = this.#ownNeighbours.update(this.#ownEdges(), (name) => this.#isSpare(name, now), now);
     this.#topology.updateSelf({ addresses: this.#addresses.list(), neighbours });
     const tellAt = this.#ownNeighbours.nextTimeout();
     this.#flushAt = tellAt === undefined ? undefined : Math.max(tellAt, now + FLUSH_GAP);
@@ -432,15 +432,17 @@ export class Gossip implements Machine<GossipEffect> {
 
   /** Those who have accepted the connection, too. */
   #ownEdges(): TopologyEntry['neighbours'] {
-    return this.neighbours().flatMap(({ name, isEstablished: established }) =>
+    const edges = Array.from(this.neighbours()).flatMap(({ name, isEstablished: established }) =>
       established ? { name, established, direct: this.#direct.has(name) } : [],
     );
+    return edges.sort((a, b) => compareNames(a.name, b.name));
   }
 
   /** Whether an edge to `name` would only make ways shorter. In a full mesh it is the way to that peer. */
-  #isSpare(name: PeerName): boolean {
+  #isSpare(name: PeerName, now: Millis): boolean {
+    if (!this.#backbone.isSparse || now < this.#doubtUntil) return false;
     const edges = this.#routes.neighboursOf(this.#config.name).size;
-    return this.#backbone.isSparse && edges >= ENOUGH_EDGES && this.#topology.isReachable(name);
+    return edges >= ENOUGH_EDGES && this.#topology.isReachable(name);
   }
 
   #refreshRoutes(now: Millis): void {

@@ -33,8 +33,8 @@ export class Target {
   reachable = true;
   /** The peer is part of a sparse mesh by way of others: it need not be dialled. */
   served = false;
-  /** Its turn to be dialled was put off, as there were enough before it. */
-  deferred = false;
+  /** The next attempt is made when it is due, however many others are: it was put off, or is not to be. */
+  hasTurn = false;
   addresses: readonly DialAddress[];
   /** What {@link addresses} were made from, if the peer published them. */
   #published: readonly Endpoint[] | undefined;

@@ -12,7 +12,8 @@ export const CLUSTER_INFO = 'ipam-cluster';
  */
 export class IpamView {
   readonly #self: PeerName;
-  #told: (IpamTopologyView & Connections) | undefined;
+  #told: IpamTopologyView | undefined;
+  #toldNeighbours: ReadonlyMap<PeerName, NeighbourState> = new Map();
 
   constructor(self: PeerName) {
     this.#self = self;
@@ -20,56 +21,54 @@ export class IpamView {
 
   /** The view as it is now; undefined if it is what was returned last. Cost O(peers). */
   update(gossip: Mesh): IpamTopologyView | undefined {
-    const connections = connectionsOf(gossip);
-    const peers = peersOf(gossip, new Set(connections.established));
-    const told = this.#told;
-    if (told !== undefined && sameConnections(told, connections) && samePeers(told.peers, peers))
-      return undefined;
-    this.#told = { self: this.#self, peers, ...connections };
+    const isConnectingNews = this.isConnectingNews(gossip);
+    const states = new Map(Array.from(gossip.neighbours(), (one) => [one.name, stateOf(one, gossip)]));
+    const peers = peersOf(gossip, states);
+    if (this.#told !== undefined && !isConnectingNews && samePeers(this.#told.peers, peers)) return undefined;
+    const connecting = [...states].flatMap(([name, state]) => (state === 'linked' ? [] : name)).sort();
+    this.#toldNeighbours = states;
+    this.#told = { self: this.#self, peers, connecting };
     return this.#told;
   }
 
   /** Has what the view says of our connections changed? No news of the topology tells of that. */
   isConnectingNews(gossip: Mesh): boolean {
-    return this.#told === undefined || !sameConnections(this.#told, connectionsOf(gossip));
+    let count = 0;
+    for (const neighbour of gossip.neighbours()) {
+      if (this.#toldNeighbours.get(neighbour.name) !== stateOf(neighbour, gossip)) return true;
+      count++;
+    }
+    return count !== this.#toldNeighbours.size;
   }
 }
 
 type Mesh = Pick<Gossip, 'neighbours' | 'entries' | 'isReachable'>;
 
-/** By the connections themselves: what our topology entry tells of them may wait. */
-interface Connections {
-  readonly established: readonly PeerName[];
-  readonly connecting: readonly PeerName[];
+/**
+ * By the connections themselves, as what our topology entry tells of them may wait: the other end has not accepted ours,
+ * its entry does not tell of it yet, or all is done.
+ */
+type NeighbourState = 'asked' | 'accepted' | 'linked';
+
+function stateOf(
+  { name, isEstablished }: { readonly name: PeerName; readonly isEstablished: boolean },
+  mesh: Mesh,
+): NeighbourState {
+  if (!isEstablished) return 'asked';
+  return mesh.isReachable(name) ? 'linked' : 'accepted';
 }
 
-function connectionsOf(gossip: Mesh): Connections {
-  const all = gossip.neighbours();
-  const names = (some: typeof all): PeerName[] => some.map(({ name }) => name);
-  return {
-    established: names(all.filter(({ isEstablished }) => isEstablished)),
-    connecting: names(all.filter(({ name, isEstablished }) => !isEstablished || !gossip.isReachable(name))),
-  };
-}
-
-function peersOf(gossip: Mesh, neighbours: ReadonlySet<PeerName>): IpamPeer[] {
+function peersOf(gossip: Mesh, neighbours: ReadonlyMap<PeerName, NeighbourState>): IpamPeer[] {
+  const isNeighbour = (name: PeerName): boolean => (neighbours.get(name) ?? 'asked') !== 'asked';
   return gossip.entries().map(({ name, nickname, generation, capabilities, info }) => ({
     name,
     nickname,
     generation: capabilities.includes(IPAM) ? generation : '',
     reachable: gossip.isReachable(name),
     capabilities,
-    neighbour: neighbours.has(name),
+    neighbour: isNeighbour(name),
     clusterId: info[CLUSTER_INFO],
   }));
-}
-
-function sameConnections(a: Connections, b: Connections): boolean {
-  return sameNames(a.established, b.established) && sameNames(a.connecting, b.connecting);
-}
-
-function sameNames(a: readonly PeerName[], b: readonly PeerName[]): boolean {
-  return a.length === b.length && a.every((name, i) => name === b[i]);
 }
 
 function samePeers(a: readonly IpamPeer[], b: readonly IpamPeer[]): boolean {

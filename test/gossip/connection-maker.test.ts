@@ -291,13 +291,100 @@ test('where nobody of many has answered the next address is dialled as soon as o
     }
   }
   t.is(tried.size, 30);
-  t.is(m.onTimeout(5_000).length, 4, 'then four at once as before');
+  for (let i = 0; i < 4; i++) m.onRegistered(2 * i + 1, peerName(i + 50), endpoint('192.0.2.99').ip, 200);
+  const again = Object.entries(dialsUntil(m, 5_900)).filter(([, count]) => count > 0);
+  t.true(again.length <= 6, 'those that failed are tried one by one once four have been found');
   const met = maker();
   met.connect(many, false, 0);
   const [first, second] = met.onTimeout(0);
   met.onRegistered(first!.conn, peerName(2), endpoint('192.0.2.99').ip, 1);
   met.onEnded(second!.conn, 'refused', 2);
   t.is(met.nextTimeout(), 1_000, 'who has found the mesh hears of the others');
+});
+
+/** Runs the maker until `end` where each dial fails after `takes`; when each address was tried. */
+function triesUntil(m: ConnectionMaker, end: number, takes: number): Map<string, number[]> {
+  const tries = new Map<string, number[]>();
+  const ending: { conn: number; at: number }[] = [];
+  for (;;) {
+    const now = Math.min(ending[0]?.at ?? end, m.nextTimeout() ?? end);
+    if (now >= end) return tries;
+    while (ending.length > 0 && ending[0]!.at <= now) m.onEnded(ending.shift()!.conn, 'timed out', now);
+    for (const { conn, address } of m.onTimeout(now)) {
+      ending.push({ conn, at: now + takes });
+      tries.set(address.host, [...(tries.get(address.host) ?? []), now]);
+    }
+  }
+}
+
+for (const [takes, within] of [
+  [3_000, 30_000],
+  [10_000, 60_000],
+] as const) {
+  test(`of 100 addresses of which none answers all are tried within ${within / 1_000} s if each takes ${takes / 1_000} s, and again in time`, (t) => {
+    const m = maker();
+    m.connect(
+      Array.from({ length: 100 }, (_, i) => `192.0.2.${i + 2}`),
+      false,
+      0,
+    );
+    const tries = triesUntil(m, 90_000, takes);
+    t.is(tries.size, 100);
+    for (const [first, second] of tries.values()) {
+      t.true(first! <= within);
+      t.true((second ?? 0) - first! <= takes + 15_000, `${first} and ${second}`);
+    }
+  });
+}
+
+test('who is put off waits for those of now, not for those that were forgotten', (t) => {
+  const many = Array.from({ length: 200 }, (_, i) => `198.51.100.${i + 2}`);
+  const m = maker();
+  m.connect(many, false, 0);
+  m.onTimeout(0);
+  m.connect(['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4', '192.0.2.5', '192.0.2.6'], true, 5_000);
+  t.deepEqual(dialsUntil(m, 60_000), { 5_000: 4, 6_000: 1, 7_000: 1 });
+});
+
+test('a single address that is asked for later does not wait behind many', (t) => {
+  const m = maker();
+  m.connect(
+    Array.from({ length: 200 }, (_, i) => `198.51.100.${i + 2}`),
+    false,
+    0,
+  );
+  dialsUntil(m, 500);
+  m.connect(['192.0.2.1'], false, 600);
+  t.deepEqual(
+    m.onTimeout(600).map(({ address }) => address.host),
+    ['192.0.2.1'],
+  );
+});
+
+test('a host that has moved does not dial at once whom it has put off', (t) => {
+  const m = maker();
+  m.connect(
+    Array.from({ length: 30 }, (_, i) => `192.0.2.${i + 2}`),
+    false,
+    0,
+  );
+  const [dial] = m.onTimeout(0);
+  m.onRegistered(dial!.conn, peerName(2), endpoint('192.0.2.99').ip, 10);
+  m.onMoved(100);
+  t.deepEqual(dialsUntil(m, 900), {});
+});
+
+test('1,024 addresses may be asked for at a time, others in their place, and all be forgotten', (t) => {
+  const some = (from: number, count: number): string[] =>
+    Array.from({ length: count }, (_, i) => `host${from + i}.example`);
+  const m = maker();
+  t.is(m.connect(some(0, 1_000), false, 0), undefined);
+  t.is(m.connect(some(0, 1_000), false, 0), undefined, 'the same');
+  t.is(m.connect(some(1_000, 25), false, 0), 'more than 1024 targets');
+  t.is(m.given().length, 1_000);
+  t.is(m.connect(some(2_000, 1_000), true, 0), undefined);
+  t.is(m.forget(some(2_000, 1_000)), undefined);
+  t.deepEqual(m.given(), []);
 });
 
 for (const given of [2, 16]) {
