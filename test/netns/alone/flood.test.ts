@@ -100,14 +100,17 @@ function pings(t: ExecutionContext, from: Container, to: Container) {
   };
 }
 
-/** UDP datagrams that came to the host over IPv4, taken or not. Right only if nothing joined them on the way. */
+/** UDP datagrams that came to the host, taken or not. Right only if nothing joined them on the way. */
 async function datagramsIn(host: LabHost): Promise<number> {
   const [names, values] = (await host.must(['cat', '/proc/net/snmp']))
     .split('\n')
     .filter((line) => line.startsWith('Udp: '))
     .map((line) => line.split(' '));
-  const valueOf = (name: string) => Number(values![names!.indexOf(name)]);
-  return valueOf('InDatagrams') + valueOf('InErrors');
+  // Of members some came over IPv6, and a few of these before the host knew their index.
+  const names6 = await host.must(['cat', '/proc/net/snmp6']);
+  return ['InDatagrams', 'InErrors']
+    .map((name) => Number(values![names!.indexOf(name)]) + Number(names6.match(`Udp6${name}\\s+(\\d+)`)![1]))
+    .reduce((sum, count) => sum + count, 0);
 }
 
 /** Gives the stranger further addresses, to which the victim has a route. */
