@@ -2,9 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { argv, cpuUsage, exit, stderr, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
 import { fakePrimitives } from './fake-primitives.ts';
-import { formatReport } from './scale/scale-report.ts';
+import { formatReport, type ScaleReport } from './scale/scale-report.ts';
 import { ScaleRun } from './scale/scale-run.ts';
-import { SCALE_SCENARIOS } from './scale/scale-scenarios.ts';
+import { play, SCALE_SCENARIOS, type ScaleScenario } from './scale/scale-scenarios.ts';
+import { HOUR } from '../../core/time.ts';
 import { runScenario, type ScenarioOptions } from './scenario.ts';
 import { SMALL_NODES, smallKind } from './small.ts';
 import { playedSodium } from '../router/crypto/played-primitives.ts';
@@ -15,7 +16,8 @@ import { playedSodium } from '../router/crypto/played-primitives.ts';
  * `npm run sim -- --nodes 20 --seed 1 --count 1000` runs more seeds of what the tests run, with `--real` cryptography,
  * `--no-discovery` or `--full-mesh-limit 8` if wanted; `--scenario small` runs 12 nodes, sparse and full in turn.
  * `npm run sim -- --scenario boot --nodes 1000 --seed 1 --hours 0.1 --json FILE` runs a large mesh and reports what it
- * costs; `--known 16` others are given to each node. A seed always does the same. Exits 1 at the end if one failed.
+ * costs; `--known 16` others are given to each node. Scenarios by comma, and as many hours, happen to one mesh one after
+ * the other. A seed always does the same. Exits 1 at the end if one failed, 2 for wrong options.
  */
 const { values } = parseArgs({
   args: argv.slice(2),
@@ -35,19 +37,16 @@ const { values } = parseArgs({
 
 const first = whole('seed', values.seed);
 const fullMeshLimit = whole('full-mesh-limit', values['full-mesh-limit']);
-const large = SCALE_SCENARIOS[values.scenario];
 
 exit(run() ? 0 : 1);
 
 function run(): boolean {
-  if (large !== undefined) return runLarge();
   if (values.scenario === 'trouble') {
     const discovery = !values['no-discovery'];
     return runSeeds('20', '100', () => ({ discovery, fullMeshLimit }));
   }
   if (values.scenario === 'small') return runSeeds(String(SMALL_NODES), '1000', smallKind);
-  const known = ['trouble', 'small', ...Object.keys(SCALE_SCENARIOS)].join(', ');
-  return refuse(`there is no scenario "${values.scenario}": take one of ${known}`);
+  return runLarge(values.scenario.split(','));
 }
 
 function runSeeds(
@@ -71,33 +70,51 @@ function runSeeds(
   return failed === 0;
 }
 
-function runLarge(): boolean {
-  const scenario = large!;
+function runLarge(names: readonly string[]): boolean {
+  const hours = values.hours.split(',').map((text) => positive('hours', text));
+  const each = names.map((name, i) => ({
+    scenario: SCALE_SCENARIOS[name] ?? unknownScenario(name),
+    duration: (hours[i] ?? hours.at(-1)!) * HOUR,
+  }));
+  const [{ terms }] = each.map(({ scenario }) => scenario) as [ScaleScenario];
+  if (each.some(({ scenario }) => scenario.terms !== terms))
+    refuse(`--scenario ${values.scenario}: these have different networks`);
   const scaleRun = new ScaleRun({
-    scenario: values.scenario,
+    scenarios: names,
     nodes: whole('nodes', values.nodes ?? '100'),
     seed: first,
     known: whole('known', values.known),
-    hours: Number(values.hours),
-    terms: scenario.terms,
+    hours: each.map(({ duration }) => duration / HOUR),
+    terms,
     fullMeshLimit,
     onProgress: (line) => stderr.write(`${line}\n`),
   });
-  scenario.run(scaleRun);
-  const report = scaleRun.report();
-  stdout.write(formatReport(report));
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
-  return report.faults.length === 0;
+  let report: ScaleReport | undefined;
+  play(scaleRun, each, () => {
+    report = scaleRun.report();
+    if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
+  });
+  stdout.write(formatReport(report!));
+  return report!.faults.length === 0;
+}
+
+function unknownScenario(name: string): never {
+  const known = ['trouble', 'small', ...Object.keys(SCALE_SCENARIOS)].join(', ');
+  return refuse(`there is no scenario "${name}": take one of ${known}`);
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (value > 0 && value < Infinity) return value;
+  return refuse(`--${name} ${text}: a number above 0 is needed`);
 }
 
 function whole(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  refuse(`--${name} ${text}: a whole number above 0 is needed`);
-  exit(2);
+  const value = positive(name, text);
+  return Number.isInteger(value) ? value : refuse(`--${name} ${text}: a whole number above 0 is needed`);
 }
 
-function refuse(sentence: string): false {
+function refuse(sentence: string): never {
   stderr.write(`${sentence}\n`);
-  return false;
+  exit(2);
 }

@@ -1,11 +1,12 @@
 /** What a run of a large mesh came to; all times in seconds of virtual time. */
 export interface ScaleReport {
-  readonly scenario: string;
+  readonly scenarios: readonly string[];
   readonly nodes: number;
   readonly seed: number;
   /** How many others each node was given. */
   readonly known: number;
-  readonly hours: number;
+  /** How long the trouble of each scenario lasted. */
+  readonly hours: readonly number[];
   /** What took how long; null = longer than was waited for. */
   readonly times: Readonly<Record<string, number | null>>;
   /** By what went on. */
@@ -45,8 +46,9 @@ export interface Backbone {
 }
 
 export function formatReport(report: ScaleReport): string {
-  const { scenario, nodes, seed, known, hours, times, loads, state, backbone, faults } = report;
-  const head = `${scenario}: ${nodes} nodes, seed ${seed}, each given ${known} others, ${hours} h`;
+  const { scenarios, nodes, seed, known, hours, times, loads, state, backbone, faults } = report;
+  const what = scenarios.map((name, i) => `${name} ${hours[i]} h`).join(', ');
+  const head = `${what}: ${nodes} nodes, seed ${seed}, each given ${known} others`;
   const lines = [
     ...Object.entries(times).map(([what, s]) => row(what, s === null ? 'never' : `${s.toFixed(1)} s`)),
     ...Object.entries(loads).flatMap(([what, load]) => formatLoad(what, load)),

@@ -2,7 +2,7 @@ import { cpuUsage, memoryUsage } from 'node:process';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { RoutesSnapshot } from '../../../core/routes.ts';
-import { HOUR, SECOND, type Millis } from '../../../core/time.ts';
+import { SECOND, type Millis } from '../../../core/time.ts';
 import { ScaleMesh, type ScaleOptions } from './scale-mesh.ts';
 import type { Backbone, Load, ScaleReport, StateSize } from './scale-report.ts';
 import { trafficBetween } from './traffic-meter.ts';
@@ -11,8 +11,9 @@ setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
 export interface ScaleRunOptions extends ScaleOptions {
-  readonly scenario: string;
-  readonly hours: number;
+  readonly scenarios: readonly string[];
+  /** How long the trouble of each scenario lasts. */
+  readonly hours: readonly number[];
   /** Told what was measured as soon as it was: large meshes take hours. */
   readonly onProgress?: (line: string) => void;
 }
@@ -21,8 +22,6 @@ export interface ScaleRunOptions extends ScaleOptions {
 export class ScaleRun {
   readonly mesh: ScaleMesh;
   readonly faults: string[] = [];
-  /** How long the trouble of the scenario lasts. */
-  readonly duration: Millis;
   readonly #options: ScaleRunOptions;
   readonly #began = cpuUsage();
   readonly #times: Record<string, number | null> = {};
@@ -30,7 +29,6 @@ export class ScaleRun {
 
   constructor(options: ScaleRunOptions) {
     this.#options = options;
-    this.duration = options.hours * HOUR;
     this.mesh = new ScaleMesh(options);
   }
 
@@ -64,12 +62,12 @@ export class ScaleRun {
   }
 
   report(): ScaleReport {
-    const { scenario, seed, known, hours } = this.#options;
+    const { scenarios, seed, known, hours } = this.#options;
     const { nodes, living } = this.mesh;
     const state = this.#stateSize();
     const { user, system } = cpuUsage(this.#began);
     return {
-      scenario,
+      scenarios,
       nodes: nodes.length,
       seed,
       known: Math.min(known, nodes.length - 1),

@@ -2,6 +2,7 @@ import { MINUTE, SECOND, type Millis } from '../../../core/time.ts';
 import { randomBelow } from '../../../core/random.ts';
 import type { NetworkTerms } from '../network.ts';
 import type { SimNode } from '../sim-node.ts';
+import type { ScaleMesh } from './scale-mesh.ts';
 import type { ScaleRun } from './scale-run.ts';
 
 const BOOT_SPREAD: Millis = SECOND;
@@ -22,7 +23,10 @@ const SAMPLES = 5;
 export interface ScaleScenario {
   readonly about: string;
   readonly terms: NetworkTerms;
-  run(run: ScaleRun): void;
+  /** For all to see one another after they start at once. */
+  readonly bootWithin: Millis;
+  /** What happens after that, where `duration` is how long the trouble lasts. */
+  then(run: ScaleRun, duration: Millis): void;
 }
 
 const GOOD: NetworkTerms = { loss: 0.001, duplication: 0, leastDelay: 1, mostDelay: 20 };
@@ -30,71 +34,86 @@ const SLOW: NetworkTerms = { loss: 0.01, duplication: 0.01, leastDelay: 150, mos
 
 export const SCALE_SCENARIOS: Readonly<Record<string, ScaleScenario>> = {
   boot: {
-    about: 'all start at once; then nothing happens; then some leave, join and crash one by one',
+    about: 'nothing happens after the start; then some leave, join and crash one by one',
     terms: GOOD,
-    run: (run) => {
-      boot(run, BOOT_WITHIN);
-      steady(run, 'nothing happens', true);
+    bootWithin: BOOT_WITHIN,
+    then: (run, duration) => {
+      steady(run, 'nothing happens', duration, true);
       single(run);
     },
   },
   'rolling-restart': {
     about: 'one after the other is stopped and started again',
     terms: GOOD,
-    run: (run) => {
-      boot(run, BOOT_WITHIN);
-      run.load('restarts', () => rollingRestart(run));
+    bootWithin: BOOT_WITHIN,
+    then: (run, duration) => {
+      run.load('restarts', () => rollingRestart(run.mesh, duration));
       run.time('one view after the last restart', run.mesh.untilOneView(WAIT_AT_MOST), HEAL_WITHIN);
     },
   },
   'third-vanishes': {
     about: 'a random third is cut off from power at once',
     terms: GOOD,
-    run: (run) => {
-      boot(run, BOOT_WITHIN);
+    bootWithin: BOOT_WITHIN,
+    then: (run, duration) => {
       run.load('calm', () => run.mesh.clock.runFor(CALM_AFTER));
       run.load('a third is gone', () => vanish(run));
-      steady(run, 'afterwards', false);
+      steady(run, 'afterwards', duration, false);
     },
   },
   partition: {
     about: 'two halves are parted and joined again',
     terms: GOOD,
-    run: (run) => {
-      boot(run, BOOT_WITHIN);
+    bootWithin: BOOT_WITHIN,
+    then: (run, duration) => {
       run.mesh.clock.runFor(CALM_AFTER);
-      partition(run);
+      partition(run, duration);
     },
   },
   'slow-links': {
     about: 'every datagram and segment takes 150 to 450 ms, 1 % are lost',
     terms: SLOW,
-    run: (run) => {
-      boot(run, 2 * BOOT_WITHIN);
-      steady(run, 'nothing happens', false);
-    },
+    bootWithin: 2 * BOOT_WITHIN,
+    then: (run, duration) => steady(run, 'nothing happens', duration, false),
   },
   flapping: {
     about: 'one node is cut off from power and started again every 20 s',
     terms: GOOD,
-    run: (run) => {
-      boot(run, BOOT_WITHIN);
+    bootWithin: BOOT_WITHIN,
+    then: (run, duration) => {
       run.mesh.clock.runFor(CALM_AFTER);
-      run.load('one node flaps', () => flap(run));
+      run.load('one node flaps', () => flap(run.mesh, duration));
       run.time('one view afterwards', run.mesh.untilOneView(WAIT_AT_MOST), CRASH_WITHIN);
     },
   },
   churn: {
     about: '1 % of the nodes crash each minute, and as many start again',
     terms: GOOD,
-    run: (run) => {
-      boot(run, BOOT_WITHIN);
+    bootWithin: BOOT_WITHIN,
+    then: (run, duration) => {
       run.mesh.clock.runFor(CALM_AFTER);
-      run.load('churn', () => churn(run));
+      run.load('churn', () => churn(run.mesh, duration));
       run.time('one view afterwards', run.mesh.untilOneView(WAIT_AT_MOST), CRASH_WITHIN);
     },
   },
 };
+
+/**
+ * Starts all at once and lets one scenario after the other happen to them, each once all run again that another left dead.
+ * `onScenario` is called after each.
+ */
+export function play(
+  run: ScaleRun,
+  scenarios: readonly { readonly scenario: ScaleScenario; readonly duration: Millis }[],
+  onScenario: () => void,
+): void {
+  boot(run, Math.max(...scenarios.map(({ scenario }) => scenario.bootWithin)));
+  scenarios.forEach(({ scenario, duration }, i) => {
+    if (i > 0) revive(run);
+    scenario.then(run, duration);
+    onScenario();
+  });
+}
 
 function boot(run: ScaleRun, within: Millis): void {
   run.load('start', () => {
@@ -105,10 +124,16 @@ function boot(run: ScaleRun, within: Millis): void {
   });
 }
 
+function revive(run: ScaleRun): void {
+  const { mesh } = run;
+  for (const node of mesh.nodes) if (!node.alive) mesh.start(node);
+  run.time('one view before what is next', mesh.untilOneView(WAIT_AT_MOST), BOOT_WITHIN);
+}
+
 /** `judged`: by what a mesh may send in which nothing happens. */
-function steady(run: ScaleRun, what: string, judged: boolean): void {
+function steady(run: ScaleRun, what: string, duration: Millis, judged: boolean): void {
   run.mesh.clock.runFor(CALM_AFTER);
-  const { gossipBytesPerSecond } = run.load(what, () => run.mesh.clock.runFor(run.duration));
+  const { gossipBytesPerSecond } = run.load(what, () => run.mesh.clock.runFor(duration));
   if (judged && gossipBytesPerSecond > MOST_STEADY_BYTES)
     run.faults.push(`${what}: ${gossipBytesPerSecond.toFixed(0)} bytes of gossip per node and second`);
 }
@@ -133,7 +158,7 @@ function single(run: ScaleRun): void {
   run.time(`${SAMPLES} crashes to be known to all`, slowest.crashed, CRASH_WITHIN);
 }
 
-function rollingRestart({ mesh, duration }: ScaleRun): void {
+function rollingRestart(mesh: ScaleMesh, duration: Millis): void {
   const pause = duration / mesh.nodes.length;
   for (const node of mesh.nodes) {
     mesh.leave(node);
@@ -161,7 +186,7 @@ function vanish(run: ScaleRun): void {
   if (missing.size > 0) run.faults.push(`${missing.size} nodes lost sight of others that run`);
 }
 
-function partition(run: ScaleRun): void {
+function partition(run: ScaleRun, duration: Millis): void {
   const { mesh } = run;
   const half = new Set(mesh.draw(mesh.nodes, Math.floor(mesh.nodes.length / 2)));
   for (const a of mesh.nodes) {
@@ -169,7 +194,7 @@ function partition(run: ScaleRun): void {
       if (half.has(a) !== half.has(b)) mesh.network.cut(a.endpoint.ip, b.endpoint.ip);
     }
   }
-  run.load('parted', () => mesh.clock.runFor(run.duration));
+  run.load('parted', () => mesh.clock.runFor(duration));
   mesh.network.heal();
   let took: Millis | undefined;
   const load = run.load('healing', () => (took = mesh.untilOneView(WAIT_AT_MOST)));
@@ -180,7 +205,7 @@ function partition(run: ScaleRun): void {
     run.faults.push(`healing: ${sent.toFixed(0)} bytes of each node, more than ${most.toFixed(0)}`);
 }
 
-function flap({ mesh, duration }: ScaleRun): void {
+function flap(mesh: ScaleMesh, duration: Millis): void {
   const node = mesh.nodes[0]!;
   for (const end = mesh.clock.now + duration; mesh.clock.now < end;) {
     mesh.clock.runFor(10 * SECOND);
@@ -190,7 +215,7 @@ function flap({ mesh, duration }: ScaleRun): void {
   }
 }
 
-function churn({ mesh, duration }: ScaleRun): void {
+function churn(mesh: ScaleMesh, duration: Millis): void {
   const every = MINUTE / (mesh.nodes.length / 100);
   const down: SimNode[] = [];
   for (const end = mesh.clock.now + duration; mesh.clock.now < end;) {
