@@ -11,7 +11,7 @@ import { fail, here, nodeHeaders, warnings } from './toolchain.mjs';
 
 const SOURCES = [
   ...['checksum', 'cut', 'endpoint', 'engine_state', 'event_log', 'flow_table', 'frame_layout'],
-  ...['host_frames', 'join', 'replay_window', 'segment', 'send', 'tap_writer', 'u32_map'],
+  ...['host_frames', 'join', 'replay_window', 'segment', 'send', 'send_queue', 'tap_writer', 'u32_map'],
 ];
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' } } });
 const program = join(here, 'build', 'fuzz');

@@ -16,6 +16,8 @@
 /* The longest text that is copied so as to be opened in one run; copying longer ones would cost more. */
 #define ONE_RUN (36 * BLOCK)
 
+static bool seal_one(aead *self, const wide_text *text, size_t length);
+static bool open_one(aead *self, const wide_text *text, size_t length);
 static bool compute_tag(aead *self, const uint8_t key[POLY_KEY], const uint8_t *text, size_t length, uint8_t *tag);
 static bool tag_holds(aead *self, const uint8_t key[POLY_KEY], const uint8_t *text, size_t length);
 
@@ -27,25 +29,54 @@ void aead_free(aead *self) {
   cipher_parts_free(self);
 }
 
+/*
+ * Sixteen texts at once take as long as one. So many, one after the other, take longer: measured at 20 to 1,404 bytes, and
+ * about right beyond.
+ */
+static bool wide_pays(size_t count, size_t length) {
+  return count >= 6 + (length < 2048 ? length : 2048) / 256 && wide_cipher_available();
+}
+
+bool aead_seal(aead *self, const wide_text *texts, size_t count, size_t length) {
+  if (wide_pays(count, length)) {
+    wide_cipher_seal(cipher_parts_key(self), texts, count, length);
+    return true;
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (!seal_one(self, &texts[i], length)) return false;
+  }
+  return true;
+}
+
+wide_lanes aead_open(aead *self, const wide_text *texts, size_t count, size_t length) {
+  if (wide_pays(count, length)) return wide_cipher_open(cipher_parts_key(self), texts, count, length);
+  wide_lanes valid = 0;
+  for (size_t i = 0; i < count; i++) valid |= (wide_lanes)((wide_lanes)open_one(self, &texts[i], length) << i);
+  return valid;
+}
+
 static size_t whole_blocks(size_t length) {
   return (length + BLOCK - 1) / BLOCK * BLOCK;
 }
 
-bool aead_seal(aead *self, uint64_t counter, uint8_t *text, size_t length) {
-  uint8_t before[BLOCK], key[POLY_KEY];
-  uint8_t *first = text - BLOCK;
+static bool seal_one(aead *self, const wide_text *text, size_t length) {
+  uint8_t before[BLOCK], behind[BLOCK], key[POLY_KEY];
+  uint8_t *first = text->bytes - BLOCK, *end = text->bytes + length;
   memcpy(before, first, BLOCK);
+  memcpy(behind, end, BLOCK);
   memset(first, 0, BLOCK);
-  bool sealed = cipher_parts_begin(self, counter) && cipher_parts_apply(self, first, BLOCK + whole_blocks(length));
+  bool sealed = cipher_parts_begin(self, text->counter) && cipher_parts_apply(self, first, BLOCK + whole_blocks(length));
   memcpy(key, first, POLY_KEY);
   memcpy(first, before, BLOCK);
-  return sealed && compute_tag(self, key, text, length, text + length);
+  memcpy(end, behind, BLOCK);
+  return sealed && compute_tag(self, key, text->bytes, length, end);
 }
 
-bool aead_open(aead *self, uint64_t counter, uint8_t *text, size_t length) {
+static bool open_one(aead *self, const wide_text *sealed, size_t length) {
   uint8_t run[BLOCK + ONE_RUN];
+  uint8_t *text = sealed->bytes;
   memset(run, 0, BLOCK);
-  if (!cipher_parts_begin(self, counter)) return false;
+  if (!cipher_parts_begin(self, sealed->counter)) return false;
   if (length > ONE_RUN) {
     if (!cipher_parts_apply(self, run, BLOCK) || !tag_holds(self, run, text, length)) return false;
     return cipher_parts_apply(self, text, length);

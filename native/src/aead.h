@@ -2,6 +2,8 @@
 #ifndef WEAVE_AEAD_H
 #define WEAVE_AEAD_H
 
+#include "wide_cipher.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,6 +12,8 @@
 #define AEAD_TAG 16
 /* Memory on either side of a text that is sealed. */
 #define AEAD_MARGIN 64
+/* Texts that are sealed or opened together. */
+#define AEAD_BATCH WIDE_LANES
 
 /* One key and direction. */
 typedef struct cipher_parts aead;
@@ -21,12 +25,15 @@ aead *aead_new(const uint8_t key[AEAD_KEY]);
 void aead_free(aead *self);
 
 /*
- * Encrypts `text` in place and writes the tag behind it. The margin before it is borrowed and given back; of the margin
- * behind it all but the tag is garbage afterwards.
+ * Encrypts up to AEAD_BATCH texts of one length in place and writes their tags behind them. The margins on either side are
+ * borrowed and given back. False if not all were encrypted.
  */
-bool aead_seal(aead *self, uint64_t counter, uint8_t *text, size_t length);
+bool aead_seal(aead *self, const wide_text *texts, size_t count, size_t length);
 
-/* Decrypts `text` in place, whose tag is behind it. False if the tag is invalid: the text stays as it was then. */
-bool aead_open(aead *self, uint64_t counter, uint8_t *text, size_t length);
+/*
+ * Decrypts up to AEAD_BATCH texts of one length in place, whose tags are behind them. Returns whose tags are valid; the
+ * others stay as they were.
+ */
+wide_lanes aead_open(aead *self, const wide_text *texts, size_t count, size_t length);
 
 #endif

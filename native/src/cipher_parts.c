@@ -30,8 +30,8 @@ extern void Poly1305_Final(void *state, unsigned char tag[POLY_TAG]) __attribute
 #define POSITION 16
 
 struct cipher_parts {
-  /* Without EVP. */
   uint32_t key[CHACHA_KEY / 4];
+  /* Without EVP. */
   uint32_t position[POSITION / 4];
   void *state;
   /* By EVP; null without. */
@@ -48,8 +48,7 @@ static bool shown(void) {
 #endif
 }
 
-static bool prepare(cipher_parts *self, const uint8_t key[CHACHA_KEY]) {
-  for (int i = 0; i < CHACHA_KEY / 4; i++) self->key[i] = le32(key + 4 * i);
+static bool prepare(cipher_parts *self) {
   self->state = OPENSSL_zalloc(Poly1305_ctx_size());
   return self->state != NULL;
 }
@@ -73,7 +72,8 @@ static bool prepare_evp(cipher_parts *self, const uint8_t key[CHACHA_KEY]) {
 cipher_parts *cipher_parts_new(const uint8_t key[CHACHA_KEY]) {
   cipher_parts *self = OPENSSL_zalloc(sizeof *self);
   if (self == NULL) return NULL;
-  if (shown() ? prepare(self, key) : prepare_evp(self, key)) return self;
+  for (int i = 0; i < CHACHA_KEY / 4; i++) self->key[i] = le32(key + 4 * i);
+  if (shown() ? prepare(self) : prepare_evp(self, key)) return self;
   cipher_parts_free(self);
   return NULL;
 }
@@ -87,6 +87,10 @@ void cipher_parts_free(cipher_parts *self) {
   EVP_MAC_CTX_free(self->mac);
   if (self->state != NULL) OPENSSL_clear_free(self->state, Poly1305_ctx_size());
   OPENSSL_clear_free(self, sizeof *self);
+}
+
+const uint32_t *cipher_parts_key(const cipher_parts *self) {
+  return self->key;
 }
 
 bool cipher_parts_begin(cipher_parts *self, uint64_t counter) {

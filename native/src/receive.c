@@ -23,10 +23,12 @@ static int receive_slots(engine *self, struct mmsghdr *slots, socket_address *fr
 static uint32_t further_slots(uint32_t asked, uint32_t filled);
 static uint32_t read_control(engine *self, struct msghdr *message);
 static void take_slot(engine *self, uint8_t *bytes, uint32_t length, uint32_t segment, const endpoint *from);
-static void take(engine *self, const arrival *datagram);
+static size_t count_alike(const arrival *run, size_t count);
+static void take_alike(engine *self, const arrival *run, size_t count);
 static void relay(engine *self, const arrival *datagram);
 static void take_plain(engine *self, const receive_index *index, const arrival *datagram);
-static void take_sealed(engine *self, const receive_index *index, const arrival *datagram);
+static void take_sealed(engine *self, const receive_index *index, const arrival *run, size_t count);
+static void take_opened(engine *self, const receive_index *index, phase_keys *keys, const arrival *datagram);
 static bool repeat(engine *self, const receive_index *index, const arrival *datagram);
 static bool accept_counter(engine *self, const receive_index *index, phase_keys *keys, const arrival *datagram);
 static void note_source(engine *self, session *owner, const phase_keys *keys, const endpoint *from);
@@ -104,26 +106,43 @@ static uint32_t read_control(engine *self, struct msghdr *message) {
 }
 
 static void take_slot(engine *self, uint8_t *bytes, uint32_t length, uint32_t segment, const endpoint *from) {
+  arrival datagrams[SLOT_DATAGRAMS];
+  size_t count = 0;
+  uint32_t at = 0;
   if (segment == 0) segment = SLOT_BYTES;
-  uint32_t at = 0, datagrams = 0;
   do {
     uint32_t rest = length - at;
-    arrival datagram = {.bytes = bytes + at, .length = rest < segment ? rest : segment, .from = from};
-    take(self, &datagram);
+    datagrams[count++] = (arrival){bytes + at, rest < segment ? rest : segment, from};
     at += segment;
-  } while (at < length && ++datagrams < SLOT_DATAGRAMS);
+  } while (at < length && count < SLOT_DATAGRAMS);
+  self->moved += (uint32_t)count;
+  for (size_t i = 0, alike; i < count; i += alike) {
+    alike = count_alike(datagrams + i, count - i);
+    take_alike(self, datagrams + i, alike);
+  }
 }
 
-static void take(engine *self, const arrival *datagram) {
-  const uint8_t *bytes = datagram->bytes;
-  self->moved++;
-  if (datagram->length < SHORTEST_DATAGRAM) return event_drop(&self->log, DROP_TOO_SHORT, 1);
-  if (bytes[0] != TYPE_SEALED && bytes[0] != TYPE_PLAIN) return event_drop(&self->log, DROP_TYPE_UNKNOWN, 1);
-  if (bytes[2] != 0 || bytes[3] != 0) return event_drop(&self->log, DROP_RESERVED_BITS, 1);
+/* How many of them, at least one, have the length of the first and its header up to the counter. */
+static size_t count_alike(const arrival *run, size_t count) {
+  size_t alike = 1;
+  if (run->length < SHORTEST_DATAGRAM) return alike;
+  while (alike < count && alike < AEAD_BATCH && run[alike].length == run->length &&
+         memcmp(run[alike].bytes, run->bytes, DATAGRAM_AT_COUNTER) == 0)
+    alike++;
+  return alike;
+}
+
+static void take_alike(engine *self, const arrival *run, size_t count) {
+  const uint8_t *bytes = run->bytes;
+  if (run->length < SHORTEST_DATAGRAM) return event_drop(&self->log, DROP_TOO_SHORT, 1);
+  if (bytes[0] != TYPE_SEALED && bytes[0] != TYPE_PLAIN) return event_drop(&self->log, DROP_TYPE_UNKNOWN, (uint32_t)count);
+  if (bytes[2] != 0 || bytes[3] != 0) return event_drop(&self->log, DROP_RESERVED_BITS, (uint32_t)count);
   const receive_index *index = u32_map_get(&self->state.indexes, datagram_index(bytes));
-  if (index == NULL) relay(self, datagram);
-  else if (bytes[0] == TYPE_PLAIN) take_plain(self, index, datagram);
-  else take_sealed(self, index, datagram);
+  if (index != NULL && bytes[0] == TYPE_SEALED) return take_sealed(self, index, run, count);
+  for (size_t i = 0; i < count; i++) {
+    if (index == NULL) relay(self, &run[i]);
+    else take_plain(self, index, &run[i]);
+  }
 }
 
 static void relay(engine *self, const arrival *datagram) {
@@ -147,13 +166,29 @@ static void take_plain(engine *self, const receive_index *index, const arrival *
   else event_drop(&self->log, DROP_COOKIE_INVALID, 1);
 }
 
-static void take_sealed(engine *self, const receive_index *index, const arrival *datagram) {
-  phase_keys *keys = session_phase(index->owner, datagram->bytes[1]);
-  if (keys == NULL) return event_drop(&self->log, DROP_KEY_UNKNOWN, 1);
-  uint64_t counter = datagram_counter(datagram->bytes);
-  if (counter >= COUNTER_LIMIT) return event_drop(&self->log, DROP_COUNTER_EXHAUSTED, 1);
-  if (!aead_open(keys->opener, counter, datagram->bytes + DATAGRAM_HEADER, datagram->length - DATAGRAM_OVERHEAD))
-    return event_drop(&self->log, DROP_TAG_INVALID, 1);
+static void take_sealed(engine *self, const receive_index *index, const arrival *run, size_t count) {
+  phase_keys *keys = session_phase(index->owner, run->bytes[1]);
+  if (keys == NULL) return event_drop(&self->log, DROP_KEY_UNKNOWN, (uint32_t)count);
+  wide_text texts[AEAD_BATCH];
+  const arrival *of[AEAD_BATCH];
+  size_t tried = 0;
+  for (size_t i = 0; i < count; i++) {
+    wide_text text = {datagram_counter(run[i].bytes), run[i].bytes + DATAGRAM_HEADER};
+    if (text.counter >= COUNTER_LIMIT) {
+      event_drop(&self->log, DROP_COUNTER_EXHAUSTED, 1);
+      continue;
+    }
+    of[tried] = &run[i];
+    texts[tried++] = text;
+  }
+  wide_lanes valid = aead_open(keys->opener, texts, tried, run->length - DATAGRAM_OVERHEAD);
+  for (size_t i = 0; i < tried; i++) {
+    if ((valid >> i & 1) != 0) take_opened(self, index, keys, of[i]);
+    else event_drop(&self->log, DROP_TAG_INVALID, 1);
+  }
+}
+
+static void take_opened(engine *self, const receive_index *index, phase_keys *keys, const arrival *datagram) {
   if (!accept_counter(self, index, keys, datagram)) return;
   if (self->asks || !repeat(self, index, datagram)) add_message(self, index, datagram, false);
 }

@@ -1,4 +1,4 @@
-/* To the socket: entries of a plan are sealed one behind the other and leave in trains. */
+/* To the socket: entries of a plan are written one behind the other, sealed, and leave in trains. */
 #include "cut.h"
 #include "datagram.h"
 #include "engine.h"
@@ -25,7 +25,7 @@ static void send_message(engine *self, const message *entry);
 static uint8_t *begin(engine *self, const message *entry);
 static bool finish(engine *self, const message *entry, uint8_t *out);
 static uint8_t *reserve(engine *self, uint32_t bytes);
-static bool finish_sealed(engine *self, const message *entry, uint8_t *out, uint32_t inner);
+static bool finish_sealed(engine *self, const message *entry, uint8_t *out, aead **sealer);
 static bool finish_plain(engine *self, const message *entry, uint8_t *out, uint32_t inner);
 
 void engine_send(engine *self, const send_plan *plan) {
@@ -151,17 +151,19 @@ static uint8_t *begin(engine *self, const message *entry) {
   return out + DATAGRAM_HEADER + entry->prefix_length;
 }
 
-/* False if it could not be sealed, and no other of the session can. */
+/* False if there is nothing to seal it with, nor any other of the session. */
 static bool finish(engine *self, const message *entry, uint8_t *body) {
   uint32_t inner = entry->prefix_length + entry->length;
   uint8_t *out = body - entry->prefix_length - DATAGRAM_HEADER;
   uint8_t kind = out[DATAGRAM_HEADER];
-  bool finished = entry->plain ? finish_plain(self, entry, out, inner) : finish_sealed(self, entry, out, inner);
+  aead *sealer = NULL;
+  bool finished = entry->plain ? finish_plain(self, entry, out, inner) : finish_sealed(self, entry, out, &sealer);
   if (!finished) return false;
   queued_datagram datagram = {
       .bytes = out,
       .length = inner + DATAGRAM_OVERHEAD,
       .to = entry->to,
+      .sealer = sealer,
       .of_link = kind < FIRST_FRAME_KIND || kind > LAST_FRAME_KIND,
   };
   self->out_used += datagram.length;
@@ -180,7 +182,7 @@ static uint8_t *reserve(engine *self, uint32_t bytes) {
   return self->out + AEAD_MARGIN + self->out_used;
 }
 
-static bool finish_sealed(engine *self, const message *entry, uint8_t *out, uint32_t inner) {
+static bool finish_sealed(engine *self, const message *entry, uint8_t *out, aead **sealer) {
   const session *from = entry->from;
   phase_keys *keys = from->send_phase < 0 ? NULL : session_phase(from, (uint8_t)from->send_phase);
   if (keys == NULL || keys->send_counter >= COUNTER_LIMIT) {
@@ -189,7 +191,8 @@ static bool finish_sealed(engine *self, const message *entry, uint8_t *out, uint
   }
   uint64_t counter = keys->send_counter++;
   datagram_write_header(out, TYPE_SEALED, keys->phase, entry->to->send_index, counter);
-  return aead_seal(keys->sealer, counter, out + DATAGRAM_HEADER, inner);
+  *sealer = keys->sealer;
+  return true;
 }
 
 static bool finish_plain(engine *self, const message *entry, uint8_t *out, uint32_t inner) {

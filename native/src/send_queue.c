@@ -9,6 +9,8 @@
 /* UDP_MAX_SEGMENTS of all kernels that have UDP_SEGMENT. */
 #define TRAIN_DATAGRAMS 64
 
+static bool is_like(const queued_datagram *a, const queued_datagram *b);
+static void make_ready(send_queue *queue);
 static size_t couple_trains(send_queue *queue);
 static size_t train_end(const send_queue *queue, size_t first);
 static size_t gather(send_queue *queue, size_t first, size_t end, struct iovec *parts);
@@ -19,11 +21,36 @@ static void note_error(send_queue *queue, const queued_datagram *datagram, int e
 
 void send_queue_add(send_queue *queue, const queued_datagram *datagram) {
   if (queue->count == SEND_QUEUE_CAPACITY) send_queue_flush(queue);
-  if (datagram->to->address_length == 0) note_error(queue, datagram, EAFNOSUPPORT);
-  else queue->datagrams[queue->count++] = *datagram;
+  if (datagram->to->address_length == 0) return note_error(queue, datagram, EAFNOSUPPORT);
+  if (queue->ready < queue->count && !is_like(&queue->datagrams[queue->ready], datagram)) make_ready(queue);
+  queue->datagrams[queue->count++] = *datagram;
+  /* Not later, when they would have left the processor's caches. */
+  if (queue->count - queue->ready == AEAD_BATCH || datagram->sealer == NULL) make_ready(queue);
+}
+
+/* Whether the two are sealed together. */
+static bool is_like(const queued_datagram *a, const queued_datagram *b) {
+  return a->sealer == b->sealer && a->length == b->length;
+}
+
+/* Seals what is not, which is all alike. What cannot be sealed is not sent. */
+static void make_ready(send_queue *queue) {
+  const queued_datagram *first = &queue->datagrams[queue->ready];
+  size_t count = queue->count - queue->ready;
+  wide_text texts[AEAD_BATCH];
+  if (count > 0 && first->sealer != NULL) {
+    for (size_t i = 0; i < count; i++)
+      texts[i] = (wide_text){datagram_counter(first[i].bytes), first[i].bytes + DATAGRAM_HEADER};
+    if (!aead_seal(first->sealer, texts, count, first->length - DATAGRAM_OVERHEAD)) {
+      event_drop(queue->log, DROP_KEY_UNKNOWN, (uint32_t)count);
+      queue->count = queue->ready;
+    }
+  }
+  queue->ready = queue->count;
 }
 
 void send_queue_flush(send_queue *queue) {
+  make_ready(queue);
   size_t trains = queue->count == 0 ? 0 : couple_trains(queue);
   for (size_t sent = 0; sent < trains;) {
     int done = sendmmsg(queue->fd, queue->trains + sent, (unsigned)(trains - sent), MSG_DONTWAIT);
@@ -36,7 +63,7 @@ void send_queue_flush(send_queue *queue) {
       on_refused(queue, sent++, errno);
     }
   }
-  queue->count = 0;
+  queue->count = queue->ready = 0;
 }
 
 /* Returns the number of trains. */

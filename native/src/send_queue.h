@@ -1,5 +1,5 @@
 /*
- * Datagrams on their way out. Adjacent ones of equal size (the last may be shorter) to one path leave as one train:
+ * Datagrams on their way out. Those that are to be sealed are so as soon as there are enough of them. Adjacent ones of equal size (the last may be shorter) to one path leave as one train:
  * one message with UDP_SEGMENT, which passes the kernel's stack once.
  */
 #ifndef WEAVE_SEND_QUEUE_H
@@ -17,6 +17,8 @@ typedef struct {
   uint8_t *bytes;
   uint32_t length;
   path *to;
+  /* What it is yet to be sealed with: all between header and tag. Null if it is ready. */
+  aead *sealer;
   /* A message of a link itself: it carries no frame, and is not somebody else's that is relayed. */
   bool of_link;
 } queued_datagram;
@@ -29,6 +31,8 @@ typedef struct {
   int fd;
   event_log *log;
   size_t count;
+  /* Datagrams before this one are ready. */
+  size_t ready;
   queued_datagram datagrams[SEND_QUEUE_CAPACITY];
   struct iovec parts[SEND_QUEUE_CAPACITY];
   struct mmsghdr trains[SEND_QUEUE_CAPACITY];
@@ -37,7 +41,7 @@ typedef struct {
   segment_control controls[SEND_QUEUE_CAPACITY];
 } send_queue;
 
-/* Its `bytes` and `to` stay as they are until the flush; a full queue flushes itself first. */
+/* Its `bytes` with the margins of aead.h, `to` and `sealer` stay as they are until the flush; a full queue flushes itself first. */
 void send_queue_add(send_queue *queue, const queued_datagram *datagram);
 
 void send_queue_flush(send_queue *queue);

@@ -41,6 +41,8 @@ test('replay window and tables in C do as slow models, no frame is read beyond i
   t.is(compiled.stderr, '');
   const { stdout, stderr, code } = await run([program]);
   t.is(stderr, '');
-  t.is(stdout, 'all of it holds\n');
+  const wide = stdout.replace('this processor cannot run the wide cipher\n', '');
+  if (wide !== stdout) t.log('the wide cipher was not checked: this processor has no AVX-512 IFMA');
+  t.is(wide, 'all of it holds\n');
   t.is(code, 0);
 });

@@ -39,6 +39,10 @@ const COOKIES = { a: { send: COOKIE_B, receive: COOKIE_A }, b: { send: COOKIE_A,
 /** Around the ends of the cipher's blocks, where short messages become long ones to the addon, and long ones. */
 const LENGTHS = [...range(2, 260), ...range(1_340, 1_412), ...range(2_230, 2_380), 8_900, 8_959];
 
+/** Of messages that leave and come as one train; and how many: fewer, as many, and more than are sealed at once. */
+const SAME_LENGTHS = [3, 18, 64, 66, 129, 1_390, 1_404];
+const COUNTS = [5, 12, 16, 17, 40];
+
 const anyInner = fc.uint8Array({ minLength: 2, maxLength: 1_500, size: 'max' });
 
 function range(first: number, end: number): number[] {
@@ -149,6 +153,42 @@ function oracle(scene: DefineScene): void {
       toHex(Uint8Array.of(kind, flags, ...payload)),
     );
     t.deepEqual(new Set(opened), new Set(inners.map(toHex)));
+  });
+
+  scene('many messages of one length are sealed and opened as the oracle does', async (t, net) => {
+    const { a, b, seenB, outsider } = net;
+    join(a, b);
+    const toOutsider = { type: 'path', path: PATH, to: outsider.endpoint, sendIndex: INDEX_B } as const;
+    const toB = { type: 'path', path: PATH, to: b.endpoint, sendIndex: INDEX_B } as const;
+    let counter = 0;
+    let opened = 0;
+    for (const length of SAME_LENGTHS) {
+      for (const count of COUNTS) {
+        const inners = Array.from({ length: count }, (_, n) =>
+          Uint8Array.from({ length }, (_, i) => (i < 2 ? [4, 0][i]! : (i * 7 + n) & 255)),
+        );
+        // The last is shorter, as the end of a super-frame.
+        const burst = [...inners, inners[0]!.subarray(0, length - 1)];
+        a.engine.configure([toOutsider]);
+        a.engine.send(planOf(burst, false));
+        const datagrams = await received(t, outsider, burst.length);
+        const expected = burst.map((inner, i) =>
+          toHex(sealDatagram(KEY_AB, { index: INDEX_B, counter: BigInt(counter + i) }, inner)),
+        );
+        t.deepEqual(datagrams.map(toHex), expected);
+        counter += burst.length;
+        a.engine.configure([toB]);
+        a.engine.send(planOf(burst, false));
+        counter += burst.length;
+        await seenB.messageCount(t, opened + burst.length);
+        t.deepEqual(
+          seenB.messages.slice(opened).map(({ payload }) => toHex(payload)),
+          burst.map((inner) => toHex(inner.subarray(2))),
+        );
+        opened += burst.length;
+      }
+    }
+    t.deepEqual([...seenB.drops], []);
   });
 
   scene('random messages are plain as the oracle has them, both ways', async (t, net) => {
