@@ -16,8 +16,8 @@
 /* The longest text that is copied so as to be opened in one run; copying longer ones would cost more. */
 #define ONE_RUN (36 * BLOCK)
 
-static bool seal_one(aead *self, const wide_text *text, size_t length);
-static bool open_one(aead *self, const wide_text *text, size_t length);
+static bool seal_one(aead *self, const aead_text *text, size_t length);
+static bool open_one(aead *self, const aead_text *text, size_t length);
 static bool compute_tag(aead *self, const uint8_t key[POLY_KEY], const uint8_t *text, size_t length, uint8_t *tag);
 static bool tag_holds(aead *self, const uint8_t key[POLY_KEY], const uint8_t *text, size_t length);
 
@@ -30,14 +30,14 @@ void aead_free(aead *self) {
 }
 
 /*
- * Sixteen texts at once take as long as one. So many, one after the other, take longer: measured at 20 to 1,404 bytes, and
- * about right beyond.
+ * Sixteen texts at once take as long as one, and fewer than this take less time one by one: measured at 20 to 1,404 bytes,
+ * and about right beyond.
  */
 static bool wide_pays(size_t count, size_t length) {
   return count >= 6 + (length < 2048 ? length : 2048) / 256 && wide_cipher_available();
 }
 
-bool aead_seal(aead *self, const wide_text *texts, size_t count, size_t length) {
+bool aead_seal(aead *self, const aead_text *texts, size_t count, size_t length) {
   if (wide_pays(count, length)) {
     wide_cipher_seal(cipher_parts_key(self), texts, count, length);
     return true;
@@ -48,10 +48,10 @@ bool aead_seal(aead *self, const wide_text *texts, size_t count, size_t length) 
   return true;
 }
 
-wide_lanes aead_open(aead *self, const wide_text *texts, size_t count, size_t length) {
+aead_set aead_open(aead *self, const aead_text *texts, size_t count, size_t length) {
   if (wide_pays(count, length)) return wide_cipher_open(cipher_parts_key(self), texts, count, length);
-  wide_lanes valid = 0;
-  for (size_t i = 0; i < count; i++) valid |= (wide_lanes)((wide_lanes)open_one(self, &texts[i], length) << i);
+  aead_set valid = 0;
+  for (size_t i = 0; i < count; i++) valid |= (aead_set)((aead_set)open_one(self, &texts[i], length) << i);
   return valid;
 }
 
@@ -59,7 +59,7 @@ static size_t whole_blocks(size_t length) {
   return (length + BLOCK - 1) / BLOCK * BLOCK;
 }
 
-static bool seal_one(aead *self, const wide_text *text, size_t length) {
+static bool seal_one(aead *self, const aead_text *text, size_t length) {
   uint8_t before[BLOCK], behind[BLOCK], key[POLY_KEY];
   uint8_t *first = text->bytes - BLOCK, *end = text->bytes + length;
   memcpy(before, first, BLOCK);
@@ -72,7 +72,7 @@ static bool seal_one(aead *self, const wide_text *text, size_t length) {
   return sealed && compute_tag(self, key, text->bytes, length, end);
 }
 
-static bool open_one(aead *self, const wide_text *sealed, size_t length) {
+static bool open_one(aead *self, const aead_text *sealed, size_t length) {
   uint8_t run[BLOCK + ONE_RUN];
   uint8_t *text = sealed->bytes;
   memset(run, 0, BLOCK);

@@ -15,6 +15,10 @@
 /* Texts that are sealed or opened together. */
 #define AEAD_BATCH WIDE_LANES
 
+typedef wide_text aead_text;
+/* Which of them, the first as bit 0. */
+typedef wide_lanes aead_set;
+
 /* One key and direction. */
 typedef struct cipher_parts aead;
 
@@ -28,12 +32,12 @@ void aead_free(aead *self);
  * Encrypts up to AEAD_BATCH texts of one length in place and writes their tags behind them. The margins on either side are
  * borrowed and given back. False if not all were encrypted.
  */
-bool aead_seal(aead *self, const wide_text *texts, size_t count, size_t length);
+bool aead_seal(aead *self, const aead_text *texts, size_t count, size_t length);
 
 /*
  * Decrypts up to AEAD_BATCH texts of one length in place, whose tags are behind them. Returns whose tags are valid; the
- * others stay as they were.
+ * bytes of the others may be garbage afterwards.
  */
-wide_lanes aead_open(aead *self, const wide_text *texts, size_t count, size_t length);
+aead_set aead_open(aead *self, const aead_text *texts, size_t count, size_t length);
 
 #endif

@@ -19,7 +19,7 @@ cipher_parts *cipher_parts_new(const uint8_t key[CHACHA_KEY]);
 /* Wipes the key. Null is allowed. */
 void cipher_parts_free(cipher_parts *self);
 
-/* Its key, as eight little-endian words. */
+/* Its key, as ChaCha20's words. */
 const uint32_t *cipher_parts_key(const cipher_parts *self);
 
 /* To block 0 of the stream whose nonce is 4 zero bytes | counter u64 LE. */

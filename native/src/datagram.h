@@ -47,7 +47,7 @@ static inline void datagram_set_index(uint8_t *datagram, uint32_t index) {
 }
 
 static inline uint64_t datagram_counter(const uint8_t *datagram) {
-  return (uint64_t)le32(datagram + 12) << 32 | le32(datagram + 8);
+  return (uint64_t)le32(datagram + DATAGRAM_AT_COUNTER + 4) << 32 | le32(datagram + DATAGRAM_AT_COUNTER);
 }
 
 static inline void datagram_write_header(uint8_t *out, uint8_t type, uint8_t phase, uint32_t index, uint64_t counter) {
@@ -55,8 +55,8 @@ static inline void datagram_write_header(uint8_t *out, uint8_t type, uint8_t pha
   out[1] = phase;
   out[2] = out[3] = 0;
   datagram_set_index(out, index);
-  put_le32(out + 8, (uint32_t)counter);
-  put_le32(out + 12, (uint32_t)(counter >> 32));
+  put_le32(out + DATAGRAM_AT_COUNTER, (uint32_t)counter);
+  put_le32(out + DATAGRAM_AT_COUNTER + 4, (uint32_t)(counter >> 32));
 }
 
 #endif

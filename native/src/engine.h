@@ -50,7 +50,7 @@ typedef struct {
   uint8_t *sources;
 } message_batch;
 
-/* Datagrams that were sealed, and their bytes of UDP payload. */
+/* Datagrams that were written, and their bytes of UDP payload. */
 typedef struct {
   uint32_t datagrams;
   uint32_t bytes;
@@ -78,7 +78,7 @@ typedef struct {
   /* A frame was written to the TAP, which it may have answered. */
   bool wrote;
   uint32_t lone_frames;
-  /* Sealed datagrams until the queue is flushed: OUT_BYTES between margins. */
+  /* Datagrams until the queue is flushed: OUT_BYTES between margins. */
   uint8_t *out;
   size_t out_used;
   sent_sum sent;

@@ -169,11 +169,11 @@ static void take_plain(engine *self, const receive_index *index, const arrival *
 static void take_sealed(engine *self, const receive_index *index, const arrival *run, size_t count) {
   phase_keys *keys = session_phase(index->owner, run->bytes[1]);
   if (keys == NULL) return event_drop(&self->log, DROP_KEY_UNKNOWN, (uint32_t)count);
-  wide_text texts[AEAD_BATCH];
+  aead_text texts[AEAD_BATCH];
   const arrival *of[AEAD_BATCH];
   size_t tried = 0;
   for (size_t i = 0; i < count; i++) {
-    wide_text text = {datagram_counter(run[i].bytes), run[i].bytes + DATAGRAM_HEADER};
+    aead_text text = {datagram_counter(run[i].bytes), run[i].bytes + DATAGRAM_HEADER};
     if (text.counter >= COUNTER_LIMIT) {
       event_drop(&self->log, DROP_COUNTER_EXHAUSTED, 1);
       continue;
@@ -181,7 +181,7 @@ static void take_sealed(engine *self, const receive_index *index, const arrival 
     of[tried] = &run[i];
     texts[tried++] = text;
   }
-  wide_lanes valid = aead_open(keys->opener, texts, tried, run->length - DATAGRAM_OVERHEAD);
+  aead_set valid = aead_open(keys->opener, texts, tried, run->length - DATAGRAM_OVERHEAD);
   for (size_t i = 0; i < tried; i++) {
     if ((valid >> i & 1) != 0) take_opened(self, index, keys, of[i]);
     else event_drop(&self->log, DROP_TAG_INVALID, 1);

@@ -33,14 +33,14 @@ static bool is_like(const queued_datagram *a, const queued_datagram *b) {
   return a->sealer == b->sealer && a->length == b->length;
 }
 
-/* Seals what is not, which is all alike. What cannot be sealed is not sent. */
+/* Seals what is not, which is all alike. What cannot be sealed, as memory is lacking, is not sent, though counted as sent. */
 static void make_ready(send_queue *queue) {
   const queued_datagram *first = &queue->datagrams[queue->ready];
   size_t count = queue->count - queue->ready;
-  wide_text texts[AEAD_BATCH];
+  aead_text texts[AEAD_BATCH];
   if (count > 0 && first->sealer != NULL) {
     for (size_t i = 0; i < count; i++)
-      texts[i] = (wide_text){datagram_counter(first[i].bytes), first[i].bytes + DATAGRAM_HEADER};
+      texts[i] = (aead_text){datagram_counter(first[i].bytes), first[i].bytes + DATAGRAM_HEADER};
     if (!aead_seal(first->sealer, texts, count, first->length - DATAGRAM_OVERHEAD)) {
       event_drop(queue->log, DROP_KEY_UNKNOWN, (uint32_t)count);
       queue->count = queue->ready;

@@ -1,6 +1,6 @@
 /*
- * Datagrams on their way out. Those that are to be sealed are so as soon as there are enough of them. Adjacent ones of equal size (the last may be shorter) to one path leave as one train:
- * one message with UDP_SEGMENT, which passes the kernel's stack once.
+ * Datagrams on their way out. They are sealed here, several at once where they are alike. Adjacent ones of equal size (the
+ * last may be shorter) to one path leave as one train: one message with UDP_SEGMENT, which passes the kernel's stack once.
  */
 #ifndef WEAVE_SEND_QUEUE_H
 #define WEAVE_SEND_QUEUE_H
@@ -41,7 +41,10 @@ typedef struct {
   segment_control controls[SEND_QUEUE_CAPACITY];
 } send_queue;
 
-/* Its `bytes` with the margins of aead.h, `to` and `sealer` stay as they are until the flush; a full queue flushes itself first. */
+/*
+ * Its `bytes`, with the margins of aead.h around them, `to` and `sealer` stay as they are until the flush. A full queue
+ * flushes itself first.
+ */
 void send_queue_add(send_queue *queue, const queued_datagram *datagram);
 
 void send_queue_flush(send_queue *queue);

@@ -5,6 +5,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+_Static_assert(WIDE_LANES == 16, "a block has as many words as there are lanes");
+
 #define FEATURES "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma"
 #define WIDE __attribute__((target(FEATURES)))
 #define WIDE_INLINE static inline __attribute__((always_inline, target(FEATURES)))
@@ -57,10 +59,16 @@ typedef struct {
   uint64_t low[WIDE_LANES], high[WIDE_LANES];
 } macs;
 
-/* Of each text 64 bytes; either a register for each text, or, as Poly1305 takes them, for each 8 bytes of each half. */
+/* Of each text 64 bytes: a register for each word, for each text, or, as Poly1305 takes them, for each 8 bytes of a half. */
 typedef struct {
   __m512i row[WIDE_LANES];
 } rows;
+
+/* What is secret while texts are sealed or opened, beside their key. */
+typedef struct {
+  rows stream;
+  macs sum;
+} secrets;
 
 static const uint32_t SIGMA[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
 
@@ -122,7 +130,10 @@ WIDE_INLINE void multiply(products *sum, const numbers *a, const factors *b) {
   multiply_limbs(sum, 2, a->limb[0], b->of.limb[2]);
 }
 
-/* Of two products at most. The middle limb may be longer by some bits, which is less than a factor may have. */
+/*
+ * Of two products at most: what is over the last limb is below 2^50 then, so that the middle limb is below 2^44 + 2^10.
+ * With a piece added no limb reaches 2^46, and 20 times a limb none 2^49: all can be multiplied.
+ */
 WIDE_INLINE numbers reduce(const products *sum) {
   const __m512i mask = every(LIMB_MASK);
   const __m512i *u = sum->upper;
@@ -262,23 +273,35 @@ WIDE_INLINE void double_round(__m512i x[WORDS]) {
   quarter_round(&x[3], &x[4], &x[9], &x[14]);
 }
 
+WIDE_INLINE streams streams_of(const uint32_t *key, const wide_text *texts, size_t count) {
+  uint32_t low[WIDE_LANES] = {0}, high[WIDE_LANES] = {0};
+  for (size_t i = 0; i < count; i++) {
+    low[i] = (uint32_t)texts[i].counter;
+    high[i] = (uint32_t)(texts[i].counter >> 32);
+  }
+  return (streams){key, _mm512_loadu_si512(low), _mm512_loadu_si512(high)};
+}
+
+/* What a block begins with, by words. */
+WIDE_INLINE void first_words(const streams *of, uint32_t number, __m512i out[WORDS]) {
+  /* So that the compiler has the key read from where it is each time, and leaves no copy of it on the stack. */
+  __asm__("" : "+m"(*(uint32_t(*)[WIDE_KEY_WORDS])(uintptr_t)of->key));
+  for (int i = 0; i < 4; i++) out[i] = _mm512_set1_epi32((int)SIGMA[i]);
+  for (int i = 0; i < WIDE_KEY_WORDS; i++) out[4 + i] = _mm512_set1_epi32((int)of->key[i]);
+  out[12] = _mm512_set1_epi32((int)number);
+  out[13] = _mm512_setzero_si512();
+  out[14] = of->low;
+  out[15] = of->high;
+}
+
 /* Block `number` of each stream, by words. */
 WIDE_INLINE void make_block(const streams *of, uint32_t number, rows *out) {
-  __m512i x[WORDS];
-  for (int i = 0; i < 4; i++) x[i] = _mm512_set1_epi32((int)SIGMA[i]);
-  for (int i = 0; i < WIDE_KEY_WORDS; i++) x[4 + i] = _mm512_set1_epi32((int)of->key[i]);
-  x[12] = _mm512_set1_epi32((int)number);
-  x[13] = _mm512_setzero_si512();
-  x[14] = of->low;
-  x[15] = of->high;
+  __m512i x[WORDS], first[WORDS];
+  first_words(of, number, x);
 #pragma GCC unroll 1
   for (int i = 0; i < DOUBLE_ROUNDS; i++) double_round(x);
-  for (int i = 0; i < 4; i++) x[i] = _mm512_add_epi32(x[i], _mm512_set1_epi32((int)SIGMA[i]));
-  for (int i = 0; i < WIDE_KEY_WORDS; i++) x[4 + i] = _mm512_add_epi32(x[4 + i], _mm512_set1_epi32((int)of->key[i]));
-  x[12] = _mm512_add_epi32(x[12], _mm512_set1_epi32((int)number));
-  x[14] = _mm512_add_epi32(x[14], of->low);
-  x[15] = _mm512_add_epi32(x[15], of->high);
-  for (int i = 0; i < WORDS; i++) out->row[i] = x[i];
+  first_words(of, number, first);
+  for (int i = 0; i < WORDS; i++) out->row[i] = _mm512_add_epi32(x[i], first[i]);
 }
 
 /* From a register for each word to one for each text. */
@@ -322,8 +345,11 @@ WIDE_INLINE void scatter_half(__m512i x[HALF]) {
 
 /* Both together. */
 
-/* XORs `stream`, by words, onto the bytes at `at` of each text that `mask` has; `sealed` are those of them, or 0, sealed. */
-WIDE_INLINE void apply(const wide_text *texts, size_t count, size_t at, __mmask64 mask, bool opens, rows *stream,
+/*
+ * XORs the stream, by words, onto the bytes at `at` of each text that `mask` has. Their ciphertext, with zeros for the
+ * others, is what is sealed.
+ */
+WIDE_INLINE void apply(rows *stream, const wide_text *texts, size_t count, size_t at, __mmask64 mask, bool opens,
                        rows *sealed) {
   const __mmask64 from_before = opens ? mask : 0;
   gather_texts(stream);
@@ -339,32 +365,24 @@ WIDE_INLINE void apply(const wide_text *texts, size_t count, size_t at, __mmask6
   scatter_half(sealed->row + HALF);
 }
 
-WIDE_INLINE streams streams_of(const uint32_t *key, const wide_text *texts, size_t count) {
-  uint32_t low[WIDE_LANES] = {0}, high[WIDE_LANES] = {0};
-  for (size_t i = 0; i < count; i++) {
-    low[i] = (uint32_t)texts[i].counter;
-    high[i] = (uint32_t)(texts[i].counter >> 32);
-  }
-  return (streams){key, _mm512_loadu_si512(low), _mm512_loadu_si512(high)};
-}
-
 /* Encrypts or decrypts all, and tells their tags. */
 WIDE static void run(const uint32_t *key, const wide_text *texts, size_t count, size_t length, bool opens,
                      uint8_t tags[WIDE_LANES][WIDE_TAG]) {
   const streams of = streams_of(key, texts, count);
-  rows stream, sealed;
-  macs sum;
+  rows sealed;
+  secrets held;
   for (int i = 0; i < WIDE_LANES; i++) sealed.row[i] = _mm512_setzero_si512();
-  make_block(&of, 0, &stream);
-  macs_begin(&sum, &stream);
+  make_block(&of, 0, &held.stream);
+  macs_begin(&held.sum, &held.stream);
   uint32_t number = 1;
   for (size_t at = 0; at < length; at += BLOCK) {
     size_t here = length - at < BLOCK ? length - at : BLOCK;
-    make_block(&of, number++, &stream);
-    apply(texts, count, at, here == BLOCK ? ~(__mmask64)0 : ((__mmask64)1 << here) - 1, opens, &stream, &sealed);
-    macs_add(&sum, &sealed, (here + PIECE - 1) / PIECE);
+    make_block(&of, number++, &held.stream);
+    apply(&held.stream, texts, count, at, here == BLOCK ? ~(__mmask64)0 : ((__mmask64)1 << here) - 1, opens, &sealed);
+    macs_add(&held.sum, &sealed, (here + PIECE - 1) / PIECE);
   }
-  macs_end(&sum, length, tags);
+  macs_end(&held.sum, length, tags);
+  explicit_bzero(&held, sizeof held);
 }
 
 WIDE void wide_cipher_seal(const uint32_t key[WIDE_KEY_WORDS], const wide_text *texts, size_t count, size_t length) {
@@ -380,23 +398,20 @@ static bool tag_equals(const uint8_t *a, const uint8_t *b) {
   return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
 }
 
-/* Tags are known only when all is decrypted: what turns out to be forged is encrypted again. */
+/* All is decrypted when the tags are known, as both take one pass. */
 WIDE wide_lanes wide_cipher_open(const uint32_t key[WIDE_KEY_WORDS], const wide_text *texts, size_t count,
                                  size_t length) {
-  uint8_t tags[WIDE_LANES][WIDE_TAG], unused[WIDE_LANES][WIDE_TAG];
-  wide_text forged[WIDE_LANES];
-  size_t forgeries = 0;
+  uint8_t tags[WIDE_LANES][WIDE_TAG];
   wide_lanes valid = 0;
   run(key, texts, count, length, true, tags);
-  for (size_t i = 0; i < count; i++) {
-    if (tag_equals(tags[i], texts[i].bytes + length)) valid |= (wide_lanes)(1u << i);
-    else forged[forgeries++] = texts[i];
-  }
-  if (forgeries > 0) run(key, forged, forgeries, length, false, unused);
+  for (size_t i = 0; i < count; i++)
+    valid |= (wide_lanes)((wide_lanes)tag_equals(tags[i], texts[i].bytes + length) << i);
   return valid;
 }
 
 #else
+
+#include <stdlib.h>
 
 bool wide_cipher_available(void) {
   return false;
@@ -404,11 +419,12 @@ bool wide_cipher_available(void) {
 
 void wide_cipher_seal(const uint32_t key[WIDE_KEY_WORDS], const wide_text *texts, size_t count, size_t length) {
   (void)key, (void)texts, (void)count, (void)length;
+  abort();
 }
 
 wide_lanes wide_cipher_open(const uint32_t key[WIDE_KEY_WORDS], const wide_text *texts, size_t count, size_t length) {
   (void)key, (void)texts, (void)count, (void)length;
-  return 0;
+  abort();
 }
 
 #endif

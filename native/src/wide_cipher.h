@@ -29,7 +29,7 @@ bool wide_cipher_available(void);
 /* Encrypts 1 to 16 texts in place and writes their tags; touches nothing else. */
 void wide_cipher_seal(const uint32_t key[WIDE_KEY_WORDS], const wide_text *texts, size_t count, size_t length);
 
-/* Decrypts those of 1 to 16 texts in place whose tags are valid; the others are as they were then. Returns which are. */
+/* Decrypts 1 to 16 texts in place. Returns whose tags are valid; the bytes of the others are garbage afterwards. */
 wide_lanes wide_cipher_open(const uint32_t key[WIDE_KEY_WORDS], const wide_text *texts, size_t count, size_t length);
 
 #endif

@@ -137,6 +137,7 @@ static void fuzz_receive(const uint8_t *data, size_t size) {
   endpoint from = {{0}};
   memcpy(self->messages.data, data + 2, length);
   take_slot(self, self->messages.data, length, segment, &from);
+  send_queue_flush(&self->queue);
   const message_batch *batch = &self->messages;
   if (batch->count > SLOT_DATAGRAMS) abort();
   for (uint32_t i = 0; i < batch->count; i++) {
@@ -178,6 +179,7 @@ static void fuzz_state(const uint8_t *data, size_t size) {
         datagram[8] = (uint8_t)at;
         memcpy(self->messages.data, datagram, sizeof datagram);
         take_slot(self, self->messages.data, sizeof datagram, 0, &to);
+        send_queue_flush(&self->queue);
     }
   }
   free_engine(self);
@@ -342,17 +344,17 @@ void aead_free(aead *cipher) {
   free(cipher);
 }
 
-static void apply_stand_in(const aead *cipher, const wide_text *text, size_t length) {
+static void apply_stand_in(const aead *cipher, const aead_text *text, size_t length) {
   for (size_t i = 0; i < length; i++) text->bytes[i] ^= cipher->key[(text->counter + i) % AEAD_KEY];
 }
 
-wide_lanes aead_open(aead *cipher, const wide_text *texts, size_t count, size_t length) {
-  wide_lanes valid = 0;
+aead_set aead_open(aead *cipher, const aead_text *texts, size_t count, size_t length) {
+  aead_set valid = 0;
   for (size_t i = 0; i < count; i++) {
     uint8_t tag[AEAD_TAG];
     memcpy(tag, texts[i].bytes + length, AEAD_TAG);
     apply_stand_in(cipher, &texts[i], length);
-    if (tag[0] == 0) valid |= (wide_lanes)(1u << i);
+    if (tag[0] == 0) valid |= (aead_set)(1u << i);
   }
   return valid;
 }
@@ -368,7 +370,7 @@ static void borrow(uint8_t *margin) {
   memcpy(margin, kept, AEAD_MARGIN);
 }
 
-bool aead_seal(aead *cipher, const wide_text *texts, size_t count, size_t length) {
+bool aead_seal(aead *cipher, const aead_text *texts, size_t count, size_t length) {
   if (count == 0 || count > AEAD_BATCH) abort();
   for (size_t i = 0; i < count; i++) {
     borrow(texts[i].bytes - AEAD_MARGIN);

@@ -14,8 +14,8 @@ function keyOf(number: number): Buffer {
 }
 
 /**
- * A process that gives an engine keys 1 and 2 for phase 0, and 3 and 4 for phase 1, seals under both, and wipes what it
- * gave; then does what it is told, line by line: `remove` the keys of phase 0, `close` the engine.
+ * A process that gives an engine keys 1 and 2 for phase 0, and 3 and 4 for phase 1, seals under both, so many messages that
+ * they are sealed at once, and wipes what it gave; then does what it is told, line by line: `remove` the keys of phase 0, `close` the engine.
  */
 async function keyHolder(t: ExecutionContext, engine: 'native' | 'portable') {
   const url = (path: string) => JSON.stringify(new URL(`../../../router/${path}`, import.meta.url).href);
@@ -34,10 +34,10 @@ async function keyHolder(t: ExecutionContext, engine: 'native' | 'portable') {
       send.fill(0);
       receive.fill(0);
     };
-    const plan = new SendPlan(1, 100);
-    plan.count = 1;
-    Object.assign(plan.source, [2]);
-    plan.length[0] = 90; plan.session[0] = 1; plan.path[0] = 1;
+    const plan = new SendPlan(20, 100);
+    plan.count = 20;
+    plan.source.fill(2);
+    plan.length.fill(90); plan.session.fill(1); plan.path.fill(1);
     const ip = { family: 4, value: 0x7f000001n };
     engine.configure([{ type: 'session', session: 1, cookies: undefined },
       { type: 'path', path: 1, to: { ip, port: 9 }, sendIndex: 5 }]);
@@ -63,6 +63,12 @@ async function keyHolder(t: ExecutionContext, engine: 'native' | 'portable') {
   return { pid: child.pid!, tell };
 }
 
+/** A key, and each of its words over and over, as registers hold it that cipher many messages at once. */
+function tracesOf(key: Buffer): Buffer[] {
+  const words = Array.from({ length: KEY_BYTES / 4 }, (_, i) => key.subarray(4 * i, 4 * i + 4));
+  return [key, ...words.map((word) => Buffer.concat([word, word, word, word, word, word, word, word]))];
+}
+
 /** How often each of the four keys lies in the process's memory. */
 function keysIn(pid: number): number[] {
   const memory = openSync(`/proc/${pid}/mem`, 'r');
@@ -71,7 +77,8 @@ function keysIn(pid: number): number[] {
     /^([\da-f]+)-([\da-f]+) rw/gm,
   )) {
     for (const chunk of chunksOf(memory, Number.parseInt(from!, 16), Number.parseInt(to!, 16))) {
-      for (const i of counts.keys()) counts[i]! += occurrences(chunk, keyOf(i + 1));
+      for (const i of counts.keys())
+        for (const trace of tracesOf(keyOf(i + 1))) counts[i]! += occurrences(chunk, trace);
     }
   }
   closeSync(memory);
