@@ -1,6 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import type { PeerName } from '../../core/peer-name.ts';
+import { ListedEdges } from '../../gossip/listed-edges.ts';
 import { RouteView } from '../../gossip/route-view.ts';
 import { computeRoutes, sameRoutes } from '../../gossip/routes.ts';
 import type { TopologyEntry } from '../../gossip/topology-entry.ts';
@@ -77,6 +78,32 @@ test('next hops avoid an edge that is not direct where direct ones lead to the p
   const routes = computeRoutes(view(5, edges, both([1, 3], [2, 3])), peerName(1), 1);
   const hops = [...routes.nextHop].map((hop) => hop + 1);
   t.deepEqual(hops, [0, 3, 3, 4, 4], 'to 2 by way of 3; to 4 and 5 there is no direct way');
+});
+
+test('what is kept from one topology to the next changes nothing, whoever comes, goes, or changes', (t) => {
+  const PEERS = 6;
+  // Who is there, and whom it lists; peer 1 is always there.
+  const topology = fc.array(fc.option(fc.integer({ min: 0, max: 63 })), { minLength: PEERS, maxLength: PEERS });
+  fc.assert(
+    fc.property(fc.array(topology, { minLength: 2, maxLength: 8 }), (topologies) => {
+      const listed = new ListedEdges();
+      const made = new Map<string, TopologyEntry>();
+      for (const peers of topologies) {
+        const entries = peers.flatMap((mask, i) => {
+          if (mask === null && i > 0) return [];
+          const key = `${i} ${mask}`;
+          const edges = Array.from({ length: PEERS }, (_, b): Edge => [i + 1, b + 1]).filter(
+            ([, b]) => b !== i + 1 && ((mask ?? 0) >> (b - 1)) & 1,
+          );
+          const entry = made.get(key) ?? view(PEERS, edges, edges.slice(1))[i]!.entry;
+          made.set(key, entry);
+          return [{ entry }];
+        });
+        t.deepEqual(computeRoutes(entries, peerName(1), 1, listed), computeRoutes(entries, peerName(1), 1));
+      }
+    }),
+    { numRuns: 300, seed: 4 },
+  );
 });
 
 test('in any graph next hops lead to every reachable peer, in as many steps as it is away over direct edges if those do', (t) => {
