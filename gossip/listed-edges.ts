@@ -42,7 +42,8 @@ export class ListedEdges {
     const { start: oldStart, to: oldTo, flags: oldFlags } = this.#graph;
     const start = new Int32Array(entries.length + 1);
     const most = entries.reduce(
-      (sum, entry, i) => sum + (entry === before[i] ? oldStart[i + 1]! - oldStart[i]! : entry.neighbours.length),
+      (sum, entry, i) =>
+        sum + (entry === before[i] ? oldStart[i + 1]! - oldStart[i]! : entry.neighbours.length),
       0,
     );
     const to = new Int32Array(most);

@@ -83,7 +83,10 @@ test('next hops avoid an edge that is not direct where direct ones lead to the p
 test('what is kept from one topology to the next changes nothing, whoever comes, goes, or changes', (t) => {
   const PEERS = 6;
   // Who is there, and whom it lists; peer 1 is always there.
-  const topology = fc.array(fc.option(fc.integer({ min: 0, max: 63 })), { minLength: PEERS, maxLength: PEERS });
+  const topology = fc.array(fc.option(fc.integer({ min: 0, max: 63 })), {
+    minLength: PEERS,
+    maxLength: PEERS,
+  });
   fc.assert(
     fc.property(fc.array(topology, { minLength: 2, maxLength: 8 }), (topologies) => {
       const listed = new ListedEdges();
