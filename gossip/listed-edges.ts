@@ -1,10 +1,6 @@
 import type { PeerName } from '../core/peer-name.ts';
+import { DIRECT, ESTABLISHED } from './topology-codec.ts';
 import type { TopologyEntry } from './topology-entry.ts';
-
-/** Both ends have accepted the connection. */
-export const ESTABLISHED = 1;
-/** Data goes from one to the other by a direct path. */
-export const DIRECT = 2;
 
 /** Peers by position in order of name; the edges of peer i are those from start[i] to start[i + 1]. */
 export interface Graph {

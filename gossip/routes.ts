@@ -1,6 +1,7 @@
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import type { RoutesSnapshot } from '../core/routes.ts';
-import { DIRECT, ESTABLISHED, ListedEdges, type Graph } from './listed-edges.ts';
+import { ListedEdges, type Graph } from './listed-edges.ts';
+import { DIRECT, ESTABLISHED } from './topology-codec.ts';
 import type { TopologyEntry } from './topology-entry.ts';
 
 /** The mesh as each peer describes its own part of it. */

@@ -17,7 +17,7 @@ import { playedSodium } from '../router/crypto/played-primitives.ts';
  * `--no-discovery` or `--full-mesh-limit 8` if wanted; `--scenario small` runs 12 nodes, sparse and full in turn.
  * `npm run sim -- --scenario boot --nodes 1000 --seed 1 --hours 0.1 --json FILE` runs a large mesh and reports what it
  * costs; `--known 16` others are given to each node. Scenarios by comma, and as many hours, happen to one mesh one after
- * the other. A seed always does the same. Exits 1 at the end if one failed, 2 for wrong options.
+ * the other. A seed always does the same. Exits 1 at the end if one failed, 2 for values that cannot be.
  */
 const { values } = parseArgs({
   args: argv.slice(2),
@@ -72,11 +72,14 @@ function runSeeds(
 
 function runLarge(names: readonly string[]): boolean {
   const hours = values.hours.split(',').map((text) => positive('hours', text));
+  if (hours.length !== 1 && hours.length !== names.length)
+    refuse(`--hours ${values.hours}: one number is needed, or one for each scenario`);
+  if (new Set(names).size < names.length) refuse(`--scenario ${values.scenario}: one is there twice`);
   const each = names.map((name, i) => ({
-    scenario: SCALE_SCENARIOS[name] ?? unknownScenario(name),
-    duration: (hours[i] ?? hours.at(-1)!) * HOUR,
+    scenario: scenarioOf(name),
+    duration: (hours[i] ?? hours[0]!) * HOUR,
   }));
-  const [{ terms }] = each.map(({ scenario }) => scenario) as [ScaleScenario];
+  const { terms } = scenarioOf(names[0]!);
   if (each.some(({ scenario }) => scenario.terms !== terms))
     refuse(`--scenario ${values.scenario}: these have different networks`);
   const scaleRun = new ScaleRun({
@@ -98,9 +101,12 @@ function runLarge(names: readonly string[]): boolean {
   return report!.faults.length === 0;
 }
 
-function unknownScenario(name: string): never {
-  const known = ['trouble', 'small', ...Object.keys(SCALE_SCENARIOS)].join(', ');
-  return refuse(`there is no scenario "${name}": take one of ${known}`);
+function scenarioOf(name: string): ScaleScenario {
+  const large = Object.keys(SCALE_SCENARIOS).join(', ');
+  return (
+    SCALE_SCENARIOS[name] ??
+    refuse(`there is no scenario "${name}": take trouble or small, or some by comma of ${large}`)
+  );
 }
 
 function positive(name: string, text: string): number {

@@ -80,5 +80,5 @@ function formatLoad(what: string, load: Load): string[] {
 }
 
 function row(what: string, value: string): string {
-  return `  ${what.padEnd(44)}${value}`;
+  return `  ${what.padEnd(52)}${value}`;
 }

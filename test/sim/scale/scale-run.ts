@@ -24,6 +24,8 @@ export class ScaleRun {
   readonly faults: string[] = [];
   readonly #options: ScaleRunOptions;
   readonly #began = cpuUsage();
+  #chapter = '';
+  #played = 0;
   readonly #times: Record<string, number | null> = {};
   readonly #loads: Record<string, Load> = {};
 
@@ -32,8 +34,16 @@ export class ScaleRun {
     this.mesh = new ScaleMesh(options);
   }
 
+  /** Plays scenario `i`. What is noted meanwhile bears its name, unless it is the first. */
+  chapter(i: number, act: () => void): void {
+    this.#chapter = i === 0 ? '' : `${this.#options.scenarios[i]}: `;
+    act();
+    this.#played = i + 1;
+  }
+
   /** Notes how long something took; undefined, or more than `most`, is a fault. */
-  time(what: string, took: Millis | undefined, most: Millis): void {
+  time(about: string, took: Millis | undefined, most: Millis): void {
+    const what = this.#chapter + about;
     this.#times[what] = took === undefined ? null : took / SECOND;
     this.#tell(`${what}: ${took === undefined ? 'never' : `${took / SECOND} s`}`);
     if (took === undefined) this.faults.push(`${what}: not in the time that was waited`);
@@ -41,7 +51,8 @@ export class ScaleRun {
   }
 
   /** Measures what one of `nodes` nodes (all that there are, unless given) sends and costs while `act` goes on. */
-  load(what: string, act: () => void): Load {
+  load(about: string, act: () => void): Load {
+    const what = this.#chapter + about;
     const { clock, meter, nodes } = this.mesh;
     const [began, before, cpu] = [clock.now, meter.total, cpuUsage()];
     act();
@@ -61,17 +72,18 @@ export class ScaleRun {
     });
   }
 
+  /** Of the scenarios that were played to their end. */
   report(): ScaleReport {
     const { scenarios, seed, known, hours } = this.#options;
     const { nodes, living } = this.mesh;
     const state = this.#stateSize();
     const { user, system } = cpuUsage(this.#began);
     return {
-      scenarios,
+      scenarios: scenarios.slice(0, this.#played),
       nodes: nodes.length,
       seed,
       known: Math.min(known, nodes.length - 1),
-      hours,
+      hours: hours.slice(0, this.#played),
       times: this.#times,
       loads: this.#loads,
       state,

@@ -26,7 +26,7 @@ export interface ScaleScenario {
   /** For all to see one another after they start at once. */
   readonly bootWithin: Millis;
   /** What happens after that, where `duration` is how long the trouble lasts. */
-  then(run: ScaleRun, duration: Millis): void;
+  play(run: ScaleRun, duration: Millis): void;
 }
 
 const GOOD: NetworkTerms = { loss: 0.001, duplication: 0, leastDelay: 1, mostDelay: 20 };
@@ -37,7 +37,7 @@ export const SCALE_SCENARIOS: Readonly<Record<string, ScaleScenario>> = {
     about: 'nothing happens after the start; then some leave, join and crash one by one',
     terms: GOOD,
     bootWithin: BOOT_WITHIN,
-    then: (run, duration) => {
+    play: (run, duration) => {
       steady(run, 'nothing happens', duration, true);
       single(run);
     },
@@ -46,7 +46,7 @@ export const SCALE_SCENARIOS: Readonly<Record<string, ScaleScenario>> = {
     about: 'one after the other is stopped and started again',
     terms: GOOD,
     bootWithin: BOOT_WITHIN,
-    then: (run, duration) => {
+    play: (run, duration) => {
       run.load('restarts', () => rollingRestart(run.mesh, duration));
       run.time('one view after the last restart', run.mesh.untilOneView(WAIT_AT_MOST), HEAL_WITHIN);
     },
@@ -55,7 +55,7 @@ export const SCALE_SCENARIOS: Readonly<Record<string, ScaleScenario>> = {
     about: 'a random third is cut off from power at once',
     terms: GOOD,
     bootWithin: BOOT_WITHIN,
-    then: (run, duration) => {
+    play: (run, duration) => {
       run.load('calm', () => run.mesh.clock.runFor(CALM_AFTER));
       run.load('a third is gone', () => vanish(run));
       steady(run, 'afterwards', duration, false);
@@ -65,7 +65,7 @@ export const SCALE_SCENARIOS: Readonly<Record<string, ScaleScenario>> = {
     about: 'two halves are parted and joined again',
     terms: GOOD,
     bootWithin: BOOT_WITHIN,
-    then: (run, duration) => {
+    play: (run, duration) => {
       run.mesh.clock.runFor(CALM_AFTER);
       partition(run, duration);
     },
@@ -74,13 +74,13 @@ export const SCALE_SCENARIOS: Readonly<Record<string, ScaleScenario>> = {
     about: 'every datagram and segment takes 150 to 450 ms, 1 % are lost',
     terms: SLOW,
     bootWithin: 2 * BOOT_WITHIN,
-    then: (run, duration) => steady(run, 'nothing happens', duration, false),
+    play: (run, duration) => steady(run, 'nothing happens', duration, false),
   },
   flapping: {
     about: 'one node is cut off from power and started again every 20 s',
     terms: GOOD,
     bootWithin: BOOT_WITHIN,
-    then: (run, duration) => {
+    play: (run, duration) => {
       run.mesh.clock.runFor(CALM_AFTER);
       run.load('one node flaps', () => flap(run.mesh, duration));
       run.time('one view afterwards', run.mesh.untilOneView(WAIT_AT_MOST), CRASH_WITHIN);
@@ -90,7 +90,7 @@ export const SCALE_SCENARIOS: Readonly<Record<string, ScaleScenario>> = {
     about: '1 % of the nodes crash each minute, and as many start again',
     terms: GOOD,
     bootWithin: BOOT_WITHIN,
-    then: (run, duration) => {
+    play: (run, duration) => {
       run.mesh.clock.runFor(CALM_AFTER);
       run.load('churn', () => churn(run.mesh, duration));
       run.time('one view afterwards', run.mesh.untilOneView(WAIT_AT_MOST), CRASH_WITHIN);
@@ -109,8 +109,10 @@ export function play(
 ): void {
   boot(run, Math.max(...scenarios.map(({ scenario }) => scenario.bootWithin)));
   scenarios.forEach(({ scenario, duration }, i) => {
-    if (i > 0) revive(run);
-    scenario.then(run, duration);
+    run.chapter(i, () => {
+      if (i > 0) revive(run);
+      scenario.play(run, duration);
+    });
     onScenario();
   });
 }
@@ -127,7 +129,7 @@ function boot(run: ScaleRun, within: Millis): void {
 function revive(run: ScaleRun): void {
   const { mesh } = run;
   for (const node of mesh.nodes) if (!node.alive) mesh.start(node);
-  run.time('one view before what is next', mesh.untilOneView(WAIT_AT_MOST), BOOT_WITHIN);
+  run.time('one view beforehand', mesh.untilOneView(WAIT_AT_MOST), BOOT_WITHIN);
 }
 
 /** `judged`: by what a mesh may send in which nothing happens. */
