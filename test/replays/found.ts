@@ -1,4 +1,5 @@
 import type { ScenarioOptions } from '../sim/scenario.ts';
+import { smallKind } from '../sim/small.ts';
 
 /** A run of the simulation that once broke a promise, and which. */
 export interface Replay extends Omit<ScenarioOptions, 'primitives'> {
@@ -39,5 +40,11 @@ export const REPLAYS: readonly Replay[] = [
     fullMeshLimit: 80,
     found:
       'a broadcast that had waited for a link was taken again where its originator had been out of reach for a moment',
+  },
+  {
+    seed: 7879,
+    nodes: 12,
+    ...smallKind(7_879),
+    found: 'the simulation did not wait for lists of addresses that themselves waited for a commit',
   },
 ];

@@ -46,8 +46,11 @@ export class AddressBook {
     for (const [id, asker] of this.#open) if (asker === node) this.#open.delete(id);
   }
 
-  /** Asks all `nodes` what they hold: every address at most once, and every promise kept. A list is answered at once. */
-  audit(nodes: readonly SimNode[]): void {
+  /**
+   * Asks all `nodes` what they hold: every address at most once, and every promise kept. `wait` lets time pass until it is
+   * true: a list is answered at once, or once the store has committed what it is about to.
+   */
+  audit(nodes: readonly SimNode[], wait: (until: () => boolean) => void): void {
     const held = new Map<string, string>();
     let lists = 0;
     for (const node of nodes) {
@@ -58,6 +61,7 @@ export class AddressBook {
         }
       });
     }
+    wait(() => lists === nodes.length);
     if (lists < nodes.length) this.#faults.push(`${nodes.length - lists} nodes do not list what they hold`);
     for (const [address, { id, node }] of this.#promised) {
       if (nodes.includes(node) && held.get(address) !== id) {

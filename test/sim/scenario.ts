@@ -122,7 +122,7 @@ function judgeWholeMesh(mesh: SimMesh): void {
   clock.runWhileNot(() => addresses.open.length === 0, ANSWERED_WITHIN);
   mesh.faults.push(...addresses.refusals.slice(refusals));
   for (const id of addresses.open) mesh.faults.push(`${id} got no answer`);
-  addresses.audit(living);
+  addresses.audit(living, (until) => clock.runWhileNot(until, ANSWERED_WITHIN));
 }
 
 /**
