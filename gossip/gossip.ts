@@ -18,7 +18,6 @@ import type { NeighbourhoodEvent } from './neighbourhood-event.ts';
 import { OwnAddresses } from './own-addresses.ts';
 import { OwnNeighbours } from './own-neighbours.ts';
 import { RouteView } from './route-view.ts';
-import { ListedEdges } from './listed-edges.ts';
 import { computeRoutes, sameRoutes } from './routes.ts';
 import type { CryptoResult } from './secure-channel.ts';
 import * as status from './status.ts';
@@ -58,7 +57,6 @@ export class Gossip implements Machine<GossipEffect> {
   readonly #backbone: Backbone;
   readonly #addresses: OwnAddresses;
   readonly #ownNeighbours = new OwnNeighbours();
-  readonly #listed = new ListedEdges();
   /** Peers that the UDP link is up to, and those of them that our entry calls direct. */
   readonly #up = new Set<PeerName>();
   readonly #direct = new DirectFlags();
@@ -450,8 +448,7 @@ export class Gossip implements Machine<GossipEffect> {
   #refreshRoutes(now: Millis): void {
     this.#revision = this.#topology.revision;
     const before = this.#routes.snapshot;
-    const version = before.version + 1;
-    const after = computeRoutes(this.#topology.entries(), this.#config.name, version, this.#listed);
+    const after = computeRoutes(this.#topology.entries(), this.#config.name, before.version + 1);
     this.#topology.onReachable(after.names, now);
     this.#backbone.judge();
     if (sameRoutes(before, after) && this.#backbone.isSparse === this.#toldSparse) return;

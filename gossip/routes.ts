@@ -1,8 +1,9 @@
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import type { RoutesSnapshot } from '../core/routes.ts';
-import { ListedEdges, type Graph } from './listed-edges.ts';
-import { DIRECT, ESTABLISHED } from './topology-codec.ts';
 import type { TopologyEntry } from './topology-entry.ts';
+
+const ESTABLISHED = 1;
+const DIRECT = 2;
 
 /** The mesh as each peer describes its own part of it. */
 export type TopologyView = Iterable<{ readonly entry: TopologyEntry }>;
@@ -11,18 +12,12 @@ export type TopologyView = Iterable<{ readonly entry: TopologyEntry }>;
  * Breadth-first search from `self` over edges that both ends list as established, neighbours in order of name: two
  * nodes with one topology agree on every distance, so that hop by hop forwarding never loops. Where edges that are
  * direct lead to a peer, only those do: the control connection of an edge whose data link lost its path has most
- * likely stalled, too, which it would not notice for long. Cost O(edges log degree). `listed` remembers what it can use
- * the next time.
+ * likely stalled, too, which it would not notice for long. Cost O(edges log degree).
  */
-export function computeRoutes(
-  view: TopologyView,
-  self: PeerName,
-  version: number,
-  listed = new ListedEdges(),
-): RoutesSnapshot {
+export function computeRoutes(view: TopologyView, self: PeerName, version: number): RoutesSnapshot {
   const entries = Array.from(view, ({ entry }) => entry);
   if (!isAscending(entries)) entries.sort((a, b) => compareNames(a.name, b.name));
-  const graph = agreedGraph(listed.of(entries));
+  const graph = agreedGraph(entries);
   const origin = entries.findIndex(({ name }) => name === self);
   const hops = firstHops(graph, origin, ESTABLISHED);
   const overDirect = firstHops(graph, origin, DIRECT);
@@ -60,14 +55,23 @@ export function sameRoutes(a: RoutesSnapshot, b: RoutesSnapshot): boolean {
   );
 }
 
+/** The known peers by position in order of name; the edges of peer i are those from start[i] to start[i + 1]. */
+interface Graph {
+  readonly start: Int32Array;
+  /** Where each edge leads, ascending for each peer. */
+  readonly to: Int32Array;
+  /** What is said of it: {@link ESTABLISHED}, {@link DIRECT}. */
+  readonly flags: Uint8Array;
+}
+
 /** The edges that both ends list as established; direct if both say so. */
-function agreedGraph(listed: Graph): Graph {
-  const peers = listed.start.length - 1;
-  const start = new Int32Array(peers + 1);
+function agreedGraph(entries: readonly TopologyEntry[]): Graph {
+  const listed = listedGraph(entries);
+  const start = new Int32Array(entries.length + 1);
   const to = new Int32Array(listed.to.length);
   const flags = new Uint8Array(listed.to.length);
   let count = 0;
-  for (let from = 0; from < peers; from++) {
+  for (let from = 0; from < entries.length; from++) {
     for (let edge = listed.start[from]!; edge < listed.start[from + 1]!; edge++) {
       const peer = listed.to[edge]!;
       const common = listed.flags[edge]! & flagsBetween(listed, peer, from);
@@ -78,6 +82,26 @@ function agreedGraph(listed: Graph): Graph {
     start[from + 1] = count;
   }
   return { start, to: to.subarray(0, count), flags: flags.subarray(0, count) };
+}
+
+/** The edges as each entry lists them, but for those to unknown peers. */
+function listedGraph(entries: readonly TopologyEntry[]): Graph {
+  const index = new Map(entries.map(({ name }, i) => [name, i]));
+  const most = entries.reduce((sum, { neighbours }) => sum + neighbours.length, 0);
+  const start = new Int32Array(entries.length + 1);
+  const to = new Int32Array(most);
+  const flags = new Uint8Array(most);
+  let count = 0;
+  for (const [from, { neighbours }] of entries.entries()) {
+    for (const { name, established, direct } of neighbours) {
+      const peer = index.get(name);
+      if (peer === undefined) continue;
+      to[count] = peer;
+      flags[count++] = (established ? ESTABLISHED : 0) | (direct ? DIRECT : 0);
+    }
+    start[from + 1] = count;
+  }
+  return { start, to, flags };
 }
 
 /** By bisection: edges are in order of where they lead. */
