@@ -34,7 +34,7 @@ test('replay window and tables in C do as slow models, no frame is read beyond i
     ...['-std=gnu11', '-D_GNU_SOURCE', '-O1', '-g', '-Wall', '-Wextra', '-Werror'],
     ...['-isystem', nodeHeaders()],
     ...['-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'],
-    join(NATIVE, 'test', 'check.c'),
+    ...['check', 'check_cipher'].map((name) => join(NATIVE, 'test', `${name}.c`)),
     ...SOURCES.map((name) => join(NATIVE, 'src', `${name}.c`)),
     ...['-o', program],
   ]);
