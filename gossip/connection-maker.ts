@@ -3,7 +3,7 @@ import { CachedDeadline } from '../core/cached-deadline.ts';
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import { draw, type RandomSource } from '../core/random.ts';
 import { earlier, HOUR, SECOND, type Millis } from '../core/time.ts';
-import { dialAddress, formatDialAddress, parseTarget, type DialAddress } from './target-address.ts';
+import { formatDialAddress, formatPublished, parseTarget, type DialAddress } from './target-address.ts';
 import { Target } from './target.ts';
 
 /** How long, and how many, peers that left the topology are still tried. */
@@ -305,8 +305,8 @@ export class ConnectionMaker {
 
   /** An address that was asked for may turn out to be a peer's that published it. */
   #identify({ name, addresses }: Pick<WantedPeer, 'name' | 'addresses'>): void {
-    for (const address of addresses) {
-      const target = this.#targets.get(formatDialAddress(dialAddress(address)));
+    for (const text of formatPublished(addresses)) {
+      const target = this.#targets.get(text);
       if (target?.given === true) target.peer ??= name;
     }
   }

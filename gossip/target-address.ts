@@ -31,3 +31,12 @@ export function formatDialAddress({ host, port }: DialAddress): string {
   const endpoint = parseEndpoint(host.includes(':') ? `[${host}]` : host, port);
   return endpoint === undefined ? `${host}:${port}` : formatEndpoint(endpoint);
 }
+
+const published = new WeakMap<readonly Endpoint[], readonly string[]>();
+
+/** Each in the form of {@link formatDialAddress}: once for every list, as a large mesh is looked through at each change. */
+export function formatPublished(endpoints: readonly Endpoint[]): readonly string[] {
+  let texts = published.get(endpoints);
+  if (texts === undefined) published.set(endpoints, (texts = endpoints.map(formatEndpoint)));
+  return texts;
+}

@@ -3,7 +3,7 @@ import type { Endpoint } from '../core/address.ts';
 import { randomFraction, type RandomSource } from '../core/random.ts';
 import { SECOND, type Millis } from '../core/time.ts';
 import { backOff, PROVEN_AFTER } from './back-off.ts';
-import { dialAddress, formatDialAddress, type DialAddress } from './target-address.ts';
+import { dialAddress, formatDialAddress, formatPublished, type DialAddress } from './target-address.ts';
 
 const AFTER_DUPLICATE: Millis = 2 * SECOND;
 
@@ -93,9 +93,9 @@ export class Target {
     // What is under way or lives here is sure to tell.
     if (published === before || this.attempt !== undefined) return false;
     this.#doubted = { peer, published };
-    const texts = published.map((endpoint) => formatDialAddress(dialAddress(endpoint)));
+    const texts = formatPublished(published);
     if (texts.includes(this.key)) return false;
-    return before?.map((endpoint) => formatDialAddress(dialAddress(endpoint))).join() !== texts.join();
+    return before === undefined || formatPublished(before).join() !== texts.join();
   }
 
   begin(conn: number): Attempt {

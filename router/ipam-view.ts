@@ -1,5 +1,6 @@
 import type { PeerName } from '../core/peer-name.ts';
 import type { Gossip } from '../gossip/gossip.ts';
+import type { TopologyEntry } from '../gossip/topology-entry.ts';
 import type { IpamPeer, IpamTopologyView } from '../ipam/effects.ts';
 import { IPAM } from './control-config.ts';
 
@@ -13,6 +14,9 @@ export const CLUSTER_INFO = 'ipam-cluster';
 export class IpamView {
   readonly #self: PeerName;
   #told: IpamTopologyView | undefined;
+  /** What the peers of the last look were made of, one by one. */
+  #entries: readonly TopologyEntry[] = [];
+  #peers: readonly IpamPeer[] = [];
   #toldNeighbours: ReadonlyMap<PeerName, NeighbourState> = new Map();
 
   constructor(self: PeerName) {
@@ -23,12 +27,26 @@ export class IpamView {
   update(gossip: Mesh): IpamTopologyView | undefined {
     const isConnectingNews = this.isConnectingNews(gossip);
     const states = new Map(Array.from(gossip.neighbours(), (one) => [one.name, stateOf(one, gossip)]));
-    const peers = peersOf(gossip, states);
+    const peers = this.#look(gossip, states);
     if (this.#told !== undefined && !isConnectingNews && samePeers(this.#told.peers, peers)) return undefined;
     const connecting = [...states].flatMap(([name, state]) => (state === 'linked' ? [] : name)).sort();
     this.#toldNeighbours = states;
     this.#told = { self: this.#self, peers, connecting };
     return this.#told;
+  }
+
+  /** Nearly all peers are what they were: these stay the same objects. */
+  #look(gossip: Mesh, neighbours: ReadonlyMap<PeerName, NeighbourState>): readonly IpamPeer[] {
+    const [entries, before, peers] = [gossip.entries(), this.#entries, this.#peers];
+    this.#entries = entries;
+    this.#peers = entries.map((entry, i) => {
+      const reachable = gossip.isReachable(entry.name);
+      const neighbour = (neighbours.get(entry.name) ?? 'asked') !== 'asked';
+      const known = before[i] === entry ? peers[i] : undefined;
+      const isSame = known?.reachable === reachable && known.neighbour === neighbour;
+      return isSame ? known : peerOf(entry, reachable, neighbour);
+    });
+    return this.#peers;
   }
 
   /** Has what the view says of our connections changed? No news of the topology tells of that. */
@@ -58,21 +76,21 @@ function stateOf(
   return mesh.isReachable(name) ? 'linked' : 'accepted';
 }
 
-function peersOf(gossip: Mesh, neighbours: ReadonlyMap<PeerName, NeighbourState>): IpamPeer[] {
-  const isNeighbour = (name: PeerName): boolean => (neighbours.get(name) ?? 'asked') !== 'asked';
-  return gossip.entries().map(({ name, nickname, generation, capabilities, info }) => ({
+function peerOf(entry: TopologyEntry, reachable: boolean, neighbour: boolean): IpamPeer {
+  const { name, nickname, generation, capabilities, info } = entry;
+  return {
     name,
     nickname,
     generation: capabilities.includes(IPAM) ? generation : '',
-    reachable: gossip.isReachable(name),
+    reachable,
     capabilities,
-    neighbour: isNeighbour(name),
+    neighbour,
     clusterId: info[CLUSTER_INFO],
-  }));
+  };
 }
 
 function samePeers(a: readonly IpamPeer[], b: readonly IpamPeer[]): boolean {
-  return a.length === b.length && a.every((peer, i) => same(peer, b[i]!));
+  return a.length === b.length && a.every((peer, i) => peer === b[i] || same(peer, b[i]!));
 }
 
 function same(a: IpamPeer, b: IpamPeer): boolean {

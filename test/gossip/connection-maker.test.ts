@@ -2,7 +2,7 @@ import test from 'ava';
 import { SeededRandom } from '../../core/random.ts';
 import { backOff } from '../../gossip/back-off.ts';
 import { ConnectionMaker } from '../../gossip/connection-maker.ts';
-import { dialAddress, formatDialAddress, parseTarget } from '../../gossip/target-address.ts';
+import { dialAddress, formatDialAddress, formatPublished, parseTarget } from '../../gossip/target-address.ts';
 import { endpoint, peerName } from './mesh.ts';
 
 const MINUTE = 60_000;
@@ -241,6 +241,13 @@ test('targets are addresses or names, with or without a port', (t) => {
     const address = parseTarget(input, 6_783);
     t.is(address && formatDialAddress(address), expected, input);
   }
+});
+
+test('a published address has the text of the target there', (t) => {
+  const published = ['192.0.2.1', '2001:db8::1', '::ffff:192.0.2.1', 'fe80::1'].map((ip) => endpoint(ip, 80));
+  const texts = published.map((one) => formatDialAddress(dialAddress(one)));
+  t.deepEqual(formatPublished(published), texts);
+  t.deepEqual(formatPublished(published), texts, 'and another time');
 });
 
 /** Runs the maker until `end`; returns how many dials began at each moment. */

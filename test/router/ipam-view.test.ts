@@ -56,3 +56,25 @@ test('a neighbour more is news even if nobody is connecting', (t) => {
   t.true(view.isConnectingNews(mesh));
   t.true(view.update(mesh)!.peers.every(({ name, neighbour }) => neighbour === (name !== SELF)));
 });
+
+test('of a peer that did not change the view has the same object, and another one of whoever changed', (t) => {
+  const mesh = new Mesh();
+  mesh.entriesSeen = [entry(1), entry(2)];
+  mesh.reachable = new Set([SELF, B]);
+  const view = new IpamView(SELF);
+  const before = view.update(mesh)!.peers;
+  mesh.entriesSeen = [mesh.entriesSeen[0]!, entry(2), entry(3)];
+  mesh.reachable = new Set([SELF, C]);
+  const after = view.update(mesh)!.peers;
+  t.is(after[0], before[0]);
+  t.deepEqual(
+    after.map(({ name, reachable }) => [name, reachable]),
+    [
+      [SELF, true],
+      [B, false],
+      [C, true],
+    ],
+  );
+  mesh.reachable.add(B);
+  t.deepEqual(view.update(mesh)!.peers[1], { ...after[1]!, reachable: true });
+});
