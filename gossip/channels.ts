@@ -5,7 +5,7 @@ import { BUCKETS, differingBuckets } from '../core/bucket-digest.ts';
 import type { Channel } from './channel.ts';
 import { equalBytes } from '../core/bytes.ts';
 import { encodeMessage, type ChannelRoot, type Message } from './messages.ts';
-import { messagesFor, Pending, PendingEncoder } from './pending.ts';
+import { messagesFor, NewsNumbers, Pending, PendingEncoder } from './pending.ts';
 import { RecentlySeen } from './recently-seen.ts';
 
 const ALL_BUCKETS = (1 << BUCKETS) - 1;
@@ -51,7 +51,7 @@ export class Channels {
   /** What came from neighbours that could not take the answer. */
   readonly #unheard = new Map<PeerName, (Have | Ask)[]>();
   readonly #foreign = new RecentlySeen();
-  #lastNews = 0;
+  readonly #numbers = new NewsNumbers();
 
   constructor(options: ChannelsOptions) {
     this.#options = options;
@@ -78,7 +78,7 @@ export class Channels {
     // In place of another connection: what was asked for on that one does not come any more.
     if (this.#neighbours.has(neighbour.name)) this.removeNeighbour(neighbour.name);
     this.#neighbours.set(neighbour.name, neighbour);
-    this.#pending.set(neighbour.name, new Pending());
+    this.#pending.set(neighbour.name, new Pending(this.#numbers));
     for (const name of this.#sortedChannels()) this.#sendBuckets(neighbour, name, mutual, now);
   }
 
@@ -92,7 +92,7 @@ export class Channels {
 
   /** Queues news of ours, or such as came from neighbour `from`, for the next {@link flush}. */
   publish(name: string, news: unknown, from?: PeerName): void {
-    const numbered = { id: ++this.#lastNews, news };
+    const numbered = this.#numbers.number(news);
     const served = from === undefined ? undefined : this.#options.neighboursOf(from);
     for (const [neighbour, pending] of this.#pending) {
       if (neighbour === from || served?.has(neighbour)) continue;
@@ -114,6 +114,7 @@ export class Channels {
       }
       this.#passedOn(peer);
     }
+    this.#numbers.flush();
   }
 
   /** Compares digests with min(2 log2 n, degree) neighbours; `peers` = n. */

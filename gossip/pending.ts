@@ -15,14 +15,46 @@ export interface NumberedNews {
   readonly news: unknown;
 }
 
+/** Gives news their numbers, none of them twice. */
+export class NewsNumbers {
+  #last = 0;
+  readonly #joined = new Map<string, NumberedNews>();
+
+  number(news: unknown): NumberedNews {
+    return { id: ++this.#last, news };
+  }
+
+  /** Has the effect of all of `waiting`; the same ones are joined once, for all neighbours for whom they wait. */
+  join(name: string, channel: Channel, waiting: readonly NumberedNews[]): NumberedNews {
+    const key = keyOf(name, waiting);
+    let joined = this.#joined.get(key);
+    if (joined === undefined) this.#joined.set(key, (joined = this.number(joinAll(channel, waiting))));
+    return joined;
+  }
+
+  /** What is joined from now on is joined anew. */
+  flush(): void {
+    this.#joined.clear();
+  }
+}
+
+function keyOf(name: string, waiting: readonly NumberedNews[]): string {
+  return `${name} ${waiting.map(({ id }) => id).join()}`;
+}
+
 /**
  * What is to go to one neighbour, by channel. A slow neighbour's news are joined, so that what waits is bounded by
  * the size of the state and not by traffic; a channel that we do not run cannot be joined and loses its oldest.
  */
 export class Pending {
+  readonly #numbers: NewsNumbers;
   readonly #byChannel = new Map<string, NumberedNews[]>();
   /** Of channels that we do not run. */
   #foreignBytes = 0;
+
+  constructor(numbers: NewsNumbers) {
+    this.#numbers = numbers;
+  }
 
   get isEmpty(): boolean {
     return this.#byChannel.size === 0;
@@ -35,7 +67,7 @@ export class Pending {
     waiting.push(news);
     if (channel === undefined) this.#boundForeign(waiting, news);
     else if (waiting.length > JOIN_ABOVE)
-      this.#byChannel.set(name, [{ id: news.id, news: joinAll(channel, waiting) }]);
+      this.#byChannel.set(name, [this.#numbers.join(name, channel, waiting)]);
   }
 
   /** The oldest of the channel go, and where it has no other, the new one: those of another channel are not its price. */
@@ -73,7 +105,7 @@ export class PendingEncoder {
   ): readonly Uint8Array[] {
     const lacked = lackedBy(to, channel, waiting);
     if (lacked !== waiting) return messagesOf(name, channel, lacked);
-    const key = `${name} ${waiting.map(({ id }) => id).join()}`;
+    const key = keyOf(name, waiting);
     const known = this.#memo.get(key);
     if (known !== undefined) return known;
     const messages = messagesOf(name, channel, waiting);

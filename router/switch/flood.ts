@@ -6,7 +6,7 @@ import { macOfName, type Mac } from '../wire/mac.ts';
 import { BroadcastTrees } from './broadcast-tree.ts';
 import { BroadcastWindows, type BroadcastVerdict } from './broadcast-window.ts';
 import { TokenBucket } from './token-bucket.ts';
-import { FLOOD_BURST, FLOOD_RATE } from './tuning.ts';
+import { FLOOD_BURST, FLOOD_RATE, FLOOD_RESERVE } from './tuning.ts';
 
 const FIRST_TTL = 64;
 
@@ -32,13 +32,16 @@ export class Flood {
     for (const mac of this.#buckets.keys()) if (!this.#positions.has(mac)) this.#buckets.delete(mac);
   }
 
-  /** Header for a flood of this node's own; valid until the next call of any method here. */
-  start(now: Millis): BroadcastHeader | 'routes-unknown' | 'flood-limited' {
+  /**
+   * Header for a flood of this node's own; valid until the next call of any method here. `isGroup`: of a frame that is for
+   * many, and not for a MAC that is not known.
+   */
+  start(isGroup: boolean, now: Millis): BroadcastHeader | 'routes-unknown' | 'flood-limited' {
     const routes = this.#routes;
     const name = routes?.names[routes.self];
     if (routes === undefined || name === undefined) return 'routes-unknown';
     const originator = macOfName(name);
-    if (!this.#bucket(originator).take(now)) return 'flood-limited';
+    if (!this.#bucket(originator).take(now, isGroup ? 0 : FLOOD_RESERVE)) return 'flood-limited';
     this.#header.originator = originator;
     this.#header.sequence = this.#sequence;
     this.#header.ttl = FIRST_TTL;

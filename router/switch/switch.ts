@@ -198,7 +198,7 @@ export class Switch {
 
   #startFlood(plans: Plans, now: Millis): void {
     if (this.#frame.isSuperFrame) return this.#onDrop('super-frame-flooded');
-    const header = this.#flood.start(now);
+    const header = this.#flood.start(isGroup(this.#frame.destinationMac), now);
     if (typeof header === 'string') return this.#onDrop(header);
     this.#passOn(header, undefined, plans);
   }

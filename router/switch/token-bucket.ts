@@ -13,12 +13,12 @@ export class TokenBucket {
     this.#tokens = burst;
   }
 
-  /** True if the event may pass. */
-  take(now: Millis): boolean {
+  /** True if the event may pass and leaves so many for others. */
+  take(now: Millis, reserve = 0): boolean {
     const elapsed = Math.max(0, now - (this.#filledAt ?? now));
     this.#tokens = Math.min(this.#burst, this.#tokens + (elapsed * this.#rate) / SECOND);
     this.#filledAt = now;
-    if (this.#tokens < 1) return false;
+    if (this.#tokens < 1 + reserve) return false;
     this.#tokens--;
     return true;
   }

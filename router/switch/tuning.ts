@@ -13,6 +13,8 @@ export const SHARING_BURST = 4_096;
 /** Floods per second that one originator may cause, and at once. */
 export const FLOOD_RATE = 10_000;
 export const FLOOD_BURST = 2_000;
+/** Of the burst, for broadcast and multicast: frames to MACs that nobody knows, which a pod may make up, leave so much. */
+export const FLOOD_RESERVE = 1_000;
 
 /** Answers to frames that do not fit, per second and at once. */
 export const ICMP_RATE = 100;

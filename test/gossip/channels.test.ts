@@ -2,7 +2,7 @@ import test from 'ava';
 import { SeededRandom } from '../../core/random.ts';
 import { Channels, type ChannelNeighbour } from '../../gossip/channels.ts';
 import { parseMessage, type Message } from '../../gossip/messages.ts';
-import { Pending } from '../../gossip/pending.ts';
+import { NewsNumbers, Pending } from '../../gossip/pending.ts';
 import { LastWriterChannel } from './last-writer-channel.ts';
 import { peerName } from './mesh.ts';
 
@@ -67,6 +67,31 @@ test('what waits for a blocked neighbour is joined, and leaves when it can', (t)
   t.true(channels.hasWork);
   channels.flush(0);
   t.deepEqual(neighbour!.gossip(), ['a=1000']);
+});
+
+test('of many news that came together each neighbour gets all but its own', (t) => {
+  const { channels, channel, neighbours } = setUp(20);
+  neighbours.forEach(({ name }, i) => channels.publish('test', channel.set(`k${i}`, 1), name));
+  channels.flush(0);
+  neighbours.forEach((neighbour, own) => {
+    const keys = neighbour.gossip().flatMap((delta) => delta.split('\n').map((line) => line.split('=')[0]!));
+    const others = neighbours.flatMap((_, i) => (i === own ? [] : `k${i}`));
+    t.deepEqual(keys.sort(), others.sort(), `neighbour ${own}`);
+  });
+});
+
+test('what waits for two blocked neighbours is not what waits for one of them', (t) => {
+  const { channels, channel, neighbours } = setUp(2);
+  const [a, b] = neighbours;
+  a!.isWritable = b!.isWritable = false;
+  channels.publish('test', channel.set('first', 1), a!.name);
+  channels.publish('test', channel.set('second', 1), b!.name);
+  for (let i = 1; i <= 16; i++) channels.publish('test', channel.set('k', i));
+  channels.flush(0);
+  a!.isWritable = b!.isWritable = true;
+  channels.flush(0);
+  t.deepEqual(a!.gossip(), ['second=1\nk=16']);
+  t.deepEqual(b!.gossip(), ['first=1\nk=16']);
 });
 
 test('deltas of a channel that is not run here are bounded for a blocked neighbour: the oldest go', (t) => {
@@ -180,7 +205,7 @@ test('what a neighbour sent itself while news waited is not sent to it, and to t
 });
 
 test('of channels that a node does not run so many bytes wait for a neighbour and no more, the newest of each', (t) => {
-  const pending = new Pending();
+  const pending = new Pending(new NewsNumbers());
   const big = (fill: number) => new Uint8Array(900_000).fill(fill);
   for (let id = 1; id <= 4; id++) pending.add('later', undefined, { id, news: big(id) });
   pending.add('other', undefined, { id: 5, news: big(5) });
@@ -200,7 +225,7 @@ test('of channels that a node does not run so many bytes wait for a neighbour an
 });
 
 test('channels that a node does not run take no place from those that it runs', (t) => {
-  const pending = new Pending();
+  const pending = new Pending(new NewsNumbers());
   for (let i = 0; i < 40; i++) pending.add(`x${i}`, undefined, { id: i, news: Uint8Array.of(1) });
   pending.add('own', new LastWriterChannel(), { id: 50, news: [] });
   const names = pending.take().map(([name]) => name);

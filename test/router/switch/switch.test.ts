@@ -308,6 +308,16 @@ test('an originator that floods without end is limited, others are not', (t) => 
   t.is(bench.takeWritten().length, 1);
 });
 
+test('frames to made-up MACs, however many, leave room for what is for all', (t) => {
+  const bench = new SwitchBench(0);
+  for (let i = 0; i < 5_000; i++) bench.fromHost(0, { bytes: frame(ELSEWHERE + i, HERE) });
+  t.is(bench.switch.drops.get('flood-limited'), 4_000);
+  bench.takeSent();
+  for (let i = 0; i < 1_000; i++) bench.fromHost(0, { bytes: frame(BROADCAST_MAC, HERE) });
+  t.is(bench.takeSent().length, 3_000, 'to three children each');
+  t.is(bench.switch.drops.get('flood-limited'), 4_000);
+});
+
 test('frames for a peer without a link are held and go out when it has one', (t) => {
   const bench = learned();
   bench.routes.delete(peerAt(1));
