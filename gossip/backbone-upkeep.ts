@@ -13,6 +13,8 @@ const SHED_AFTER: Millis = 5 * SECOND;
 const LEAVE_FOR: Millis = HOUR;
 /** Whoever has not answered by then keeps the connection. */
 const ANSWER_WITHIN: Millis = 30 * SECOND;
+/** An answer costs a search of the graph: a neighbour gets no more than one in such a time. */
+const ANSWER_EVERY: Millis = SECOND;
 const SPARE = encodeMessage({ type: 'spare' });
 const KEEP = encodeMessage({ type: 'keep' });
 
@@ -51,6 +53,8 @@ export class Backbone {
   /** Peers that shed us, and until when they are left alone. */
   readonly #shedBy = new Map<PeerName, Millis>();
   readonly #offers = new WeakMap<Neighbour, Offer>();
+  /** When a neighbour was last answered that it can spare us. */
+  readonly #answeredAt = new WeakMap<Neighbour, Millis>();
   /** Of the topology that was looked at last. */
   #revision = -1;
   #shedAt: Millis | undefined;
@@ -98,6 +102,8 @@ export class Backbone {
    * would have to wait, there is none, which comes to the same.
    */
   onSpare(neighbour: Neighbour, now: Millis): void {
+    if (now < (this.#answeredAt.get(neighbour) ?? -Infinity) + ANSWER_EVERY) return;
+    this.#answeredAt.set(neighbour, now);
     const isNeeded =
       !this.#config.discovery || this.#kept(now).has(neighbour.name) || this.#isOnlyWay(neighbour);
     if (!isNeeded) this.#neighbourhood.shed(neighbour, now);
