@@ -26,8 +26,9 @@ export type GossipMessage = Extract<
 type Have = Extract<Message, { type: 'have' }>;
 type Ask = Extract<Message, { type: 'ask' }>;
 
-/** Announcements and requests that are kept of a neighbour whose stream has much to write. */
+/** Announcements and requests that are kept of a neighbour whose stream has much to write, and their bytes. */
 const MAX_UNHEARD = 16;
+const MAX_UNHEARD_BYTES = 512 * 1_024;
 
 export interface ChannelsOptions {
   readonly random: RandomSource;
@@ -189,7 +190,8 @@ export class Channels {
   #hearLater(from: PeerName, message: Have | Ask): void {
     const waiting = this.#unheard.get(from) ?? [];
     waiting.push(copyOf(message));
-    if (waiting.length > MAX_UNHEARD) waiting.shift();
+    let bytes = waiting.reduce((sum, each) => sum + bytesOf(each), 0);
+    while (waiting.length > MAX_UNHEARD || bytes > MAX_UNHEARD_BYTES) bytes -= bytesOf(waiting.shift()!);
     this.#unheard.set(from, waiting);
   }
 
@@ -255,6 +257,10 @@ export class Channels {
   #sortedChannels(): string[] {
     return [...this.#channels.keys()].sort();
   }
+}
+
+function bytesOf(message: Have | Ask): number {
+  return (message.type === 'have' ? message.announcement : message.request).length;
 }
 
 /** Not a view of what was received. */

@@ -13,7 +13,7 @@ export const HEARTBEAT_EVERY: Millis = 10 * SECOND;
 export const DEAD_AFTER: Millis = 30 * SECOND;
 /** From the open channel to the other end's hello. */
 const HELLO_WITHIN: Millis = 10 * SECOND;
-/** Bytes not yet taken by the stream above which nothing but heartbeats and hand-shaking is written. */
+/** Bytes not yet taken by the stream above which nothing but hand-shaking is written. */
 const HIGH_WATER = 256 * 1_024;
 
 /** Why a connection ended: a word to count and a sentence for the operator. */
@@ -222,7 +222,9 @@ export class Connection implements Machine<ConnectionEvent> {
     if (now >= this.#heardAt + DEAD_AFTER) {
       this.#fail('silent', `nothing heard from ${formatEndpoint(this.remote)} for ${DEAD_AFTER / SECOND} s`);
     } else if (now >= nextBeat(this.#sentAt, HEARTBEAT_EVERY)) {
-      this.send(BYTES_OF_HEARTBEAT, now);
+      // Who has yet to read that much hears of us for as long.
+      if (this.isWritable) this.send(BYTES_OF_HEARTBEAT, now);
+      else this.#sentAt = now;
     }
   }
 

@@ -28,6 +28,9 @@ import { WantedEntries } from './wanted-entries.ts';
 export const COLLECT_AFTER: Millis = 30 * SECOND;
 /** More peers than this are refused: a member that invents peers must not exhaust memory. */
 const MAX_PEERS = 8_192;
+/** Nor neighbours, in all: while there are more, entries with more than the latter are refused. */
+const MAX_EDGES = 1_048_576;
+const FEW_EDGES = MAX_EDGES / MAX_PEERS;
 /** A foreign process under our name that overtakes us this often within the window is alive. */
 const DUPLICATE_OVERTAKES = 2;
 const DUPLICATE_WINDOW: Millis = 60 * SECOND;
@@ -62,6 +65,8 @@ export interface FreshNames {
  */
 export class Topology implements Channel<readonly PeerName[]> {
   readonly #entries = new Map<PeerName, EncodedEntry>();
+  /** Neighbours that they list, in all. */
+  #edges = 0;
   /** Whether the map's order is that of the names: a new name ends it. */
   #inOrder = true;
   readonly #self: PeerName;
@@ -322,13 +327,20 @@ export class Topology implements Channel<readonly PeerName[]> {
     const { entry } = encoded;
     const { name } = entry;
     const holders = this.#wanted.came(name, entry);
-    if (!this.#entries.has(name) && this.#entries.size >= MAX_PEERS) return;
+    if (!this.#hasRoom(entry)) return;
     this.#store(encoded);
     for (const holder of [from, ...holders]) this.#noteHad(holder, encoded);
     this.#changed.add(name);
     this.#fresh.set(name, from);
     if (this.#digest.has(name)) this.#digest.set(name, stampText(entry));
     else this.#noteUnreachable(name, now);
+  }
+
+  #hasRoom({ name, neighbours }: TopologyEntry): boolean {
+    const known = this.#entries.get(name)?.entry;
+    if (known === undefined && this.#entries.size >= MAX_PEERS) return false;
+    const more = neighbours.length - (known?.neighbours.length ?? 0);
+    return neighbours.length <= FEW_EDGES || this.#edges + more <= MAX_EDGES;
   }
 
   #noteUnreachable(name: PeerName, now: Millis): void {
@@ -368,8 +380,10 @@ export class Topology implements Channel<readonly PeerName[]> {
   }
 
   #store(encoded: EncodedEntry): void {
-    const { name } = encoded.entry;
-    this.#inOrder &&= this.#entries.has(name);
+    const { name, neighbours } = encoded.entry;
+    const known = this.#entries.get(name);
+    this.#edges += neighbours.length - (known?.entry.neighbours.length ?? 0);
+    this.#inOrder &&= known !== undefined;
     this.#entries.set(name, encoded);
     this.#revision++;
   }
@@ -389,7 +403,9 @@ export class Topology implements Channel<readonly PeerName[]> {
     this.#entries.delete(name);
     for (const had of this.#had.values()) had.delete(name);
     this.#revision++;
-    if (encoded !== undefined) this.#gone.push(encoded.entry);
+    if (encoded === undefined) return;
+    this.#edges -= encoded.entry.neighbours.length;
+    this.#gone.push(encoded.entry);
   }
 }
 

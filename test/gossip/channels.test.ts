@@ -268,3 +268,27 @@ test('an announcement and a request of a neighbour that can take nothing now are
   t.deepEqual(neighbour.received.at(-1)?.type, 'gossip');
   t.false(channels.hasWork);
 });
+
+test('of announcements that nobody can answer yet half a megabyte is kept, the newest', (t) => {
+  const channels = new Channels({ random: new SeededRandom(1), neighboursOf: () => new Set() });
+  const heard: number[] = [];
+  class Announcing extends LastWriterChannel {
+    lacked(bytes: Uint8Array): undefined {
+      heard.push(bytes[0]!);
+    }
+  }
+  channels.register('test', new Announcing());
+  const neighbour = new FakeNeighbour(1);
+  channels.addNeighbour(neighbour, true, 0);
+  neighbour.isWritable = false;
+  const tell = (first: number, length: number): void => {
+    const announcement = new Uint8Array(length).fill(first);
+    channels.onMessage(neighbour.name, { type: 'have', channel: 'test', announcement }, 0);
+  };
+  for (const i of [1, 2, 3]) tell(i, 200_000);
+  tell(4, 600_000);
+  for (const i of [5, 6, 7]) tell(i, 200_000);
+  neighbour.isWritable = true;
+  channels.flush(0);
+  t.deepEqual(heard, [6, 7]);
+});

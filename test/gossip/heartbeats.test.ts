@@ -56,3 +56,17 @@ test('a message that was sent makes the heartbeat of that beat needless', (t) =>
   connection.drain();
   t.is(connection.nextTimeout(), 20_000);
 });
+
+test('who does not read is not sent heartbeats on top of what waits for it, until it does', (t) => {
+  const connection = running(2);
+  const writes = (now: number): number => {
+    connection.onTimeout(now);
+    return connection.drain().length;
+  };
+  connection.send(encodeMessage({ type: 'gossip', channel: 'test', delta: new Uint8Array(300_000) }), 5_000);
+  connection.drain();
+  t.is(writes(10_000), 0);
+  t.is(connection.nextTimeout(), 20_000);
+  connection.onWritable();
+  t.is(writes(20_000), 1);
+});

@@ -395,3 +395,22 @@ test('an entry forged under our name with the last stamp of all is reported, and
     decodeDelta(topology.encode(topology.entriesOf(0xffff)!)!).forEach((row) => row.decode()),
   );
 });
+
+test('of a million neighbours in all a peer may still list 128', (t) => {
+  const topology = new Topology(entry(1));
+  const many = linked(...Array.from({ length: MAX_NEIGHBOURS }, (_, i) => i + 1));
+  const merge = (index: number, version: number, neighbours: readonly Neighbour[]): boolean => {
+    topology.merge(delta(entry(index, { version, neighbours })), 0, 'b');
+    return topology.entry(peerName(index))?.version === version;
+  };
+  for (let i = 0; i < 256; i++) t.true(merge(5_000 + i, 1, many));
+  t.false(merge(6_000, 1, many.slice(0, 129)));
+  t.true(merge(6_000, 1, many.slice(0, 128)));
+  t.true(merge(5_000, 2, many.slice(0, 3_000)), 'fewer than it had');
+  t.true(merge(6_000, 2, many.slice(0, 129)));
+  t.false(merge(5_000, 3, many));
+  topology.onReachable([peerName(1)], 0);
+  topology.onTimeout(COLLECT_AFTER);
+  t.is(topology.size, 1);
+  t.true(merge(5_000, 3, many), 'who was forgotten does not count');
+});
