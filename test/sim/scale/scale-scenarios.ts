@@ -15,6 +15,10 @@ const HEAL_WITHIN: Millis = 10 * SECOND;
 const HEAL_TRAFFIC = 3;
 /** Gossip of one node in a mesh where nothing happens. */
 const MOST_STEADY_BYTES = 250;
+/** Of the encoded topology for each peer; in a full mesh of few, each lists all others. */
+const MOST_STATE_BYTES = 200;
+const MOST_STATE_BYTES_OF_FEW = 600;
+const FEW = 100;
 const WAIT_AT_MOST: Millis = 3 * MINUTE;
 /** Edges that are not needed are shed one by one, links become direct, and that is told. */
 const CALM_AFTER: Millis = 2 * MINUTE;
@@ -138,6 +142,13 @@ function steady(run: ScaleRun, what: string, duration: Millis, judged: boolean):
   const { gossipBytesPerSecond } = run.load(what, () => run.mesh.clock.runFor(duration));
   if (judged && gossipBytesPerSecond > MOST_STEADY_BYTES)
     run.faults.push(`${what}: ${gossipBytesPerSecond.toFixed(0)} bytes of gossip per node and second`);
+  if (judged) judgeState(run);
+}
+
+function judgeState({ mesh, faults }: ScaleRun): void {
+  const each = mesh.stateBytes(mesh.nodes[0]!) / mesh.nodes.length;
+  const most = mesh.nodes.length < FEW ? MOST_STATE_BYTES_OF_FEW : MOST_STATE_BYTES;
+  if (each > most) faults.push(`${each.toFixed(0)} bytes of topology for each peer, more than ${most}`);
 }
 
 /** Some nodes leave, join again, and crash, each after the one before it is known everywhere. */
@@ -205,6 +216,8 @@ function partition(run: ScaleRun, duration: Millis): void {
   const most = HEAL_TRAFFIC * mesh.stateBytes(mesh.nodes[0]!);
   if (sent > most)
     run.faults.push(`healing: ${sent.toFixed(0)} bytes of each node, more than ${most.toFixed(0)}`);
+  // What it takes until the halves have grown together: new neighbours, and those shed for them.
+  run.load('one mesh again', () => mesh.clock.runFor(CALM_AFTER));
 }
 
 function flap(mesh: ScaleMesh, duration: Millis): void {
