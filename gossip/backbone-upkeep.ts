@@ -1,6 +1,13 @@
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import { HOUR, SECOND, type Millis } from '../core/time.ts';
-import { chooseNeighbours, hasBetterPath, isSparse, keptNeighbours } from './backbone.ts';
+import {
+  chooseNeighbours,
+  hasBetterPath,
+  hasOtherPath,
+  isSparse,
+  keptNeighbours,
+  pairScore,
+} from './backbone.ts';
 import { encodeMessage } from './messages.ts';
 import type { Neighbour } from './neighbour.ts';
 import type { Neighbourhood } from './neighbourhood.ts';
@@ -156,6 +163,15 @@ export class Backbone {
       this.#offers.set(neighbour, { state: 'open', until: now + ANSWER_WITHIN });
       neighbour.send(SPARE, now);
     }
+  }
+
+  /** The neighbour of the worst edge of those whose other ends stay in reach without it; undefined if there is none. */
+  findSpare(): Neighbour | undefined {
+    const score = ({ name }: Neighbour): number => pairScore(this.#config.name, name);
+    return [...this.#neighbourhood.neighbours.values()]
+      .filter(({ isEstablished }) => isEstablished)
+      .sort((a, b) => score(b) - score(a))
+      .find(({ name }) => hasOtherPath(this.#config.name, name, this.#neighboursOf));
   }
 
   /** Most of what changes in the topology has no part in the choice, which is dear. */

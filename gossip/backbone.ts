@@ -66,6 +66,20 @@ export function hasBetterPath(
   return false;
 }
 
+/** Whether the two are joined by other edges than that between them. */
+export function hasOtherPath(
+  from: PeerName,
+  to: PeerName,
+  neighboursOf: (name: PeerName) => Iterable<PeerName>,
+): boolean {
+  const reached = new Set([from]);
+  for (const at of reached) {
+    for (const next of neighboursOf(at)) if (at !== from || next !== to) reached.add(next);
+    if (reached.has(to)) return true;
+  }
+  return false;
+}
+
 /** Rendezvous score of a pair, the same from both ends; lower is better. */
 export function pairScore(a: PeerName, b: PeerName): number {
   return a < b ? hashName(b, hashName(a, 1)) : hashName(a, hashName(b, 1));

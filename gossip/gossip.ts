@@ -40,7 +40,9 @@ const TOPOLOGY = 'topology';
 const NAME_PING = 'name-ping';
 const NAME_PONG = 'name-pong';
 
-export type GossipDeps = Omit<NeighbourhoodDeps, 'reachablePeer'> & { readonly random: RandomSource };
+export type GossipDeps = Omit<NeighbourhoodDeps, 'reachablePeer' | 'findSpare'> & {
+  readonly random: RandomSource;
+};
 
 /** What parts above gossip may change in this peer's entry. */
 export type Announcement = Pick<SelfChange, 'capabilities' | 'generation' | 'bridgeMtu' | 'info'>;
@@ -84,7 +86,7 @@ export class Gossip implements Machine<GossipEffect> {
       this.isReachable(name) ? this.entry(name) : undefined;
     this.#neighbourhood = new Neighbourhood(
       { hello: ownHello(config), connLimit: config.connLimit, discovery: config.discovery },
-      { ...deps, reachablePeer },
+      { ...deps, reachablePeer, findSpare: () => this.#backbone.findSpare() },
     );
     const neighboursOf = (name: PeerName): ReadonlySet<PeerName> => this.#routes.neighboursOf(name);
     this.#channels = new Channels({ random: deps.random, neighboursOf });

@@ -2,7 +2,7 @@ import { formatEndpoint, type Endpoint } from '../core/address.ts';
 import { Counters } from '../core/counters.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
-import { earlier, type Millis } from '../core/time.ts';
+import { earlier, SECOND, type Millis } from '../core/time.ts';
 import { admit, type Admission, type Greeted } from './admission.ts';
 import { ConnectionMaker, type Dial } from './connection-maker.ts';
 import type { Connection, ConnectionFailure } from './connection.ts';
@@ -37,6 +37,8 @@ export interface NeighbourhoodDeps {
   readonly passwordCount: () => number;
   /** The topology's entry of a peer that is reachable now. */
   readonly reachablePeer: (name: PeerName) => TopologyEntry | undefined;
+  /** A neighbour that stays in reach without its connection to us. */
+  readonly findSpare: () => Neighbour | undefined;
 }
 
 /** How a connection ends: told to the other end, counted, shown. */
@@ -47,6 +49,8 @@ interface Ending extends ConnectionFailure {
 }
 
 const NONE = new Uint8Array(0);
+/** A neighbour loses its place to a newcomer no more often. */
+const ROOM_EVERY: Millis = SECOND;
 /** Reasons for a bye that are counted as such; the other end must not invent counters. */
 const BYES: ReadonlySet<string> = new Set([
   'connection-limit',
@@ -74,6 +78,7 @@ export class Neighbourhood {
   readonly #limits: HandshakeLimits;
   readonly #remakes: Remakes;
   readonly #lost = new LostConnections();
+  #madeRoomAt = Number.NEGATIVE_INFINITY;
   #events: NeighbourhoodEvent[] = [];
   /** Even, so that the edge may number what it accepts with odd ones. */
   #nextConn = 2;
@@ -328,6 +333,7 @@ export class Neighbourhood {
         return this.#end(connection, { reason: 'name-in-use', error }, now);
       }
       case 'full':
+        if (this.#makeRoom(hello, now)) return this.#register(connection, hello, true, now);
         return this.#refuseAsFull(connection, now);
       case 'contest':
         return this.#contest(connection, hello.name, admission.incumbentUid, now);
@@ -344,6 +350,20 @@ export class Neighbourhood {
     if (connection?.hello === undefined) return;
     if (this.#isFull() && !this.#neighbours.has(connection.hello.name)) this.#refuseAsFull(connection, now);
     else this.#register(connection, connection.hello, false, now);
+  }
+
+  /**
+   * At the connection limit whoever is not part of the mesh comes in place of a neighbour that is so by way of others: or
+   * where all are full nobody could join. Rarely, as names are easily made up.
+   */
+  #makeRoom({ name, nickname }: Hello, now: Millis): boolean {
+    if (now < this.#madeRoomAt + ROOM_EVERY || this.#deps.reachablePeer(name) !== undefined) return false;
+    const spare = this.#deps.findSpare();
+    if (spare === undefined) return false;
+    this.#madeRoomAt = now;
+    const error = `connection limit reached (${this.#limit}): made room for ${nickname}`;
+    this.#end(spare.connection, { reason: 'shed', error, bye: true }, now);
+    return true;
   }
 
   #refuseAsFull(connection: Connection, now: Millis): void {

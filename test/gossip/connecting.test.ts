@@ -107,7 +107,7 @@ test('malformed targets are named and change nothing', (t) => {
   t.deepEqual(node.gossip.targetsStatus(), []);
 });
 
-test('the connection limit refuses further peers by name and the mesh stays connected', (t) => {
+test('the connection limit refuses further peers by name', (t) => {
   const mesh = new Mesh(7);
   const hub = mesh.add(1, { connLimit: 2 });
   const others = [2, 3, 4].map((i) => mesh.add(i, { discovery: false }));
@@ -120,6 +120,46 @@ test('the connection limit refuses further peers by name and the mesh stays conn
   t.false(refused[0]?.outbound);
   const errors = others.flatMap(({ gossip }) => gossip.connectionsStatus(mesh.now).map(({ error }) => error));
   t.true(errors.includes('connection limit reached (2)'));
+});
+
+test('a peer that nobody else has comes in place of one that others have', (t) => {
+  const mesh = new Mesh(9);
+  const hub = mesh.add(1, { connLimit: 2 });
+  const others = [2, 3, 4, 5].map((i) => mesh.add(i));
+  for (const node of others) {
+    mesh.connect(node, '192.0.2.1');
+    mesh.run(5 * SECOND);
+  }
+  for (const node of [hub, ...others]) t.is(reached(node).length, 5, node.name);
+  t.is(neighbours(hub).length, 2);
+  mesh.run(10 * MINUTE);
+  for (const node of [hub, ...others]) t.is(reached(node).length, 5, node.name);
+});
+
+test('where all are at their limit one more can join', (t) => {
+  const mesh = new Mesh(10);
+  const nodes = [1, 2, 3, 4].map((i) => mesh.add(i, { connLimit: 3 }));
+  for (const node of nodes.slice(1)) mesh.connect(node, '192.0.2.1');
+  mesh.run(20 * SECOND);
+  for (const node of nodes) t.is(neighbours(node).length, 3);
+  const late = mesh.add(5, { connLimit: 3 });
+  mesh.connect(late, ...nodes.map(({ ip }) => ip));
+  mesh.run(5 * SECOND);
+  for (const node of [...nodes, late]) {
+    t.is(reached(node).length, 5, node.name);
+    t.true(neighbours(node).length <= 3);
+  }
+});
+
+test('of peers that come all at once a full one lets one in each second', (t) => {
+  const mesh = new Mesh(11);
+  const hub = mesh.add(1, { connLimit: 3 });
+  const inner = [2, 3, 4].map((i) => mesh.add(i, { discovery: false }));
+  for (const node of inner) mesh.connect(node, '192.0.2.1', '192.0.2.2', '192.0.2.3');
+  mesh.run(5 * SECOND);
+  for (let i = 10; i < 20; i++) mesh.connect(mesh.add(i, { discovery: false }), '192.0.2.1');
+  mesh.run(0.9 * SECOND);
+  t.is(neighbours(hub).filter((name) => inner.every((node) => node.name !== name)).length, 1);
 });
 
 test('refused inbound attempts disappear after five minutes', (t) => {

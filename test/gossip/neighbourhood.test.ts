@@ -39,6 +39,7 @@ function crowd(connLimit: number, count: number, knownUid?: string) {
       random: new SeededRandom(1),
       createChannel: () => openChannel(++channels),
       passwordCount: () => 0,
+      findSpare: () => undefined,
       reachablePeer: () => (knownUid === undefined ? undefined : ({ uid: knownUid } as TopologyEntry)),
     },
   );
