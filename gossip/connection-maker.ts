@@ -11,6 +11,8 @@ export const CANDIDATE_FOR: Millis = 24 * HOUR;
 const MAX_CANDIDATES = 1_024;
 /** What is left of their time is persisted so often. */
 const PERSIST_EVERY: Millis = HOUR;
+/** Whom we are connected to is persisted so long after the first of several came. */
+const PERSIST_WITHIN: Millis = 30 * SECOND;
 /** Peers that are remembered to have been connected. */
 const MAX_MET = 8_192;
 const MAX_GIVEN = 1_024;
@@ -52,7 +54,7 @@ export interface WantedPeer {
   readonly reachable: boolean;
 }
 
-/** A peer once connected, as it is persisted. */
+/** A peer that is or was connected, as it is persisted. */
 export interface Candidate {
   readonly name: PeerName;
   readonly addresses: readonly string[];
@@ -117,14 +119,21 @@ export class ConnectionMaker {
     return this.#persistAt;
   }
 
-  /** The candidates to be persisted, ascending. */
+  /**
+   * The candidates to be persisted, ascending. Those whom we are connected to are among them: where all hosts fail at once,
+   * and the one that all were given does not come back, they find one another.
+   */
   takeCandidates(now: Millis): Candidate[] {
-    const candidates = this.#others().flatMap(([name, { addresses, candidateUntil: until }]) => {
-      if (until === undefined) return [];
-      return { name, addresses: addresses.map(formatDialAddress), remaining: Math.max(0, until - now) };
+    const others = this.#others();
+    const candidates = others.flatMap(([name, target]) => {
+      const isHere = target.wanted && this.#connected.has(name);
+      const until = isHere ? now + CANDIDATE_FOR : target.candidateUntil;
+      if (until === undefined || target.addresses.length === 0) return [];
+      return { name, addresses: target.addresses.map(formatDialAddress), remaining: Math.max(0, until - now) };
     });
-    this.#persistAt = candidates.length > 0 ? now + PERSIST_EVERY : undefined;
-    return candidates;
+    const isWaning = others.some(([, { candidateUntil }]) => candidateUntil !== undefined);
+    this.#persistAt = isWaning ? now + PERSIST_EVERY : undefined;
+    return candidates.slice(0, MAX_CANDIDATES);
   }
 
   /** Given targets in order of address, then the others in order of peer. */
@@ -234,6 +243,7 @@ export class ConnectionMaker {
   /** Both ends said hello, whoever dialled; `ip`: where the other one is. */
   onRegistered(conn: number, peer: PeerName, ip: IpAddress, now: Millis): void {
     this.#deadline.invalidate();
+    if (!this.#connected.has(peer)) this.#persistAt = earlier(this.#persistAt, now + PERSIST_WITHIN);
     this.#connected.add(peer);
     this.#meet(peer);
     const target = this.#byConn.get(conn);

@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { PeerName } from '../../core/peer-name.ts';
 import { Mesh, neighbours, peerName, reached, type SimulatedNode } from './mesh.ts';
 
 const SECOND = 1_000;
@@ -9,24 +10,43 @@ function candidatesOf(node: SimulatedNode): readonly { name: string; remaining: 
   return node.of('persist-targets').at(-1)?.candidates;
 }
 
-test('a peer that vanished is a candidate, which is persisted, until it is back', (t) => {
+test('a peer is a candidate, which is persisted, while it is there and after it vanished', (t) => {
   const mesh = new Mesh(9);
   const [a, b] = [mesh.add(1), mesh.add(2)];
   mesh.connect(b, '192.0.2.1');
   mesh.run(10 * SECOND);
+  mesh.run(21 * SECOND);
+  const persisted = {
+    type: 'persist-targets' as const,
+    targets: [],
+    candidates: [{ name: peerName(2), addresses: ['192.0.2.2:6783'], remaining: 24 * HOUR }],
+  };
+  t.deepEqual(a.of('persist-targets'), [persisted], 'half a minute after it came');
   mesh.crash(b);
   mesh.run(70 * SECOND);
-  t.deepEqual(a.of('persist-targets'), [
-    {
-      type: 'persist-targets',
-      targets: [],
-      candidates: [{ name: peerName(2), addresses: ['192.0.2.2:6783'], remaining: 24 * HOUR }],
-    },
-  ]);
+  t.deepEqual(a.of('persist-targets'), [persisted, persisted]);
+  mesh.run(2 * HOUR);
+  t.deepEqual(candidatesOf(a), [{ ...persisted.candidates[0]!, remaining: 22 * HOUR }]);
   mesh.add(2);
   mesh.run(3 * MINUTE);
   t.deepEqual(neighbours(a), [peerName(2)]);
-  t.deepEqual(candidatesOf(a), []);
+  t.deepEqual(candidatesOf(a), persisted.candidates);
+});
+
+test('hosts that fail together find one another without the one that all were given', (t) => {
+  const mesh = new Mesh(14);
+  const nodes = [1, 2, 3].map((i) => mesh.add(i));
+  for (const node of nodes.slice(1)) mesh.connect(node, '192.0.2.1');
+  mesh.run(MINUTE);
+  for (const node of nodes) mesh.crash(node);
+  const again = nodes.slice(1).map((node, i) => {
+    const { targets, candidates } = node.of('persist-targets').at(-1)!;
+    const next = mesh.add(i + 2, { candidates });
+    mesh.connect(next, ...targets);
+    return next;
+  });
+  mesh.run(5 * SECOND);
+  for (const node of again) t.deepEqual(reached(node), [peerName(2), peerName(3)]);
 });
 
 test('candidates of an earlier run are tried at start', (t) => {
@@ -61,10 +81,13 @@ test('a peer that was never connected is no candidate: the way to it leads by wa
   mesh.run(70 * SECOND);
   t.deepEqual(
     candidatesOf(nodes[1]!)?.map(({ name }) => name),
-    [peerName(3)],
+    [peerName(1), peerName(3)],
   );
   t.deepEqual(nodes[0]!.of('peer-gone'), [{ type: 'peer-gone', name: peerName(3) }]);
-  t.deepEqual(candidatesOf(nodes[0]!), []);
+  t.deepEqual(
+    candidatesOf(nodes[0]!)?.map(({ name }) => name),
+    [peerName(2)],
+  );
 });
 
 test('a sparse mesh is no denser after a partition than it was before, and no node dials all that are back', (t) => {
@@ -86,5 +109,9 @@ test('a sparse mesh is no denser after a partition than it was before, and no no
   for (const node of nodes) t.is(reached(node).length, 30);
   t.true(most < 1.4 * before, `${before} edges before, up to ${most} after`);
   t.true(edges() < 1.1 * before, `${before} edges before, ${edges()} after`);
-  for (const node of nodes) t.deepEqual(candidatesOf(node), []);
+  mesh.run(MINUTE);
+  for (const node of nodes) {
+    const strangers = candidatesOf(node)!.filter(({ name }) => !neighbours(node).includes(name as PeerName));
+    t.deepEqual(strangers, []);
+  }
 });
