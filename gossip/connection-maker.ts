@@ -129,7 +129,11 @@ export class ConnectionMaker {
       const isHere = target.wanted && this.#connected.has(name);
       const until = isHere ? now + CANDIDATE_FOR : target.candidateUntil;
       if (until === undefined || target.addresses.length === 0) return [];
-      return { name, addresses: target.addresses.map(formatDialAddress), remaining: Math.max(0, until - now) };
+      return {
+        name,
+        addresses: target.addresses.map(formatDialAddress),
+        remaining: Math.max(0, until - now),
+      };
     });
     const isWaning = others.some(([, { candidateUntil }]) => candidateUntil !== undefined);
     this.#persistAt = isWaning ? now + PERSIST_EVERY : undefined;
