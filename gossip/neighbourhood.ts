@@ -2,8 +2,9 @@ import { formatEndpoint, type Endpoint } from '../core/address.ts';
 import { Counters } from '../core/counters.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
-import { earlier, SECOND, type Millis } from '../core/time.ts';
+import { earlier, type Millis } from '../core/time.ts';
 import { admit, type Admission, type Greeted } from './admission.ts';
+import { ConnectionLimit, type ConnectionLimitOptions } from './connection-limit.ts';
 import { ConnectionMaker, type Dial } from './connection-maker.ts';
 import type { Connection, ConnectionFailure } from './connection.ts';
 import { Connections, type Incident } from './connections.ts';
@@ -19,7 +20,6 @@ import { RefusedAttempts, type RefusedAttempt } from './refused-attempts.ts';
 import { Remakes } from './remakes.ts';
 import type { CryptoResult, SecureChannel } from './secure-channel.ts';
 import { dialAddress } from './target-address.ts';
-import { MAX_NEIGHBOURS, type TopologyEntry } from './topology-entry.ts';
 
 export interface NeighbourhoodConfig {
   /** Our hello but for what depends on the connection. */
@@ -29,16 +29,12 @@ export interface NeighbourhoodConfig {
   readonly discovery: boolean;
 }
 
-export interface NeighbourhoodDeps {
+export interface NeighbourhoodDeps extends Pick<ConnectionLimitOptions, 'reachablePeer' | 'findSpare'> {
   readonly random: RandomSource;
   /** `attempt`: position of the password that a dialler is to try. */
   readonly createChannel: (role: 'dialler' | 'acceptor', remote: Endpoint, attempt: number) => SecureChannel;
   /** How many passwords a dialler may try. */
   readonly passwordCount: () => number;
-  /** The topology's entry of a peer that is reachable now. */
-  readonly reachablePeer: (name: PeerName) => TopologyEntry | undefined;
-  /** A neighbour that stays in reach without its connection to us. */
-  readonly findSpare: () => Neighbour | undefined;
 }
 
 /** How a connection ends: told to the other end, counted, shown. */
@@ -49,8 +45,6 @@ interface Ending extends ConnectionFailure {
 }
 
 const NONE = new Uint8Array(0);
-/** A neighbour loses its place to a newcomer no more often. */
-const ROOM_EVERY: Millis = SECOND;
 /** Reasons for a bye that are counted as such; the other end must not invent counters. */
 const BYES: ReadonlySet<string> = new Set([
   'connection-limit',
@@ -70,7 +64,7 @@ export class Neighbourhood {
   /** Connections that ended before the other end said who it is, and dials that a limit stopped. */
   readonly refusals = new Counters<string>();
   readonly #config: NeighbourhoodConfig;
-  readonly #limit: number;
+  readonly #limit: ConnectionLimit;
   readonly #deps: NeighbourhoodDeps;
   readonly #neighbours = new Map<PeerName, Neighbour>();
   readonly #dials = new Dials();
@@ -78,14 +72,13 @@ export class Neighbourhood {
   readonly #limits: HandshakeLimits;
   readonly #remakes: Remakes;
   readonly #lost = new LostConnections();
-  #madeRoomAt = Number.NEGATIVE_INFINITY;
   #events: NeighbourhoodEvent[] = [];
   /** Even, so that the edge may number what it accepts with odd ones. */
   #nextConn = 2;
 
   constructor(config: NeighbourhoodConfig, deps: NeighbourhoodDeps) {
     this.#config = config;
-    this.#limit = Math.min(config.connLimit || MAX_NEIGHBOURS, MAX_NEIGHBOURS);
+    this.#limit = new ConnectionLimit({ limit: config.connLimit, neighbours: this.#neighbours, ...deps });
     this.#deps = deps;
     this.#limits = new HandshakeLimits(deps.passwordCount);
     this.connections = new Connections({
@@ -219,7 +212,7 @@ export class Neighbourhood {
     for (const conn of this.#contests.onTimeout(now)) this.#acceptContested(conn, now);
     for (const ping of this.#contests.takePings(now)) this.#events.push({ type: 'ping', ...ping });
     for (const { connection } of this.#remakes.onTimeout(now)) this.#endOrphan(connection, now);
-    this.maker.allowDials(!this.#isFull());
+    this.maker.allowDials(!this.#limit.isReached);
     for (const dial of this.maker.onTimeout(now))
       this.#dial({ ...dial, replaces: this.#lost.sidOf(dial.peer), remakes: false });
   }
@@ -313,7 +306,7 @@ export class Neighbourhood {
       self: this.#config.hello,
       existing,
       knownUid: this.#deps.reachablePeer(hello.name)?.uid,
-      isFull: this.#isFull(),
+      isFull: this.#limit.isReached,
     });
     this.#onAdmission(connection, hello, admission, now);
   }
@@ -348,27 +341,21 @@ export class Neighbourhood {
   #acceptContested(conn: number, now: Millis): void {
     const connection = this.connections.get(conn);
     if (connection?.hello === undefined) return;
-    if (this.#isFull() && !this.#neighbours.has(connection.hello.name)) this.#refuseAsFull(connection, now);
+    if (this.#limit.isReached && !this.#neighbours.has(connection.hello.name))
+      this.#refuseAsFull(connection, now);
     else this.#register(connection, connection.hello, false, now);
   }
 
-  /**
-   * At the connection limit whoever is not part of the mesh comes in place of a neighbour that is so by way of others: or
-   * where all are full nobody could join. Rarely, as names are easily made up.
-   */
-  #makeRoom({ name, nickname }: Hello, now: Millis): boolean {
-    if (now < this.#madeRoomAt + ROOM_EVERY || this.#deps.reachablePeer(name) !== undefined) return false;
-    const spare = this.#deps.findSpare();
+  #makeRoom(newcomer: Hello, now: Millis): boolean {
+    const spare = this.#limit.findPlace(newcomer, now);
     if (spare === undefined) return false;
-    this.#madeRoomAt = now;
-    const error = `connection limit reached (${this.#limit}): made room for ${nickname}`;
+    const error = this.#limit.sentenceOfRoomFor(newcomer);
     this.#end(spare.connection, { reason: 'shed', error, bye: true }, now);
     return true;
   }
 
   #refuseAsFull(connection: Connection, now: Millis): void {
-    const error = `connection limit reached (${this.#limit})`;
-    this.#end(connection, { reason: 'connection-limit', error, bye: true }, now);
+    this.#end(connection, { reason: 'connection-limit', error: this.#limit.sentence, bye: true }, now);
   }
 
   #refuseName(conn: number, name: PeerName, now: Millis): void {
@@ -505,9 +492,5 @@ export class Neighbourhood {
 
   #log(level: LogEffect['level'], message: string, fields: LogEffect['fields']): void {
     this.#events.push({ type: 'log', level, message, fields });
-  }
-
-  #isFull(): boolean {
-    return this.#neighbours.size >= this.#limit;
   }
 }

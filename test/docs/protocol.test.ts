@@ -107,6 +107,7 @@ test('every sentence about a failure is listed word by word, and no other', (t) 
   const crypto = readdirSync('router/crypto').map((file) => join('router/crypto', file));
   const files = [
     'gossip/connection.ts',
+    'gossip/connection-limit.ts',
     'gossip/neighbourhood.ts',
     'gossip/handshake-limits.ts',
     'gossip/gossip.ts',
