@@ -19,8 +19,8 @@ export function computeRoutes(view: TopologyView, self: PeerName, version: numbe
   if (!isAscending(entries)) entries.sort((a, b) => compareNames(a.name, b.name));
   const graph = agreedGraph(entries);
   const origin = entries.findIndex(({ name }) => name === self);
-  const hops = firstHops(graph, origin, ESTABLISHED);
-  const overDirect = firstHops(graph, origin, DIRECT);
+  const hops = firstHops(graph, entries.length, origin, ESTABLISHED);
+  const overDirect = firstHops(graph, entries.length, origin, DIRECT);
   // In order of name, as the entries are.
   const reached = [...entries.keys()].filter((i) => hops[i] !== UNREACHED);
   const position = new Int32Array(entries.length);
@@ -64,44 +64,80 @@ interface Graph {
   readonly flags: Uint8Array;
 }
 
+/**
+ * A graph that is made anew in the same memory: of a thousand peers it takes 84 kB, which V8 counts as memory outside its
+ * heap, and collects the whole heap for.
+ */
+class GraphMaker {
+  #start = new Int32Array(0);
+  #to = new Int32Array(0);
+  #flags = new Uint8Array(0);
+  #peers = 0;
+  #edges = 0;
+
+  /** Of so many peers and edges at most; what was made before is no more. */
+  begin(peers: number, edges: number): void {
+    if (this.#start.length <= peers) this.#start = new Int32Array(2 * peers + 1);
+    if (this.#to.length < edges) {
+      this.#to = new Int32Array(2 * edges);
+      this.#flags = new Uint8Array(2 * edges);
+    }
+    this.#peers = this.#edges = 0;
+  }
+
+  /** From the peer at hand. */
+  addEdge(to: number, flags: number): void {
+    this.#to[this.#edges] = to;
+    this.#flags[this.#edges++] = flags;
+  }
+
+  /** The peer at hand has no more edges. */
+  endPeer(): void {
+    this.#start[++this.#peers] = this.#edges;
+  }
+
+  end(): Graph {
+    return { start: this.#start, to: this.#to, flags: this.#flags };
+  }
+}
+
+const listedMaker = new GraphMaker();
+const agreedMaker = new GraphMaker();
+
 /** The edges that both ends list as established; direct if both say so. */
 function agreedGraph(entries: readonly TopologyEntry[]): Graph {
   const listed = listedGraph(entries);
-  const start = new Int32Array(entries.length + 1);
-  const to = new Int32Array(listed.to.length);
-  const flags = new Uint8Array(listed.to.length);
-  let count = 0;
+  const { start, to, flags } = listed;
+  agreedMaker.begin(entries.length, start[entries.length]!);
   for (let from = 0; from < entries.length; from++) {
-    for (let edge = listed.start[from]!; edge < listed.start[from + 1]!; edge++) {
-      const peer = listed.to[edge]!;
-      const common = listed.flags[edge]! & flagsBetween(listed, peer, from);
-      if (!(common & ESTABLISHED) || peer === from) continue;
-      to[count] = peer;
-      flags[count++] = common;
+    for (let edge = start[from]!; edge < start[from + 1]!; edge++) {
+      const peer = to[edge]!;
+      const common = flags[edge]! & flagsBetween(listed, peer, from);
+      if (common & ESTABLISHED && peer !== from) agreedMaker.addEdge(peer, common);
     }
-    start[from + 1] = count;
+    agreedMaker.endPeer();
   }
-  return { start, to: to.subarray(0, count), flags: flags.subarray(0, count) };
+  return agreedMaker.end();
 }
 
 /** The edges as each entry lists them, but for those to unknown peers. */
 function listedGraph(entries: readonly TopologyEntry[]): Graph {
-  const index = new Map(entries.map(({ name }, i) => [name, i]));
-  const most = entries.reduce((sum, { neighbours }) => sum + neighbours.length, 0);
-  const start = new Int32Array(entries.length + 1);
-  const to = new Int32Array(most);
-  const flags = new Uint8Array(most);
-  let count = 0;
-  for (const [from, { neighbours }] of entries.entries()) {
+  const index = new Map<PeerName, number>();
+  let most = 0;
+  for (const { name, neighbours } of entries) {
+    index.set(name, index.size);
+    most += neighbours.length;
+  }
+  listedMaker.begin(entries.length, most);
+  for (const { neighbours } of entries) {
     for (const { name, established, direct } of neighbours) {
       const peer = index.get(name);
       if (peer === undefined) continue;
-      to[count] = peer;
-      flags[count++] = (established ? ESTABLISHED : 0) | (direct ? DIRECT : 0);
+      listedMaker.addEdge(peer, (established ? ESTABLISHED : 0) | (direct ? DIRECT : 0));
     }
-    start[from + 1] = count;
+    listedMaker.endPeer();
   }
-  return { start, to, flags };
+  return listedMaker.end();
 }
 
 /** By bisection: edges are in order of where they lead. */
@@ -118,9 +154,9 @@ function flagsBetween({ start, to, flags }: Graph, from: number, peer: number): 
 
 const UNREACHED = -1;
 
-/** The first hop to every peer that edges with the flag `wanted` lead to; `origin` leads to itself. */
-function firstHops({ start, to, flags }: Graph, origin: number, wanted: number): Int32Array {
-  const hops = new Int32Array(start.length - 1).fill(UNREACHED);
+/** The first hop to each of `peers` that edges with the flag `wanted` lead to; `origin` leads to itself. */
+function firstHops({ start, to, flags }: Graph, peers: number, origin: number, wanted: number): Int32Array {
+  const hops = new Int32Array(peers).fill(UNREACHED);
   hops[origin] = origin;
   const queue = [origin];
   for (const at of queue) {
@@ -140,9 +176,10 @@ function adjacencyOf(
   reached: readonly number[],
   position: Int32Array,
 ): Pick<RoutesSnapshot, 'adjacencyStart' | 'adjacency' | 'direct'> {
+  const edges = reached.reduce((sum, from) => sum + start[from + 1]! - start[from]!, 0);
   const adjacencyStart = new Int32Array(reached.length + 1);
-  const adjacency = new Int32Array(to.length);
-  const direct = new Uint8Array(to.length);
+  const adjacency = new Int32Array(edges);
+  const direct = new Uint8Array(edges);
   let count = 0;
   reached.forEach((from, at) => {
     for (let edge = start[from]!; edge < start[from + 1]!; edge++) {
@@ -151,7 +188,7 @@ function adjacencyOf(
     }
     adjacencyStart[at + 1] = count;
   });
-  return { adjacencyStart, adjacency: adjacency.slice(0, count), direct: direct.slice(0, count) };
+  return { adjacencyStart, adjacency, direct };
 }
 
 function sameItems<T>(a: ArrayLike<T>, b: ArrayLike<T>): boolean {
