@@ -27,9 +27,9 @@ void engine_fill_frames(engine *self) {
   size_t used = 0;
   bool asks = false;
   self->now = flow_now();
-  uint32_t most = self->lone_frames > 0 ? 1 : FRAME_CAPACITY, tries = 0;
+  uint32_t most = self->lone_frames > 0 ? 1 : FRAME_CAPACITY, tries = 0, datagrams = 0;
   /* What is dropped counts too: an error that stays must not hold the thread. */
-  for (; tries < most; tries++) {
+  for (; tries < most && datagrams < READ_DATAGRAMS; tries++) {
     if (self->tap_watch == NULL || used + LONGEST_FRAME > FRAME_BYTES) break;
     tap_frame frame;
     tap_read_result result = tap_device_read(self->tap, batch->data + used, LONGEST_FRAME, &frame);
@@ -39,6 +39,7 @@ void engine_fill_frames(engine *self) {
       event_drop(&self->log, DROP_FRAME_MALFORMED, 1);
       continue;
     }
+    datagrams += frame.segments;
     uint32_t i = batch->count;
     batch->offset[i] = (uint32_t)used;
     batch->length[i] = frame.length;

@@ -81,6 +81,7 @@ static bool describe(const struct virtio_net_hdr *header, uint8_t *frame, tap_fr
   frame_layout layout;
   bool known = frame_layout_parse(frame, out->length, &layout);
   out->segment = out->length;
+  out->segments = 1;
   out->flags = 0;
   if (header->gso_type == VIRTIO_NET_HDR_GSO_NONE)
     return describe_checksum(header, frame, known && layout.plain ? &layout : NULL, out);
@@ -89,8 +90,10 @@ static bool describe(const struct virtio_net_hdr *header, uint8_t *frame, tap_fr
   /* Where it may not stay partial, cutting completes it. */
   out->flags = layout.plain ? FLAG_CHECKSUM_PARTIAL : 0;
   uint32_t segment = layout.payload + header->gso_size;
-  if (segment < out->length) out->segment = segment;
-  return true;
+  if (segment >= out->length) return true;
+  out->segment = segment;
+  out->segments = (out->length - layout.payload + header->gso_size - 1) / header->gso_size;
+  return out->segments <= MOST_SEGMENTS;
 }
 
 static bool describe_checksum(const struct virtio_net_hdr *header, uint8_t *frame, const frame_layout *layout,

@@ -15,11 +15,22 @@ int tap_device_open(const char *name, bool super_frames, const char **step);
 /* Removes the device. 0 (also if there is none) or -errno. */
 int tap_device_delete(const char *name, const char **step);
 
+/*
+ * Of a super-frame: TCP with segments of 32 bytes makes so many of 64 KiB. Whoever has a raw socket could ask for segments of
+ * one byte, and the host would be busy with nothing else. Those with more are malformed.
+ */
+#define MOST_SEGMENTS 2048
+
+/* Who has read frames for so many datagrams sends them before reading on. */
+#define READ_DATAGRAMS 2048
+
 /* What one frame read from the TAP is like. */
 typedef struct {
   uint32_t length;
   /* Length of the largest frame that it will be cut into. */
   uint32_t segment;
+  /* How many it will be cut into. */
+  uint32_t segments;
   uint8_t flags;
 } tap_frame;
 

@@ -88,7 +88,7 @@ static napi_value tap_delete(napi_env env, napi_callback_info info) {
 
 /*
  * tapRead(handle, data, offsets, lengths, segments, flags): number of frames, or -1 if the device is gone.
- * Stops when the arrays are full or `data` has no room for the longest frame.
+ * Stops when the arrays are full, `data` has no room for the longest frame, or there is enough to send.
  */
 static napi_value tap_read(napi_env env, napi_callback_info info) {
   napi_value arguments[6];
@@ -102,14 +102,16 @@ static napi_value tap_read(napi_env env, napi_callback_info info) {
   uint32_t *segments = glue_array(env, arguments[4], &bytes);
   uint8_t *flags = glue_array(env, arguments[5], &capacity);
   if (data == NULL || offsets == NULL || lengths == NULL || segments == NULL || flags == NULL) return NULL;
-  uint32_t count = 0;
+  uint32_t count = 0, datagrams = 0;
   size_t used = 0;
-  for (size_t tries = 0; tries < capacity && self->watch != NULL && used + LONGEST_FRAME <= room; tries++) {
+  for (size_t tries = 0; tries < capacity && datagrams < READ_DATAGRAMS; tries++) {
+    if (self->watch == NULL || used + LONGEST_FRAME > room) break;
     tap_frame frame;
     tap_read_result result = tap_device_read(self->fd, data + used, LONGEST_FRAME, &frame);
     if (result == TAP_GONE) return glue_number(env, -1);
     if (result == TAP_EMPTY) break;
     if (result == TAP_MALFORMED) continue;
+    datagrams += frame.segments;
     offsets[count] = (uint32_t)used;
     lengths[count] = frame.length;
     segments[count] = frame.segment;

@@ -282,7 +282,7 @@ static void host_sends(engine *self, uint8_t b, uint16_t c, const uint8_t *head,
   if (length > LONGEST_FRAME) length = LONGEST_FRAME;
   if (head_bytes > length) head_bytes = length;
   uint32_t segment = (b & 0x7e) == 0 ? length : LONGEST_HEADERS + (b & 0x7e);
-  from_host.frame = (tap_frame){.length = length, .segment = segment < length ? segment : length, .flags = b & 1};
+  from_host.frame = (tap_frame){.length = length, .segment = segment < length ? segment : length, .segments = 1, .flags = b & 1};
   from_host.head = head;
   from_host.head_bytes = head_bytes;
   from_host.waits = true;

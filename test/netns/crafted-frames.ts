@@ -265,6 +265,12 @@ export function superFrames(addresses: Addresses): Crafted[] {
   );
 }
 
+/** A super-frame of more segments than any host makes, and one that is as it should be. */
+export function shredded(addresses: Addresses): readonly [Crafted, Crafted] {
+  const [, whole] = superFrames(addresses) as [Crafted, Crafted];
+  return [{ ...whole, what: 'segments of four bytes', chunk: 4 }, whole];
+}
+
 /** As inject.c reads it: length, virtio-net header, frame. */
 export function record({ frame, transport, checksum, chunk }: Crafted): Uint8Array {
   const header = new DataView(new ArrayBuffer(14));

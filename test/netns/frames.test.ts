@@ -10,6 +10,7 @@ import {
   partialFrames,
   payloadAt,
   record,
+  shredded,
   sumsOf,
   superFrames,
   withSum,
@@ -120,5 +121,9 @@ for (const engines of ENGINE_PAIRS) {
         t.true(allowed.includes(hex(piece)), each.what);
       }
     }
+
+    const [shreds, sound] = shredded(addresses);
+    const got = await send([shreds, sound], (frames) => payloadOf(sound, frames).length >= sizeOf(sound));
+    t.is(hex(payloadOf(sound, got)), hex(bytesOf(sizeOf(sound))), 'a host that shreds is no reason to stop');
   });
 }
