@@ -1,10 +1,14 @@
 #include "send_queue.h"
 
 #include "datagram.h"
+#include "udp_socket.h"
 
 #include <errno.h>
 #include <netinet/udp.h>
 #include <string.h>
+
+/* Beyond SEND_BUFFER_BYTES, for links' own datagrams: frames that flood the socket take none of it. */
+#define LINK_RESERVE_BYTES (256 << 10)
 
 /* UDP_MAX_SEGMENTS of all kernels that have UDP_SEGMENT. */
 #define TRAIN_DATAGRAMS 64
@@ -16,7 +20,10 @@ static size_t train_end(const send_queue *queue, size_t first);
 static size_t gather(send_queue *queue, size_t first, size_t end, struct iovec *parts);
 static void announce_segments(struct msghdr *message, segment_control *control, uint16_t size);
 static void on_refused(send_queue *queue, size_t train, int error);
+static void on_full(send_queue *queue, size_t train);
+static void set_room(int fd, int bytes);
 static void send_singly(send_queue *queue, size_t train);
+static void send_alone(send_queue *queue, const queued_datagram *datagram);
 static void note_error(send_queue *queue, const queued_datagram *datagram, int error);
 
 void send_queue_add(send_queue *queue, const queued_datagram *datagram) {
@@ -57,7 +64,7 @@ void send_queue_flush(send_queue *queue) {
     if (done > 0) {
       sent += (size_t)done;
     } else if (errno == EAGAIN) {
-      event_drop(queue->log, DROP_SOCKET_QUEUE_FULL, (uint32_t)(queue->count - queue->first[sent]));
+      on_full(queue, sent);
       break;
     } else if (errno != EINTR) {
       on_refused(queue, sent++, errno);
@@ -132,16 +139,43 @@ static void on_refused(send_queue *queue, size_t train, int error) {
   for (size_t i = first; i < end; i++) note_error(queue, &queue->datagrams[i], error);
 }
 
-static void send_singly(send_queue *queue, size_t train) {
-  for (size_t i = queue->first[train]; i < queue->first[train + 1]; i++) {
-    queued_datagram *datagram = &queue->datagrams[i];
-    ssize_t done;
-    do {
-      done = sendto(queue->fd, datagram->bytes, datagram->length, MSG_DONTWAIT, &datagram->to->address.any,
-                    datagram->to->address_length);
-    } while (done < 0 && errno == EINTR);
-    if (done < 0) note_error(queue, datagram, errno);
+/*
+ * The wire does not take what is sent. From this train on frames are dropped, as those that come next are as good; links would
+ * be taken for dead.
+ */
+static void on_full(send_queue *queue, size_t train) {
+  const queued_datagram *end = queue->datagrams + queue->count;
+  uint32_t frames = 0;
+  bool is_open = false;
+  for (queued_datagram *datagram = &queue->datagrams[queue->first[train]]; datagram < end; datagram++) {
+    if (!datagram->of_link) {
+      frames++;
+      continue;
+    }
+    if (!is_open) set_room(queue->fd, SEND_BUFFER_BYTES + LINK_RESERVE_BYTES);
+    is_open = true;
+    send_alone(queue, datagram);
   }
+  if (is_open) set_room(queue->fd, SEND_BUFFER_BYTES);
+  if (frames > 0) event_drop(queue->log, DROP_SOCKET_QUEUE_FULL, frames);
+}
+
+/* Without CAP_NET_ADMIN nothing changes. */
+static void set_room(int fd, int bytes) {
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
+}
+
+static void send_singly(send_queue *queue, size_t train) {
+  for (size_t i = queue->first[train]; i < queue->first[train + 1]; i++) send_alone(queue, &queue->datagrams[i]);
+}
+
+static void send_alone(send_queue *queue, const queued_datagram *datagram) {
+  ssize_t done;
+  do {
+    done = sendto(queue->fd, datagram->bytes, datagram->length, MSG_DONTWAIT, &datagram->to->address.any,
+                  datagram->to->address_length);
+  } while (done < 0 && errno == EINTR);
+  if (done < 0) note_error(queue, datagram, errno);
 }
 
 static void note_error(send_queue *queue, const queued_datagram *datagram, int error) {

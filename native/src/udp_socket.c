@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Granted beyond net.core.rmem_max and wmem_max to who has CAP_NET_ADMIN. */
-#define BUFFER_BYTES (8 << 20)
+/* Granted beyond net.core.rmem_max, as the other beyond wmem_max, to who has CAP_NET_ADMIN. */
+#define RECEIVE_BUFFER_BYTES (8 << 20)
 
 static void set(int fd, int level, int option, int value) {
   setsockopt(fd, level, option, &value, sizeof value);
@@ -19,10 +19,10 @@ static void set(int fd, int level, int option, int value) {
 /* What an old kernel lacks costs speed, not function. */
 static void tune(int fd, int family) {
   /* Without CAP_NET_ADMIN only the first of each pair has an effect. */
-  set(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
-  set(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES);
-  set(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
-  set(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES);
+  set(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES);
+  set(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES);
+  set(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES);
+  set(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_BYTES);
   set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
   set(fd, SOL_UDP, UDP_GRO, 1);
   /* Path MTU is probed by the links: never fragment, and do not believe ICMP, which anybody may forge. */

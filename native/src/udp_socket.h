@@ -4,6 +4,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * What a wire that is too slow has not taken yet, as set with SO_SNDBUF; the kernel counts to twice of it. Few of a fast wire's
+ * trains are under way at once, and all that follows waits for a slow one's: 0.4 s at 20 Mbit/s. A path may be silent for 4 s.
+ */
+#define SEND_BUFFER_BYTES (512 << 10)
+
 /* One of several sockets at the same port. They are opened in order of `number`. */
 typedef struct {
   uint32_t number;

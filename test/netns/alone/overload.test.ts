@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { buildUdpLoad, load } from '../../../scripts/bench/udp.ts';
+import type { LabHost } from '../../../scripts/lab.ts';
 import { must } from '../../../scripts/run.ts';
 import { twoHosts } from '../two-hosts.ts';
 
@@ -31,18 +32,37 @@ for (const engine of ['native', 'portable']) {
       );
       t.deepEqual(await lab.problems(), []);
     }
-    for (const host of hosts) {
-      const lines = readFileSync(host.socket.replace(/\.sock$/, '.log'), 'utf8').split('\n');
-      // Else the log says these things in other words.
-      t.true(lines.some((line) => /link up/.test(line)));
-      t.true(lines.some((line) => /connected/.test(line)));
-      t.deepEqual(
-        lines.filter((line) => /disconnected|link down/.test(line)),
-        [],
-      );
-    }
+    assertNothingWentDown(t, hosts);
     await a.reaches(b);
   });
+}
+
+test('a flood that the wire is too slow for takes no link or connection down, and what does not fit is counted', async (t) => {
+  const { lab, hosts, a, b } = await twoHosts(t, 'wl', ['native', 'native']);
+  const udpLoad = join(lab.dir, 'udp-load');
+  await buildUdpLoad(udpLoad);
+  const ends = { from: a.netns, to: b.netns, address: b.address };
+  // A queue of most of a minute, of which the daemon must not make use.
+  const slow = ['root', 'tbf', 'rate', '5mbit', 'burst', '32k', 'limit', '32mb'];
+  await must(['tc', '-n', hosts[0].netns, 'qdisc', 'add', 'dev', 'eth0', ...slow]);
+  const { received } = await load({ ends, udpLoad, effort: { udpSeconds: 10 } }, 1400, 0);
+  t.true(received > 0);
+  assertNothingWentDown(t, hosts);
+  t.true((await hosts[0].status()).router.drops['socket-queue-full']! > 0);
+  await a.reaches(b);
+});
+
+function assertNothingWentDown(t: ExecutionContext, hosts: readonly LabHost[]): void {
+  for (const host of hosts) {
+    const lines = readFileSync(host.socket.replace(/\.sock$/, '.log'), 'utf8').split('\n');
+    // Else the log says these things in other words.
+    t.true(lines.some((line) => /link up/.test(line)));
+    t.true(lines.some((line) => /connected/.test(line)));
+    t.deepEqual(
+      lines.filter((line) => /disconnected|link down/.test(line)),
+      [],
+    );
+  }
 }
 
 test('frames that the kernel drops because the daemon does not read them are counted in its status', async (t) => {
