@@ -99,7 +99,7 @@ static uint32_t read_control(engine *self, struct msghdr *message) {
     memcpy(&value, CMSG_DATA(header), sizeof value);
     if (header->cmsg_level == SOL_UDP && header->cmsg_type == UDP_GRO) segment = value;
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SO_RXQ_OVFL) continue;
-    event_drop(&self->log, DROP_RECEIVE_QUEUE_FULL, value - self->overflows);
+    if (value != self->overflows) event_drop(&self->log, DROP_RECEIVE_QUEUE_FULL, value - self->overflows);
     self->overflows = value;
   }
   return segment;
@@ -116,6 +116,8 @@ static void take_slot(engine *self, uint8_t *bytes, uint32_t length, uint32_t se
     at += segment;
   } while (at < length && count < SLOT_DATAGRAMS);
   self->moved += (uint32_t)count;
+  /* Newer kernels join up to twice as many where a stranger sends them as one. */
+  if (at < length) event_drop(&self->log, DROP_RECEIVE_QUEUE_FULL, (length - at + segment - 1) / segment);
   for (size_t i = 0, alike; i < count; i += alike) {
     alike = count_alike(datagrams + i, count - i);
     take_alike(self, datagrams + i, alike);

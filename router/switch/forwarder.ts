@@ -17,10 +17,12 @@ import type { FrameRef } from './frame-ref.ts';
 import type { LinkRoute, LinkView } from './link-view.ts';
 import type { Plans } from './plans.ts';
 import { TokenBucket } from './token-bucket.ts';
-import { ICMP_BURST, ICMP_RATE } from './tuning.ts';
+import { ICMP_BURST, ICMP_RATE, ICMP_SHARE } from './tuning.ts';
 
 /** What a link carries besides an IP packet of its inner MTU: inner 2, broadcast 12, Ethernet 14, VLAN 4. */
 const ROOM_BESIDES_PACKET = 32;
+/** Senders are told apart by MAC, modulo so many: a prime, as MACs are numbered by whoever makes them. */
+const ICMP_SENDERS = 61;
 /** The total of a fragment is a u16. */
 const LONGEST_MESSAGE = 65_535;
 
@@ -29,6 +31,10 @@ export class Forwarder {
   readonly #links: LinkView;
   readonly #onDrop: (reason: SwitchDrop) => void;
   readonly #icmpBucket = new TokenBucket(ICMP_RATE, ICMP_BURST);
+  readonly #icmpSenders = Array.from(
+    { length: ICMP_SENDERS },
+    () => new TokenBucket(ICMP_RATE * ICMP_SHARE, ICMP_BURST * ICMP_SHARE),
+  );
   /** Kind, flags and kind-specific header of the message at hand. */
   readonly #prefix = new Uint8Array(INNER_HEADER_BYTES + BROADCAST_HEADER_BYTES);
   #prefixLength = 0;
@@ -81,7 +87,9 @@ export class Forwarder {
   }
 
   #answer(frame: FrameRef, mtu: number, plans: Plans, now: Millis): void {
-    const at = this.#icmpBucket.take(now) ? plans.reserveWrite(LONGEST_ANSWER) : -1;
+    const mayAnswer =
+      this.#icmpSenders[frame.sourceMac % ICMP_SENDERS]!.take(now) && this.#icmpBucket.take(now);
+    const at = mayAnswer ? plans.reserveWrite(LONGEST_ANSWER) : -1;
     if (at < 0) return this.#onDrop('icmp-limited');
     this.#onDrop('frame-too-big');
     const write = plans.write;

@@ -19,6 +19,8 @@ export const FLOOD_RESERVE = 1_000;
 /** Answers to frames that do not fit, per second and at once. */
 export const ICMP_RATE = 100;
 export const ICMP_BURST = 100;
+/** Of these, to one sender: as much as it asks for, the others are answered too. */
+export const ICMP_SHARE = 0.5;
 
 /** Incomplete messages kept per peer: how many, how many bytes, how long. */
 export const REASSEMBLY_MESSAGES = 16;
