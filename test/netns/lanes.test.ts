@@ -12,6 +12,8 @@ const LANE_ENDER = fileURLToPath(new URL('./end-lane-thread.js', import.meta.url
 const TCP_MEGABYTES = 2;
 /** Datagrams per second and flow: what queues hold while a busy machine does something else for a second. */
 const RATE = 50;
+/** So many that those of one flow wait behind one another everywhere: some are lost then, and none may overtake. */
+const FAST_RATE = 3_000;
 /** Bytes that only flows of their own bring about. */
 const MOVED = 10_000;
 
@@ -159,6 +161,11 @@ for (const workers of [
       t.deepEqual(arrived, sent);
       const flows = await udpFlows(lab, from, to, RATE, 3);
       await assertUnharmed(t, hosts, flows);
+      const fast = await udpFlows(lab, from, to, FAST_RATE, 1);
+      t.deepEqual(
+        fast.filter(({ distinct, duplicates, reordered }) => distinct === 0 || duplicates + reordered > 0),
+        [],
+      );
     }
     // Which worker a flow falls to is a matter of its ports: further flows, until each worker has had some.
     for (let rounds = 0; rounds < 8 && !(await everyWorkerMoved(hosts, workers)); rounds++)
