@@ -12,7 +12,7 @@ export type TopologyView = Iterable<{ readonly entry: TopologyEntry }>;
  * Breadth-first search from `self` over edges that both ends list as established, neighbours in order of name: two
  * nodes with one topology agree on every distance, so that hop by hop forwarding never loops. Where edges that are
  * direct lead to a peer, only those do: the control connection of an edge whose data link lost its path has most
- * likely stalled, too, which it would not notice for long. Cost O(edges log degree).
+ * likely stalled, too, which it would not notice for long. Cost O(edges).
  */
 export function computeRoutes(view: TopologyView, self: PeerName, version: number): RoutesSnapshot {
   const entries = Array.from(view, ({ entry }) => entry);
@@ -106,13 +106,18 @@ const agreedMaker = new GraphMaker();
 
 /** The edges that both ends list as established; direct if both say so. */
 function agreedGraph(entries: readonly TopologyEntry[]): Graph {
-  const listed = listedGraph(entries);
-  const { start, to, flags } = listed;
+  const { start, to, flags } = listedGraph(entries);
   agreedMaker.begin(entries.length, start[entries.length]!);
+  // Peers come in order, and so they do in each list: how far that of each has been looked through.
+  const at = start.slice(0, entries.length);
   for (let from = 0; from < entries.length; from++) {
     for (let edge = start[from]!; edge < start[from + 1]!; edge++) {
       const peer = to[edge]!;
-      const common = flags[edge]! & flagsBetween(listed, peer, from);
+      const end = start[peer + 1]!;
+      let back = at[peer]!;
+      while (back < end && to[back]! < from) back++;
+      at[peer] = back;
+      const common = back < end && to[back] === from ? flags[edge]! & flags[back]! : 0;
       if (common & ESTABLISHED && peer !== from) agreedMaker.addEdge(peer, common);
     }
     agreedMaker.endPeer();
@@ -138,18 +143,6 @@ function listedGraph(entries: readonly TopologyEntry[]): Graph {
     listedMaker.endPeer();
   }
   return listedMaker.end();
-}
-
-/** By bisection: edges are in order of where they lead. */
-function flagsBetween({ start, to, flags }: Graph, from: number, peer: number): number {
-  let low = start[from]!;
-  let high = start[from + 1]!;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (to[middle]! < peer) low = middle + 1;
-    else high = middle;
-  }
-  return low < start[from + 1]! && to[low] === peer ? flags[low]! : 0;
 }
 
 const UNREACHED = -1;
@@ -181,13 +174,13 @@ function adjacencyOf(
   const adjacency = new Int32Array(edges);
   const direct = new Uint8Array(edges);
   let count = 0;
-  reached.forEach((from, at) => {
+  for (const [at, from] of reached.entries()) {
     for (let edge = start[from]!; edge < start[from + 1]!; edge++) {
       adjacency[count] = position[to[edge]!]!;
       direct[count++] = flags[edge]! & DIRECT ? 1 : 0;
     }
     adjacencyStart[at + 1] = count;
-  });
+  }
   return { adjacencyStart, adjacency, direct };
 }
 
