@@ -77,4 +77,6 @@ test('of a peer that did not change the view has the same object, and another on
   );
   mesh.reachable.add(B);
   t.deepEqual(view.update(mesh)!.peers[1], { ...after[1]!, reachable: true });
+  mesh.entriesSeen = [mesh.entriesSeen[0]!, entry(2, { nickname: 'renamed' }), mesh.entriesSeen[2]!];
+  t.is(view.update(mesh)!.peers[1]!.nickname, 'renamed');
 });
