@@ -52,29 +52,28 @@ export function keptNeighbours(
  * Whether better edges than that between them join the two. An edge may go only then: whichever go at the same time and
  * whatever each end knows, the best of those that would part the mesh stays.
  */
-export function hasBetterPath(
-  from: PeerName,
-  to: PeerName,
-  neighboursOf: (name: PeerName) => Iterable<PeerName>,
-): boolean {
+export function hasBetterPath(from: PeerName, to: PeerName, neighboursOf: NeighboursOf): boolean {
   const limit = pairScore(from, to);
-  const reached = new Set([from]);
-  for (const at of reached) {
-    for (const next of neighboursOf(at)) if (pairScore(at, next) < limit) reached.add(next);
-    if (reached.has(to)) return true;
-  }
-  return false;
+  return areJoined(from, to, neighboursOf, (at, next) => pairScore(at, next) < limit);
 }
 
 /** Whether the two are joined by other edges than that between them. */
-export function hasOtherPath(
+export function hasOtherPath(from: PeerName, to: PeerName, neighboursOf: NeighboursOf): boolean {
+  return areJoined(from, to, neighboursOf, (at, next) => at !== from || next !== to);
+}
+
+type NeighboursOf = (name: PeerName) => Iterable<PeerName>;
+
+/** `counts`: whether the edge between the two may be part of the way. */
+function areJoined(
   from: PeerName,
   to: PeerName,
-  neighboursOf: (name: PeerName) => Iterable<PeerName>,
+  neighboursOf: NeighboursOf,
+  counts: (at: PeerName, next: PeerName) => boolean,
 ): boolean {
   const reached = new Set([from]);
   for (const at of reached) {
-    for (const next of neighboursOf(at)) if (at !== from || next !== to) reached.add(next);
+    for (const next of neighboursOf(at)) if (counts(at, next)) reached.add(next);
     if (reached.has(to)) return true;
   }
   return false;

@@ -28,7 +28,7 @@ import { WantedEntries } from './wanted-entries.ts';
 export const COLLECT_AFTER: Millis = 30 * SECOND;
 /** More peers than this are refused: a member that invents peers must not exhaust memory. */
 const MAX_PEERS = 8_192;
-/** Nor neighbours, in all: while there are more, entries with more than the latter are refused. */
+/** Nor may there be more neighbours in all, but by entries with no more than the latter, or with fewer than before. */
 const MAX_EDGES = 1_048_576;
 const FEW_EDGES = MAX_EDGES / MAX_PEERS;
 /** A foreign process under our name that overtakes us this often within the window is alive. */
@@ -340,7 +340,7 @@ export class Topology implements Channel<readonly PeerName[]> {
     const known = this.#entries.get(name)?.entry;
     if (known === undefined && this.#entries.size >= MAX_PEERS) return false;
     const more = neighbours.length - (known?.neighbours.length ?? 0);
-    return neighbours.length <= FEW_EDGES || this.#edges + more <= MAX_EDGES;
+    return neighbours.length <= FEW_EDGES || more <= 0 || this.#edges + more <= MAX_EDGES;
   }
 
   #noteUnreachable(name: PeerName, now: Millis): void {

@@ -140,7 +140,7 @@ static void on_refused(send_queue *queue, size_t train, int error) {
 }
 
 /*
- * The wire does not take what is sent. From this train on frames are dropped, as those that come next are as good; links would
+ * The wire does not take what is sent. From this train on frames are dropped; what links send themselves is not, or they would
  * be taken for dead.
  */
 static void on_full(send_queue *queue, size_t train) {

@@ -406,6 +406,7 @@ test('of a million neighbours in all a peer may still list 128', (t) => {
   for (let i = 0; i < 256; i++) t.true(merge(5_000 + i, 1, many));
   t.false(merge(6_000, 1, many.slice(0, 129)));
   t.true(merge(6_000, 1, many.slice(0, 128)));
+  t.true(merge(5_001, 2, many.slice(0, 4_095)), 'though there are still too many');
   t.true(merge(5_000, 2, many.slice(0, 3_000)), 'fewer than it had');
   t.true(merge(6_000, 2, many.slice(0, 129)));
   t.false(merge(5_000, 3, many));
