@@ -7,7 +7,7 @@ import type { Mac } from './wire/mac.ts';
 const MOST_UNDER_WAY = 256;
 /** Frames that wait to be handed over; the oldest go first. */
 const MOST_WAITING = 256;
-/** Of all of them together, super-frames included. */
+/** Of all of them together, super-frames included; the oldest that wait go first. */
 const MOST_BYTES = 4 * 1_024 * 1_024;
 /** A flow whose way is known by now keeps to the detour while frames are on it, but for no longer than this. */
 const PATIENCE: Millis = 100;
@@ -20,8 +20,7 @@ const MOST_FOLLOWED = 1_024;
  */
 export class LaneDetour {
   readonly #hand: (frames: readonly HandedFrame[]) => void;
-  #collected: HandedFrame[] = [];
-  #waiting: HandedFrame[] = [];
+  readonly #waiting: HandedFrame[] = [];
   #underWay = 0;
   /** Of all frames here and under way. */
   #bytes = 0;
@@ -39,27 +38,24 @@ export class LaneDetour {
     return now < (this.#followed.get(mac) ?? 0);
   }
 
-  /** Takes a copy, if there is room for its bytes. */
+  /** Takes a copy, unless what is under way leaves no room for its bytes. */
   take(frame: FrameRef, now: Millis): void {
     const { data, offset, length, segment, flags, destinationMac } = frame;
+    while (this.#waiting.length > 0 && this.#bytes + length > MOST_BYTES) this.#dropOldest(1);
     if (this.#bytes + length > MOST_BYTES) {
       this.#dropped++;
       return;
     }
     this.#bytes += length;
-    this.#collected.push({ bytes: data.slice(offset, offset + length), segment, flags });
+    this.#waiting.push({ bytes: data.slice(offset, offset + length), segment, flags });
     this.#follow(destinationMac, now);
   }
 
   /** After each batch. */
   flush(): void {
-    if (this.#collected.length === 0) return;
-    this.#waiting.push(...this.#collected);
-    this.#collected = [];
+    if (this.#waiting.length === 0) return;
     this.#handOver();
-    const surplus = this.#waiting.splice(0, Math.max(0, this.#waiting.length - MOST_WAITING));
-    for (const { bytes } of surplus) this.#bytes -= bytes.length;
-    this.#dropped += surplus.length;
+    this.#dropOldest(this.#waiting.length - MOST_WAITING);
   }
 
   /** Worker 0 has dealt with `count` frames of so many bytes together. */
@@ -84,6 +80,13 @@ export class LaneDetour {
       this.#followed.delete(oldest);
     }
     if (!this.#followed.has(mac)) this.#followed.set(mac, now + PATIENCE);
+  }
+
+  #dropOldest(count: number): void {
+    if (count <= 0) return;
+    const oldest = this.#waiting.splice(0, count);
+    for (const { bytes } of oldest) this.#bytes -= bytes.length;
+    this.#dropped += oldest.length;
   }
 
   #handOver(): void {

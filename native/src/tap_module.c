@@ -19,7 +19,7 @@ typedef struct {
   tap_writer writer;
 } tap;
 
-/* What became of frames that were not written: in the order of `tapDrops` in router/engine/addon.ts. */
+/* What became of frames that were not read or written: in the order of `tapDrops` in router/engine/addon.ts. */
 typedef enum { REFUSED_MALFORMED, REFUSED_TOO_LONG, REFUSED_QUEUE_FULL, REFUSALS } refusal;
 
 static void throw_step(napi_env env, const char *name, const char *step, int error) {
@@ -87,13 +87,14 @@ static napi_value tap_delete(napi_env env, napi_callback_info info) {
 }
 
 /*
- * tapRead(handle, data, offsets, lengths, segments, flags): number of frames, or -1 if the device is gone.
- * Stops when the arrays are full, `data` has no room for the longest frame, or there is enough to send.
+ * tapRead(handle, data, offsets, lengths, segments, flags, refused): number of frames, or -1 if the device is gone.
+ * Stops when the arrays are full, `data` has no room for the longest frame, or there is enough to send. Frames that cannot
+ * be described are added to `refused`.
  */
 static napi_value tap_read(napi_env env, napi_callback_info info) {
-  napi_value arguments[6];
-  size_t room = 0, capacity = 0, bytes;
-  glue_arguments(env, info, 6, arguments);
+  napi_value arguments[7];
+  size_t room = 0, capacity = 0, refused_bytes = 0, bytes;
+  glue_arguments(env, info, 7, arguments);
   tap *self = glue_pointer(env, arguments[0]);
   if (self == NULL) return NULL;
   uint8_t *data = glue_array(env, arguments[1], &room);
@@ -101,7 +102,9 @@ static napi_value tap_read(napi_env env, napi_callback_info info) {
   uint32_t *lengths = glue_array(env, arguments[3], &bytes);
   uint32_t *segments = glue_array(env, arguments[4], &bytes);
   uint8_t *flags = glue_array(env, arguments[5], &capacity);
+  uint32_t *refused = glue_array(env, arguments[6], &refused_bytes);
   if (data == NULL || offsets == NULL || lengths == NULL || segments == NULL || flags == NULL) return NULL;
+  if (refused == NULL || refused_bytes < REFUSALS * sizeof *refused) return NULL;
   uint32_t count = 0, datagrams = 0;
   size_t used = 0;
   for (size_t tries = 0; tries < capacity && datagrams < READ_DATAGRAMS; tries++) {
@@ -110,7 +113,10 @@ static napi_value tap_read(napi_env env, napi_callback_info info) {
     tap_read_result result = tap_device_read(self->fd, data + used, LONGEST_FRAME, &frame);
     if (result == TAP_GONE) return glue_number(env, -1);
     if (result == TAP_EMPTY) break;
-    if (result == TAP_MALFORMED) continue;
+    if (result == TAP_MALFORMED) {
+      refused[REFUSED_MALFORMED]++;
+      continue;
+    }
     datagrams += frame.segments;
     offsets[count] = (uint32_t)used;
     lengths[count] = frame.length;

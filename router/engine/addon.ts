@@ -58,7 +58,10 @@ export interface Addon {
   tapClose(tap: TapHandle): void;
   /** Removes the TAP `name` from the host; nothing happens if there is none. */
   tapDelete(name: string): void;
-  /** Fills the arrays as in FrameBatch. Returns the number of frames, or -1 if the TAP is gone. */
+  /**
+   * Fills the arrays as in FrameBatch. Adds what the kernel or we cannot describe to `refused`, which counts as
+   * {@link tapDrops} says. Returns the number of frames, or -1 if the TAP is gone.
+   */
   tapRead(
     tap: TapHandle,
     data: Uint8Array,
@@ -66,10 +69,11 @@ export interface Addon {
     length: Uint32Array,
     segment: Uint32Array,
     flags: Uint8Array,
+    refused: Uint32Array,
   ): number;
   /**
    * Writes the frames from `first` to before `end`, those that continue one another as one. Adds what was not written to
-   * `refused`, which counts as {@link tapDrops} says. Returns 1 if the TAP is gone, else 0.
+   * `refused` likewise. Returns 1 if the TAP is gone, else 0.
    */
   tapWriteFrames(
     tap: TapHandle,

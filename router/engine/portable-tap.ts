@@ -59,7 +59,8 @@ export class PortableTap {
     if (!this.#readable) return this.frames;
     this.#readable = false;
     const { data, offset, length, segment, flags } = this.frames;
-    const count = this.#addon.tapRead(this.#handle, data, offset, length, segment, flags);
+    const count = this.#addon.tapRead(this.#handle, data, offset, length, segment, flags, this.#refused);
+    this.#countRefused();
     if (count < 0) this.#gone = true;
     else this.frames.count = count;
     return this.frames;
@@ -84,9 +85,13 @@ export class PortableTap {
 
   #writeRun({ offset, length, flags }: WritePlan, data: Uint8Array, first: number, end: number): void {
     const handle = this.#handle;
-    const refused = this.#refused;
-    if (this.#addon.tapWriteFrames(handle, data, first, end, offset, length, flags, refused) !== 0)
+    if (this.#addon.tapWriteFrames(handle, data, first, end, offset, length, flags, this.#refused) !== 0)
       this.#gone = true;
+    this.#countRefused();
+  }
+
+  #countRefused(): void {
+    const refused = this.#refused;
     for (const [i, reason] of tapDrops.entries()) {
       if (refused[i] !== 0) this.#log.dropped(reason, refused[i]);
       refused[i] = 0;

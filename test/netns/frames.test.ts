@@ -87,7 +87,7 @@ function payloadOf(crafted: Crafted, got: readonly Uint8Array[]): Uint8Array {
 
 for (const engines of ENGINE_PAIRS) {
   test(`through ${engines.join(' and ')} engines, frames of every make arrive once, in order, byte for byte`, async (t) => {
-    const { lab, a, b } = await twoHosts(t, 'wy', engines);
+    const { lab, hosts, a, b } = await twoHosts(t, 'wy', engines);
     const { send, addresses } = await wire(t, lab.dir, a, b);
 
     const exact = exactFrames(addresses);
@@ -125,5 +125,7 @@ for (const engines of ENGINE_PAIRS) {
     const [shreds, sound] = shredded(addresses);
     const got = await send([shreds, sound], (frames) => payloadOf(sound, frames).length >= sizeOf(sound));
     t.is(hex(payloadOf(sound, got)), hex(bytesOf(sizeOf(sound))), 'a host that shreds is no reason to stop');
+    const { drops } = (await hosts[0].status()).router;
+    t.is(drops['frame-malformed'], 1, 'and what it shredded is counted');
   });
 }

@@ -44,6 +44,7 @@ function end(): EndWithHost {
       lengths,
       new Uint32Array(BATCH),
       new Uint8Array(BATCH),
+      new Uint32Array(3),
     );
     return Array.from({ length: count }, (_, i) => data.slice(offsets[i], offsets[i]! + lengths[i]!));
   };

@@ -29,6 +29,8 @@ function frameToStranger(stranger: number): Uint8Array {
   return frame;
 }
 
+const range = (first: number, end: number) => Array.from({ length: end - first }, (_, i) => first + i);
+
 const macOfStranger = (stranger: number) => readMac(frameToStranger(stranger), 0);
 
 test('frames behind one on the detour follow it until it was taken, those to another MAC do not', (t) => {
@@ -108,17 +110,20 @@ test('a flow that comes back to the detour is followed anew, though the detour n
   t.false(made.holds(HOST_2, 220));
 });
 
-test('no more than 4 MiB are on the detour: what comes then is dropped and counted, until some were taken', (t) => {
-  const { made, handed, takeFrame } = detour();
+test('no more than 4 MiB are on the detour: beyond those the oldest that wait are dropped and counted', (t) => {
+  const { made, takeFrame, numbers } = detour();
   const longest = 65_536;
   for (let i = 0; i < 70; i++) takeFrame(frameOf(1, 2, i, longest));
   made.flush();
-  t.is(handed.length, 64);
+  t.deepEqual(numbers(), range(6, 70));
   t.is(made.takeDropped(), 6);
-  made.onTaken(2, 2 * longest);
-  for (let i = 0; i < 3; i++) takeFrame(frameOf(1, 2, i, longest));
+  takeFrame(frameOf(1, 2, 70, longest));
   made.flush();
-  t.is(handed.length, 66);
+  t.is(made.takeDropped(), 1, 'there is no room while all are under way');
+  made.onTaken(2, 2 * longest);
+  for (let i = 71; i < 74; i++) takeFrame(frameOf(1, 2, i, longest));
+  made.flush();
+  t.deepEqual(numbers(), [...range(6, 70), 72, 73]);
   t.is(made.takeDropped(), 1);
 });
 
