@@ -25,6 +25,7 @@ export function addCniCommands(program: Command, terminal: Terminal): void {
   program
     .command('cni')
     .description('the plugin for container runtimes')
+    .addHelpText('after', '\nExample:\n  weave-ts cni install')
     .command('install')
     .description('install the CNI plugin; its configuration follows when the daemon can serve pods')
     .option('--bin-dir <dir>', 'where the runtime looks for plugins', '/opt/cni/bin')

@@ -2,6 +2,8 @@ import type { Command } from 'commander';
 import { BadValue, UsageError } from './exit.ts';
 
 const HELP_FLAGS = ['--help', '-h'];
+/** With them no command is needed. */
+const ANSWERED_FLAGS = [...HELP_FLAGS, '--version', '-V'];
 
 /**
  * The words of the command line as commander is to see them. It takes `bogus --help` and `help bogus` for a wish for help
@@ -12,12 +14,31 @@ export function commandWords(program: Command, words: readonly string[]): string
   const [first, topic, ...rest] = words;
   if (first === 'help' && topic !== undefined) return commandWords(program, [topic, ...rest, '--help']);
   const { command, isKnown } = commandOf(program, words);
-  const asksHelp = words.some((word) => HELP_FLAGS.includes(word));
   if (!isKnown) return words.filter((word) => !HELP_FLAGS.includes(word));
-  if (command.commands.length > 0 && !asksHelp && first !== 'help' && !words.includes('--version')) {
-    throw new UsageError(`${pathOf(command)}: a command is missing (${hintFor(command)})`);
+  const isAnswered = first === 'help' || words.some((word) => ANSWERED_FLAGS.includes(word));
+  if (command.commands.length > 0 && !isAnswered) {
+    throw new UsageError(`${flagFault(command, words) ?? missingCommand(command)} (${hintFor(command)})`);
   }
   return [...words];
+}
+
+function missingCommand(command: Command): string {
+  return `a command is missing${command.parent === null ? '' : ` after "${pathOf(command)}"`}`;
+}
+
+/** In commander's words, the first flag that there is not, or that lacks its value. */
+function flagFault(command: Command, words: readonly string[]): string | undefined {
+  const options = [...command.options, ...(command.parent?.options ?? [])];
+  for (let i = 0; i < words.length; i++) {
+    const [name, value] = words[i]!.split('=', 2) as [string, string?];
+    if (name === '--') break;
+    if (!name.startsWith('-')) continue;
+    const option = options.find(({ short, long }) => [short, long].includes(name));
+    if (option === undefined) return `unknown option '${name}'`;
+    if (!option.required || value !== undefined) continue;
+    if (++i === words.length) return `option '${option.flags}' argument missing`;
+  }
+  return undefined;
 }
 
 /** The innermost command that the words name; not `isKnown` if the next word should name one and does not. */

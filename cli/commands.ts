@@ -212,6 +212,7 @@ function addAttachCommands(program: Command, terminal: Terminal, call: Call): vo
         addresses: string[],
         flags: JsonFlag & { interface?: string; defaultRoute?: boolean },
       ) => {
+        if (flags.interface === '') throw new BadValue('--interface is empty: name one, or leave it out');
         const body = {
           target,
           addresses,

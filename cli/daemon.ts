@@ -182,12 +182,13 @@ export class RunningDaemon implements Daemon {
       this.#loop.tell((now) => this.#node.requestReport(request, now)),
     );
     const { document } = (await answer) as Extract<Answer, { type: 'report' }>;
-    const { topology, details, workers, ...status } = document;
+    const { topology, details, workers, failures, ...status } = document;
     return {
       ...(await this.#whole(status)),
       topology: topology.map(printable),
       details,
       workers,
+      failures,
       attachments: await this.ps(),
     };
   }

@@ -5,7 +5,6 @@ import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { systemReason } from '../core/system-error.ts';
-import { checkHost } from '../plugin/host/preflight.ts';
 import { makePrivateDirectory } from '../router/api/make-directory.ts';
 import { BadValue } from './exit.ts';
 import { filesBeside } from './daemon-files.ts';
@@ -28,7 +27,6 @@ export type DaemonReport = { readonly ready: string } | { readonly failed: strin
  * own sentence if it could not start. The passwords go through a pipe: they are in no argument and no environment.
  */
 export async function startDetached(settings: LaunchSettings, passwords: readonly string[]): Promise<string> {
-  await checkHost();
   const files = filesBeside(settings.socket);
   makePrivateDirectory(dirname(settings.socket), '--socket');
   const log = openLog(files.log);

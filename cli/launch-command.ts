@@ -1,13 +1,14 @@
 import { hostname, release } from 'node:os';
 import type { Command } from 'commander';
+import { checkHost } from '../plugin/host/preflight.ts';
 import { loadAddon } from '../router/engine/addon.ts';
-import type { Terminal } from './terminal.ts';
+import { json, type JsonFlag, type Terminal } from './terminal.ts';
 import { startDetached } from './detached.ts';
 import { laneWarning } from './lane-kernels.ts';
 import { readPasswords } from './passwords.ts';
 import { checkSettings, DEFAULT_STATE_DIR, type LaunchFlags } from './settings.ts';
 
-interface AllFlags extends LaunchFlags {
+interface AllFlags extends LaunchFlags, JsonFlag {
   readonly passwordFile?: string;
   readonly password?: string;
   readonly foreground?: boolean;
@@ -42,6 +43,7 @@ const FLAGS: readonly (readonly [flag: string, help: string, standard?: string |
   ['--log-level <level>', 'debug, info, warn or error', 'info'],
   ['--resume', 'connect to the targets of the last run as well'],
   ['--foreground', 'stay in the foreground, for systemd and containers'],
+  ['--json', 'print the name as JSON'],
 ];
 
 export function addLaunchCommand(program: Command, terminal: Terminal): void {
@@ -76,17 +78,21 @@ async function launch(peers: string[], flags: AllFlags, terminal: Terminal): Pro
     socket: terminal.socket(),
     passwordFile: flags.passwordFile,
   });
-  if (passwords.warning !== undefined) terminal.note(passwords.warning);
+  await checkHost();
   if (flags.foreground === true) {
     // Every other command starts without loading the daemon, several times faster.
     const { runDaemon } = await import('./launch.ts');
     // The network goes on when nobody reads its log any more, or the disk is full.
     process.stdout.removeAllListeners('error').on('error', () => undefined);
     await runDaemon(settings, passwords.accepted, { foreground: true });
-  } else terminal.out((await startDetached(settings, passwords.accepted)) + '\n');
+  } else {
+    const name = await startDetached(settings, passwords.accepted);
+    terminal.out(flags.json === true ? json({ name }) : `${name}\n`);
+  }
   // After the start, so that a refusal stays one line.
-  const warning = laneWarning(settings.workers, release());
-  if (warning !== undefined) terminal.note(warning);
+  for (const warning of [passwords.warning, laneWarning(settings.workers, release())]) {
+    if (warning !== undefined) terminal.note(warning);
+  }
   if (passwords.accepted.length === 0) terminal.note('traffic is neither encrypted nor authenticated');
 }
 

@@ -7,7 +7,7 @@ import { commandWords, hintFor, refuseEmpty } from './command-words.ts';
 import { applyEnvironment, variableOf } from './environment.ts';
 import { BadValue, EXIT_FAILED, EXIT_NO_DAEMON, EXIT_OK, EXIT_USAGE, UsageError } from './exit.ts';
 import { addLaunchCommand } from './launch-command.ts';
-import { DEFAULT_SOCKET, pathValue } from './settings.ts';
+import { DEFAULT_SOCKET, socketValue } from './settings.ts';
 import { VERSION } from './version.ts';
 import { json, type JsonFlag, type Terminal } from './terminal.ts';
 
@@ -26,7 +26,7 @@ function buildProgram(): Command {
     out: (text) => process.stdout.write(text),
     note: (text) => process.stderr.write(`weave-ts: ${text}\n`),
     colour: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
-    socket: () => pathValue('--socket', program.opts<{ socket: string }>().socket),
+    socket: () => socketValue(program.opts<{ socket: string }>().socket),
   };
   addLaunchCommand(program, terminal);
   addClientCommands(program, terminal);
@@ -39,9 +39,18 @@ function buildProgram(): Command {
     .action((flags: JsonFlag) => {
       terminal.out(flags.json === true ? json({ version: VERSION }) : `weave-ts ${VERSION}\n`);
     });
+  program.addHelpText('after', EXAMPLES);
   giveHints(program);
   return program;
 }
+
+const EXAMPLES = `
+Examples:
+  weave-ts launch --password-file /etc/weave-ts/password 192.0.2.1
+  weave-ts attach web
+  weave-ts status
+
+weave-ts COMMAND --help shows what a command takes, with examples.`;
 
 /** Each command's usage errors end with where its own flags are listed. */
 function giveHints(command: Command): void {

@@ -6,7 +6,7 @@ import { BadValue, UsageError } from './exit.ts';
 export interface PasswordSources {
   readonly file: string | undefined;
   readonly flag: string | undefined;
-  /** WEAVE_PASSWORD; empty = none. */
+  /** WEAVE_PASSWORD, whose line end is trimmed; empty = none. */
   readonly environment: string | undefined;
 }
 
@@ -21,18 +21,23 @@ export interface Passwords {
  * used, see {@link readPasswordFile}.
  */
 export function readPasswords(sources: PasswordSources): Passwords {
-  const environment = sources.environment === '' ? undefined : sources.environment;
+  const environment = withoutLineEnd(sources.environment ?? '');
   const given = [
     sources.file === undefined ? [] : ['--password-file'],
     sources.flag === undefined ? [] : ['--password'],
-    environment === undefined ? [] : ['WEAVE_PASSWORD'],
+    environment === '' ? [] : ['WEAVE_PASSWORD'],
   ].flat();
   if (given.length > 1) throw new UsageError(`${given.join(' and ')} are both given: use one of them`);
   if (sources.file !== undefined) return readPasswordFile(sources.file);
-  if (environment?.includes('\uFFFD') === true) throw new BadValue(`WEAVE_PASSWORD ${NOT_UTF8}`);
+  if (environment.includes('\uFFFD')) throw new BadValue(`WEAVE_PASSWORD ${NOT_UTF8}`);
+  if (sources.flag === '') throw new BadValue('--password is empty: leave it out for a mesh without one');
   const single = sources.flag ?? environment;
-  if (single === '') throw new BadValue('--password is empty: leave it out for a mesh without one');
-  return { accepted: single === undefined ? [] : [single], warning: undefined };
+  return { accepted: single === '' ? [] : [single], warning: undefined };
+}
+
+/** As of a file: a secret that was written with a line end is the same password from either. */
+function withoutLineEnd(text: string): string {
+  return text.replace(/\r?\n$/, '');
 }
 
 /**

@@ -4,6 +4,7 @@ import { parsePeerName } from '../core/peer-name.ts';
 import type { LogLevel } from '../core/log.ts';
 import { parseInitMode } from '../ipam/init-mode.ts';
 import { parseIpamSettings } from '../ipam/settings.ts';
+import { socketPathProblem } from '../router/api/client.ts';
 import { MOST_LANES } from '../router/wire/lanes.ts';
 import { BadValue } from './exit.ts';
 
@@ -188,6 +189,14 @@ function bridgeValue(text: string): string {
 export function pathValue(flag: string, text: string): string {
   if (text === '' || text.includes('\0')) throw new BadValue(`${flag} "${text}" is not a path: name one`);
   return resolve(text);
+}
+
+/** As {@link pathValue}, of the API's socket. */
+export function socketValue(text: string): string {
+  const path = pathValue('--socket', text);
+  const problem = socketPathProblem(path);
+  if (problem !== undefined) throw new BadValue(problem);
+  return path;
 }
 
 function choiceValue<T extends string>(flag: string, text: string, choices: readonly T[]): T {

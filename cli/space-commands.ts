@@ -91,6 +91,7 @@ function addIpamCheck(program: Command, terminal: Terminal, call: Call): void {
   program
     .command('ipam')
     .description('look after the address space')
+    .addHelpText('after', '\nExample:\n  weave-ts ipam check')
     .command('check')
     .description(
       'compare what all peers in reach hold, and say what to do about what is wrong; exit 1 if anything is',

@@ -85,14 +85,20 @@ function dropsText(drops: RouterStatus['drops'], connections: boolean): string {
 
 function ipamFields(ipam: IpamStatus): [string, string][] {
   return [
-    // What an idle allocator would wait for says nothing yet: nobody has asked it for an address.
-    ['Status', ipam.status === 'idle' ? 'idle' : (ipam.detail ?? ipam.status)],
+    ['Status', ipamState(ipam)],
     ['Range', ipam.range],
     ['DefaultSubnet', ipam.defaultSubnet],
     ['Active', counted(ipam.active, 'address', 'addresses')],
     ...ipam.quarantine.map((one): [string, string] => ['Quarantine', quarantineText(one)]),
     ...ipam.conflicts.map((one): [string, string] => ['Conflict', conflictText(one)]),
   ];
+}
+
+function ipamState({ status, detail }: IpamStatus): string {
+  // What an idle allocator would wait for says nothing yet: nobody has asked it for an address.
+  if (detail === undefined || status === 'idle') return status;
+  // The sentence begins with the same words.
+  return status === 'awaiting-consensus' ? detail : `${status}: ${detail}`;
 }
 
 function quarantineText(one: QuarantineStatus): string {

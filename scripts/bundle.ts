@@ -69,11 +69,15 @@ function compile(body: string): void {
   write(cachePath(body), sealed(script.createCachedData()), true);
 }
 
-/** Whole or not at all, and unless `always` without need not at all: somebody may be starting from it. */
+/**
+ * Whole or not at all, and unless `always` without need not at all: somebody may be starting from it. What has a first line
+ * for the system can be executed, as `npm link` sees to that only once.
+ */
 function write(path: string, contents: string | Buffer, always = false): void {
   made.add(basename(path));
   if (!always && existsSync(path) && readFileSync(path, 'latin1') === contents) return;
   const fresh = `${path}.${process.pid}`;
-  writeFileSync(fresh, contents, { flush: true });
+  const isProgram = typeof contents === 'string' && contents.startsWith('#!');
+  writeFileSync(fresh, contents, { flush: true, mode: isProgram ? 0o755 : 0o644 });
   renameSync(fresh, path);
 }

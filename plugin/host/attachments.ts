@@ -11,7 +11,7 @@ import { Attacher } from './attach.ts';
 import type { Attached, AttachOrder, AttacherOptions, PodPort } from './attach.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
 import { EXPOSE_ID, LEASE_PREFIX, POD_PREFIX } from './attachment-record.ts';
-import { isInterfaceName } from './bridge.ts';
+import { interfaceNameProblem, isInterfaceName } from './bridge.ts';
 import { Gate } from './gate.ts';
 import { GatewayRoutes } from './gateway-routes.ts';
 import { AddressRefused, HostError, messageOf } from './host-error.ts';
@@ -276,7 +276,7 @@ export class Attachments {
   async #attach(request: AttachRequest): Promise<AttachmentResult> {
     const wanted = await this.#wanted(request.addresses);
     if (request.interface !== undefined && !isInterfaceName(request.interface)) {
-      throw new HostError(`"${request.interface}" is not an interface name of at most 15 characters`);
+      throw new HostError(interfaceNameProblem(request.interface));
     }
     const { target, defaultRoute, signal } = request;
     const gateway = defaultRoute === true ? this.#gateway(signal) : undefined;

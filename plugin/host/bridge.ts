@@ -36,6 +36,11 @@ export function isInterfaceName(name: string): boolean {
   return /^[^\s/:%"'\\#]{1,15}$/.test(name) && name !== '.' && name !== '..';
 }
 
+/** For a name that {@link isInterfaceName} refuses. */
+export function interfaceNameProblem(name: string): string {
+  return `"${name}" is not an interface name: choose 1 to 15 characters without spaces and / : % " ' \\ #`;
+}
+
 /** The TAP's name: the bridge's with "-tap", cut to what the kernel takes. */
 export function tapName(bridge: string): string {
   return `${bridge.slice(0, 11)}-tap`;

@@ -1,7 +1,7 @@
 import { equalIp } from '../../core/address.ts';
 import type { Cidr, IpAddress } from '../../core/address.ts';
 import type { AttachmentRecord } from './attachment-record.ts';
-import { adoptTap, asBridge, ensureBridge, isInterfaceName } from './bridge.ts';
+import { adoptTap, asBridge, ensureBridge, interfaceNameProblem, isInterfaceName } from './bridge.ts';
 import type { BridgeNames, BridgeSettings, OwnBridge } from './bridge.ts';
 import { cleanHost, isOwnBridge, replaceBridge } from './clean.ts';
 import type { Replaced } from './clean.ts';
@@ -73,8 +73,7 @@ export class HostNetwork implements HostPort {
 
   constructor(host: HostCommands, settings: HostNetworkSettings, kernel: KernelPort = new Kernel()) {
     for (const name of [settings.bridge, settings.tap]) {
-      if (!isInterfaceName(name))
-        throw new HostError(`"${name}" is not an interface name of at most 15 characters`);
+      if (!isInterfaceName(name)) throw new HostError(interfaceNameProblem(name));
     }
     this.#host = host;
     this.#kernel = kernel;

@@ -13,7 +13,7 @@ export class NoDaemon extends Error {
   }
 }
 
-/** The daemon refused; its sentence is the message. */
+/** The daemon refused, and its sentence is the message; or the system did. */
 export class Refused extends Error {
   override name = 'Refused';
 }
@@ -23,6 +23,14 @@ const QUERY_LIMIT_MS = 15_000;
 const CHANGE_LIMIT_MS = 60_000;
 const WAITS_FOR_NOBODY = new Set(['/stop', '/connect', '/forget', '/rotate', '/rekey', '/cni/install']);
 const ANSWER_LIMIT_BYTES = 64 << 20;
+/** sun_path less its end mark (unix(7)). */
+const LONGEST_SOCKET_PATH = 107;
+
+/** What is wrong with a path that no socket can have; undefined if nothing is. */
+export function socketPathProblem(path: string): string | undefined {
+  if (Buffer.byteLength(path) <= LONGEST_SOCKET_PATH) return undefined;
+  return `the socket path ${path} is too long: choose a --socket of at most ${LONGEST_SOCKET_PATH} bytes`;
+}
 
 /**
  * One call of the API on the unix socket `socketPath`. Queries (GET) have 15 s, changes that depend on no other host a
@@ -114,6 +122,6 @@ function callFailed(socketPath: string, error: NodeJS.ErrnoException): Error {
     );
   }
   if (error.code === 'EACCES' || error.code === 'EPERM')
-    return new NoDaemon(`may not open ${socketPath}: run as root`);
+    return new Refused(`may not open ${socketPath}: run as root`);
   return new NoDaemon(`the daemon on ${socketPath} broke off: ${error.message}`);
 }

@@ -30,7 +30,8 @@ export function makePrivateDirectory(path: string, flag: string): void {
   makeDirectory(path, 0o700);
   const stats = statSync(path);
   const others = othersWho(stats);
-  if (others !== undefined && stats.uid === process.geteuid?.() && readdirSync(path).length === 0) {
+  const isOpen = (stats.mode & 0o077) !== 0;
+  if (isOpen && stats.uid === process.geteuid?.() && readdirSync(path).length === 0) {
     chmodSync(path, 0o700);
   } else if (others !== undefined) {
     throw new Error(

@@ -2,9 +2,6 @@ import { flag, optional, text, texts } from './fields.ts';
 
 /** The bodies of the API's requests. Anything beyond them is refused, so that a misspelt key is never silence. */
 
-/** IFNAMSIZ less its end mark. */
-const INTERFACE_CHARACTERS = 15;
-
 export const stopBody = { clean: optional(flag) };
 export const connectBody = { peers: texts(), replace: optional(flag) };
 export const forgetBody = { peers: texts() };
@@ -12,7 +9,7 @@ export const rekeyBody = { peer: optional(text()) };
 export const attachBody = {
   target: text(),
   addresses: optional(texts()),
-  interface: optional(text(INTERFACE_CHARACTERS)),
+  interface: optional(text()),
   defaultRoute: optional(flag),
 };
 export const detachBody = { target: text(), addresses: optional(texts()) };

@@ -4,12 +4,10 @@ import { dirname } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import type { Log } from '../../core/log.ts';
 import { callsOf, JSON_TYPE, type Answer, type Call } from './calls.ts';
-import { answers } from './client.ts';
+import { answers, socketPathProblem } from './client.ts';
 import type { Daemon } from './daemon.ts';
 import { makePrivateDirectory } from './make-directory.ts';
 
-/** sun_path less its end mark (unix(7)). */
-const LONGEST_SOCKET_PATH = 107;
 /** With a call that there is not. */
 const MOST_UNKNOWN_BYTES = 64 << 10;
 
@@ -126,9 +124,8 @@ function listenAlone(api: ApiServer, path: string): Promise<void> {
 
 /** Rejects if a daemon serves the socket, or if something else than a socket is there. Changes nothing. */
 export async function checkSocketPath(path: string): Promise<void> {
-  if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH) {
-    throw new Error(`the socket path ${path} is too long: at most ${LONGEST_SOCKET_PATH} bytes`);
-  }
+  const problem = socketPathProblem(path);
+  if (problem !== undefined) throw new Error(problem);
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found !== undefined && !found.isSocket()) {
     throw new Error(`${path} is there and is not a socket: choose another --socket`);

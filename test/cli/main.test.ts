@@ -26,12 +26,17 @@ for (const [args, sentence, hint] of [
   [['bogus'], "unknown command 'bogus'", GENERAL],
   [['bogus', '--help'], "unknown command 'bogus'", GENERAL],
   [['help', 'bogus'], "unknown command 'bogus'", GENERAL],
-  [[], 'weave-ts: a command is missing', GENERAL],
+  [[], 'a command is missing', GENERAL],
+  [['--socket', '/x'], 'a command is missing', GENERAL],
+  [['--socket=/x'], 'a command is missing', GENERAL],
+  [['--bogus'], "unknown option '--bogus'", GENERAL],
+  [['--socket'], "option '--socket <path>' argument missing", GENERAL],
+  [['cni', '-x'], "unknown option '-x'", 'weave-ts cni --help lists commands and flags'],
   [['statsu'], "unknown command 'statsu' (Did you mean status?)", GENERAL],
   [['cni', 'bogus', '-h'], "unknown command 'bogus'", 'weave-ts cni --help lists commands and flags'],
   [
     ['--socket', '/x', 'ipam'],
-    'weave-ts ipam: a command is missing',
+    'a command is missing after "weave-ts ipam"',
     'weave-ts ipam --help lists commands and flags',
   ],
   [['status', '--bogus'], "unknown option '--bogus'", 'weave-ts status --help lists its arguments and flags'],
@@ -57,13 +62,14 @@ test('an empty argument exits 1 and is named', async (t) => {
 });
 
 test('help and version are answers, however they are asked for', async (t) => {
-  const [help, flag, version, versionFlag] = await Promise.all(
-    [['help', 'launch'], ['launch', '--help'], ['version'], ['--version']].map((args) => weave(args)),
+  const [help, flag, version, versionFlag, shortFlag] = await Promise.all(
+    [['help', 'launch'], ['launch', '--help'], ['version'], ['--version'], ['-V']].map((args) => weave(args)),
   );
   t.regex(help!.stdout, /Usage: weave-ts launch/);
   t.deepEqual(help, flag);
   t.notRegex(help!.stdout, /WEAVE_TS_(HELP|VERSION|PASSWORD)\b/, 'variables that nobody reads');
   t.deepEqual(version, versionFlag);
+  t.deepEqual(version, shortFlag);
   t.regex(version!.stdout, /^weave-ts \d+\.\d+\.\d+\n$/);
   t.is(version!.code, 0);
   const json = await weave(['version', '--json']);
@@ -81,6 +87,21 @@ test('the environment reaches the program and its commands, and a bad variable e
     stderr: 'weave-ts: WEAVE_TS_CLEAN "maybe" is neither yes nor no: write 1 or 0\n',
   });
   t.regex((await weave(['attach', '--help'])).stdout, /WEAVE_TS_DEFAULT_ROUTE/);
+});
+
+test('help of the program and of each group of commands ends with examples', async (t) => {
+  for (const args of [['--help'], ['cni', '--help'], ['ipam', '--help']]) {
+    t.regex((await weave(args)).stdout, /\nExamples?:\n {2}weave-ts /, args.join(' '));
+  }
+});
+
+test('a socket path that no socket can have is a bad value', async (t) => {
+  const path = `/${'x'.repeat(107)}`;
+  t.deepEqual(await weave(['--socket', path, 'status']), {
+    code: 1,
+    stdout: '',
+    stderr: `weave-ts: the socket path ${path} is too long: choose a --socket of at most 107 bytes\n`,
+  });
 });
 
 test('words that are not UTF-8 are refused by their position, as two that differ would look the same', async (t) => {

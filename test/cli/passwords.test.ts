@@ -24,7 +24,10 @@ test('no source, or an empty WEAVE_PASSWORD, means no password', (t) => {
 
 test('a password keeps its blanks, and only line ends are trimmed', (t) => {
   t.deepEqual(readPasswords({ ...none, file: file(t, ' a b \r\n\n  \nc\n') }).accepted, [' a b ', 'c']);
-  t.deepEqual(readPasswords({ ...none, environment: ' x ' }).accepted, [' x ']);
+  for (const environment of [' x ', ' x \n', ' x \r\n']) {
+    t.deepEqual(readPasswords({ ...none, environment }).accepted, [' x ']);
+  }
+  t.deepEqual(readPasswords({ ...none, environment: '\n' }).accepted, []);
 });
 
 test('two sources contradict each other', (t) => {

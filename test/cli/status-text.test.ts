@@ -118,6 +118,14 @@ test('an allocator that nobody has asked is idle, whatever it would wait for', (
   }
 });
 
+test('the state of the allocator stands before what else goes on', (t) => {
+  const ready = { ...document.ipam, status: 'ready' as const, detail: 'two clusters share this network' };
+  t.regex(
+    STATUS_PARTS.ipam.text({ ...document, ipam: ready }),
+    /Status: ready: two clusters share this network\n/,
+  );
+});
+
 for (const [part, lines] of [
   [
     'connections',

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +12,15 @@ import { standardFlags } from '../cli/standard-flags.ts';
 
 const CLI = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 const DAEMON = fileURLToPath(new URL('../../cli/daemon-process.js', import.meta.url));
+
+/** As a user without any power over the host would run it: root without capabilities. */
+const powerless = (args: readonly string[]) => [
+  'setpriv',
+  '--bounding-set=-all',
+  '--inh-caps=-all',
+  process.execPath,
+  ...args,
+];
 
 let labs = 0;
 
@@ -67,8 +76,39 @@ test('bad values of launch are refused with one line and change nothing', async 
     t.is(outcome.code, code, `${args.join(' ')}: ${outcome.stderr}`);
     t.regex(outcome.stderr, pattern, args.join(' '));
   }
+  for (const args of [[], ['--foreground']]) {
+    const launch = [CLI, '--socket', host.socket, 'launch', ...host.launchFlags(), ...args];
+    const outcome = await host.run(powerless(launch));
+    t.is(outcome.code, 1);
+    t.regex(outcome.stderr, /^weave-ts: .*run it as root.*\n$/);
+  }
   t.is(await networkOf(host), before);
   t.is((await host.weave(['status'])).code, 3);
+});
+
+test('launch prints the name as JSON if asked, and a socket that may not be opened is no absent daemon', async (t) => {
+  const host = (await lab(t, 1)).hosts[0]!;
+  const printed = JSON.parse(await host.mustWeave(['launch', ...host.launchFlags(), '--json'])) as unknown;
+  t.deepEqual(printed, { name: (await host.status()).router.name });
+  chmodSync(host.socket, 0);
+  const outcome = await host.run(powerless([CLI, '--socket', host.socket, 'status']));
+  t.is(outcome.code, 1);
+  t.regex(outcome.stderr, /^weave-ts: may not open .*api\.sock: run as root\n$/);
+});
+
+test('a name that no interface can have is refused in words, whatever its length', async (t) => {
+  const made = await lab(t, 1);
+  const host = made.hosts[0]!;
+  await host.launch([]);
+  const target = await made.namespace('web');
+  const empty = await host.weave(['attach', target, '--interface', '']);
+  t.deepEqual([empty.code, empty.stderr], [1, 'weave-ts: --interface is empty: name one, or leave it out\n']);
+  for (const name of ['averylonginterface', 'a b', 'a/b']) {
+    const outcome = await host.weave(['attach', target, '--interface', name]);
+    t.is(outcome.code, 1);
+    const sentence = `"${name}" is not an interface name: choose 1 to 15 characters without spaces and / : % " ' \\ #`;
+    t.is(outcome.stderr, `weave-ts: ${sentence}\n`);
+  }
 });
 
 test('commands without a daemon exit 3, and wrong usage exits 2', async (t) => {
@@ -262,13 +302,14 @@ test('stop --clean without a daemon touches nothing unless it is what the daemon
   // The kernel tells only after a while that the TAP of a daemon that was killed has no carrier.
   const shown = async (of: LabHost) => (await networkOf(of)).replaceAll(/<[^>]*>| state \S+/g, '');
   const before = [await shown(host), await shown(other)];
-  const clean = [process.execPath, CLI, '--socket', host.socket, 'stop', '--clean', ...state];
+  const words = [CLI, '--socket', host.socket, 'stop', '--clean', ...state];
+  const clean = [process.execPath, ...words];
   const refusing = join(host.dir, 'refusing.sock');
   const server = createServer((socket) => socket.destroy()).listen(refusing);
   t.teardown(() => server.close());
   for (const [where, command, code, pattern] of [
     [other, clean, 1, /ran in another network namespace/],
-    [host, ['setpriv', '--bounding-set=-all', '--inh-caps=-all', ...clean], 1, /run it as root/],
+    [host, powerless(words), 1, /run it as root/],
     [host, [...clean, '--socket', refusing], 3, /broke off/],
     [host, [...clean, '--socket', join(host.dir, 'b.sock')], 1, /had the socket .*api\.sock, not .*b\.sock/],
   ] as const) {

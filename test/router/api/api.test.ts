@@ -89,7 +89,6 @@ for (const [path, body] of [
   ['/connect', { peers: [''] }],
   ['/connect', { peers: ['a'], replaces: true }],
   ['/attach', { target: 1 }],
-  ['/attach', { target: 'a', interface: 'sixteen-letters-' }],
   ['/stop', { clean: 'yes' }],
   ['/release', {}],
   ['/nothing', {}],

@@ -39,9 +39,11 @@ test('a directory for keys is made private; one with files is left alone, and re
   const mode = () => statSync(path).mode & 0o7777;
   make();
   t.is(mode(), 0o700);
-  chmodSync(path, 0o1777);
-  make();
-  t.is(mode(), 0o700, 'it was empty');
+  for (const open of [0o1777, 0o755, 0o710]) {
+    chmodSync(path, open);
+    make();
+    t.is(mode(), 0o700, `it was empty and ${open.toString(8)}`);
+  }
   writeFileSync(join(path, 'data.mdb'), '');
   chmodSync(path, 0o755);
   make();
