@@ -199,7 +199,7 @@ class DaemonProcess {
     this.#api = createApi(daemon, this.#log);
     await listenOnSocket(this.#api, this.#settings.socket);
     this.#obeySignals(hangUps, () => this.#rotate(node, loop));
-    loop.tell((now) => node.connect(this.#prepared.targets, true, now));
+    this.#connect(node, loop);
     this.#readopted = attachments
       .readopt()
       .catch((error: unknown) => this.#report('attachments not taken up', error))
@@ -208,6 +208,15 @@ class DaemonProcess {
     const warning = laneWarning(this.#settings.workers, release());
     if (warning !== undefined) this.#log.log('warn', warning);
     this.#log.log('info', 'ready', { name: this.#prepared.identity.name, engine: data.opened });
+  }
+
+  #connect(node: ControlNode, loop: ControlLoop): void {
+    const { targets, leftOut } = this.#prepared;
+    if (leftOut > 0)
+      this.#log.log('warn', 'targets of the last run are left out, as there are too many', { leftOut });
+    let refusal: string | undefined;
+    loop.tell((now) => (refusal = node.connect(targets, true, now)));
+    if (refusal !== undefined) throw new BadValue(refusal);
   }
 
   /** Ends all parts that run, in the order in which they depend on one another. */
@@ -358,9 +367,9 @@ class DaemonProcess {
         this.#report('passwords not read again', error);
       }
     });
-    process.on('unhandledRejection', (error) =>
-      this.#fail(error instanceof Error ? error : new Error(String(error))),
-    );
+    const fail = (error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error)));
+    // Of the second kind, too: others are to hear that this host is gone.
+    process.on('unhandledRejection', fail).on('uncaughtException', fail);
   }
 
   /** While the daemon starts, whoever starts it undoes what was begun. */

@@ -3,6 +3,8 @@ import { secretUtf8 } from '../core/bytes.ts';
 import { parsePeerName } from '../core/peer-name.ts';
 import type { RandomSource } from '../core/random.ts';
 import type { StoreChange, StorePort } from '../core/store.ts';
+import { MAX_GIVEN } from '../gossip/connection-maker.ts';
+import { formatDialAddress, parseTarget } from '../gossip/target-address.ts';
 import { parseInitMode } from '../ipam/init-mode.ts';
 import { damagedStore } from '../ipam/lmdb-store.ts';
 import { parseIpamSettings, type IpamSettings } from '../ipam/settings.ts';
@@ -23,6 +25,8 @@ export interface PreparedNode {
   /** To be durable before the network starts. */
   readonly changes: readonly StoreChange[];
   readonly targets: readonly string[];
+  /** How many targets of the last run there is no room for. */
+  readonly leftOut: number;
   readonly listen: IpAddress | undefined;
   readonly trustedSubnets: readonly Cidr[];
 }
@@ -43,7 +47,9 @@ export function prepareNode(
   // The static key has a place of its own now, which is wiped at the end.
   stored.get(IDENTITY_KEY)?.fill(0);
   const ipam = good(parseIpamSettings(settings.range, settings.defaultSubnet));
-  const init = good(parseInitMode(settings.init ?? '', settings.peers.length));
+  const resumed = settings.resume ? loadTargets(stored).targets : [];
+  const targets = distinctTargets([...settings.peers, ...resumed], settings.port);
+  const init = good(parseInitMode(settings.init ?? '', targets.length));
   const trustedSubnets = settings.trustedSubnets.map((text) => parseCidr(text)!);
   return {
     identity: loaded.identity,
@@ -66,12 +72,17 @@ export function prepareNode(
     },
     deps: { ...tools, stored },
     changes: loaded.changes,
-    targets: settings.resume
-      ? [...new Set([...settings.peers, ...loadTargets(stored).targets])]
-      : settings.peers,
+    targets: targets.slice(0, MAX_GIVEN),
+    leftOut: Math.max(0, targets.length - MAX_GIVEN),
     listen: settings.host === undefined ? undefined : parseIp(settings.host),
     trustedSubnets,
   };
+}
+
+/** In the form in which they are stored; those that are none, which only a damaged store has, fall away. */
+function distinctTargets(texts: readonly string[], defaultPort: number): string[] {
+  const addresses = texts.map((text) => parseTarget(text, defaultPort)).filter((each) => each !== undefined);
+  return [...new Set(addresses.map(formatDialAddress))];
 }
 
 function good<T extends object>(value: T | { readonly error: string }): T {

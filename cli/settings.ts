@@ -2,6 +2,8 @@ import { resolve } from 'node:path';
 import { formatCidr, parseCidr, parseIp, type Cidr } from '../core/address.ts';
 import { parsePeerName } from '../core/peer-name.ts';
 import type { LogLevel } from '../core/log.ts';
+import { MAX_GIVEN } from '../gossip/connection-maker.ts';
+import { parseTarget } from '../gossip/target-address.ts';
 import { parseInitMode } from '../ipam/init-mode.ts';
 import { parseIpamSettings } from '../ipam/settings.ts';
 import { socketPathProblem } from '../router/api/client.ts';
@@ -66,7 +68,6 @@ export interface LaunchSettings {
 const SMALLEST_MTU = 1_280;
 const LARGEST_MTU = 65_535 - 112;
 const LONGEST_NICKNAME = 255;
-const LONGEST_PEER = 300;
 /** IFNAMSIZ less the end mark, less "-tap". */
 const LONGEST_BRIDGE = 11;
 
@@ -84,6 +85,8 @@ export function checkSettings(
   if ('error' in ipam) throw new BadValue(ipam.error);
   const init = parseInitMode(flags.ipallocInit ?? '', peers.length);
   if ('error' in init) throw new BadValue(init.error);
+  if (peers.length > MAX_GIVEN)
+    throw new BadValue(`${peers.length} peers are given: at most ${MAX_GIVEN} can be`);
   const engine = choiceValue('--engine', flags.engine, ['auto', 'native', 'portable']);
   return {
     peers: peers.map(peerValue),
@@ -148,15 +151,8 @@ function hostValue(text: string): string {
 
 /** An address or host name with an optional port; which of them is decided when it is dialled. */
 export function peerValue(text: string): string {
-  const [, bracketed, name, port = '1'] =
-    /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
-  const address = bracketed ?? name ?? text;
-  const isName = name !== undefined && !/^[\d.]+$/.test(name);
-  const isPort = Number(port) >= 1 && Number(port) <= 65_535;
-  if (!isPort || text.length > LONGEST_PEER || (!isName && parseIp(address) === undefined)) {
-    throw new BadValue(`peer "${text}" is not an address: write HOST, HOST:PORT or [IPV6]:PORT`);
-  }
-  return text;
+  if (parseTarget(text, 1) !== undefined) return text;
+  throw new BadValue(`peer "${text}" is not an address: write HOST, HOST:PORT or [IPV6]:PORT`);
 }
 
 function integerValue(flag: string, text: string, least: number, most: number): number {

@@ -104,6 +104,12 @@ export class Backbone {
     this.#revision = -1;
   }
 
+  /** The edge to a peer went for one to a peer that had none: it stays in reach by way of others, and there is no room for it. */
+  onRoomMade(neighbour: Neighbour, now: Millis): void {
+    this.#shedBy.set(neighbour.name, now + LEAVE_FOR);
+    this.#revision = -1;
+  }
+
   /**
    * The neighbour does not need its connection to us. Without discovery ours are all that we will have. Where the answer
    * would have to wait, there is none, which comes to the same.

@@ -3,11 +3,11 @@ import { CachedDeadline } from '../core/cached-deadline.ts';
 import { compareNames, type PeerName } from '../core/peer-name.ts';
 import { draw, type RandomSource } from '../core/random.ts';
 import { earlier, HOUR, SECOND, type Millis } from '../core/time.ts';
+import { CANDIDATE_FOR, type Candidate } from './candidate.ts';
+import type { Dial } from './dials.ts';
 import { formatDialAddress, formatPublished, parseTarget, type DialAddress } from './target-address.ts';
 import { Target } from './target.ts';
 
-/** How long, and how many, peers that left the topology are still tried. */
-export const CANDIDATE_FOR: Millis = 24 * HOUR;
 const MAX_CANDIDATES = 1_024;
 /** What is left of their time is persisted so often. */
 const PERSIST_EVERY: Millis = HOUR;
@@ -15,7 +15,7 @@ const PERSIST_EVERY: Millis = HOUR;
 const PERSIST_WITHIN: Millis = 30 * SECOND;
 /** Peers that are remembered to have been connected. */
 const MAX_MET = 8_192;
-const MAX_GIVEN = 1_024;
+export const MAX_GIVEN = 1_024;
 const TOO_MANY = `more than ${MAX_GIVEN} targets`;
 /** Attempts under way at once. */
 const MAX_DIALS = 64;
@@ -42,6 +42,8 @@ export interface ConnectionMakerOptions {
   readonly newConn: () => number;
   /** False: nobody tells of further peers, and every target is dialled at once. */
   readonly discovery: boolean;
+  /** The peer is part of the mesh, by whatever way. */
+  readonly isReachable: (name: PeerName) => boolean;
 }
 
 /** A peer that discovery wants a connection to. */
@@ -54,20 +56,13 @@ export interface WantedPeer {
   readonly reachable: boolean;
 }
 
-/** A peer that is or was connected, as it is persisted. */
-export interface Candidate {
-  readonly name: PeerName;
-  readonly addresses: readonly string[];
-  /** Time for which it is still to be tried. */
-  readonly remaining: Millis;
+/** An address of a peer that was heard of led to another one: that one may be connected, but this is no way to the first. */
+function isAnother({ given, key }: Target, answered: PeerName): boolean {
+  return !given && key !== answered;
 }
 
-export interface Dial {
-  readonly conn: number;
-  readonly address: DialAddress;
-  /** Whom we hope to find there. */
-  readonly peer: PeerName | undefined;
-  readonly passwordIndex: number;
+function otherAnswered({ text, key }: Target, answered: PeerName): string {
+  return `${text} is ${answered}, not ${key}`;
 }
 
 /** Decides when to dial which address. Knows nothing of how connections work. */
@@ -76,11 +71,13 @@ export class ConnectionMaker {
   /** Given ones under their address, others under the peer's name. */
   readonly #targets = new Map<string, Target>();
   readonly #byConn = new Map<number, Target>();
+  /** Connections to be that nobody has answered as yet. */
+  readonly #dialling = new Set<number>();
   readonly #connected = new Set<PeerName>();
   /** Peers that were connected once, in order of when they last were; the way to one of the others leads by way of these. */
   readonly #met = new Set<PeerName>();
   readonly #deadline = new CachedDeadline(() => this.#findDeadline());
-  /** No dials while false: the connection limit is reached. */
+  /** While false the connection limit is reached: only who is not part of the mesh is dialled, one at a time. */
   #mayDial = true;
   #persistAt: Millis | undefined;
 
@@ -100,12 +97,18 @@ export class ConnectionMaker {
     return undefined;
   }
 
-  /** Removes targets; their connections live on. Returns what is wrong if any is malformed; nothing changes then. */
-  forget(texts: readonly string[]): string | undefined {
+  /** Removes targets, and peers out of reach that were there; connections live on. Returns what is wrong if any is malformed; nothing changes then. */
+  forget(texts: readonly string[], now: Millis): string | undefined {
     this.#deadline.invalidate();
     const parsed = this.#parse(texts);
     if (typeof parsed === 'string') return parsed;
-    for (const address of parsed) this.#remove(formatDialAddress(address));
+    const keys = new Set(parsed.map(formatDialAddress));
+    for (const key of keys) this.#remove(key);
+    for (const [, target] of this.#others()) {
+      if (!target.addresses.some((address) => keys.has(formatDialAddress(address)))) continue;
+      this.#endCandidacy(target, now);
+      this.#dropUnneeded(target);
+    }
     return undefined;
   }
 
@@ -150,6 +153,11 @@ export class ConnectionMaker {
     return target.peer !== undefined && this.#connected.has(target.peer);
   }
 
+  /** No part of the mesh, as far as we know: at the connection limit both ends make room for it. */
+  isOutside({ peer }: Target): boolean {
+    return peer === undefined || !this.#options.isReachable(peer);
+  }
+
   targetOf(conn: number): Target | undefined {
     return this.#byConn.get(conn);
   }
@@ -184,6 +192,7 @@ export class ConnectionMaker {
 
   /** Takes over what peers publish: who answered at a given address may be there no more. */
   verify(addressesOf: (name: PeerName) => readonly Endpoint[] | undefined, now: Millis): void {
+    this.#deadline.invalidate();
     for (const target of this.#targets.values()) {
       if (!target.given || target.peer === undefined) continue;
       const published = addressesOf(target.peer);
@@ -191,7 +200,6 @@ export class ConnectionMaker {
       target.peer = undefined;
       target.served = false;
       target.resetBackOff(now);
-      this.#deadline.invalidate();
     }
   }
 
@@ -213,7 +221,7 @@ export class ConnectionMaker {
     this.#persistAt ??= now + PERSIST_EVERY;
   }
 
-  /** Sets whether new dials may begin. */
+  /** Sets whether peers that are part of the mesh may be dialled. */
   allowDials(allowed: boolean): void {
     if (allowed !== this.#mayDial) this.#deadline.invalidate();
     this.#mayDial = allowed;
@@ -255,7 +263,9 @@ export class ConnectionMaker {
     // Its own attempt has yet to live for a while: the other end may say hello, and then refuse us.
     if (discovered !== target) discovered?.resetBackOff(now);
     discovered?.preferHost(formatIp(ip));
+    this.#dialling.delete(conn);
     if (target === undefined) return;
+    if (isAnother(target, peer)) return this.onEnded(conn, otherAnswered(target, peer), now);
     target.peer = peer;
     target.error = undefined;
     if (target.attempt !== undefined) target.attempt.connectedAt = now;
@@ -280,6 +290,9 @@ export class ConnectionMaker {
 
   onDuplicate(conn: number, peer: PeerName, now: Millis): void {
     this.#deadline.invalidate();
+    const dialled = this.#byConn.get(conn);
+    if (dialled !== undefined && isAnother(dialled, peer))
+      return this.onEnded(conn, otherAnswered(dialled, peer), now);
     const target = this.#release(conn);
     if (target === undefined) return;
     target.peer = peer;
@@ -368,7 +381,7 @@ export class ConnectionMaker {
       if (address === undefined) return `"${text}" is not an address or host name, with or without a port`;
       parsed.push(address);
     }
-    return parsed.length > MAX_GIVEN ? TOO_MANY : parsed;
+    return parsed;
   }
 
   #countGiven(): number {
@@ -426,7 +439,7 @@ export class ConnectionMaker {
 
   #remove(key: string): void {
     const target = this.#targets.get(key);
-    if (target?.attempt !== undefined) this.#byConn.delete(target.attempt.conn);
+    if (target?.attempt !== undefined) this.#release(target.attempt.conn);
     this.#targets.delete(key);
   }
 
@@ -462,23 +475,24 @@ export class ConnectionMaker {
 
   #isIdle(target: Target): boolean {
     return (
-      this.#mayDial &&
       target.attempt === undefined &&
       !this.isConnected(target) &&
       !target.served &&
-      this.#byConn.size < this.#connected.size + MAX_DIALS
+      (this.#mayDial ? this.#dialling.size < MAX_DIALS : this.#dialling.size === 0 && this.isOutside(target))
     );
   }
 
   #dial(target: Target): Dial {
     const { conn, address, passwordIndex } = target.begin(this.#options.newConn());
     this.#byConn.set(conn, target);
+    this.#dialling.add(conn);
     return { conn, address, peer: target.peer, passwordIndex };
   }
 
   #release(conn: number): Target | undefined {
     const target = this.#byConn.get(conn);
     this.#byConn.delete(conn);
+    this.#dialling.delete(conn);
     return target;
   }
 }

@@ -1,4 +1,14 @@
-import type { Dial } from './connection-maker.ts';
+import type { PeerName } from '../core/peer-name.ts';
+import type { DialAddress } from './target-address.ts';
+
+/** As the connection maker wants it. */
+export interface Dial {
+  readonly conn: number;
+  readonly address: DialAddress;
+  /** Whom we hope to find there. */
+  readonly peer: PeerName | undefined;
+  readonly passwordIndex: number;
+}
 
 export interface DialUnderWay extends Dial {
   /** The sid of the connection that it is to replace, or empty. */

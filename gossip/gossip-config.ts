@@ -1,6 +1,6 @@
 import type { Endpoint } from '../core/address.ts';
 import type { PeerName } from '../core/peer-name.ts';
-import type { Candidate } from './connection-maker.ts';
+import type { Candidate } from './candidate.ts';
 import { MAX_VERSION_TEXT, type Hello } from './messages.ts';
 import { parseTarget, type DialAddress } from './target-address.ts';
 import { MAX_ADDRESSES, MAX_NICKNAME, type TopologyEntry } from './topology-entry.ts';

@@ -1,7 +1,7 @@
 import type { LogLevel } from '../core/log.ts';
 import type { PeerName } from '../core/peer-name.ts';
 import type { RoutesSnapshot } from '../core/routes.ts';
-import type { Candidate } from './connection-maker.ts';
+import type { Candidate } from './candidate.ts';
 import type { CryptoJob } from './secure-channel.ts';
 import type { TopologyEntry } from './topology-entry.ts';
 
@@ -17,10 +17,11 @@ export type GossipEffect =
   | { readonly type: 'close'; readonly conn: number; readonly reset?: true }
   | { readonly type: 'task'; readonly task: number; readonly job: CryptoJob }
   | { readonly type: 'routes'; readonly snapshot: RoutesSnapshot }
-  /** A unicast for this peer. `from` is what its sender said. */
+  /** A unicast for this peer. `from` is what its sender said, `via` the neighbour that passed it on; undefined = ourselves. */
   | {
       readonly type: 'unicast';
       readonly from: PeerName;
+      readonly via: PeerName | undefined;
       readonly kind: string;
       readonly bytes: Uint8Array;
     }

@@ -23,7 +23,7 @@ import type { CryptoResult } from './secure-channel.ts';
 import * as status from './status.ts';
 import { dialAddress } from './target-address.ts';
 import type { TopologyEntry } from './topology-entry.ts';
-import { Topology, type SelfChange } from './topology.ts';
+import { DUPLICATE_WINDOW, Topology, type SelfChange } from './topology.ts';
 
 /** Changes are collected for this long before they go out and routes are computed. */
 const COALESCE: Millis = 100;
@@ -74,6 +74,8 @@ export class Gossip implements Machine<GossipEffect> {
   /** With the last routes. */
   #toldSparse = false;
   #stopped = false;
+  #hasTargets = false;
+  #sayDuplicateAt = Number.NEGATIVE_INFINITY;
 
   constructor(config: GossipConfig, deps: GossipDeps, now: Millis) {
     this.#config = config;
@@ -148,13 +150,14 @@ export class Gossip implements Machine<GossipEffect> {
    */
   connect(targets: readonly string[], replace: boolean, now: Millis): string | undefined {
     const error = this.#neighbourhood.maker.connect(targets, replace, now);
+    this.#hasTargets = true;
     if (error === undefined) this.#persistTargets(now);
     return error;
   }
 
   /** Removes targets; connections that they led to live on. Errors as in {@link connect}. */
   forget(targets: readonly string[], now: Millis): string | undefined {
-    const error = this.#neighbourhood.maker.forget(targets);
+    const error = this.#neighbourhood.maker.forget(targets, now);
     if (error === undefined) this.#persistTargets(now);
     return error;
   }
@@ -231,8 +234,7 @@ export class Gossip implements Machine<GossipEffect> {
   nextTimeout(): Millis | undefined {
     if (this.#stopped) return undefined;
     const due = earlier(this.#flushAt, earlier(this.#repairAt, this.#backbone.nextTimeout()));
-    const toPersist = this.#neighbourhood.maker.persistAt;
-    const own = earlier(earlier(due, toPersist), this.#direct.nextTimeout());
+    const own = earlier(earlier(due, this.#persistAt), this.#direct.nextTimeout());
     return earlier(own, earlier(this.#topology.nextTimeout(), this.#neighbourhood.nextTimeout()));
   }
 
@@ -249,8 +251,7 @@ export class Gossip implements Machine<GossipEffect> {
     if (now >= this.#repairAt) this.#repair(now);
     this.#backbone.onTimeout(now);
     this.#pump(now);
-    const { persistAt } = this.#neighbourhood.maker;
-    if (persistAt !== undefined && now >= persistAt) this.#persistTargets(now);
+    if (this.#persistAt !== undefined && now >= this.#persistAt) this.#persistTargets(now);
   }
 
   drain(): GossipEffect[] {
@@ -354,6 +355,8 @@ export class Gossip implements Machine<GossipEffect> {
 
   #onDown(neighbour: Neighbour, reason: string, now: Millis): void {
     if (reason === 'shed') this.#backbone.onShed(neighbour, now);
+    // Of who was a neighbour: room was made for another.
+    if (reason === 'connection-limit') this.#backbone.onRoomMade(neighbour, now);
     this.#channels.removeNeighbour(neighbour.name);
     this.#repairAt = Math.min(this.#repairAt, now + REPAIR_AFTER_LOSS);
     this.#touch(now);
@@ -370,7 +373,7 @@ export class Gossip implements Machine<GossipEffect> {
     if (message.type === 'spare') this.#backbone.onSpare(neighbour, now);
     else if (message.type === 'keep') this.#backbone.onKeep(neighbour);
     else if (message.type !== 'unicast') this.#onGossip(neighbour, message, now);
-    else if (message.to === this.#config.name) this.#deliver(message, now);
+    else if (message.to === this.#config.name) this.#deliver(message, neighbour.name, now);
     else if (message.ttl > 0) this.#forward({ ...message, ttl: message.ttl - 1 }, now);
   }
 
@@ -387,14 +390,16 @@ export class Gossip implements Machine<GossipEffect> {
 
   #originate(to: PeerName, kind: string, bytes: Uint8Array, now: Millis, attempt = 0): boolean {
     const unicast: Unicast = { type: 'unicast', from: this.#config.name, to, ttl: MAX_HOPS, kind, bytes };
-    return to === this.#config.name ? this.#deliver(unicast, now) : this.#forward(unicast, now, attempt);
+    return to === this.#config.name
+      ? this.#deliver(unicast, undefined, now)
+      : this.#forward(unicast, now, attempt);
   }
 
-  #deliver(unicast: Unicast, now: Millis): true {
+  #deliver(unicast: Unicast, via: PeerName | undefined, now: Millis): true {
     const { from, kind, bytes } = unicast;
     if (kind === NAME_PING) this.#answerPing(from, bytes, now);
     else if (kind === NAME_PONG) this.#neighbourhood.onAlive(from, toHex(bytes), now);
-    else this.#effects.push({ type: 'unicast', from, kind, bytes });
+    else this.#effects.push({ type: 'unicast', from, via, kind, bytes });
     return true;
   }
 
@@ -468,7 +473,8 @@ export class Gossip implements Machine<GossipEffect> {
       this.#effects.push({ type: 'peer-gone', name });
       if (this.#config.discovery) this.#neighbourhood.maker.onGone(name, addresses.map(dialAddress), now);
     }
-    if (duplicate) {
+    if (duplicate && now >= this.#sayDuplicateAt) {
+      this.#sayDuplicateAt = now + DUPLICATE_WINDOW;
       const fields = { name: this.#config.name };
       this.#effects.push({ type: 'log', level: 'error', message: 'another live peer uses our name', fields });
     }
@@ -477,6 +483,11 @@ export class Gossip implements Machine<GossipEffect> {
   #repair(now: Millis): void {
     this.#repairAt = now + (now < this.#doubtUntil ? REPAIR_IN_DOUBT_EVERY : REPAIR_EVERY);
     this.#channels.startRepair(this.#routes.snapshot.names.length, now);
+  }
+
+  /** Before it is known what we are to connect to, what an earlier run was told must stay. */
+  get #persistAt(): Millis | undefined {
+    return this.#hasTargets ? this.#neighbourhood.maker.persistAt : undefined;
   }
 
   #persistTargets(now: Millis): void {

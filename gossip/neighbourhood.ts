@@ -5,10 +5,10 @@ import type { RandomSource } from '../core/random.ts';
 import { earlier, type Millis } from '../core/time.ts';
 import { admit, type Admission, type Greeted } from './admission.ts';
 import { ConnectionLimit, type ConnectionLimitOptions } from './connection-limit.ts';
-import { ConnectionMaker, type Dial } from './connection-maker.ts';
+import { ConnectionMaker } from './connection-maker.ts';
 import type { Connection, ConnectionFailure } from './connection.ts';
 import { Connections, type Incident } from './connections.ts';
-import { Dials, type DialUnderWay } from './dials.ts';
+import { Dials, type Dial, type DialUnderWay } from './dials.ts';
 import type { LogEffect } from './gossip-effect.ts';
 import { HandshakeLimits, limitSentence, type LimitReason } from './handshake-limits.ts';
 import { LostConnections } from './lost-connections.ts';
@@ -59,12 +59,12 @@ const BYES: ReadonlySet<string> = new Set([
 export class Neighbourhood {
   readonly maker: ConnectionMaker;
   readonly connections: Connections;
+  readonly limit: ConnectionLimit;
   readonly refused = new RefusedAttempts();
   readonly failures = new Counters<string>();
   /** Connections that ended before the other end said who it is, and dials that a limit stopped. */
   readonly refusals = new Counters<string>();
   readonly #config: NeighbourhoodConfig;
-  readonly #limit: ConnectionLimit;
   readonly #deps: NeighbourhoodDeps;
   readonly #neighbours = new Map<PeerName, Neighbour>();
   readonly #dials = new Dials();
@@ -78,7 +78,7 @@ export class Neighbourhood {
 
   constructor(config: NeighbourhoodConfig, deps: NeighbourhoodDeps) {
     this.#config = config;
-    this.#limit = new ConnectionLimit({ limit: config.connLimit, neighbours: this.#neighbours, ...deps });
+    this.limit = new ConnectionLimit({ limit: config.connLimit, neighbours: this.#neighbours, ...deps });
     this.#deps = deps;
     this.#limits = new HandshakeLimits(deps.passwordCount);
     this.connections = new Connections({
@@ -94,6 +94,7 @@ export class Neighbourhood {
       defaultPort: config.hello.port,
       newConn: () => this.#newConn(),
       discovery: config.discovery,
+      isReachable: (name) => deps.reachablePeer(name) !== undefined,
     });
     this.#remakes = new Remakes(this.#neighbours, (neighbour) => this.#redial(neighbour));
   }
@@ -212,7 +213,7 @@ export class Neighbourhood {
     for (const conn of this.#contests.onTimeout(now)) this.#acceptContested(conn, now);
     for (const ping of this.#contests.takePings(now)) this.#events.push({ type: 'ping', ...ping });
     for (const { connection } of this.#remakes.onTimeout(now)) this.#endOrphan(connection, now);
-    this.maker.allowDials(!this.#limit.isReached);
+    this.maker.allowDials(!this.limit.isReached);
     for (const dial of this.maker.onTimeout(now))
       this.#dial({ ...dial, replaces: this.#lost.sidOf(dial.peer), remakes: false });
   }
@@ -306,7 +307,7 @@ export class Neighbourhood {
       self: this.#config.hello,
       existing,
       knownUid: this.#deps.reachablePeer(hello.name)?.uid,
-      isFull: this.#limit.isReached,
+      isFull: this.limit.isReached,
     });
     this.#onAdmission(connection, hello, admission, now);
   }
@@ -341,21 +342,21 @@ export class Neighbourhood {
   #acceptContested(conn: number, now: Millis): void {
     const connection = this.connections.get(conn);
     if (connection?.hello === undefined) return;
-    if (this.#limit.isReached && !this.#neighbours.has(connection.hello.name))
+    if (this.limit.isReached && !this.#neighbours.has(connection.hello.name))
       this.#refuseAsFull(connection, now);
     else this.#register(connection, connection.hello, false, now);
   }
 
   #makeRoom(newcomer: Hello, now: Millis): boolean {
-    const spare = this.#limit.findPlace(newcomer, now);
+    const spare = this.limit.findPlace(newcomer, now);
     if (spare === undefined) return false;
-    const error = this.#limit.sentenceOfRoomFor(newcomer);
-    this.#end(spare.connection, { reason: 'shed', error, bye: true }, now);
+    const error = this.limit.sentenceOfRoomFor(newcomer);
+    this.#end(spare.connection, { reason: 'connection-limit', error, bye: true }, now);
     return true;
   }
 
   #refuseAsFull(connection: Connection, now: Millis): void {
-    this.#end(connection, { reason: 'connection-limit', error: this.#limit.sentence, bye: true }, now);
+    this.#end(connection, { reason: 'connection-limit', error: this.limit.sentence, bye: true }, now);
   }
 
   #refuseName(conn: number, name: PeerName, now: Millis): void {

@@ -9,8 +9,10 @@ import {
 import { MINUTE, type Millis } from '../core/time.ts';
 import { MAX_ADDRESSES } from './topology-entry.ts';
 
-/** Nobody can be reached at these: unspecified, multicast, broadcast. */
-const UNUSABLE = ['0.0.0.0/8', '224.0.0.0/3', '::/128', 'ff00::/8'].map((text) => parseCidr(text)!);
+/** Nobody can be reached at these: unspecified, loopback, multicast, broadcast. */
+const UNUSABLE = ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/3', '::/128', '::1/128', 'ff00::/8'].map((text) =>
+  parseCidr(text)!,
+);
 
 /** A connection that began at an address that is gone is silent, and dead by then; the address may be a NAT's next. */
 const FORMER_FOR: Millis = MINUTE;
@@ -54,23 +56,27 @@ export class OwnAddresses {
     );
     if (isFormer || UNUSABLE.some((cidr) => cidrContains(cidr, endpoint.ip))) return;
     const key = formatEndpoint(endpoint);
-    if (!this.#seen.delete(key)) this.#list = undefined;
+    this.#seen.delete(key);
     this.#seen.set(key, endpoint);
+    this.#list = undefined;
     if (this.#seen.size > MAX_ADDRESSES) this.#seen.delete(this.#seen.keys().next().value!);
   }
 
-  /** The host's own first, then by address, so that the order does not change with who connects when. */
+  /**
+   * The host's own first, then by address, so that the order does not change with who connects when. If there is no room for
+   * all that were seen, the latest: what was true once, or never, does not take their place.
+   */
   list(): readonly Endpoint[] {
     return (this.#list ??= this.#compose());
   }
 
   #compose(): readonly Endpoint[] {
     const own = new Set(this.#own.map(formatEndpoint));
-    const seen = [...this.#seen.values()]
-      .filter((endpoint) => !own.has(formatEndpoint(endpoint)))
-      .sort((a, b) => compareIp(a.ip, b.ip) || a.port - b.port);
+    const seen = [...this.#seen.values()].filter((endpoint) => !own.has(formatEndpoint(endpoint)));
     const places = MAX_ADDRESSES - Math.min(seen.length, FOR_SEEN);
-    return [...this.#own.slice(0, places), ...seen].slice(0, MAX_ADDRESSES);
+    const first = this.#own.slice(0, places);
+    const latest = seen.slice(-(MAX_ADDRESSES - first.length));
+    return [...first, ...latest.sort((a, b) => compareIp(a.ip, b.ip) || a.port - b.port)];
   }
 }
 

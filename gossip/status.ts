@@ -63,8 +63,8 @@ export function connectionsStatus(
   });
   const retrying = maker
     .targets()
-    .filter((target) => target.attempt === undefined && !isPresent(maker, target) && target.failures > 0)
-    .map((target) => retryingStatus(target, nicknameOf, now));
+    .filter((target) => target.attempt === undefined && !isPresent(maker, target))
+    .flatMap((target) => waitingStatus(target, neighbourhood, nicknameOf, now));
   const refused = neighbourhood.refused.list(now).map((attempt): ConnectionStatus => {
     const { peer, nickname, address, error } = attempt;
     return { peer, nickname, address, outbound: false, state: 'failed', error };
@@ -99,15 +99,20 @@ function isPresent(maker: ConnectionMaker, target: Target): boolean {
   return maker.isConnected(target) || target.served;
 }
 
-function retryingStatus(
+/** None if it was not tried yet, and will be when its turn comes. */
+function waitingStatus(
   target: Target,
+  { maker, limit }: Neighbourhood,
   nicknameOf: (name: PeerName) => string,
   now: Millis,
-): ConnectionStatus {
+): ConnectionStatus[] {
   const base = { ...identity(target.peer, nicknameOf), address: target.text, outbound: true } as const;
+  if (target.given && limit.isReached && !maker.isOutside(target))
+    return [{ ...base, state: 'retrying', error: limit.sentence }];
+  if (target.failures === 0) return [];
   const retryInSeconds = Math.max(0, Math.ceil((target.nextAttempt - now) / SECOND));
   const error = target.error === undefined ? {} : { error: target.error };
-  return { ...base, state: 'retrying', ...error, retryInSeconds };
+  return [{ ...base, state: 'retrying', ...error, retryInSeconds }];
 }
 
 function identity(

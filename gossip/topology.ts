@@ -33,7 +33,7 @@ const MAX_EDGES = 1_048_576;
 const FEW_EDGES = MAX_EDGES / MAX_PEERS;
 /** A foreign process under our name that overtakes us this often within the window is alive. */
 const DUPLICATE_OVERTAKES = 2;
-const DUPLICATE_WINDOW: Millis = 60 * SECOND;
+export const DUPLICATE_WINDOW: Millis = 60 * SECOND;
 
 /** More entries than this are announced, and sent to who asks for them: most neighbours have most of them already. */
 const MAX_UNASKED = 4;

@@ -275,7 +275,7 @@ export class ControlNode implements Machine<ControlEffect> {
         this.#effects.push({ type: 'close-connection', conn: effect.conn, reset: effect.reset === true });
         break;
       case 'unicast':
-        this.#onUnicast(effect.from, effect.kind, effect.bytes);
+        this.#onUnicast(effect);
         break;
       case 'routes':
         this.#onRoutes(effect.snapshot);
@@ -293,9 +293,9 @@ export class ControlNode implements Machine<ControlEffect> {
     }
   }
 
-  #onUnicast(from: PeerName, kind: string, bytes: Uint8Array): void {
-    if (kind === IPAM) this.#ipam?.onUnicast(from, bytes, this.#now);
-    else this.#links.onUnicast(from, kind, bytes, this.#now);
+  #onUnicast(unicast: Extract<GossipEffect, { type: 'unicast' }>): void {
+    if (unicast.kind === IPAM) this.#ipam?.onUnicast(unicast.from, unicast.bytes, this.#now);
+    else this.#links.onUnicast(unicast, this.#now);
   }
 
   #onRoutes(routes: RoutesSnapshot): void {

@@ -1,7 +1,7 @@
 import { utf8 } from '../core/bytes.ts';
 import { parsePeerName } from '../core/peer-name.ts';
 import type { StoreChange } from '../core/store.ts';
-import { CANDIDATE_FOR, type Candidate } from '../gossip/connection-maker.ts';
+import { CANDIDATE_FOR, type Candidate } from '../gossip/candidate.ts';
 
 const TARGETS_KEY = 'targets';
 const MAX_STORED = 1_024;

@@ -181,6 +181,8 @@ static void send_alone(send_queue *queue, const queued_datagram *datagram) {
 static void note_error(send_queue *queue, const queued_datagram *datagram, int error) {
   path *to = datagram->to;
   if (error == EMSGSIZE) event_too_big(queue->log, &to->too_big, to->number, datagram->length);
-  else if (error == EAGAIN) event_drop(queue->log, DROP_SOCKET_QUEUE_FULL, 1);
+  /* Probes of links are to find that out. */
+  if (error == EMSGSIZE && datagram->of_link) return;
+  if (error == EAGAIN) event_drop(queue->log, DROP_SOCKET_QUEUE_FULL, 1);
   else event_send_failed(queue->log, &to->failed, to->number, error, datagram->of_link);
 }

@@ -50,7 +50,15 @@ export type LinkControlEffect =
       readonly fields: Readonly<Record<string, string | number>>;
     };
 
-export type LinkControlDrop = OfferDrop | CircuitDrop | RekeyDrop | 'link-kind-unknown';
+export type LinkControlDrop = OfferDrop | CircuitDrop | RekeyDrop | 'link-kind-unknown' | 'circuit-indirect';
+
+/** A unicast as gossip hands it over. */
+export interface LinkUnicast {
+  readonly from: PeerName;
+  readonly via: PeerName | undefined;
+  readonly kind: string;
+  readonly bytes: Uint8Array;
+}
 
 export interface LinkControlOptions {
   readonly local: LocalEnd;
@@ -136,12 +144,14 @@ export class LinkControl implements Machine<LinkControlEffect> {
     this.#passwordDroppedAt = now;
   }
 
-  /** A message that was routed to this node; `from` is what its envelope says. */
-  onUnicast(from: PeerName, kind: string, bytes: Uint8Array, now: Millis): void {
+  /** A message that was routed to this node; `from` is what its envelope says, `via` the neighbour that it came from. */
+  onUnicast({ from, via, kind, bytes }: LinkUnicast, now: Millis): void {
     if (kind === 'offer') this.#offers.onOffer(from, bytes, now);
     else if (kind === 'answer') this.#offers.onAnswer(from, bytes, now);
-    else if (kind === 'circuit') this.#circuits.onMessage(from, bytes, now);
-    else this.#counters.add('link-kind-unknown');
+    else if (kind !== 'circuit') this.#counters.add('link-kind-unknown');
+    // Each relay tells its neighbours: whoever else uses their names has its own ends in view.
+    else if (from !== via) this.#counters.add('circuit-indirect');
+    else this.#circuits.onMessage(from, bytes, now);
     this.#collect(now);
   }
 

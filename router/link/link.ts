@@ -11,7 +11,7 @@ import { Idleness } from './idleness.ts';
 import { LinkLog } from './link-log.ts';
 import { LinkNeeds } from './link-needs.ts';
 import { MacsReceiver, MacsSender } from './macs.ts';
-import { BASE_SIZE, innerMtu } from './path-mtu.ts';
+import { innerMtu } from './path-mtu.ts';
 import type { LinkPath } from './path.ts';
 import type { LinkSession } from './session.ts';
 import type { SessionKeys } from './session-keys.ts';
@@ -359,10 +359,11 @@ export class Link implements Machine<LinkEffect> {
         session.paths.onAck(message, now);
         break;
       case 'macs':
-        this.#onMacs(session, message);
+        // Of a session before, what was held back on the way may be older than what came since.
+        if (session === this.#slots.current) this.#onMacs(session, message);
         break;
       case 'macs-ack':
-        this.#macsSender.onAck(message.version);
+        if (session === this.#slots.current) this.#macsSender.onAck(message.version);
         break;
       case 'close':
         if (message.reason === CLOSE_UNUSED) this.#tell({ type: 'link-unused', peer: this.peer });
@@ -486,8 +487,7 @@ export class Link implements Machine<LinkEffect> {
   }
 
   #innerMtu(session: LinkSession, path: LinkPath): number {
-    const size = path.mtu.size ?? Math.min(BASE_SIZE, path.mtu.full);
-    return Math.min(innerMtu(size), this.#context.bridgeMtu, session.remoteBridgeMtu);
+    return Math.min(innerMtu(path.mtu.presumed), this.#context.bridgeMtu, session.remoteBridgeMtu);
   }
 
   #recheck(at: Millis | undefined): void {

@@ -4,6 +4,7 @@ import { compareNames } from '../../core/peer-name.ts';
 import type { PeerName } from '../../core/peer-name.ts';
 import { MINUTE, SECOND, earlier } from '../../core/time.ts';
 import type { Machine, Millis } from '../../core/time.ts';
+import { TokenBucket } from '../../core/token-bucket.ts';
 import { backOffAfter } from './back-off.ts';
 import { Deadlines } from './deadlines.ts';
 import type { IndexAllocator } from './index-allocator.ts';
@@ -20,6 +21,9 @@ const GLARE: Millis = 5 * SECOND;
 const COURTESY: Millis = 2 * SECOND;
 /** A request of the data plane that comes so soon after a session was made did not know of it. */
 const CROSSING: Millis = 1 * SECOND;
+/** To one run of a peer: each costs cryptography and probes, and who is honest waits longer between most offers. */
+const ANSWERS_PER_SECOND = 1;
+const ANSWER_BURST = 4;
 /** Peers that are gone and whose offers are still remembered; the oldest are forgotten. */
 const REMEMBERED_PEERS = 1_024;
 /** How long one request of the data plane keeps offers going; it repeats it while it lasts. */
@@ -44,6 +48,7 @@ export type OfferDrop =
   | 'offer-password-mismatch'
   | 'offer-replayed'
   | 'offer-glare'
+  | 'offer-too-soon'
   | 'offer-key-changed'
   | 'offer-early'
   | 'answer-malformed'
@@ -79,6 +84,7 @@ interface PeerState {
   notBefore: Millis;
   /** The highest offer number that was answered, of this run of the peer: an offer is answered once. */
   answered: number;
+  readonly answerable: TokenBucket;
   error: string | undefined;
 }
 
@@ -315,6 +321,8 @@ export class Offers implements Machine<OfferEffect> {
     }
     const opened = openOffer(this.#options.local, state.remote, envelope.offer, envelope.bytes);
     if (typeof opened === 'string') this.#onOfferFault(state, opened, envelope, now);
+    // Whoever uses the peer's name does not get so far.
+    else if (!state.answerable.take(now)) this.#options.counters.add('offer-too-soon');
     else this.#answer(state, opened, envelope.offer, now);
   }
 
@@ -436,6 +444,7 @@ function newState(remote: RemoteEnd, now: Millis): PeerState {
     answers: 0,
     notBefore: now,
     answered: 0,
+    answerable: new TokenBucket(ANSWERS_PER_SECOND, ANSWER_BURST),
     error: undefined,
   };
 }

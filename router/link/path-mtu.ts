@@ -38,6 +38,8 @@ export class PathMtu {
   readonly full: number;
   readonly base: number;
   #size: number | undefined;
+  /** What it was when the path was lost. */
+  #before: number | undefined;
   #graceUntil: Millis | undefined;
   /** No size above this is worth a probe. */
   #limit: number;
@@ -55,13 +57,22 @@ export class PathMtu {
     return this.#size;
   }
 
+  /**
+   * What frames are measured by: {@link size}, or while the path is lost what it was. Hosts keep a smaller answer for ten
+   * minutes, and the path most likely comes back as it was.
+   */
+  get presumed(): number {
+    return this.#size ?? this.#before ?? this.base;
+  }
+
   /** Sizes of the probes that test a path of unknown size. */
   firstProbes(): number[] {
     return this.full > this.base ? [this.full, this.base] : [this.base];
   }
 
-  /** The path was lost: what was known about it is void. */
+  /** The path was lost: what was known about it is to be found anew. */
   reset(): void {
+    this.#before = this.#size ?? this.#before;
     this.#size = undefined;
     this.#graceUntil = undefined;
     this.#limit = this.full;

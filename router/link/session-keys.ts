@@ -1,4 +1,5 @@
 import { HOUR, SECOND, earlier, type Millis } from '../../core/time.ts';
+import { TokenBucket } from '../../core/token-bucket.ts';
 import type { DirectionKeys, SessionMaterial, ToData } from '../node-messages.ts';
 import { keyOfLane } from '../crypto/lane-keys.ts';
 import { KEY_BYTES } from '../crypto/primitives.ts';
@@ -19,6 +20,9 @@ const OLD_KEY_LIFETIME: Millis = 15 * SECOND;
 /** The peer's workers hear of new keys one after another: lanes above 0 seal with them so long after their proof. */
 const LANES_FOLLOW: Millis = 2 * SECOND;
 const KEY_LIFETIME: Millis = 1 * HOUR;
+/** Messages that begin or end a handshake: each costs the ControlNode cryptography, and an honest peer sends one a second. */
+const HANDSHAKES_PER_SECOND = 8;
+const HANDSHAKE_BURST = 16;
 /** Far from the 256 phases that would bring back the number of one that is held; who rekeys faster holds old keys for less long. */
 const MOST_OLD_KEYS = 64;
 
@@ -62,6 +66,7 @@ export class SessionKeys {
   #asked = 0;
   #stepOne: { message: RekeyMessage; sent: number; nextAt: Millis } | undefined;
   #stepTwo: RekeyMessage | undefined;
+  readonly #handshakes = new TokenBucket(HANDSHAKES_PER_SECOND, HANDSHAKE_BURST);
   #wipes: { phase: number; at: Millis }[] = [];
   readonly #hasLanes: boolean;
   /** Phases that lanes above 0 are yet to seal with. */
@@ -118,21 +123,27 @@ export class SessionKeys {
     return true;
   }
 
-  /** From the peer; false if it is of another phase than the next one, and none that was sent again. */
+  /** From the peer; false if it is of another phase than the next one, and none that was sent again, or if there are too many. */
   onMessage(message: RekeyMessage, now: Millis): boolean {
-    const { phase, step, bytes } = message;
+    const { phase, step } = message;
     const isNext = phase === this.#nextPhase();
     if (!isNext && phase !== this.#newest) return false;
-    if (step === 0) {
-      if (isNext && this.#initiator && !this.#stepOne) this.#nextAsk = now;
-      return this.#initiator;
-    }
+    if (step === 0) return this.#onAsked(isNext, now);
     if (step === 1 && phase === this.#stepTwo?.phase) {
       this.#send(this.#stepTwo);
       return true;
     }
     // Each step 1 that was sent again brings the same step 2 again.
     if (!isNext) return step === 2 && this.#initiator;
+    return this.#handshakes.take(now) && this.#passOn(message);
+  }
+
+  #onAsked(forNext: boolean, now: Millis): boolean {
+    if (forNext && this.#initiator && !this.#stepOne) this.#nextAsk = now;
+    return this.#initiator;
+  }
+
+  #passOn({ phase, step, bytes }: RekeyMessage): true {
     const { peer } = this.#context;
     const received = { peer, session: this.#id, phase, step, bytes };
     this.#context.emit({ type: 'control', message: { type: 'rekey-received', ...received } });

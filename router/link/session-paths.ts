@@ -166,9 +166,15 @@ export class SessionPaths {
       if (known === undefined) this.#addHeard(from, now);
       return;
     }
-    if (known !== undefined || now < this.#roamNotBefore) return;
-    for (const path of this.#paths.all().filter(({ roaming }) => roaming)) this.#remove(path);
-    this.#paths.addDirect(from, now).roaming = true;
+    if (known === undefined && now >= this.#roamNotBefore) this.#tryRoaming(from, now);
+  }
+
+  #tryRoaming(to: Endpoint, now: Millis): void {
+    const tried = this.#paths.all().filter(({ roaming }) => roaming);
+    // A new one each time would have the engine decide on every flow anew, of all peers.
+    if (tried.some(({ createdAt }) => now < createdAt + PROBE_INTERVAL)) return;
+    for (const path of tried) this.#remove(path);
+    this.#paths.addDirect(to, now).roaming = true;
   }
 
   onTooBig(id: number, size: number, now: Millis): void {

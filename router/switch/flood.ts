@@ -5,7 +5,7 @@ import type { BroadcastHeader } from '../wire/inner.ts';
 import { macOfName, type Mac } from '../wire/mac.ts';
 import { BroadcastTrees } from './broadcast-tree.ts';
 import { BroadcastWindows, type BroadcastVerdict } from './broadcast-window.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { TokenBucket } from '../../core/token-bucket.ts';
 import { FLOOD_BURST, FLOOD_RATE, FLOOD_RESERVE } from './tuning.ts';
 
 const FIRST_TTL = 64;

@@ -16,7 +16,7 @@ import type { SwitchDrop } from './drops.ts';
 import type { FrameRef } from './frame-ref.ts';
 import type { LinkRoute, LinkView } from './link-view.ts';
 import type { Plans } from './plans.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { TokenBucket } from '../../core/token-bucket.ts';
 import { ICMP_BURST, ICMP_RATE, ICMP_SHARE } from './tuning.ts';
 
 /** What a link carries besides an IP packet of its inner MTU: inner 2, broadcast 12, Ethernet 14, VLAN 4. */
@@ -60,8 +60,15 @@ export class Forwarder {
     this.#prefixLength = writeBroadcastPrefix(this.#prefix, 0, frame.flags, header);
     const route = this.#links.route(peer);
     if (route === undefined) this.#hold(frame, peer);
-    else if (frame.packetBytes <= route.innerMtu) this.#sendWhole(frame, route, plans, 0);
+    else if (this.#fitsWhole(frame, route)) this.#sendWhole(frame, route, plans, 0);
     else this.#sendFragments(frame, route, plans);
+  }
+
+  /** With its prefix: beside a broadcast's there is room for one VLAN tag, not for two. */
+  #fitsWhole(frame: FrameRef, { innerMtu }: LinkRoute): boolean {
+    return (
+      frame.packetBytes <= innerMtu && this.#prefixLength + frame.length <= innerMtu + ROOM_BESIDES_PACKET
+    );
   }
 
   #sendWhole(frame: FrameRef, route: LinkRoute, plans: Plans, repeat: number): void {

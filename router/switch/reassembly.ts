@@ -9,8 +9,9 @@ import {
 } from '../wire/inner.ts';
 import { REASSEMBLY_BYTES, REASSEMBLY_MESSAGES, REASSEMBLY_TIME } from './tuning.ts';
 
-/** Separate stretches of one message; pieces of a datagram's size never come near. */
+/** Of one message: separate stretches, and fragments. Those of a datagram's size never come near. */
 const MOST_STRETCHES = 64;
+const MOST_PIECES = 128;
 
 export type ReassemblyDrop =
   'fragment-malformed' | 'fragment-mismatched' | 'reassembly-full' | 'reassembly-expired';
@@ -46,14 +47,14 @@ export class Reassembly {
     const total = fragmentTotal(data, offset);
     const message = messages.get(id) ?? this.#begin(messages, id, total, now);
     const bytes = data.subarray(offset + FRAGMENT_HEADER_BYTES, offset + length);
-    if (message.bytes.length !== total || !message.add(fragmentOffset(data, offset), bytes)) {
+    if (message.total !== total || !message.add(fragmentOffset(data, offset), bytes)) {
       this.#onDrop('fragment-mismatched');
       messages.delete(id);
       return undefined;
     }
     if (!message.complete) return undefined;
     messages.delete(id);
-    return message.bytes;
+    return message.join();
   }
 
   /** When {@link onTimeout} has something to forget. */
@@ -91,11 +92,11 @@ export class Reassembly {
 
   #begin(messages: Map<number, PartialMessage>, id: number, total: number, now: Millis): PartialMessage {
     let bytes = total;
-    for (const other of messages.values()) bytes += other.bytes.length;
+    for (const other of messages.values()) bytes += other.total;
     for (const [oldest, other] of messages) {
       if (messages.size < REASSEMBLY_MESSAGES && bytes <= REASSEMBLY_BYTES) break;
       messages.delete(oldest);
-      bytes -= other.bytes.length;
+      bytes -= other.total;
       this.#onDrop('reassembly-full');
     }
     const message = new PartialMessage(total, now + REASSEMBLY_TIME);
@@ -118,23 +119,25 @@ function laneId(lane: number, id: number): number {
   return lane * 2 ** 32 + id;
 }
 
+/** Its bytes are put together only when all are there: a fragment of one byte costs no more than that. */
 class PartialMessage {
-  readonly bytes: Uint8Array;
+  readonly total: number;
   readonly expiresAt: Millis;
+  readonly #pieces: { readonly start: number; readonly bytes: Uint8Array }[] = [];
   /** What is there: [start, end) ascending, apart from each other. */
   #stretches: [start: number, end: number][] = [];
 
   constructor(total: number, expiresAt: Millis) {
-    this.bytes = new Uint8Array(total);
+    this.total = total;
     this.expiresAt = expiresAt;
   }
 
   get complete(): boolean {
     const first = this.#stretches[0];
-    return first !== undefined && first[0] === 0 && first[1] === this.bytes.length;
+    return first !== undefined && first[0] === 0 && first[1] === this.total;
   }
 
-  /** False if the piece overlaps what is there without repeating it, or there are too many gaps. */
+  /** False if the piece overlaps what is there without repeating it, or there are too many gaps or pieces. */
   add(start: number, piece: Uint8Array): boolean {
     const end = start + piece.length;
     let before = 0;
@@ -143,9 +146,15 @@ class PartialMessage {
       if (start < to && from < end) return false;
       if (to <= start) before++;
     }
-    this.bytes.set(piece, start);
+    this.#pieces.push({ start, bytes: piece.slice() });
     this.#insert(before, start, end);
-    return this.#stretches.length <= MOST_STRETCHES;
+    return this.#stretches.length <= MOST_STRETCHES && this.#pieces.length <= MOST_PIECES;
+  }
+
+  join(): Uint8Array {
+    const whole = new Uint8Array(this.total);
+    for (const { start, bytes } of this.#pieces) whole.set(bytes, start);
+    return whole;
   }
 
   #insert(at: number, start: number, end: number): void {

@@ -34,7 +34,7 @@ import type { LinkView } from './link-view.ts';
 import { MacTable, type MacEvent, type ShareMac, type SharedMac } from './mac-table.ts';
 import type { Plans } from './plans.ts';
 import { Reassembly } from './reassembly.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { TokenBucket } from '../../core/token-bucket.ts';
 import { SHARING_BURST, SHARING_RATE } from './tuning.ts';
 
 /** Where frames go that the host sent and that another worker must decide on. */

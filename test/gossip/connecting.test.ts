@@ -151,6 +151,76 @@ test('where all are at their limit one more can join', (t) => {
   }
 });
 
+test('halves of hosts that all have as many connections as they may find one another again', (t) => {
+  const mesh = new Mesh(12);
+  const nodes = [1, 2, 3, 4, 5, 6, 7, 8].map((i) => mesh.add(i, { connLimit: 3 }));
+  mesh.partition(nodes.slice(0, 4), nodes.slice(4));
+  for (const node of nodes.slice(1, 5)) mesh.connect(node, '192.0.2.1');
+  for (const node of nodes.slice(5)) mesh.connect(node, '192.0.2.5');
+  mesh.run(5 * MINUTE);
+  for (const node of nodes) t.deepEqual([reached(node).length, neighbours(node).length], [4, 3], node.name);
+  mesh.heal();
+  mesh.run(3 * MINUTE);
+  for (const node of nodes) {
+    t.is(reached(node).length, 8, node.name);
+    t.true(neighbours(node).length <= 3);
+  }
+});
+
+test('a host with as many connections as it may have reaches one that nobody else knows', (t) => {
+  const mesh = new Mesh(13);
+  const nodes = [1, 2, 3, 4].map((i) => mesh.add(i, { connLimit: 3 }));
+  for (const node of nodes.slice(1)) mesh.connect(node, '192.0.2.1');
+  mesh.run(20 * SECOND);
+  const alone = mesh.add(5);
+  mesh.connect(nodes[0]!, '192.0.2.5', '192.0.2.2');
+  mesh.run(5 * SECOND);
+  for (const node of [...nodes, alone]) t.is(reached(node).length, 5, node.name);
+});
+
+test('what is not dialled because of the connection limit says so', (t) => {
+  const mesh = new Mesh(14);
+  const hub = mesh.add(1, { connLimit: 2 });
+  const others = [2, 3, 4].map((i) => mesh.add(i, { discovery: false }));
+  mesh.connect(hub, '192.0.2.2', '192.0.2.3');
+  mesh.run(SECOND);
+  mesh.connect(others[2]!, '192.0.2.3');
+  mesh.run(SECOND);
+  mesh.connect(hub, '192.0.2.4');
+  mesh.run(5 * SECOND);
+  const row = hub.gossip.connectionsStatus(mesh.now).find(({ address }) => address === '192.0.2.4:6783');
+  t.like(row, { state: 'retrying', error: 'connection limit reached (2)' });
+});
+
+test('a host that makes room for another does not take the mesh for a sparse one', (t) => {
+  const mesh = new Mesh(15);
+  const hub = mesh.add(1, { connLimit: 5, fullMeshLimit: 20 });
+  const others = Array.from({ length: 12 }, (_, i) => mesh.add(i + 2, { fullMeshLimit: 20 }));
+  for (const node of others) {
+    mesh.connect(node, '192.0.2.1');
+    mesh.run(2 * SECOND);
+  }
+  mesh.run(MINUTE);
+  t.is(reached(hub).length, 13);
+  t.is(neighbours(hub).length, 5);
+  for (const node of others)
+    t.true(neighbours(node).length >= 11, `${node.name}: ${neighbours(node).length}`);
+});
+
+test('what an earlier run was to connect to is kept until this one is told', (t) => {
+  const mesh = new Mesh(16);
+  mesh.add(1);
+  const node = mesh.add(2, {
+    untold: true,
+    candidates: [{ name: peerName(1), addresses: ['192.0.2.1'], remaining: MINUTE }],
+  });
+  mesh.run(2 * MINUTE);
+  t.is(reached(node).length, 2, 'what was connected is tried');
+  t.deepEqual(node.of('persist-targets'), []);
+  mesh.connect(node, '192.0.2.9');
+  t.deepEqual(node.of('persist-targets').at(-1)?.targets, ['192.0.2.9:6783']);
+});
+
 test('of peers that come all at once a full one lets one in each second', (t) => {
   const mesh = new Mesh(11);
   const hub = mesh.add(1, { connLimit: 3 });

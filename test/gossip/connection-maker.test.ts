@@ -9,7 +9,12 @@ const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 const nobody = () => false;
 
-function maker(self = 1, discovery = true, seed = 1): ConnectionMaker {
+function maker(
+  self = 1,
+  discovery = true,
+  seed = 1,
+  isReachable = nobody as (name: string) => boolean,
+): ConnectionMaker {
   let conn = 0;
   const newConn = (): number => (conn += 2);
   return new ConnectionMaker({
@@ -18,6 +23,7 @@ function maker(self = 1, discovery = true, seed = 1): ConnectionMaker {
     defaultPort: 6_783,
     newConn,
     discovery,
+    isReachable,
   });
 }
 
@@ -269,7 +275,7 @@ test('of many addresses that were asked for four are dialled at once, the others
   const few = maker();
   few.connect(many.slice(0, 4), false, 0);
   dialsUntil(few, 0);
-  few.forget(many.slice(1, 4));
+  few.forget(many.slice(1, 4), 4_000);
   few.connect(many.slice(4, 5), false, 5_000);
   t.deepEqual(dialsUntil(few, 60_000), { 5_000: 1 }, 'a further one is not made to wait');
 });
@@ -390,7 +396,7 @@ test('1,024 addresses may be asked for at a time, others in their place, and all
   t.is(m.connect(some(1_000, 25), false, 0), 'more than 1024 targets');
   t.is(m.given().length, 1_000);
   t.is(m.connect(some(2_000, 1_000), true, 0), undefined);
-  t.is(m.forget(some(2_000, 1_000)), undefined);
+  t.is(m.forget(some(2_000, 1_000), 0), undefined);
   t.deepEqual(m.given(), []);
 });
 
@@ -417,6 +423,93 @@ for (const given of [2, 16]) {
     );
   });
 }
+
+test('the same address in many spellings is one target', (t) => {
+  const m = maker();
+  const spellings = Array.from({ length: 600 }, (_, i) => [`host${i}.example`, `HOST${i}.example:6783`]);
+  t.is(m.connect(spellings.flat(), true, 0), undefined);
+  t.is(m.given().length, 600);
+});
+
+test('64 dials are under way at once, however many have dialled us', (t) => {
+  const m = maker(1, false);
+  for (let i = 0; i < 500; i++)
+    m.onRegistered(10_001 + 2 * i, peerName(i + 2), endpoint('198.51.100.1').ip, 0);
+  const many = Array.from({ length: 200 }, (_, i) => `host${i}.example`);
+  m.connect(many, false, 0);
+  const dials = m.onTimeout(0);
+  t.is(dials.length, 64);
+  m.onRegistered(dials[0]!.conn, peerName(1_000), endpoint('192.0.2.1').ip, 1);
+  m.onEnded(dials[1]!.conn, 'refused', 1);
+  t.is(m.onTimeout(1).length, 2, 'one was answered, one failed');
+});
+
+test('at the connection limit only who is outside is dialled, one at a time', (t) => {
+  const inside = new Set<string>([peerName(2)]);
+  const m = maker(1, true, 1, (name) => inside.has(name));
+  m.connect(['192.0.2.2', '192.0.2.8', '192.0.2.9'], false, 0);
+  for (const { conn, address } of m.onTimeout(0)) {
+    if (address.host === '192.0.2.2') m.onRegistered(conn, peerName(2), endpoint('192.0.2.2').ip, 0);
+    else m.onEnded(conn, 'refused', 0);
+    if (address.host !== '192.0.2.2') continue;
+    m.onDisconnected(peerName(2));
+    m.onEnded(conn, 'no room', 0);
+  }
+  m.allowDials(false);
+  const [first, ...others] = m.onTimeout(60_000);
+  t.deepEqual(others, []);
+  t.is(m.nextTimeout(), undefined);
+  m.onEnded(first!.conn, 'refused', 60_000);
+  const [second] = m.onTimeout(60_000);
+  t.deepEqual([first!.address.host, second!.address.host].sort(), ['192.0.2.8', '192.0.2.9']);
+  m.onEnded(second!.conn, 'refused', 60_000);
+  inside.clear();
+  m.verify(() => undefined, 60_000);
+  t.is(m.onTimeout(60_000)[0]!.address.host, '192.0.2.2');
+});
+
+const wanted = (number: number, ...ips: string[]) => ({
+  name: peerName(number),
+  addresses: ips.map(endpoint),
+  mayDialUs: false,
+  reachable: true,
+});
+
+for (const isDuplicate of [true, false]) {
+  test(`where ${isDuplicate ? 'a second connection' : 'one'} to another peer was found, the next address is tried later`, (t) => {
+    const m = maker();
+    m.discover([wanted(7, '192.0.2.7', '198.51.100.7')], nobody, 0);
+    const [dial] = m.onTimeout(0);
+    t.is(dial!.address.host, '192.0.2.7');
+    if (isDuplicate) m.onDuplicate(dial!.conn, peerName(3), 10);
+    else m.onRegistered(dial!.conn, peerName(3), endpoint('192.0.2.7').ip, 10);
+    m.discover([wanted(7, '192.0.2.7', '198.51.100.7')], nobody, 20);
+    t.like(m.targets()[0], {
+      failures: 1,
+      error: `${formatDialAddress(dial!.address)} is ${peerName(3)}, not ${peerName(7)}`,
+    });
+    t.true(m.nextTimeout()! >= 510);
+    const [next] = m.onTimeout(10_000);
+    t.is(next!.address.host, '198.51.100.7');
+    m.onRegistered(next!.conn, peerName(7), endpoint('198.51.100.7').ip, 10_000);
+    t.true(m.isConnected(m.targets()[0]!));
+  });
+}
+
+test('a peer that is gone is no longer tried once its address is to be forgotten', (t) => {
+  const m = maker();
+  m.restore(peerName(5), [dialAddress(endpoint('192.0.2.5'))], DAY, 0);
+  m.restore(peerName(6), [dialAddress(endpoint('192.0.2.6'))], DAY, 0);
+  m.forget(['192.0.2.5'], 0);
+  t.deepEqual(
+    m.onTimeout(0).map(({ address }) => address.host),
+    ['192.0.2.6'],
+  );
+  t.deepEqual(
+    m.takeCandidates(0).map(({ name }) => name),
+    [peerName(6)],
+  );
+});
 
 test('who was asked for and is part of a sparse mesh by way of others is not dialled, until it no longer is', (t) => {
   const m = maker();

@@ -18,6 +18,8 @@ export interface NodeOptions extends Partial<GossipConfig> {
   readonly passwords?: readonly string[];
   /** Several nodes with the same one stand behind a NAT, and can only dial. */
   readonly ip?: string;
+  /** It is yet to be told whom to connect to, if anybody. */
+  readonly untold?: boolean;
 }
 
 /** One direction's far end of a stream. */
@@ -85,7 +87,7 @@ export class Mesh {
   }
 
   add(index: number, options: NodeOptions = {}): SimulatedNode {
-    const { passwords = [], ip = `192.0.2.${index}`, ...config } = options;
+    const { passwords = [], ip = `192.0.2.${index}`, untold = false, ...config } = options;
     const name = peerName(index);
     const random = new SeededRandom(1 + randomBelow(this.#random, 2 ** 31));
     const held = [...passwords];
@@ -127,7 +129,8 @@ export class Mesh {
     );
     const node = new SimulatedNode(gossip, name, ip, held);
     this.nodes.push(node);
-    this.settle(node);
+    if (untold) this.settle(node);
+    else this.connect(node);
     return node;
   }
 

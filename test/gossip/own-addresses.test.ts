@@ -34,12 +34,23 @@ test('no more than eight are published', (t) => {
   t.is(textOf(addresses)[0], '192.0.2.40:6783');
 });
 
-test('two of the places are left to where others see the host, however many it has itself', (t) => {
+test('two of the places are left to where others saw the host last, however many it has itself', (t) => {
   const addresses = new OwnAddresses(Array.from({ length: 12 }, (_, i) => endpoint(`10.0.0.${i + 1}`)));
-  for (let i = 1; i <= 3; i++) addresses.onSeen(endpoint(`203.0.113.${i}`), 0);
-  const texts = textOf(addresses);
-  t.is(texts.length, 8);
-  t.deepEqual(texts.slice(5), ['10.0.0.6:6783', '203.0.113.1:6783', '203.0.113.2:6783']);
+  const published = () => textOf(addresses).slice(5);
+  for (const i of [3, 1, 2]) addresses.onSeen(endpoint(`203.0.113.${i}`), 0);
+  t.is(textOf(addresses).length, 8);
+  t.deepEqual(published(), ['10.0.0.6:6783', '203.0.113.1:6783', '203.0.113.2:6783']);
+  addresses.onSeen(endpoint('203.0.113.9'), 0);
+  t.deepEqual(published().slice(1), ['203.0.113.2:6783', '203.0.113.9:6783']);
+  addresses.onSeen(endpoint('203.0.113.1'), 0);
+  t.deepEqual(published().slice(1), ['203.0.113.1:6783', '203.0.113.9:6783']);
+});
+
+test('where nobody else can reach the host is not published', (t) => {
+  const addresses = new OwnAddresses([]);
+  for (const ip of ['0.0.0.0', '127.0.0.1', '255.255.255.255', '::1', '::', 'ff02::1'])
+    addresses.onSeen(endpoint(ip), 0);
+  t.deepEqual(textOf(addresses), []);
 });
 
 test('an address that does not serve any more is not published because a connection still lives that began there', (t) => {

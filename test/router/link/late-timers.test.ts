@@ -74,7 +74,7 @@ function deliver(members: readonly Member[], from: Member, now: number): void {
     if (effect.type !== 'unicast') continue;
     const to = members.find(({ name }) => name === effect.to);
     for (let n = randomBelow(from.random, 4); n >= 2; n--) {
-      to?.links.onUnicast(from.name, effect.kind, effect.bytes, now);
+      to?.links.onUnicast({ ...effect, from: from.name, via: from.name }, now);
     }
   }
 }

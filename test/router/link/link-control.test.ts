@@ -28,6 +28,11 @@ class End {
     this.remote = { name, uid, incarnation: 1, staticKey: staticKey.public, addresses: [] };
   }
 
+  /** From the neighbour itself. */
+  hear(from: End, { kind, bytes }: { readonly kind: string; readonly bytes: Uint8Array }, now: number): void {
+    this.links.onUnicast({ from: from.name, via: from.name, kind, bytes }, now);
+  }
+
   /** Takes what was to be sent; keeps everything else. */
   unicasts(): Extract<LinkControlEffect, { type: 'unicast' }>[] {
     const effects = this.links.drain();
@@ -42,8 +47,8 @@ class End {
 
 function settle(a: End, b: End, now: number): void {
   for (let i = 0; i < 6; i++) {
-    for (const { kind, bytes } of a.unicasts()) b.links.onUnicast(a.name, kind, bytes, now);
-    for (const { kind, bytes } of b.unicasts()) a.links.onUnicast(b.name, kind, bytes, now);
+    for (const unicast of a.unicasts()) b.hear(a, unicast, now);
+    for (const unicast of b.unicasts()) a.hear(b, unicast, now);
   }
 }
 
@@ -75,7 +80,7 @@ test('hostile messages of every kind are counted, and none reaches the data plan
   const before = a.effects.length;
   const random = new SeededRandom(6);
   for (const kind of ['offer', 'answer', 'circuit', 'nonsense']) {
-    for (let i = 0; i < 200; i++) a.links.onUnicast(b.name, kind, random.bytes(i), 1_000);
+    for (let i = 0; i < 200; i++) a.hear(b, { kind, bytes: random.bytes(i) }, 1_000);
   }
   const { drops } = a.links;
   t.is(drops['link-kind-unknown'], 200);
@@ -86,13 +91,23 @@ test('hostile messages of every kind are counted, and none reaches the data plan
   t.is(a.effects.length, before);
 });
 
+test('a circuit message that came by way of another than it names is counted and ignored', (t) => {
+  const [a, b] = joined();
+  const close = { kind: 'circuit', bytes: Uint8Array.of(4, ...new Uint8Array(8)) };
+  a.hear(b, close, 1_000);
+  t.is(a.links.drops['circuit-unknown'], 1);
+  for (const via of [nameOf(3), undefined]) a.links.onUnicast({ from: b.name, via, ...close }, 1_000);
+  t.is(a.links.drops['circuit-indirect'], 2);
+  t.is(a.links.drops['circuit-unknown'], 1);
+});
+
 test('a replayed offer neither makes a session nor disturbs the one that is there', (t) => {
   const [a, b] = [new End(1), new End(2)];
   a.links.onPeer(b.remote, 0);
   b.links.onPeer(a.remote, 0);
   a.links.onData({ type: 'need-session', peer: b.name }, 0);
   const [offer] = a.unicasts();
-  for (let i = 0; i < 5; i++) b.links.onUnicast(a.name, 'offer', offer!.bytes, i);
+  for (let i = 0; i < 5; i++) b.hear(a, offer!, i);
   t.is(b.unicasts().length, 1);
   t.is(b.toData('session').length, 1);
   t.is(b.links.drops['offer-replayed'], 4);

@@ -244,6 +244,20 @@ export class LinkNet {
     return number;
   }
 
+  /** A message of that link, on the way that its frames take. */
+  sendMessage(side: Side, message: LinkMessage): void {
+    this.recordMessage(side, message)();
+  }
+
+  /** As {@link sendMessage}, kept on the way until the result is called. */
+  recordMessage(side: Side, message: LinkMessage): () => void {
+    const { path, session, plain } = side.link.route!;
+    const { to, sendIndex: index } = side.engine.paths.get(path)!;
+    const phase = side.engine.sessions.get(session)!.sending ?? 0;
+    const datagram = { plain, size: 60, message, frame: 0, phase, from: side.address, to, index };
+    return () => this.#hop(datagram);
+  }
+
   /** Runs for `duration` ms; `each` is called every 100 ms. */
   run(duration: number, each: () => void = () => undefined): void {
     const end = this.now + duration;

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { parseCidr } from '../../../core/address.ts';
+import { formatEndpoint, parseCidr } from '../../../core/address.ts';
 import { A, B, LinkNet, RELAY, endpoint, type Side } from './link-net.ts';
 
 const SECOND = 1000;
@@ -355,6 +355,17 @@ test('a host that knows that it has moved says so to an idle peer at once, and l
   t.deepEqual(net.b.link.report().address, endpoint('192.0.2.77'));
 });
 
+test('of many addresses that a peer is heard from one is tried each second', (t) => {
+  const net = upNet();
+  net.run(10 * SECOND);
+  const tried = () => [...net.b.engine.paths.values()].map(({ to }) => formatEndpoint(to));
+  for (let i = 0; i < 30; i++) net.input(() => net.b.link.onRoamed(1, endpoint(`203.0.113.${i}`), net.now));
+  t.deepEqual(tried(), ['192.0.2.1:6783', '203.0.113.0:6783']);
+  net.run(SECOND);
+  net.input(() => net.b.link.onRoamed(1, endpoint('203.0.113.99'), net.now));
+  t.deepEqual(tried(), ['192.0.2.1:6783', '203.0.113.99:6783']);
+});
+
 test('a new address that does not answer is forgotten and nothing moves', (t) => {
   const net = upNet();
   net.run(10 * SECOND);
@@ -600,6 +611,22 @@ test('a path that shrinks under an established link is noticed as a black hole a
   t.is(net.a.link.route?.innerMtu, 1388);
 });
 
+test('while a path is lost frames are measured by the size that it had', (t) => {
+  const net = upNet();
+  net.run(20 * SECOND);
+  net.passes = () => false;
+  const mtus = new Set<number | undefined>();
+  net.run(30 * SECOND, () => {
+    net.sendFrame(net.a);
+    mtus.add(net.a.link.route?.innerMtu);
+  });
+  t.not(net.a.link.state, 'up');
+  t.deepEqual([...mtus], [1_388]);
+  net.passes = ({ size }) => size <= 1_300;
+  net.run(30 * SECOND);
+  t.true(net.a.link.route!.innerMtu <= 1_300 - 64);
+});
+
 test('the host saying that a datagram is too big lowers the size at once', (t) => {
   const net = upNet();
   const path = net.a.link.route!.path;
@@ -642,6 +669,29 @@ test('MACs are told in parts until acknowledged, and again when they change', (t
   net.input(() => net.a.link.onLocalMacs(macs.subarray(0, 6), net.now));
   net.run(10 * SECOND);
   t.deepEqual(net.b.macs[1], macs.subarray(0, 6));
+});
+
+test('MACs of a session before the one in use are not learned, as they may be older than what came since', (t) => {
+  const net = new LinkNet({ macs: Uint8Array.of(2, 0, 0, 0, 0, 1) });
+  net.connect();
+  net.run(2 * SECOND);
+  const old = {
+    kind: 'macs',
+    version: 57,
+    part: 0,
+    parts: 1,
+    macs: Uint8Array.of(2, 0, 0, 0, 0, 9),
+  } as const;
+  const sendOld = net.recordMessage(net.a, old);
+  net.connect();
+  net.run(SECOND);
+  const learned = net.b.macs.length;
+  net.input(sendOld);
+  net.run(SECOND);
+  t.is(net.b.macs.length, learned);
+  net.input(() => net.a.link.onLocalMacs(Uint8Array.of(2, 0, 0, 0, 0, 3), net.now));
+  net.run(SECOND);
+  t.deepEqual(net.b.macs.at(-1), Uint8Array.of(2, 0, 0, 0, 0, 3));
 });
 
 const TRUSTED = [parseCidr('192.0.2.0/24')!, parseCidr('198.51.100.0/24')!];

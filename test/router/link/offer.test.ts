@@ -334,6 +334,29 @@ test('a replayed offer is not answered again, whatever number its envelope claim
   t.is(high.indexes.used, 1);
 });
 
+test('one run of a peer gets four answers at once and one each second, another run at once', (t) => {
+  const [low, high] = pair();
+  deliver(low, high, low.take(), 0);
+  const another = (now: number) => {
+    low.offers.onPeerGone(HIGH, now);
+    low.offers.onPeer(high.remote, now);
+    low.offers.onNeed(HIGH, now);
+    deliver(low, high, low.take(), now);
+    high.collect();
+    return high.sessions.length;
+  };
+  t.deepEqual([another(0), another(0), another(0)], [2, 3, 4]);
+  t.is(another(999), 4);
+  t.is(high.counters.get('offer-too-soon'), 1);
+  t.is(another(1_000), 5);
+  const reborn = new End(LOW, {}, 2);
+  introduce(reborn, high, 1_001);
+  reborn.offers.onNeed(HIGH, 1_001);
+  deliver(reborn, high, reborn.take(), 1_001);
+  high.collect();
+  t.is(high.sessions.length, 6);
+});
+
 test('an offer is not answered again after its sender was gone for a while', (t) => {
   const [low, high] = pair();
   const [offer] = low.take();

@@ -166,6 +166,22 @@ test('keys and messages for another session than the one in use are not taken', 
   t.deepEqual([sent(), phases(net.a).held], [1, [0, 1]]);
 });
 
+test('of a flood of rekey messages few reach the ControlNode, and the rest is counted', (t) => {
+  const net = new LinkNet();
+  net.connect();
+  net.run(SECOND);
+  const flood = () => {
+    for (let i = 0; i < 100; i++)
+      net.sendMessage(net.a, { kind: 'rekey', phase: 1, step: 1, bytes: Uint8Array.of(i) });
+    net.run(SECOND);
+  };
+  flood();
+  t.is(net.b.told('rekey-received').length, 16);
+  t.is(net.b.drops.filter((drop) => drop === 'rekey-unexpected').length, 84);
+  flood();
+  t.is(net.b.told('rekey-received').length, 24);
+});
+
 test('keys of any phase but the next are not taken', (t) => {
   const net = new LinkNet();
   net.connect();

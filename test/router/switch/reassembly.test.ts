@@ -39,6 +39,19 @@ function fragment(id: number, start: number, total: number, bytes: Uint8Array): 
   return out.subarray(INNER_HEADER_BYTES);
 }
 
+test('a fragment takes no more memory than it has bytes, and more pieces than a message has are refused', (t) => {
+  const { add, drops } = bench();
+  const before = process.memoryUsage().arrayBuffers;
+  for (let id = 0; id < 2_000; id++) add(id, 0, 65_535, Uint8Array.of(1));
+  t.true(process.memoryUsage().arrayBuffers - before < 16 << 20, 'and not 131 MB');
+  drops.length = 0;
+  for (let i = 0; i < 200; i++) add(9_999, i, 65_535, Uint8Array.of(1));
+  t.deepEqual(
+    drops.filter((drop) => drop === 'fragment-mismatched'),
+    ['fragment-mismatched'],
+  );
+});
+
 test('pieces in any order, even repeated, make the message', (t) => {
   const input = fc.record({
     message: fc.uint8Array({ minLength: 2, maxLength: 400 }).map((bytes) => bytes.with(0, 1)),

@@ -447,6 +447,22 @@ for (const [what, payload, mtu] of [
   });
 }
 
+test('a broadcast goes whole if its datagram fits, for which there may be one VLAN tag', (t) => {
+  for (const [tags, less, messages] of [
+    [0, 0, 1],
+    [1, 0, 1],
+    [2, 0, 2],
+    [2, 4, 1],
+  ] as const) {
+    const bench = new SwitchBench(0);
+    const payload = ipv4(new Uint8Array(FAR_MTU - 20 - less));
+    bench.fromHost(1, { bytes: ethernet(BROADCAST_MAC, HERE, 0x0800, payload, tags) });
+    const sent = bench.takeSent().filter(({ peer }) => peer === 1);
+    t.is(sent.length, messages, `${tags} tags, ${less} bytes less`);
+    for (const { message } of sent) t.true(message.length <= FAR_MTU + 32);
+  }
+});
+
 test('a broadcast that does not fit goes in fragments, is delivered and passed on', (t) => {
   const sender = new SwitchBench(0);
   const bytes = ethernet(BROADCAST_MAC, HERE, 0x0800, ipv4(new Uint8Array(3_000).fill(5)));

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { TokenBucket } from '../../../router/switch/token-bucket.ts';
+import { TokenBucket } from '../../core/token-bucket.ts';
 
 function passed(bucket: TokenBucket, tries: number, now: number): number {
   let count = 0;

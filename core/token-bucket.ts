@@ -1,4 +1,4 @@
-import { SECOND, type Millis } from '../../core/time.ts';
+import { SECOND, type Millis } from './time.ts';
 
 /** Lets `burst` events pass at once and `rate` per second in the long run. */
 export class TokenBucket {
