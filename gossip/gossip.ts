@@ -355,8 +355,8 @@ export class Gossip implements Machine<GossipEffect> {
 
   #onDown(neighbour: Neighbour, reason: string, now: Millis): void {
     if (reason === 'shed') this.#backbone.onShed(neighbour, now);
-    // Of who was a neighbour: room was made for another.
-    if (reason === 'connection-limit') this.#backbone.onRoomMade(neighbour, now);
+    // Who was accepted had to make room; who was not is tried again.
+    if (reason === 'connection-limit' && neighbour.isEstablished) this.#backbone.onRoomMade(neighbour, now);
     this.#channels.removeNeighbour(neighbour.name);
     this.#repairAt = Math.min(this.#repairAt, now + REPAIR_AFTER_LOSS);
     this.#touch(now);

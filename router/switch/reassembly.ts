@@ -146,7 +146,7 @@ class PartialMessage {
       if (start < to && from < end) return false;
       if (to <= start) before++;
     }
-    this.#pieces.push({ start, bytes: piece.slice() });
+    this.#pieces.push({ start, bytes: Uint8Array.from(piece) });
     this.#insert(before, start, end);
     return this.#stretches.length <= MOST_STRETCHES && this.#pieces.length <= MOST_PIECES;
   }

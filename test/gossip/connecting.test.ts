@@ -207,6 +207,23 @@ test('a host that makes room for another does not take the mesh for a sparse one
     t.true(neighbours(node).length >= 11, `${node.name}: ${neighbours(node).length}`);
 });
 
+test('a host that was refused for want of room is tried again', (t) => {
+  const mesh = new Mesh(17);
+  const hub = mesh.add(1, { connLimit: 2 });
+  const [a, b] = [mesh.add(2), mesh.add(3)];
+  for (const node of [a, b]) mesh.connect(node, '192.0.2.1');
+  mesh.run(5 * SECOND);
+  const late = mesh.add(4);
+  mesh.connect(late, '192.0.2.2');
+  mesh.run(30 * SECOND);
+  t.is(neighbours(hub).length, 2);
+  const row = late.gossip.connectionsStatus(mesh.now).find(({ address }) => address === '192.0.2.1:6783');
+  t.like(row, { state: 'retrying', error: 'connection limit reached (2)' });
+  mesh.crash(b);
+  mesh.run(3 * MINUTE);
+  t.true(neighbours(hub).includes(late.name));
+});
+
 test('what an earlier run was to connect to is kept until this one is told', (t) => {
   const mesh = new Mesh(16);
   mesh.add(1);
