@@ -60,7 +60,9 @@ export class ScaleRun {
     const sent = trafficBetween(before, meter.total);
     const { user, system } = cpuUsage(cpu);
     const each = (value: number) => value / nodes.length / seconds;
-    this.#tell(`${what}: over, ${((user + system) / 1e6).toFixed(0)} s of CPU`);
+    const kilobytes = (sent.streamBytes - sent.heartbeatBytes) / nodes.length / 1e3;
+    const cost = `${((user + system) / 1e6).toFixed(0)} s of CPU, ${kilobytes.toFixed(0)} kB of gossip a node`;
+    this.#tell(`${what}: over after ${seconds.toFixed(1)} s, ${cost}`);
     return (this.#loads[what] = {
       seconds,
       gossipBytesPerSecond: each(sent.streamBytes - sent.heartbeatBytes),
