@@ -14,7 +14,10 @@ export interface Effort {
   readonly tcpOmit: number;
   readonly udpSeconds: number;
   readonly udpSteps: number;
+  /** Of a round trip. */
   readonly probes: number;
+  /** Series into which those of an idle tunnel are divided. */
+  readonly idleSeries: number;
 }
 
 /** What a measure may use. */

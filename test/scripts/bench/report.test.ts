@@ -15,7 +15,15 @@ const results: Results = {
   minutes: 1,
   machine: { kernel: 'k', cpu: 'c', cores: 2, memoryGigabytes: 8, node: 'v20', loadBefore: 0 },
   groups: ['tcp'],
-  effort: { warmUpSeconds: 0, tcpSeconds: 1, tcpOmit: 0, udpSeconds: 1, udpSteps: 1, probes: 1 },
+  effort: {
+    warmUpSeconds: 0,
+    tcpSeconds: 1,
+    tcpOmit: 0,
+    udpSeconds: 1,
+    udpSteps: 1,
+    probes: 1,
+    idleSeries: 1,
+  },
   contenders: [
     { name: 'weave-ts', title: 'weave-ts', configuration: 'x', version: '1' },
     { name: 'fastd', title: 'fastd <TAP> & more', configuration: 'y', version: '22' },
