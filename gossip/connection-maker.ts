@@ -290,11 +290,10 @@ export class ConnectionMaker {
 
   onDuplicate(conn: number, peer: PeerName, now: Millis): void {
     this.#deadline.invalidate();
-    const dialled = this.#byConn.get(conn);
-    if (dialled !== undefined && isAnother(dialled, peer))
-      return this.onEnded(conn, otherAnswered(dialled, peer), now);
-    const target = this.#release(conn);
+    const target = this.#byConn.get(conn);
     if (target === undefined) return;
+    if (isAnother(target, peer)) return this.onEnded(conn, otherAnswered(target, peer), now);
+    this.#release(conn);
     target.peer = peer;
     target.onDuplicate(now);
     this.#dropUnneeded(target);
