@@ -77,7 +77,9 @@ typedef struct {
   uint64_t drained_at;
   /* A frame was written to the TAP, which it may have answered. */
   bool wrote;
+  /* Of lone.h. */
   uint32_t lone_frames;
+  uint32_t lone_messages;
   /* Datagrams until the queue is flushed: OUT_BYTES between margins. */
   uint8_t *out;
   size_t out_used;
@@ -87,7 +89,7 @@ typedef struct {
   stand_in stand_in;
   int socket;
   int family;
-  /* How many messages the next recvmmsg asks for beyond one: none is looked for where they come one by one. */
+  /* How many messages the next recvmmsg asks for beyond two. */
   uint32_t further_slots;
   watcher *socket_watch;
   bool socket_broken;

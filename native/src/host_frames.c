@@ -1,5 +1,6 @@
 /* Frames from and to the TAP. */
 #include "engine.h"
+#include "lone.h"
 #include "tap_device.h"
 
 #include <string.h>
@@ -8,12 +9,6 @@ static void remember_write(engine *self, const write_plan *plan, uint32_t i);
 static void write_entry(engine *self, const write_plan *plan, uint32_t i);
 static void write_frame(engine *self, const uint8_t *frame, uint32_t length, uint8_t flags);
 static void finish_writes(engine *self);
-
-/*
- * Where frames come one by one, the read that would find the TAP empty is spared so many times; then there is a look
- * whether they still do.
- */
-#define LONE_FRAMES 2
 
 void engine_read_frames(engine *self) {
   if (!self->frames_held) engine_fill_frames(self);
@@ -27,12 +22,12 @@ void engine_fill_frames(engine *self) {
   size_t used = 0;
   bool asks = false;
   self->now = flow_now();
-  uint32_t most = self->lone_frames > 0 ? 1 : FRAME_CAPACITY, tries = 0, datagrams = 0;
+  uint32_t most = lone_spares_look(&self->lone_frames) ? 1 : FRAME_CAPACITY, tries = 0, datagrams = 0;
   /* What is dropped counts too: an error that stays must not hold the thread. */
   for (; tries < most && datagrams < READ_DATAGRAMS; tries++) {
-    if (self->tap_watch == NULL || used + LONGEST_FRAME > FRAME_BYTES) break;
+    if (self->tap_watch == NULL || FRAME_BYTES - used < TAP_HEADER + LONGEST_FRAME) break;
     tap_frame frame;
-    tap_read_result result = tap_device_read(self->tap, batch->data + used, LONGEST_FRAME, &frame);
+    tap_read_result result = tap_device_read(self->tap, batch->data + used, FRAME_BYTES - used, &frame);
     if (result == TAP_GONE) self->tap_broken = true;
     if (result == TAP_GONE || result == TAP_EMPTY) break;
     if (result == TAP_MALFORMED) {
@@ -41,7 +36,7 @@ void engine_fill_frames(engine *self) {
     }
     datagrams += frame.segments;
     uint32_t i = batch->count;
-    batch->offset[i] = (uint32_t)used;
+    batch->offset[i] = (uint32_t)(used + TAP_HEADER);
     batch->length[i] = frame.length;
     batch->segment[i] = frame.segment;
     batch->flags[i] = frame.flags;
@@ -49,11 +44,10 @@ void engine_fill_frames(engine *self) {
     /* Those behind it must not overtake it. */
     asks = true;
     batch->count++;
-    used += frame.length;
+    used += TAP_HEADER + frame.length;
   }
   engine_finish_send(self);
-  if (most == 1) self->lone_frames--;
-  else self->lone_frames = tries == 1 ? LONE_FRAMES : 0;
+  if (most > 1) lone_note(&self->lone_frames, tries);
   self->frames_held = batch->count > 0;
 }
 

@@ -1,6 +1,7 @@
 /* From the socket: datagrams are opened where they lie, or relayed. */
 #include "datagram.h"
 #include "engine.h"
+#include "lone.h"
 
 #include <errno.h>
 #include <netinet/udp.h>
@@ -20,6 +21,7 @@ typedef struct {
 } receive_control;
 
 static int receive_slots(engine *self, struct mmsghdr *slots, socket_address *from, receive_control *controls);
+static int fetch(int socket, struct mmsghdr *slots, uint32_t asked);
 static uint32_t further_slots(uint32_t asked, uint32_t filled);
 static uint32_t read_control(engine *self, struct msghdr *message);
 static void take_slot(engine *self, uint8_t *bytes, uint32_t length, uint32_t segment, const endpoint *from);
@@ -64,7 +66,8 @@ void engine_fill_messages(engine *self) {
 /* Returns the number of filled slots. */
 static int receive_slots(engine *self, struct mmsghdr *slots, socket_address *from, receive_control *controls) {
   struct iovec parts[RECEIVE_SLOTS];
-  uint32_t asked = 1 + self->further_slots;
+  bool lone = lone_spares_look(&self->lone_messages);
+  uint32_t asked = lone ? 1 : 2 + self->further_slots;
   for (size_t i = 0; i < asked; i++) {
     parts[i] = (struct iovec){self->messages.data + i * SLOT_BYTES, SLOT_BYTES};
     slots[i].msg_hdr = (struct msghdr){
@@ -77,18 +80,29 @@ static int receive_slots(engine *self, struct mmsghdr *slots, socket_address *fr
     };
   }
   int count;
-  do count = recvmmsg(self->socket, slots, asked, MSG_DONTWAIT, NULL);
+  do count = fetch(self->socket, slots, asked);
   while (count < 0 && errno == EINTR);
   if (count < 0 && (errno == EBADF || errno == ENOTSOCK)) self->socket_broken = true;
   if (count < 0) count = 0;
+  if (lone) return count;
+  lone_note(&self->lone_messages, (size_t)count);
   self->further_slots = further_slots(asked, (uint32_t)count);
   return count;
 }
 
-/* As many as came, or twice as many if there may have been more. */
+/* Returns how many slots the kernel filled, or -1 with errno set; recvmsg is the cheaper call for one. */
+static int fetch(int socket, struct mmsghdr *slots, uint32_t asked) {
+  if (asked > 1) return recvmmsg(socket, slots, asked, MSG_DONTWAIT, NULL);
+  ssize_t length = recvmsg(socket, &slots->msg_hdr, MSG_DONTWAIT);
+  if (length < 0) return -1;
+  slots->msg_len = (unsigned)length;
+  return 1;
+}
+
+/* As many as came, or twice as many if there may have been more; two at least. */
 static uint32_t further_slots(uint32_t asked, uint32_t filled) {
-  if (filled < asked) return filled > 1 ? filled - 1 : 0;
-  return (2 * asked < RECEIVE_SLOTS ? 2 * asked : RECEIVE_SLOTS) - 1;
+  if (filled < asked) return filled > 2 ? filled - 2 : 0;
+  return (2 * asked < RECEIVE_SLOTS ? 2 * asked : RECEIVE_SLOTS) - 2;
 }
 
 /* The size of the datagrams that the kernel has joined, or 0 if there is but one. */

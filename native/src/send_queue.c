@@ -15,6 +15,8 @@
 
 static bool is_like(const queued_datagram *a, const queued_datagram *b);
 static void make_ready(send_queue *queue);
+static int send_trains(send_queue *queue, size_t first, size_t end);
+static ssize_t send_one(const send_queue *queue, const queued_datagram *datagram);
 static size_t couple_trains(send_queue *queue);
 static size_t train_end(const send_queue *queue, size_t first);
 static size_t gather(send_queue *queue, size_t first, size_t end, struct iovec *parts);
@@ -60,7 +62,7 @@ void send_queue_flush(send_queue *queue) {
   make_ready(queue);
   size_t trains = queue->count == 0 ? 0 : couple_trains(queue);
   for (size_t sent = 0; sent < trains;) {
-    int done = sendmmsg(queue->fd, queue->trains + sent, (unsigned)(trains - sent), MSG_DONTWAIT);
+    int done = send_trains(queue, sent, trains);
     if (done > 0) {
       sent += (size_t)done;
     } else if (errno == EAGAIN) {
@@ -71,6 +73,18 @@ void send_queue_flush(send_queue *queue) {
     }
   }
   queue->count = queue->ready = 0;
+}
+
+/* Returns how many the kernel took, or -1 with errno set; sendto is the cheaper call for a lone datagram. */
+static int send_trains(send_queue *queue, size_t first, size_t end) {
+  bool alone = end - first == 1 && queue->first[end] - queue->first[first] == 1;
+  if (!alone) return sendmmsg(queue->fd, queue->trains + first, (unsigned)(end - first), MSG_DONTWAIT);
+  return send_one(queue, &queue->datagrams[queue->first[first]]) < 0 ? -1 : 1;
+}
+
+static ssize_t send_one(const send_queue *queue, const queued_datagram *datagram) {
+  const path *to = datagram->to;
+  return sendto(queue->fd, datagram->bytes, datagram->length, MSG_DONTWAIT, &to->address.any, to->address_length);
 }
 
 /* Returns the number of trains. */
@@ -171,10 +185,8 @@ static void send_singly(send_queue *queue, size_t train) {
 
 static void send_alone(send_queue *queue, const queued_datagram *datagram) {
   ssize_t done;
-  do {
-    done = sendto(queue->fd, datagram->bytes, datagram->length, MSG_DONTWAIT, &datagram->to->address.any,
-                  datagram->to->address_length);
-  } while (done < 0 && errno == EINTR);
+  do done = send_one(queue, datagram);
+  while (done < 0 && errno == EINTR);
   if (done < 0) note_error(queue, datagram, errno);
 }
 

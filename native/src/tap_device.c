@@ -11,6 +11,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* Frames up to this length are copied behind their header: that takes less than having the kernel gather two pieces. */
+#define SHORT_FRAME 2048
+
 /* A device made without multi-queue refuses it for ever, so it is there from the start. */
 #define DEVICE_FLAGS (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE)
 
@@ -20,6 +23,8 @@ static bool describe(const struct virtio_net_hdr *header, uint8_t *frame, tap_fr
 static bool describe_checksum(const struct virtio_net_hdr *header, uint8_t *frame, const frame_layout *layout,
                               tap_frame *out);
 static bool describe_partial(const uint8_t *frame, size_t length, struct virtio_net_hdr *header);
+static tap_write_result write_short(int fd, const struct virtio_net_hdr *header, const uint8_t *frame, size_t length);
+static tap_write_result result_of(ssize_t done);
 
 int tap_device_open(const char *name, bool super_frames, const char **step) {
   int fd = attach(name, step);
@@ -64,17 +69,17 @@ static int set_offloads(int fd, bool super_frames, const char **step) {
   return ioctl(fd, TUNSETOFFLOAD, offloads);
 }
 
-tap_read_result tap_device_read(int fd, uint8_t *frame, size_t room, tap_frame *out) {
-  struct virtio_net_hdr header;
-  struct iovec parts[] = {{&header, sizeof header}, {frame, room}};
+tap_read_result tap_device_read(int fd, uint8_t *into, size_t room, tap_frame *out) {
   ssize_t got;
-  do got = readv(fd, parts, 2);
+  do got = read(fd, into, room);
   while (got < 0 && errno == EINTR);
   /* The kernel consumes a frame that it cannot describe and says EINVAL; only these two mean the device. */
   if (got < 0) return errno == EAGAIN ? TAP_EMPTY : errno == EBADFD || errno == EBADF ? TAP_GONE : TAP_MALFORMED;
-  if ((size_t)got < sizeof header + ETHERNET_HEADER) return TAP_MALFORMED;
-  out->length = (uint32_t)((size_t)got - sizeof header);
-  return describe(&header, frame, out) ? TAP_FRAME : TAP_MALFORMED;
+  if ((size_t)got < TAP_HEADER + ETHERNET_HEADER) return TAP_MALFORMED;
+  struct virtio_net_hdr header;
+  memcpy(&header, into, sizeof header);
+  out->length = (uint32_t)((size_t)got - TAP_HEADER);
+  return describe(&header, into + TAP_HEADER, out) ? TAP_FRAME : TAP_MALFORMED;
 }
 
 static bool describe(const struct virtio_net_hdr *header, uint8_t *frame, tap_frame *out) {
@@ -110,14 +115,29 @@ tap_write_result tap_device_write(int fd, const uint8_t *frame, size_t length, u
   struct virtio_net_hdr header;
   memset(&header, 0, sizeof header);
   if ((flags & FLAG_CHECKSUM_PARTIAL) != 0 && !describe_partial(frame, length, &header)) return TAP_REFUSED;
+  if (length <= SHORT_FRAME) return write_short(fd, &header, frame, length);
   struct iovec parts[] = {{&header, sizeof header}, {(void *)(uintptr_t)frame, length}};
   return tap_device_write_parts(fd, parts, 2);
+}
+
+static tap_write_result write_short(int fd, const struct virtio_net_hdr *header, const uint8_t *frame, size_t length) {
+  uint8_t whole[TAP_HEADER + SHORT_FRAME];
+  memcpy(whole, header, TAP_HEADER);
+  memcpy(whole + TAP_HEADER, frame, length);
+  ssize_t done;
+  do done = write(fd, whole, TAP_HEADER + length);
+  while (done < 0 && errno == EINTR);
+  return result_of(done);
 }
 
 tap_write_result tap_device_write_parts(int fd, const struct iovec *parts, int count) {
   ssize_t done;
   do done = writev(fd, parts, count);
   while (done < 0 && errno == EINTR);
+  return result_of(done);
+}
+
+static tap_write_result result_of(ssize_t done) {
   if (done >= 0) return TAP_WRITTEN;
   if (errno == EBADFD || errno == EBADF) return TAP_WRITE_GONE;
   /* EIO is a device that is down: what it would lose anyway. */

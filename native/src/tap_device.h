@@ -36,8 +36,14 @@ typedef struct {
 
 typedef enum { TAP_FRAME, TAP_EMPTY, TAP_MALFORMED, TAP_GONE } tap_read_result;
 
-/* `room` is at least LONGEST_FRAME. A checksum that the far end cannot complete itself is complete afterwards. */
-tap_read_result tap_device_read(int fd, uint8_t *frame, size_t room, tap_frame *out);
+/* What the device puts before a frame. */
+#define TAP_HEADER sizeof(struct virtio_net_hdr)
+
+/*
+ * The frame begins at `into + TAP_HEADER`; `room` is at least TAP_HEADER + LONGEST_FRAME. A checksum that the far end cannot
+ * complete itself is complete afterwards.
+ */
+tap_read_result tap_device_read(int fd, uint8_t *into, size_t room, tap_frame *out);
 
 typedef enum { TAP_WRITTEN, TAP_QUEUE_FULL, TAP_REFUSED, TAP_WRITE_GONE } tap_write_result;
 

@@ -108,9 +108,9 @@ static napi_value tap_read(napi_env env, napi_callback_info info) {
   uint32_t count = 0, datagrams = 0;
   size_t used = 0;
   for (size_t tries = 0; tries < capacity && datagrams < READ_DATAGRAMS; tries++) {
-    if (self->watch == NULL || used + LONGEST_FRAME > room) break;
+    if (self->watch == NULL || room - used < TAP_HEADER + LONGEST_FRAME) break;
     tap_frame frame;
-    tap_read_result result = tap_device_read(self->fd, data + used, LONGEST_FRAME, &frame);
+    tap_read_result result = tap_device_read(self->fd, data + used, room - used, &frame);
     if (result == TAP_GONE) return glue_number(env, -1);
     if (result == TAP_EMPTY) break;
     if (result == TAP_MALFORMED) {
@@ -118,11 +118,11 @@ static napi_value tap_read(napi_env env, napi_callback_info info) {
       continue;
     }
     datagrams += frame.segments;
-    offsets[count] = (uint32_t)used;
+    offsets[count] = (uint32_t)(used + TAP_HEADER);
     lengths[count] = frame.length;
     segments[count] = frame.segment;
     flags[count] = frame.flags;
-    used += frame.length;
+    used += TAP_HEADER + frame.length;
     count++;
   }
   return glue_number(env, self->broken && count == 0 ? -1 : (double)count);

@@ -381,13 +381,13 @@ bool aead_seal(aead *cipher, const aead_text *texts, size_t count, size_t length
   return true;
 }
 
-tap_read_result tap_device_read(int fd, uint8_t *frame, size_t room, tap_frame *out) {
+tap_read_result tap_device_read(int fd, uint8_t *into, size_t room, tap_frame *out) {
   (void)fd;
   if (!from_host.waits) return TAP_EMPTY;
   from_host.waits = false;
-  if (from_host.frame.length > room) abort();
-  memset(frame, 5, from_host.frame.length);
-  memcpy(frame, from_host.head, from_host.head_bytes);
+  if (TAP_HEADER + from_host.frame.length > room) abort();
+  memset(into, 5, TAP_HEADER + from_host.frame.length);
+  memcpy(into + TAP_HEADER, from_host.head, from_host.head_bytes);
   *out = from_host.frame;
   return TAP_FRAME;
 }
@@ -409,6 +409,13 @@ tap_write_result tap_device_write_parts(int fd, const struct iovec *parts, int c
   return bytes % 4 == 0 ? TAP_REFUSED : TAP_WRITTEN;
 }
 
+/* By how many they are, with errno set. */
+static bool refuses(size_t bytes) {
+  static const int errors[] = {EAGAIN, EMSGSIZE, EINVAL, ENETUNREACH};
+  errno = errors[bytes % 4];
+  return bytes % 8 < 4;
+}
+
 /* What leaves is read, and now and then refused. */
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
   (void)fd, (void)flags;
@@ -420,14 +427,11 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
       bytes += message->msg_iov[part].iov_len;
     }
   }
-  static const int errors[] = {EAGAIN, EMSGSIZE, EINVAL, ENETUNREACH};
-  if (bytes % 8 >= 4) return (int)count;
-  errno = errors[bytes % 4];
-  return -1;
+  return refuses(bytes) ? -1 : (int)count;
 }
 
 ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const struct sockaddr *to, socklen_t to_length) {
   (void)fd, (void)flags, (void)to, (void)to_length;
   free(exact(bytes, length));
-  return (ssize_t)length;
+  return refuses(length) ? -1 : (ssize_t)length;
 }

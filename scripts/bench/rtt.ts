@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { inside } from './bench-lab.ts';
 import type { Ends } from './contender.ts';
 import type { Context } from './measure.ts';
@@ -14,12 +15,16 @@ const INTERVAL_SECONDS = 0.002;
  */
 const STIR_SECONDS = 1;
 
+/** Before each series: some 0.2 s after a stream the scheduler still moves the processes that carried it. */
+const REST_MS = 500;
+
 /** p50: the median of those of the series. */
 export async function measureIdleRtt({ ends, effort }: Context): Promise<Figures> {
   const series: number[][] = [];
   const probes = Math.ceil(effort.probes / effort.idleSeries);
   for (let i = 0; i < effort.idleSeries; i++) {
     if (i > 0) await warmUp(ends, STIR_SECONDS);
+    await delay(REST_MS);
     series.push(await roundTrips(ends, probes));
   }
   const all = series.flat();

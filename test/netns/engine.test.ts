@@ -166,8 +166,12 @@ for (const kinds of pairs) {
         t.log(`${((bytes * 8) / seconds / 1e9).toFixed(2)} Gbit/s by TCP to ${address}`);
       }
       const seen = await stop();
-      for (const { superFrames } of seen) t.true(superFrames > 0);
-      for (const [i, kind] of kinds.entries()) t.is(seen[i]!.repeated > seen[i]!.messages, kind === 'native');
+      for (const [i, kind] of kinds.entries()) {
+        const { superFrames, repeated, messages } = seen[i]!;
+        t.is(repeated > messages, kind === 'native');
+        /* The native engine may repeat them all: then JavaScript sees none. */
+        if (kind === 'portable') t.true(superFrames > 0);
+      }
       t.log(JSON.stringify(seen));
       for (const { events, dropped } of seen) {
         t.deepEqual(events, []);

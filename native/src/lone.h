@@ -1,0 +1,24 @@
+/* Packets that come one by one: the look for a second one, which would be in vain, is spared. */
+#ifndef WEAVE_LONE_H
+#define WEAVE_LONE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* So many reads ask for one packet only; then there is a look whether they still come so. */
+#define LONE_READS 15
+
+/* Whether the next read is to ask for one only. `left` belongs to the source of the packets and begins as 0. */
+static inline bool lone_spares_look(uint32_t *left) {
+  if (*left == 0) return false;
+  (*left)--;
+  return true;
+}
+
+/* After a read that asked for more. */
+static inline void lone_note(uint32_t *left, size_t found) {
+  if (found == 1) *left = LONE_READS;
+}
+
+#endif
