@@ -2,7 +2,7 @@
 #ifndef WEAVE_CUT_H
 #define WEAVE_CUT_H
 
-#include "frame_layout.h"
+#include "segment.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,6 +16,8 @@ typedef struct {
   uint32_t next;
   uint32_t length;
   uint16_t index;
+  /* Of a plain layout: those of a segment with `chunk` bytes, but for what differs from one to the next. */
+  uint8_t headers[LONGEST_HEADERS];
 } cutter;
 
 /*
