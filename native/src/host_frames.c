@@ -22,7 +22,8 @@ void engine_fill_frames(engine *self) {
   size_t used = 0;
   bool asks = false;
   self->now = flow_now();
-  uint32_t most = lone_spares_look(&self->lone_frames) ? 1 : FRAME_CAPACITY, tries = 0, datagrams = 0;
+  bool looks = !lone_spares_look(&self->lone_frames);
+  uint32_t most = looks ? FRAME_CAPACITY : 1, tries = 0, datagrams = 0;
   /* What is dropped counts too: an error that stays must not hold the thread. */
   for (; tries < most && datagrams < READ_DATAGRAMS; tries++) {
     if (self->tap_watch == NULL || FRAME_BYTES - used < TAP_HEADER + LONGEST_FRAME) break;
@@ -47,7 +48,7 @@ void engine_fill_frames(engine *self) {
     used += TAP_HEADER + frame.length;
   }
   engine_finish_send(self);
-  if (most > 1) lone_note(&self->lone_frames, tries);
+  lone_note(&self->lone_frames, looks, datagrams);
   self->frames_held = batch->count > 0;
 }
 

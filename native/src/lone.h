@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* So many reads ask for one packet only; then there is a look whether they still come so. */
-#define LONE_READS 15
+#define LONE_READS 4
 
 /* Whether the next read is to ask for one only. `left` belongs to the source of the packets and begins as 0. */
 static inline bool lone_spares_look(uint32_t *left) {
@@ -16,9 +16,10 @@ static inline bool lone_spares_look(uint32_t *left) {
   return true;
 }
 
-/* After a read that asked for more. */
-static inline void lone_note(uint32_t *left, size_t found) {
-  if (found == 1) *left = LONE_READS;
+/* After every read: how many datagrams the packets were or become, so that what belongs to a stream is not alone. */
+static inline void lone_note(uint32_t *left, bool looked, uint32_t datagrams) {
+  if (datagrams > 1) *left = 0;
+  else if (looked && datagrams == 1) *left = LONE_READS;
 }
 
 #endif

@@ -20,7 +20,7 @@ typedef struct {
   alignas(struct cmsghdr) uint8_t bytes[2 * CMSG_SPACE(sizeof(uint32_t))];
 } receive_control;
 
-static int receive_slots(engine *self, struct mmsghdr *slots, socket_address *from, receive_control *controls);
+static int receive_slots(engine *self, bool looks, struct mmsghdr *slots, socket_address *from, receive_control *controls);
 static int fetch(int socket, struct mmsghdr *slots, uint32_t asked);
 static uint32_t further_slots(uint32_t asked, uint32_t filled);
 static uint32_t read_control(engine *self, struct msghdr *message);
@@ -49,13 +49,16 @@ void engine_fill_messages(engine *self) {
   self->asks = false;
   self->now = flow_now();
   if (self->socket_watch == NULL) return;
-  int count = receive_slots(self, slots, from, controls);
+  bool looks = !lone_spares_look(&self->lone_messages);
+  uint32_t before = self->moved;
+  int count = receive_slots(self, looks, slots, from, controls);
   for (int i = 0; i < count; i++) {
     endpoint source = endpoint_of(&from[i]);
     memcpy(self->messages.sources + i * ENDPOINT_BYTES, source.bytes, ENDPOINT_BYTES);
     uint32_t segment = read_control(self, &slots[i].msg_hdr);
     take_slot(self, self->messages.data + (size_t)i * SLOT_BYTES, slots[i].msg_len, segment, &source);
   }
+  lone_note(&self->lone_messages, looks, self->moved - before);
   /* Relayed datagrams lie in the slots, which the next call fills anew. */
   send_queue_flush(&self->queue);
   /* So do frames that are being joined. */
@@ -64,10 +67,9 @@ void engine_fill_messages(engine *self) {
 }
 
 /* Returns the number of filled slots. */
-static int receive_slots(engine *self, struct mmsghdr *slots, socket_address *from, receive_control *controls) {
+static int receive_slots(engine *self, bool looks, struct mmsghdr *slots, socket_address *from, receive_control *controls) {
   struct iovec parts[RECEIVE_SLOTS];
-  bool lone = lone_spares_look(&self->lone_messages);
-  uint32_t asked = lone ? 1 : 2 + self->further_slots;
+  uint32_t asked = looks ? 2 + self->further_slots : 1;
   for (size_t i = 0; i < asked; i++) {
     parts[i] = (struct iovec){self->messages.data + i * SLOT_BYTES, SLOT_BYTES};
     slots[i].msg_hdr = (struct msghdr){
@@ -84,9 +86,7 @@ static int receive_slots(engine *self, struct mmsghdr *slots, socket_address *fr
   while (count < 0 && errno == EINTR);
   if (count < 0 && (errno == EBADF || errno == ENOTSOCK)) self->socket_broken = true;
   if (count < 0) count = 0;
-  if (lone) return count;
-  lone_note(&self->lone_messages, (size_t)count);
-  self->further_slots = further_slots(asked, (uint32_t)count);
+  if (looks) self->further_slots = further_slots(asked, (uint32_t)count);
   return count;
 }
 
