@@ -22,13 +22,13 @@ void engine_fill_frames(engine *self) {
   size_t used = 0;
   bool asks = false;
   self->now = flow_now();
-  bool looks = !lone_spares_look(&self->lone_frames);
+  bool looks = !lone_spares_look(self->lone_frames);
   uint32_t most = looks ? FRAME_CAPACITY : 1, tries = 0, datagrams = 0;
   /* What is dropped counts too: an error that stays must not hold the thread. */
   for (; tries < most && datagrams < READ_DATAGRAMS; tries++) {
     if (self->tap_watch == NULL || FRAME_BYTES - used < TAP_HEADER + LONGEST_FRAME) break;
     tap_frame frame;
-    tap_read_result result = tap_device_read(self->tap, batch->data + used, FRAME_BYTES - used, &frame);
+    tap_read_result result = tap_device_read(self->tap, batch->data + used, &frame);
     if (result == TAP_GONE) self->tap_broken = true;
     if (result == TAP_GONE || result == TAP_EMPTY) break;
     if (result == TAP_MALFORMED) {

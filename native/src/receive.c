@@ -49,7 +49,7 @@ void engine_fill_messages(engine *self) {
   self->asks = false;
   self->now = flow_now();
   if (self->socket_watch == NULL) return;
-  bool looks = !lone_spares_look(&self->lone_messages);
+  bool looks = !lone_spares_look(self->lone_messages);
   uint32_t before = self->moved;
   int count = receive_slots(self, looks, slots, from, controls);
   for (int i = 0; i < count; i++) {

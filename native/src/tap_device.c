@@ -69,9 +69,9 @@ static int set_offloads(int fd, bool super_frames, const char **step) {
   return ioctl(fd, TUNSETOFFLOAD, offloads);
 }
 
-tap_read_result tap_device_read(int fd, uint8_t *into, size_t room, tap_frame *out) {
+tap_read_result tap_device_read(int fd, uint8_t *into, tap_frame *out) {
   ssize_t got;
-  do got = read(fd, into, room);
+  do got = read(fd, into, TAP_HEADER + LONGEST_FRAME);
   while (got < 0 && errno == EINTR);
   /* The kernel consumes a frame that it cannot describe and says EINVAL; only these two mean the device. */
   if (got < 0) return errno == EAGAIN ? TAP_EMPTY : errno == EBADFD || errno == EBADF ? TAP_GONE : TAP_MALFORMED;

@@ -40,10 +40,10 @@ typedef enum { TAP_FRAME, TAP_EMPTY, TAP_MALFORMED, TAP_GONE } tap_read_result;
 #define TAP_HEADER sizeof(struct virtio_net_hdr)
 
 /*
- * The frame begins at `into + TAP_HEADER`; `room` is at least TAP_HEADER + LONGEST_FRAME. A checksum that the far end cannot
- * complete itself is complete afterwards.
+ * The frame begins at `into + TAP_HEADER`; there is room for one of LONGEST_FRAME, and what is longer is cut off. A checksum
+ * that the far end cannot complete itself is complete afterwards.
  */
-tap_read_result tap_device_read(int fd, uint8_t *into, size_t room, tap_frame *out);
+tap_read_result tap_device_read(int fd, uint8_t *into, tap_frame *out);
 
 typedef enum { TAP_WRITTEN, TAP_QUEUE_FULL, TAP_REFUSED, TAP_WRITE_GONE } tap_write_result;
 

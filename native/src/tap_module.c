@@ -110,7 +110,7 @@ static napi_value tap_read(napi_env env, napi_callback_info info) {
   for (size_t tries = 0; tries < capacity && datagrams < READ_DATAGRAMS; tries++) {
     if (self->watch == NULL || room - used < TAP_HEADER + LONGEST_FRAME) break;
     tap_frame frame;
-    tap_read_result result = tap_device_read(self->fd, data + used, room - used, &frame);
+    tap_read_result result = tap_device_read(self->fd, data + used, &frame);
     if (result == TAP_GONE) return glue_number(env, -1);
     if (result == TAP_EMPTY) break;
     if (result == TAP_MALFORMED) {

@@ -381,11 +381,11 @@ bool aead_seal(aead *cipher, const aead_text *texts, size_t count, size_t length
   return true;
 }
 
-tap_read_result tap_device_read(int fd, uint8_t *into, size_t room, tap_frame *out) {
+tap_read_result tap_device_read(int fd, uint8_t *into, tap_frame *out) {
   (void)fd;
   if (!from_host.waits) return TAP_EMPTY;
   from_host.waits = false;
-  if (TAP_HEADER + from_host.frame.length > room) abort();
+  if (from_host.frame.length > LONGEST_FRAME) abort();
   memset(into, 5, TAP_HEADER + from_host.frame.length);
   memcpy(into + TAP_HEADER, from_host.head, from_host.head_bytes);
   *out = from_host.frame;

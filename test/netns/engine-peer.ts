@@ -56,7 +56,8 @@ function forward(engine: Engine, frames: FrameBatch): void {
     sends.prefixLength[i] = 2;
     sends.session[i] = SESSION;
     sends.path[i] = PATH;
-    sends.repeat[i] = LONGEST_FRAME;
+    /* Not before one has come whole: those that are repeated are not seen here. */
+    sends.repeat[i] = seen.superFrames > 0 ? LONGEST_FRAME : 0;
   }
   seen.frames += frames.count;
   engine.send(sends);
