@@ -44,7 +44,7 @@ const SHORT: Effort = {
   probes: 200,
   idleSeries: 1,
 };
-/** Three rounds take some 48 minutes; what takes longer hangs. */
+/** Three rounds take some 45 minutes; what takes longer hangs. */
 const FULL_MINUTES = '57';
 /** It takes some 60 s; this only catches what hangs. */
 const QUICK_MINUTES = '5';
